@@ -1,0 +1,129 @@
+// swift-tools-version: 6.2
+// The manifest is the first floor plan: rooms are listed floor by floor, and a room may
+// import only rooms listed above it. `Tests/ArchitectureTests` holds the sources to it.
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+    .strictMemorySafety(),
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+/// A C library's headers, opened to exactly one Swift room.
+func door(_ name: String) -> Target {
+    .systemLibrary(name: name, path: "Sources/\(name)")
+}
+
+/// A Swift module with the settings every module shares.
+func room(
+    _ name: String, imports: [String] = [], packages: [Target.Dependency] = []
+) -> Target {
+    .target(
+        name: name, dependencies: imports.map { .byName(name: $0) } + packages,
+        swiftSettings: settings)
+}
+
+/// The tests of one room, or of the whole house.
+func tests(for name: String, imports: [String]) -> Target {
+    .testTarget(
+        name: "\(name)Tests", dependencies: imports.map { .byName(name: $0) },
+        swiftSettings: settings)
+}
+
+/// A program: a `main.swift` of a line or two.
+func program(_ name: String, path: String? = nil, imports: [String]) -> Target {
+    .executableTarget(
+        name: name, dependencies: imports.map { .byName(name: $0) }, path: path,
+        swiftSettings: settings)
+}
+
+let argumentParser: Target.Dependency = .product(
+    name: "ArgumentParser", package: "swift-argument-parser")
+let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
+
+let package = Package(
+    name: "sluice",
+    products: [
+        .executable(name: "sluice", targets: ["sluice"]),
+        .executable(name: "sluice-model", targets: ["sluice-model"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    ],
+    targets: [
+        // 0  C doors
+        door("CNghttp2"),
+        door("COpenSSL"),
+        .target(name: "CLinux", path: "Sources/CLinux"),
+        // 1  ground
+        room("SluiceCore"),
+        // 2  notation
+        room("SluiceWire", imports: ["SluiceCore"]),
+        // 3  protocols, policies, instruments: no I/O
+        room("SluiceHTTP", imports: ["SluiceCore", "CNghttp2"]),
+        room("SluiceTLS", imports: ["SluiceCore", "COpenSSL"]),
+        room("SluiceGRPC", imports: ["SluiceCore", "SluiceWire", "SluiceHTTP"]),
+        room("SluiceInference", imports: ["SluiceCore", "SluiceWire"]),
+        room("SluiceRouting", imports: ["SluiceCore"]),
+        room("SluiceBalancing", imports: ["SluiceCore"]),
+        room("SluiceTelemetry", imports: ["SluiceCore", "SluiceWire"]),
+        // 4  machine room
+        room("SluiceIO", imports: ["SluiceCore", "SluiceTLS", "CLinux"]),
+        // 5  conversations
+        room("SluiceIngress", imports: ["SluiceCore", "SluiceHTTP", "SluiceTLS", "SluiceIO"]),
+        room("SluiceEgress", imports: ["SluiceCore", "SluiceHTTP", "SluiceTLS", "SluiceIO"]),
+        // 6  data plane
+        room(
+            "SluiceGateway",
+            imports: [
+                "SluiceCore", "SluiceWire", "SluiceHTTP", "SluiceTLS", "SluiceGRPC",
+                "SluiceInference", "SluiceRouting", "SluiceBalancing", "SluiceTelemetry",
+                "SluiceIO", "SluiceIngress", "SluiceEgress",
+            ]),
+        room(
+            "SluiceSampleModels",
+            imports: [
+                "SluiceCore", "SluiceWire", "SluiceHTTP", "SluiceGRPC", "SluiceInference",
+                "SluiceIO", "SluiceIngress",
+            ]),
+        // 7  control plane, a staircase
+        room(
+            "SluiceConfiguration",
+            imports: [
+                "SluiceCore", "SluiceTLS", "SluiceRouting", "SluiceBalancing", "SluiceGateway",
+            ],
+            packages: [yams]),
+        // 8  front door
+        room(
+            "SluiceCommandLine",
+            imports: [
+                "SluiceCore", "SluiceWire", "SluiceHTTP", "SluiceTLS", "SluiceInference",
+                "SluiceTelemetry", "SluiceIO", "SluiceIngress", "SluiceEgress", "SluiceGateway",
+                "SluiceSampleModels", "SluiceConfiguration",
+            ],
+            packages: [argumentParser]),
+        program("sluice", imports: ["SluiceCommandLine"]),
+        program("sluice-model", imports: ["SluiceSampleModels", "SluiceCommandLine"]),
+        // garden shed: tests only
+        room(
+            "SluiceTestKit",
+            imports: ["SluiceCore", "SluiceHTTP", "SluiceTLS", "SluiceIO", "CNghttp2"]),
+        // tests
+        tests(for: "SluiceCore", imports: ["SluiceCore"]),
+        tests(for: "SluiceWire", imports: ["SluiceWire", "SluiceCore"]),
+        tests(for: "SluiceHTTP", imports: ["SluiceHTTP", "SluiceCore", "SluiceTestKit"]),
+        tests(for: "SluiceTLS", imports: ["SluiceTLS", "SluiceCore"]),
+        tests(for: "SluiceGRPC", imports: ["SluiceGRPC", "SluiceWire", "SluiceCore"]),
+        tests(for: "SluiceInference", imports: ["SluiceInference", "SluiceWire", "SluiceCore"]),
+        tests(for: "SluiceBalancing", imports: ["SluiceBalancing", "SluiceRouting", "SluiceCore"]),
+        tests(for: "SluiceTelemetry", imports: ["SluiceTelemetry", "SluiceCore"]),
+        tests(
+            for: "SluiceConfiguration",
+            imports: ["SluiceConfiguration", "SluiceGateway", "SluiceCore"]),
+        tests(for: "Architecture", imports: []),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,68 @@
+/// Free lists of raw memory by power-of-two size, from 512 bytes to 4 MiB.
+///
+/// Steady traffic takes and returns the same few pieces and never reaches `malloc`. One pool
+/// belongs to one loop; it isn't safe to share. At most `retainedMaximum` bytes lie idle; what
+/// comes back above that goes to the allocator.
+@safe
+package final class BufferPool {
+    /// Bytes of idle memory the pool keeps for later, at most.
+    package let retainedMaximum: Int
+    /// Bytes of idle memory the pool holds now.
+    package private(set) var retained = 0
+
+    private static let smallestShift = 9
+    private static let classCount = 14
+    // Each idle piece stores the address of the next one in its first word.
+    private var heads: [UnsafeMutableRawPointer?]
+
+    /// An empty pool that will keep up to `retainedMaximum` bytes.
+    package init(retainedMaximum: Int = 16 << 20) {
+        self.retainedMaximum = retainedMaximum
+        unsafe heads = Array(repeating: nil, count: BufferPool.classCount)
+    }
+
+    deinit {
+        for sizeClass in 0..<BufferPool.classCount {
+            while let piece = unsafe heads[sizeClass] {
+                unsafe heads[sizeClass] = piece.load(as: UnsafeMutableRawPointer?.self)
+                unsafe piece.deallocate()
+            }
+        }
+    }
+
+    /// Takes a piece of at least `minimum` bytes; its count is the whole usable size.
+    ///
+    /// The caller owns it until ``give(_:)``.
+    package func take(minimum: Int) -> UnsafeMutableRawBufferPointer {
+        let sizeClass = BufferPool.sizeClass(for: minimum)
+        guard sizeClass < BufferPool.classCount else {
+            return .allocate(byteCount: minimum, alignment: 16)
+        }
+        let size = 1 << (sizeClass + BufferPool.smallestShift)
+        guard let piece = unsafe heads[sizeClass] else {
+            return .allocate(byteCount: size, alignment: 16)
+        }
+        unsafe heads[sizeClass] = piece.load(as: UnsafeMutableRawPointer?.self)
+        retained -= size
+        return unsafe UnsafeMutableRawBufferPointer(start: piece, count: size)
+    }
+
+    /// Returns a piece that ``take(minimum:)`` of any pool handed out.
+    package func give(_ piece: UnsafeMutableRawBufferPointer) {
+        guard let base = piece.baseAddress else { return }
+        let sizeClass = BufferPool.sizeClass(for: piece.count)
+        guard sizeClass < BufferPool.classCount, retained + piece.count <= retainedMaximum
+        else {
+            unsafe piece.deallocate()
+            return
+        }
+        unsafe base.storeBytes(of: heads[sizeClass], as: UnsafeMutableRawPointer?.self)
+        unsafe heads[sizeClass] = base
+        retained += piece.count
+    }
+
+    private static func sizeClass(for minimum: Int) -> Int {
+        let size = max(minimum, 1 << smallestShift)
+        return Int.bitWidth - (size - 1).leadingZeroBitCount - smallestShift
+    }
+}

@@ -1,0 +1,60 @@
+/// ASCII bytes by name, and the few questions parsers ask about them.
+package enum ASCII {
+    package static let tab: UInt8 = 0x09
+    package static let lineFeed: UInt8 = 0x0A
+    package static let carriageReturn: UInt8 = 0x0D
+    package static let space: UInt8 = 0x20
+    package static let quote: UInt8 = 0x22
+    package static let percent: UInt8 = 0x25
+    package static let comma: UInt8 = 0x2C
+    package static let dash: UInt8 = 0x2D
+    package static let dot: UInt8 = 0x2E
+    package static let slash: UInt8 = 0x2F
+    package static let zero: UInt8 = 0x30
+    package static let nine: UInt8 = 0x39
+    package static let colon: UInt8 = 0x3A
+    package static let semicolon: UInt8 = 0x3B
+
+    /// Whether `byte` is `0`…`9`.
+    package static func isDigit(_ byte: UInt8) -> Bool { byte &- zero < 10 }
+
+    /// `byte` with `A`…`Z` folded to `a`…`z`.
+    package static func lowercased(_ byte: UInt8) -> UInt8 {
+        byte &- 0x41 < 26 ? byte | 0x20 : byte
+    }
+
+    /// The value of a hexadecimal digit, or nil.
+    package static func hexadecimalValue(_ byte: UInt8) -> UInt8? {
+        switch byte {
+        case 0x30...0x39: byte - 0x30
+        case 0x41...0x46: byte - 0x41 + 10
+        case 0x61...0x66: byte - 0x61 + 10
+        default: nil
+        }
+    }
+
+    /// Whether `text` equals `literal`, ignoring ASCII case; `literal` must be lower case.
+    package static func equal(
+        _ text: UnsafeRawBufferPointer, ignoringCaseOf literal: StaticString
+    ) -> Bool {
+        guard text.count == literal.utf8CodeUnitCount else { return false }
+        let expected = unsafe literal.utf8Start
+        for index in 0..<text.count
+        where unsafe lowercased(text[index]) != expected[index] { return false }
+        return true
+    }
+
+    /// The decimal number `text` spells, or nil when it is empty, has another byte or overflows.
+    package static func decimal(_ text: UnsafeRawBufferPointer) -> Int? {
+        guard unsafe !text.isEmpty, text.count <= 19 else { return nil }
+        var value = 0
+        for unsafe byte in unsafe text {
+            guard isDigit(byte) else { return nil }
+            let (scaled, overflow) = value.multipliedReportingOverflow(by: 10)
+            let (sum, carried) = scaled.addingReportingOverflow(Int(byte - zero))
+            guard !overflow, !carried else { return nil }
+            value = sum
+        }
+        return value
+    }
+}

@@ -1,0 +1,44 @@
+/// A point on the monotonic clock, in nanoseconds since an arbitrary start.
+///
+/// Only a kernel reads the clock; everybody else is handed an instant.
+package struct Instant: Comparable, Hashable, Sendable {
+    package var nanoseconds: Int64
+
+    /// The instant that many nanoseconds after the clock's start.
+    package init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
+
+    /// The clock's start.
+    package static var zero: Instant { Instant(nanoseconds: 0) }
+
+    /// An instant no clock reaches: "never".
+    package static var distantFuture: Instant { Instant(nanoseconds: .max) }
+
+    package static func < (left: Instant, right: Instant) -> Bool {
+        left.nanoseconds < right.nanoseconds
+    }
+
+    /// The instant `duration` later; saturates at ``distantFuture``.
+    package static func + (instant: Instant, duration: Duration) -> Instant {
+        let (sum, overflow) = instant.nanoseconds.addingReportingOverflow(duration.nanoseconds)
+        return overflow ? .distantFuture : Instant(nanoseconds: sum)
+    }
+
+    /// The time from `earlier` to `later`.
+    package static func - (later: Instant, earlier: Instant) -> Duration {
+        .nanoseconds(later.nanoseconds - earlier.nanoseconds)
+    }
+}
+
+extension Duration {
+    /// The whole nanoseconds of this duration, saturating at about 292 years.
+    package var nanoseconds: Int64 {
+        let (seconds, attoseconds) = components
+        let (scaled, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
+        guard !overflow else { return seconds < 0 ? .min : .max }
+        let (sum, carried) = scaled.addingReportingOverflow(attoseconds / 1_000_000_000)
+        return carried ? (seconds < 0 ? .min : .max) : sum
+    }
+
+    /// This duration in seconds, as metrics and log lines want it.
+    package var inSeconds: Double { Double(nanoseconds) / 1e9 }
+}
