@@ -5,64 +5,53 @@
 @safe
 package struct ByteBuffer: ~Copyable {
     private let pool: BufferPool
-    private var memory: UnsafeMutableRawBufferPointer
-    private var start = 0
-    private var end = 0
+    private var content = PooledBytes()
 
     /// An empty buffer that takes its memory from `pool`.
-    package init(pool: BufferPool) {
-        self.pool = pool
-        unsafe memory = UnsafeMutableRawBufferPointer(start: nil, count: 0)
-    }
+    package init(pool: BufferPool) { self.pool = pool }
 
-    deinit { unsafe pool.give(memory) }
+    deinit {
+        var content = content
+        content.release(to: pool)
+    }
 
     /// How many bytes wait in the buffer.
-    package var count: Int { end - start }
+    package var count: Int { content.count }
 
     /// Whether nothing waits.
-    package var isEmpty: Bool { start == end }
+    package var isEmpty: Bool { content.isEmpty }
 
     /// The waiting bytes; valid until the next mutating call.
-    package var bytes: UnsafeRawBufferPointer {
-        unsafe UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(memory)[start..<end])
-    }
+    package var bytes: UnsafeRawBufferPointer { unsafe content.bytes }
 
     /// Drops `count` bytes from the front.
-    package mutating func consume(_ count: Int) {
-        precondition(count <= end - start, "a buffer can't give more than it holds")
-        start += count
-        if start == end { release() }
-    }
+    package mutating func consume(_ count: Int) { content.consume(count, pool: pool) }
 
     /// Drops everything and gives the memory back.
-    package mutating func removeAll() {
-        start = end
-        release()
-    }
+    package mutating func removeAll() { content.release(to: pool) }
 
     /// Makes room for `count` more bytes and returns where they go.
     ///
     /// Write at most `count` bytes there, then call ``commit(_:)`` with how many were written. The
     /// pointer is valid until the next mutating call.
     package mutating func reserve(_ count: Int) -> UnsafeMutablePointer<UInt8> {
-        if unsafe memory.count - end < count { grow(by: count) }
-        return unsafe memory.baseAddress.unsafelyUnwrapped
-            .assumingMemoryBound(to: UInt8.self) + end
+        unsafe content.reserve(count, pool: pool)
     }
 
     /// Counts `count` bytes written to the place ``reserve(_:)`` returned.
-    package mutating func commit(_ count: Int) {
-        unsafe precondition(end + count <= memory.count, "more was written than was reserved")
-        end += count
+    package mutating func commit(_ count: Int) { content.commit(count) }
+
+    /// The place of the waiting byte at `offset`, to patch what was appended before.
+    package func place(at offset: Int) -> UnsafeMutablePointer<UInt8> {
+        unsafe content.place(at: offset)
     }
+
+    /// Takes the last `count` bytes back, as if they had never been appended.
+    package mutating func truncate(_ count: Int) { content.truncate(count) }
 
     /// Appends a copy of `source`.
     package mutating func append(_ source: UnsafeRawBufferPointer) {
-        guard let from = source.baseAddress, source.count > 0 else { return }
-        let to = unsafe reserve(source.count)
-        unsafe UnsafeMutableRawPointer(to).copyMemory(from: from, byteCount: source.count)
-        end += source.count
+        unsafe content.append(source, pool: pool)
     }
 
     /// Appends a copy of `source`.
@@ -70,13 +59,13 @@ package struct ByteBuffer: ~Copyable {
         unsafe source.withUnsafeBytes { unsafe append($0) }
     }
 
-    /// Appends the UTF-8 bytes of `text`; for literals and cold paths.
+    /// Appends the UTF-8 bytes of a literal.
     package mutating func append(_ text: StaticString) {
         unsafe append(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
     }
 
-    /// Appends the UTF-8 bytes of `text`.
-    package mutating func append(_ text: String) {
+    /// Appends the UTF-8 bytes of `text`; for cold paths.
+    package mutating func append(text: String) {
         var text = text
         text.withUTF8 { unsafe append(UnsafeRawBufferPointer($0)) }
     }
@@ -84,31 +73,24 @@ package struct ByteBuffer: ~Copyable {
     /// Appends one byte.
     package mutating func append(byte: UInt8) {
         unsafe reserve(1).pointee = byte
-        end += 1
+        commit(1)
     }
 
-    private mutating func release() {
-        start = 0
-        end = 0
-        unsafe pool.give(memory)
-        unsafe memory = UnsafeMutableRawBufferPointer(start: nil, count: 0)
-    }
-
-    private mutating func grow(by count: Int) {
-        let live = end - start
-        // Sliding down is enough when at least half of the memory is free already.
-        if let base = unsafe memory.baseAddress, unsafe live + count <= memory.count / 2 {
-            unsafe base.copyMemory(from: base + start, byteCount: live)
-        } else {
-            let larger = unsafe pool.take(
-                minimum: Swift.max(live + count, Swift.min(2 * memory.count, 1 << 22)))
-            if let base = unsafe memory.baseAddress, let target = larger.baseAddress {
-                unsafe target.copyMemory(from: base + start, byteCount: live)
+    /// Appends `value` in decimal.
+    package mutating func append(decimal value: Int) {
+        unsafe withUnsafeTemporaryAllocation(byteCount: 20, alignment: 1) { digits in
+            var rest = value.magnitude
+            var start = 20
+            repeat {
+                start -= 1
+                unsafe digits[start] = ASCII.zero + UInt8(rest % 10)
+                rest /= 10
+            } while rest > 0
+            if value < 0 {
+                start -= 1
+                unsafe digits[start] = ASCII.dash
             }
-            unsafe pool.give(memory)
-            unsafe memory = larger
+            unsafe append(UnsafeRawBufferPointer(rebasing: digits[start..<20]))
         }
-        start = 0
-        end = live
     }
 }

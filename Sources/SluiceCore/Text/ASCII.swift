@@ -35,7 +35,8 @@ package enum ASCII {
 
     /// Whether `text` equals `literal`, ignoring ASCII case; `literal` must be lower case.
     package static func equal(
-        _ text: UnsafeRawBufferPointer, ignoringCaseOf literal: StaticString
+        _ text: UnsafeRawBufferPointer,
+        ignoringCaseOf literal: StaticString
     ) -> Bool {
         guard text.count == literal.utf8CodeUnitCount else { return false }
         let expected = unsafe literal.utf8Start
@@ -48,7 +49,7 @@ package enum ASCII {
     package static func decimal(_ text: UnsafeRawBufferPointer) -> Int? {
         guard unsafe !text.isEmpty, text.count <= 19 else { return nil }
         var value = 0
-        for unsafe byte in unsafe text {
+        for unsafebyte in unsafe text {
             guard isDigit(byte) else { return nil }
             let (scaled, overflow) = value.multipliedReportingOverflow(by: 10)
             let (sum, carried) = scaled.addingReportingOverflow(Int(byte - zero))

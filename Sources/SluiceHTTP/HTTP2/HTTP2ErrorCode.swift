@@ -1,0 +1,33 @@
+/// Why a stream or connection ended (RFC 9113 §7).
+package enum HTTP2ErrorCode: UInt32, Sendable {
+    case noError = 0
+    case protocolError = 1
+    case internalError = 2
+    case flowControlError = 3
+    case settingsTimeout = 4
+    case streamClosed = 5
+    case frameSizeError = 6
+    case refusedStream = 7
+    case cancel = 8
+    case compressionError = 9
+    case connectError = 10
+    case enhanceYourCalm = 11
+    case inadequateSecurity = 12
+    case http11Required = 13
+
+    /// The code on the wire; an unknown one counts as ``internalError`` (RFC 9113 §7).
+    package init(wire: UInt32) { self = HTTP2ErrorCode(rawValue: wire) ?? .internalError }
+}
+
+/// A peer's mistake, or a limit, that ends the whole connection.
+package struct HTTP2Failure: Error, Sendable {
+    /// The code that goes out in GOAWAY.
+    package let code: HTTP2ErrorCode
+    /// What the peer did, for the log and GOAWAY's debug data.
+    package let sentence: StaticString
+
+    init(_ code: HTTP2ErrorCode, _ sentence: StaticString) {
+        self.code = code
+        self.sentence = sentence
+    }
+}

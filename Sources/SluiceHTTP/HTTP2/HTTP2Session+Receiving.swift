@@ -1,0 +1,674 @@
+import SluiceCore
+
+// From bytes to frames, and what each frame means.
+extension HTTP2Session {
+    private static let preface: StaticString = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+    private static let windowMaximum = 0x7FFF_FFFF
+
+    /// Reads the input up to the next event; nil when it is used up.
+    mutating func parse() throws(HTTP2Failure) -> HTTP2Event? {
+        while true {
+            switch reading {
+            case .preface(let matched):
+                guard try readPreface(matched) else { return nil }
+            case .frameHeader:
+                guard let header = takeFrameHeader() else { return nil }
+                try begin(header)
+            case .padLength(let header):
+                guard unsafe !input.isEmpty else { return nil }
+                let padding = unsafe Int(input[0])
+                advance(1)
+                guard padding < header.length else {
+                    throw HTTP2Failure(.protocolError, "padding longer than its frame")
+                }
+                try beginData(header, remaining: header.length - 1 - padding, padding: padding)
+            case .data(let stream, let remaining, let padding, let endStream):
+                if let event = try readData(stream, remaining, padding, endStream) { return event }
+                if case .data = reading { return nil }
+            case .skip(let remaining):
+                let count = unsafe min(remaining, input.count)
+                advance(count)
+                guard count == remaining else {
+                    reading = .skip(remaining - count)
+                    return nil
+                }
+                reading = .frameHeader
+            case .payload(let header):
+                guard let event = try readPayload(header) else {
+                    if case .payload = reading { return nil }
+                    continue
+                }
+                return event
+            }
+            if !pendingResets.isEmpty { return nil }
+        }
+    }
+
+    private mutating func advance(_ count: Int) {
+        unsafe input = UnsafeRawBufferPointer(rebasing: input[count...])
+    }
+
+    private mutating func readPreface(_ matched: Int) throws(HTTP2Failure) -> Bool {
+        let expected = unsafe HTTP2Session.preface.utf8Start
+        let count = unsafe min(input.count, HTTP2Session.preface.utf8CodeUnitCount - matched)
+        for index in 0..<count where unsafe input[index] != expected[matched + index] {
+            throw HTTP2Failure(.protocolError, "the connection preface is not HTTP/2's")
+        }
+        advance(count)
+        if matched + count == HTTP2Session.preface.utf8CodeUnitCount {
+            reading = .frameHeader
+            return true
+        }
+        reading = .preface(matched + count)
+        return false
+    }
+
+    /// Nine octets from the input, or from the input and what was kept of it before.
+    private mutating func takeFrameHeader() -> HTTP2FrameHeader? {
+        if partial.isEmpty {
+            if unsafe input.count >= HTTP2FrameHeader.size, let base = unsafe input.baseAddress {
+                let header = unsafe HTTP2FrameHeader(reading: base)
+                advance(HTTP2FrameHeader.size)
+                return header
+            }
+            unsafe partial.append(input)
+            unsafe advance(input.count)
+            return nil
+        }
+        let count = unsafe min(HTTP2FrameHeader.size - partial.count, input.count)
+        unsafe partial.append(UnsafeRawBufferPointer(rebasing: input[..<count]))
+        advance(count)
+        guard partial.count == HTTP2FrameHeader.size,
+            let base = unsafe partial.bytes.baseAddress
+        else { return nil }
+        let header = unsafe HTTP2FrameHeader(reading: base)
+        partial.removeAll()
+        return header
+    }
+
+    // MARK: - Frame by frame
+
+    private mutating func begin(_ header: HTTP2FrameHeader) throws(HTTP2Failure) {
+        guard header.length <= local.maxFrameSize else {
+            throw HTTP2Failure(.frameSizeError, "a frame longer than SETTINGS_MAX_FRAME_SIZE")
+        }
+        if !sawFirstFrame {
+            guard header.type == HTTP2FrameType.settings, !header.has(HTTP2Flag.acknowledge) else {
+                throw HTTP2Failure(.protocolError, "the first frame is not SETTINGS")
+            }
+            sawFirstFrame = true
+        }
+        if let open = headerBlock {
+            guard header.type == HTTP2FrameType.continuation, header.streamID == open.streamID
+            else {
+                throw HTTP2Failure(.protocolError, "a header block was interrupted")
+            }
+        }
+        switch header.type {
+        case HTTP2FrameType.data:
+            if header.has(HTTP2Flag.padded) {
+                guard header.length >= 1 else {
+                    throw HTTP2Failure(.frameSizeError, "a padded frame without a pad length")
+                }
+                try countData(header)
+                reading = .padLength(header)
+            } else {
+                try countData(header)
+                try beginData(header, remaining: header.length, padding: 0)
+            }
+        case HTTP2FrameType.headers, HTTP2FrameType.priority, HTTP2FrameType.resetStream,
+            HTTP2FrameType.settings, HTTP2FrameType.ping, HTTP2FrameType.goAway,
+            HTTP2FrameType.windowUpdate, HTTP2FrameType.continuation:
+            reading = .payload(header)
+        case HTTP2FrameType.pushPromise:
+            throw HTTP2Failure(.protocolError, "PUSH_PROMISE where push is off")
+        default:
+            try guardian.countUseless()
+            reading = .skip(header.length)
+        }
+    }
+
+    /// The whole payload of a small frame, or nil until it has all arrived.
+    private mutating func readPayload(
+        _ header: HTTP2FrameHeader
+    ) throws(HTTP2Failure)
+        -> HTTP2Event?
+    {
+        if partial.isEmpty, unsafe input.count >= header.length {
+            let payload = unsafe UnsafeRawBufferPointer(rebasing: input[..<header.length])
+            advance(header.length)
+            reading = .frameHeader
+            return unsafe try handle(header, payload)
+        }
+        let count = unsafe min(header.length - partial.count, input.count)
+        unsafe partial.append(UnsafeRawBufferPointer(rebasing: input[..<count]))
+        advance(count)
+        guard partial.count == header.length else { return nil }
+        reading = .frameHeader
+        // The payload moves out, so that handling may use `self` freely.
+        var whole = ByteBuffer(pool: arena.buffers)
+        swap(&whole, &partial)
+        return unsafe try handle(header, whole.bytes)
+    }
+
+    private mutating func handle(
+        _ header: HTTP2FrameHeader,
+        _ payload: UnsafeRawBufferPointer
+    ) throws(HTTP2Failure) -> HTTP2Event? {
+        switch header.type {
+        case HTTP2FrameType.headers: return unsafe try headers(header, payload)
+        case HTTP2FrameType.continuation: return unsafe try continuation(header, payload)
+        case HTTP2FrameType.priority: unsafe try priority(header, payload)
+        case HTTP2FrameType.resetStream: return unsafe try resetStream(header, payload)
+        case HTTP2FrameType.settings: return unsafe try settings(header, payload)
+        case HTTP2FrameType.ping: unsafe try ping(header, payload)
+        case HTTP2FrameType.goAway: return unsafe try goAway(header, payload)
+        default: unsafe try windowUpdate(header, payload)
+        }
+        return nil
+    }
+
+    // MARK: - DATA
+
+    private mutating func countData(_ header: HTTP2FrameHeader) throws(HTTP2Failure) {
+        guard header.streamID != 0 else {
+            throw HTTP2Failure(.protocolError, "DATA on stream 0")
+        }
+        receiveWindow -= header.length
+        guard receiveWindow >= 0 else {
+            throw HTTP2Failure(.flowControlError, "more DATA than the connection's window")
+        }
+    }
+
+    private mutating func beginData(
+        _ header: HTTP2FrameHeader,
+        remaining: Int,
+        padding: Int
+    ) throws(HTTP2Failure) {
+        let endStream = header.has(HTTP2Flag.endStream)
+        // The connection's window covers padding and dropped frames as well.
+        let overhead = header.length - remaining
+        guard let stream = streams.find(header.streamID) else {
+            try rejectIdle(header.streamID, "DATA on an idle stream")
+            creditConnection(header.length)
+            if recentlyReset.contains(header.streamID) {
+                try guardian.countUseless()
+            } else {
+                try guardian.countFault()
+                writeReset(header.streamID, .streamClosed)
+                recentlyReset.insert(header.streamID)
+            }
+            reading = .skip(remaining + padding)
+            return
+        }
+        let record = unsafe stream.record
+        guard unsafe !record.pointee.isRemoteClosed, unsafe record.pointee.hasHead else {
+            creditConnection(header.length)
+            try fault(stream, unsafe record.pointee.isRemoteClosed ? .streamClosed : .protocolError)
+            reading = .skip(remaining + padding)
+            return
+        }
+        unsafe record.pointee.receiveWindow -= header.length
+        guard unsafe record.pointee.receiveWindow >= 0 else {
+            creditConnection(header.length)
+            try fault(stream, .flowControlError)
+            reading = .skip(remaining + padding)
+            return
+        }
+        if unsafe record.pointee.expectedBody >= 0 {
+            unsafe record.pointee.expectedBody -= remaining
+            guard unsafe record.pointee.expectedBody >= 0,
+                unsafe !endStream || record.pointee.expectedBody == 0
+            else {
+                creditConnection(header.length)
+                try fault(stream, .protocolError)
+                reading = .skip(remaining + padding)
+                return
+            }
+        }
+        if remaining == 0 && !endStream { try guardian.countUseless() }
+        if overhead > 0 {
+            creditConnection(overhead)
+            unsafe record.pointee.uncredited += overhead
+        }
+        unsafe record.pointee.unconsumed += remaining
+        if role == .client { creditConnection(remaining) }
+        reading = .data(stream, remaining: remaining, padding: padding, endStream: endStream)
+    }
+
+    private mutating func readData(
+        _ stream: HTTP2Stream?,
+        _ remaining: Int,
+        _ padding: Int,
+        _ endStream: Bool
+    ) throws(HTTP2Failure) -> HTTP2Event? {
+        // The owner may have reset the stream between two pieces of one frame.
+        guard let stream, unsafe !stream.record.pointee.isRemoteClosed else {
+            reading = .skip(remaining + padding)
+            return nil
+        }
+        let count = unsafe min(remaining, input.count)
+        guard count > 0 || remaining == 0 else { return nil }
+        let bytes = unsafe UnsafeRawBufferPointer(rebasing: input[..<count])
+        advance(count)
+        guard count == remaining else {
+            reading = .data(
+                stream,
+                remaining: remaining - count,
+                padding: padding,
+                endStream: endStream
+            )
+            return unsafe .data(stream, bytes, endStream: false)
+        }
+        reading = padding > 0 ? .skip(padding) : .frameHeader
+        guard count > 0 || endStream else { return nil }
+        if endStream { closeRemote(stream) }
+        return unsafe .data(stream, bytes, endStream: endStream)
+    }
+
+    // MARK: - HEADERS
+
+    private mutating func headers(
+        _ header: HTTP2FrameHeader,
+        _ payload: UnsafeRawBufferPointer
+    ) throws(HTTP2Failure) -> HTTP2Event? {
+        let id = header.streamID
+        guard id != 0 else { throw HTTP2Failure(.protocolError, "HEADERS on stream 0") }
+        var fragment = unsafe payload
+        if header.has(HTTP2Flag.padded) {
+            guard unsafe !fragment.isEmpty, unsafe Int(fragment[0]) < fragment.count else {
+                throw HTTP2Failure(.protocolError, "padding longer than its frame")
+            }
+            unsafe fragment = UnsafeRawBufferPointer(
+                rebasing: fragment[1..<(fragment.count - Int(fragment[0]))]
+            )
+        }
+        var isSelfDependent = false
+        if header.has(HTTP2Flag.priority) {
+            guard fragment.count >= 5 else {
+                throw HTTP2Failure(.frameSizeError, "HEADERS too short for its priority")
+            }
+            let dependency = unsafe UInt32(bigEndian: fragment.loadUnaligned(as: UInt32.self))
+            isSelfDependent = dependency & 0x7FFF_FFFF == id
+            unsafe fragment = UnsafeRawBufferPointer(rebasing: fragment[5...])
+        }
+        let endStream = header.has(HTTP2Flag.endStream)
+        var stream = streams.find(id)
+        var isRefused = false
+        if let open = stream {
+            if unsafe open.record.pointee.isRemoteClosed {
+                throw HTTP2Failure(.streamClosed, "HEADERS after the stream's end")
+            }
+        } else if role == .server {
+            guard id % 2 == 1 else {
+                throw HTTP2Failure(.protocolError, "a client's stream with an even number")
+            }
+            if id > lastStreamID {
+                if let last = goAwaySentLast, last != 0x7FFF_FFFF { isRefused = true }
+                if streams.count >= local.maxConcurrentStreams { isRefused = true }
+                lastStreamID = id
+                if !isRefused { stream = open(id) }
+            } else if !recentlyReset.contains(id) {
+                throw HTTP2Failure(.streamClosed, "HEADERS on a closed stream")
+            }
+        } else {
+            try rejectIdle(id, "HEADERS on a stream we have not opened")
+        }
+        headerBlock = HeaderBlock(
+            streamID: id,
+            stream: stream,
+            block: arena.blocks.take(),
+            endStream: endStream,
+            isRefused: isRefused,
+            isSelfDependent: isSelfDependent
+        )
+        return unsafe try decode(fragment, isLast: header.has(HTTP2Flag.endHeaders))
+    }
+
+    private mutating func continuation(
+        _ header: HTTP2FrameHeader,
+        _ payload: UnsafeRawBufferPointer
+    ) throws(HTTP2Failure) -> HTTP2Event? {
+        guard headerBlock != nil else {
+            throw HTTP2Failure(.protocolError, "CONTINUATION without HEADERS")
+        }
+        headerBlock?.fragments += 1
+        guard let fragments = headerBlock?.fragments,
+            fragments <= AbuseGuard.continuationMaximum
+        else {
+            throw HTTP2Failure(.enhanceYourCalm, "too many CONTINUATION frames")
+        }
+        return unsafe try decode(payload, isLast: header.has(HTTP2Flag.endHeaders))
+    }
+
+    private mutating func decode(
+        _ fragment: UnsafeRawBufferPointer,
+        isLast: Bool
+    ) throws(HTTP2Failure) -> HTTP2Event? {
+        guard var open = headerBlock else { return nil }
+        do {
+            unsafe try coder.decode(
+                fragment,
+                isLast: isLast,
+                into: open.block,
+                limit: local.maxHeaderListSize,
+                decodedSize: &open.decodedSize
+            )
+        } catch {
+            switch error {
+            case .malformed:
+                throw HTTP2Failure(.compressionError, "a header block that is not HPACK")
+            case .bomb:
+                throw HTTP2Failure(.enhanceYourCalm, "a header block over four times the limit")
+            }
+        }
+        guard isLast else {
+            headerBlock = open
+            return nil
+        }
+        headerBlock = nil
+        return try finish(open)
+    }
+
+    private mutating func finish(_ open: HeaderBlock) throws(HTTP2Failure) -> HTTP2Event? {
+        guard let stream = open.stream else {
+            arena.blocks.give(open.block)
+            if open.isRefused {
+                writeReset(open.streamID, .refusedStream)
+                recentlyReset.insert(open.streamID)
+            }
+            try guardian.countUseless()
+            return nil
+        }
+        let record = unsafe stream.record
+        // A reset by our owner while the block was still arriving.
+        guard unsafe !(record.pointee.isLocalClosed && record.pointee.isRemoteClosed) else {
+            arena.blocks.give(open.block)
+            return nil
+        }
+        guard !open.isSelfDependent else {
+            arena.blocks.give(open.block)
+            try fault(stream, .protocolError)
+            return nil
+        }
+        if unsafe record.pointee.hasHead { return try finishTrailers(open, stream) }
+        guard open.decodedSize <= local.maxHeaderListSize else {
+            unsafe record.pointee.hasHead = true
+            if open.endStream { closeRemote(stream) }
+            return .oversizedHead(stream, open.block, endStream: open.endStream)
+        }
+        let checked =
+            role == .server
+            ? HTTP2HeadCheck.request(open.block) : HTTP2HeadCheck.response(open.block)
+        guard let checked else {
+            arena.blocks.give(open.block)
+            try fault(stream, .protocolError)
+            return nil
+        }
+        guardian.countUseful()
+        if role == .client, open.block.status < 200 {
+            unsafe record.pointee.interimCount += 1
+            guard !open.endStream,
+                unsafe record.pointee.interimCount <= AbuseGuard.interimMaximum
+            else {
+                arena.blocks.give(open.block)
+                try fault(stream, .protocolError)
+                return nil
+            }
+            return .interim(stream, open.block)
+        }
+        // A server's promise binds at once; a response to HEAD may promise what it doesn't send.
+        if open.endStream {
+            guard role == .client || checked.contentLength <= 0 else {
+                arena.blocks.give(open.block)
+                try fault(stream, .protocolError)
+                return nil
+            }
+        } else {
+            unsafe record.pointee.expectedBody = checked.contentLength
+        }
+        unsafe record.pointee.hasHead = true
+        if open.endStream { closeRemote(stream) }
+        return .head(stream, open.block, endStream: open.endStream)
+    }
+
+    private mutating func finishTrailers(
+        _ open: HeaderBlock,
+        _ stream: HTTP2Stream
+    ) throws(HTTP2Failure) -> HTTP2Event? {
+        guard open.endStream, unsafe stream.record.pointee.expectedBody <= 0,
+            open.decodedSize <= local.maxHeaderListSize, HTTP2HeadCheck.trailers(open.block)
+        else {
+            arena.blocks.give(open.block)
+            try fault(stream, .protocolError)
+            return nil
+        }
+        closeRemote(stream)
+        return .trailers(stream, open.block)
+    }
+
+    // MARK: - The small ones
+
+    private mutating func priority(
+        _ header: HTTP2FrameHeader,
+        _ payload: UnsafeRawBufferPointer
+    ) throws(HTTP2Failure) {
+        guard header.streamID != 0 else {
+            throw HTTP2Failure(.protocolError, "PRIORITY on stream 0")
+        }
+        try guardian.countUseless()
+        guard payload.count == 5 else {
+            try streamError(header.streamID, .frameSizeError)
+            return
+        }
+        let dependency = unsafe UInt32(bigEndian: payload.loadUnaligned(as: UInt32.self))
+        if dependency & 0x7FFF_FFFF == header.streamID {
+            try streamError(header.streamID, .protocolError)
+        }
+    }
+
+    private mutating func resetStream(
+        _ header: HTTP2FrameHeader,
+        _ payload: UnsafeRawBufferPointer
+    ) throws(HTTP2Failure) -> HTTP2Event? {
+        guard header.streamID != 0 else {
+            throw HTTP2Failure(.protocolError, "RST_STREAM on stream 0")
+        }
+        guard payload.count == 4 else {
+            throw HTTP2Failure(.frameSizeError, "RST_STREAM that is not four octets")
+        }
+        try rejectIdle(header.streamID, "RST_STREAM on an idle stream")
+        guard let stream = streams.find(header.streamID) else {
+            try guardian.countUseless()
+            return nil
+        }
+        let code = unsafe UInt32(bigEndian: payload.loadUnaligned(as: UInt32.self))
+        close(stream)
+        return .reset(stream, HTTP2ErrorCode(wire: code))
+    }
+
+    private mutating func settings(
+        _ header: HTTP2FrameHeader,
+        _ payload: UnsafeRawBufferPointer
+    ) throws(HTTP2Failure) -> HTTP2Event? {
+        guard header.streamID == 0 else {
+            throw HTTP2Failure(.protocolError, "SETTINGS on a stream")
+        }
+        if header.has(HTTP2Flag.acknowledge) {
+            guard unsafe payload.isEmpty else {
+                throw HTTP2Failure(.frameSizeError, "an acknowledgement with settings")
+            }
+            isSettingsAcknowledged = true
+            return nil
+        }
+        guard payload.count % 6 == 0 else {
+            throw HTTP2Failure(.frameSizeError, "SETTINGS that is not a multiple of six octets")
+        }
+        try guardian.countUseless()
+        if !hasRemoteSettings { remote.maxConcurrentStreams = .max }
+        for offset in stride(from: 0, to: payload.count, by: 6) {
+            let id = unsafe UInt16(
+                bigEndian: payload.loadUnaligned(fromByteOffset: offset, as: UInt16.self)
+            )
+            let value = unsafe Int(
+                UInt32(
+                    bigEndian: payload.loadUnaligned(fromByteOffset: offset + 2, as: UInt32.self)
+                )
+            )
+            try apply(setting: id, value)
+        }
+        hasRemoteSettings = true
+        unsafe writeAcknowledgement(
+            HTTP2FrameType.settings,
+            payload: UnsafeRawBufferPointer(start: nil, count: 0)
+        )
+        return .settings
+    }
+
+    private mutating func apply(setting id: UInt16, _ value: Int) throws(HTTP2Failure) {
+        switch id {
+        case 1: coder.limitEncoderTable(to: value)
+        case 2:
+            guard value <= 1 else {
+                throw HTTP2Failure(.protocolError, "SETTINGS_ENABLE_PUSH above 1")
+            }
+        case 3: remote.maxConcurrentStreams = value
+        case 4:
+            guard value <= HTTP2Session.windowMaximum else {
+                throw HTTP2Failure(.flowControlError, "SETTINGS_INITIAL_WINDOW_SIZE above 2^31-1")
+            }
+            let change = value - remote.initialWindowSize
+            remote.initialWindowSize = value
+            for stream in streams.all {
+                unsafe stream.record.pointee.sendWindow += change
+                guard unsafe stream.record.pointee.sendWindow <= HTTP2Session.windowMaximum else {
+                    throw HTTP2Failure(.flowControlError, "a window above 2^31-1")
+                }
+                if unsafe stream.record.pointee.sendWindow > 0 { queue(stream) }
+            }
+        case 5:
+            guard value >= 16_384, value <= 16_777_215 else {
+                throw HTTP2Failure(.protocolError, "SETTINGS_MAX_FRAME_SIZE out of range")
+            }
+            // Frames of ours stay small enough that streams can take turns.
+            remote.maxFrameSize = min(value, 64 << 10)
+        case 6: remote.maxHeaderListSize = value
+        default: break
+        }
+    }
+
+    private mutating func ping(
+        _ header: HTTP2FrameHeader,
+        _ payload: UnsafeRawBufferPointer
+    ) throws(HTTP2Failure) {
+        guard header.streamID == 0 else { throw HTTP2Failure(.protocolError, "PING on a stream") }
+        guard payload.count == 8 else {
+            throw HTTP2Failure(.frameSizeError, "PING that is not eight octets")
+        }
+        guard !header.has(HTTP2Flag.acknowledge) else { return }
+        try guardian.countUseless()
+        unsafe writeAcknowledgement(HTTP2FrameType.ping, payload: payload)
+    }
+
+    private mutating func goAway(
+        _ header: HTTP2FrameHeader,
+        _ payload: UnsafeRawBufferPointer
+    ) throws(HTTP2Failure) -> HTTP2Event? {
+        guard header.streamID == 0 else {
+            throw HTTP2Failure(.protocolError, "GOAWAY on a stream")
+        }
+        guard payload.count >= 8 else {
+            throw HTTP2Failure(.frameSizeError, "GOAWAY shorter than eight octets")
+        }
+        try guardian.countUseless()
+        let last = unsafe UInt32(bigEndian: payload.loadUnaligned(as: UInt32.self)) & 0x7FFF_FFFF
+        let code = unsafe UInt32(
+            bigEndian: payload.loadUnaligned(fromByteOffset: 4, as: UInt32.self)
+        )
+        if let before = goAwayReceivedLast, last > before {
+            throw HTTP2Failure(.protocolError, "a second GOAWAY that takes streams back")
+        }
+        goAwayReceivedLast = last
+        if role == .client {
+            // Never processed there, so safe to send elsewhere (RFC 9113 §6.8).
+            for stream in streams.all where stream.id > last {
+                close(stream)
+                pendingResets.append((stream, .refusedStream))
+            }
+        }
+        return .goAway(last: last, HTTP2ErrorCode(wire: code))
+    }
+
+    private mutating func windowUpdate(
+        _ header: HTTP2FrameHeader,
+        _ payload: UnsafeRawBufferPointer
+    ) throws(HTTP2Failure) {
+        guard payload.count == 4 else {
+            throw HTTP2Failure(.frameSizeError, "WINDOW_UPDATE that is not four octets")
+        }
+        let increment = unsafe Int(
+            UInt32(bigEndian: payload.loadUnaligned(as: UInt32.self)) & 0x7FFF_FFFF
+        )
+        if header.streamID == 0 {
+            guard increment > 0 else {
+                throw HTTP2Failure(.protocolError, "WINDOW_UPDATE of nothing")
+            }
+            sendWindow += increment
+            guard sendWindow <= HTTP2Session.windowMaximum else {
+                throw HTTP2Failure(.flowControlError, "a connection window above 2^31-1")
+            }
+            try guardian.countUseless()
+            return
+        }
+        try rejectIdle(header.streamID, "WINDOW_UPDATE on an idle stream")
+        guard let stream = streams.find(header.streamID) else {
+            try guardian.countUseless()
+            return
+        }
+        guard increment > 0 else {
+            try fault(stream, .protocolError)
+            return
+        }
+        unsafe stream.record.pointee.sendWindow += increment
+        guard unsafe stream.record.pointee.sendWindow <= HTTP2Session.windowMaximum else {
+            try fault(stream, .flowControlError)
+            return
+        }
+        if unsafe stream.record.pointee.pending.isEmpty {
+            try guardian.countUseless()
+        } else if unsafe stream.record.pointee.sendWindow > 0 {
+            queue(stream)
+        }
+    }
+
+    // MARK: - Faults
+
+    /// Ends the connection when `id` names a stream nobody has opened yet (RFC 9113 §5.1).
+    private func rejectIdle(_ id: UInt32, _ sentence: StaticString) throws(HTTP2Failure) {
+        let isOurs = (id % 2 == 1) == (role == .client)
+        if isOurs {
+            if role == .server || id > lastStreamID { throw HTTP2Failure(.protocolError, sentence) }
+        } else if role == .client || id > lastStreamID {
+            throw HTTP2Failure(.protocolError, sentence)
+        }
+    }
+
+    /// Resets a stream for its peer's mistake; tells the owner when it knows of the stream.
+    private mutating func fault(_ stream: HTTP2Stream, _ code: HTTP2ErrorCode) throws(HTTP2Failure)
+    {
+        try guardian.countFault()
+        let isKnown = unsafe stream.record.pointee.hasHead || role == .client
+        reset(stream, code)
+        if isKnown { pendingResets.append((stream, code)) }
+    }
+
+    /// Answers a stream error on a stream that may not exist.
+    private mutating func streamError(_ id: UInt32, _ code: HTTP2ErrorCode) throws(HTTP2Failure) {
+        if let stream = streams.find(id) {
+            try fault(stream, code)
+        } else {
+            try guardian.countFault()
+            writeReset(id, code)
+        }
+    }
+}

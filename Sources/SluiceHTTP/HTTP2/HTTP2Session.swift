@@ -1,0 +1,259 @@
+// One HTTP/2 connection without a socket (RFC 9113).
+//
+// Bytes go in by `receive`, events come out of `nextEvent`, commands append frames to `output`.
+// The session reads no clock and never waits. DATA is not held: a frame's payload is handed on
+// as it arrives, cut wherever the bytes were cut. Everything else is small and is handled whole.
+//
+//      input ── preface ── frame header ─┬─ DATA payload ──────────► .data (borrowed)
+//                                        ├─ HEADERS, CONTINUATION ─► HPACK ─► .head .trailers
+//                                        └─ the small ones ────────► windows, settings, .reset
+//
+// Sending: DATA that finds window and room is framed at once into `output`; the rest waits in the
+// stream and goes out by `pump`, streams taking turns frame by frame. HPACK has state, so heads
+// are encoded in the order in which they are written, never earlier.
+package import SluiceCore
+
+/// A connection's HTTP/2 state, for either side.
+@safe
+package struct HTTP2Session: ~Copyable {
+    /// Which side of the connection we are.
+    package enum Role: Sendable { case server, client }
+
+    enum Reading {
+        case preface(Int)
+        case frameHeader
+        case data(HTTP2Stream?, remaining: Int, padding: Int, endStream: Bool)
+        case padLength(HTTP2FrameHeader)
+        case skip(Int)
+        case payload(HTTP2FrameHeader)
+    }
+
+    /// A header block under way over HEADERS and CONTINUATION frames.
+    struct HeaderBlock {
+        var streamID: UInt32
+        var stream: HTTP2Stream?
+        var block: FieldBlock
+        var endStream: Bool
+        var isRefused: Bool
+        var isSelfDependent: Bool
+        var decodedSize = 0
+        var fragments = 1
+    }
+
+    let role: Role
+    let arena: HTTPArena
+    let coder = HeaderCoder()
+    var local: HTTP2Settings
+    /// What the peer allows us.
+    package internal(set) var remote = HTTP2Settings.assumedOfPeer
+    /// Whether the peer's SETTINGS have arrived.
+    package internal(set) var hasRemoteSettings = false
+    /// Whether the peer has acknowledged ours.
+    package internal(set) var isSettingsAcknowledged = false
+    /// Frames to be written; the owner writes from the front and consumes.
+    package var output: ByteBuffer
+    var streams = StreamTable()
+
+    var input: UnsafeRawBufferPointer
+    var reading: Reading
+    var partial: ByteBuffer
+    var headerBlock: HeaderBlock?
+    var sawFirstFrame = false
+    var guardian = AbuseGuard()
+
+    var sendWindow = 65_535
+    var receiveWindow = 65_535
+    var receiveTarget = 65_535
+    var uncredited = 0
+    /// The highest stream the peer has opened (server) or we have (client).
+    package internal(set) var lastStreamID: UInt32 = 0
+    var goAwaySentLast: UInt32?
+    /// The last stream the peer's GOAWAY allows, once it has sent one.
+    package internal(set) var goAwayReceivedLast: UInt32?
+
+    // Streams with pending bytes and window, in turn order.
+    var readyHead: UnsafeMutablePointer<HTTP2StreamRecord>?
+    var readyTail: UnsafeMutablePointer<HTTP2StreamRecord>?
+    // Closed records whose handles may still be in somebody's hands.
+    var closed: UnsafeMutablePointer<HTTP2StreamRecord>?
+    var pendingResets: [(HTTP2Stream, HTTP2ErrorCode)] = []
+    /// Streams we reset lately; frames for them are ignored, not answered (RFC 9113 §5.1).
+    var recentlyReset = RecentStreams()
+
+    /// DATA isn't framed while this many bytes wait to be written.
+    static let outputHighWater = 256 << 10
+    /// A stream's window after its first refill, when the body turned out to be large.
+    static let grownWindow = 1 << 20
+
+    /// A session that has written its preface and SETTINGS to ``output``.
+    ///
+    /// `connectionWindow` is what the peer may send on all streams together before we pass
+    /// some of it on.
+    package init(
+        role: Role,
+        arena: HTTPArena,
+        settings: HTTP2Settings = HTTP2Settings(),
+        connectionWindow: Int = 16 << 20
+    ) {
+        self.role = role
+        self.arena = arena
+        local = settings
+        output = ByteBuffer(pool: arena.buffers)
+        partial = ByteBuffer(pool: arena.buffers)
+        unsafe input = UnsafeRawBufferPointer(start: nil, count: 0)
+        reading = role == .server ? .preface(0) : .frameHeader
+        unsafe readyHead = nil
+        unsafe readyTail = nil
+        unsafe closed = nil
+        if role == .client { output.append("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n") }
+        writeSettings()
+        if connectionWindow > receiveWindow {
+            writeWindowUpdate(0, connectionWindow - receiveWindow)
+            receiveWindow = connectionWindow
+            receiveTarget = connectionWindow
+        }
+    }
+
+    deinit {
+        for stream in streams.all { HTTP2Session.release(stream, arena) }
+        var record = unsafe closed
+        while let dead = unsafe record {
+            unsafe record = dead.pointee.next
+            unsafe arena.streams.give(dead)
+        }
+        if let headerBlock { arena.blocks.give(headerBlock.block) }
+    }
+
+    // MARK: - State
+
+    /// How many streams are open.
+    package var openStreamCount: Int { streams.count }
+
+    /// Every open stream; a walk over the table, for closing and draining.
+    package var openStreams: [HTTP2Stream] { streams.all }
+
+    /// Whether the client may open another stream now.
+    package var canOpenStream: Bool {
+        goAwayReceivedLast == nil && streams.count < remote.maxConcurrentStreams
+            && lastStreamID < 0x7FFF_FFFD
+    }
+
+    /// Whether the peer has been told to open nothing more, and nothing is open.
+    package var isFinished: Bool {
+        (goAwaySentLast != nil && goAwaySentLast != 0x7FFF_FFFF || goAwayReceivedLast != nil)
+            && streams.count == 0
+    }
+
+    /// Whether bytes of a frame, or a header block, have begun and not ended.
+    package var isMidFrame: Bool {
+        if headerBlock != nil || !partial.isEmpty { return true }
+        if case .frameHeader = reading { return false }
+        return true
+    }
+
+    // MARK: - Events
+
+    /// Hands in bytes from the peer; they must stay valid until ``nextEvent()`` returns nil.
+    package mutating func receive(_ bytes: UnsafeRawBufferPointer) {
+        unsafe precondition(input.isEmpty, "the last input has not been read to its end")
+        unsafe input = bytes
+    }
+
+    /// The next event, or nil when the input is used up and nothing more can be sent.
+    ///
+    /// Throws once, when the peer broke the connection's rules; GOAWAY is then in ``output`` and
+    /// every open stream is lost.
+    package mutating func nextEvent() throws(HTTP2Failure) -> HTTP2Event? {
+        reap()
+        do {
+            while true {
+                if let (stream, code) = pendingResets.popLast() { return .reset(stream, code) }
+                guard let event = try parse() else { break }
+                return event
+            }
+        } catch {
+            unsafe input = UnsafeRawBufferPointer(start: nil, count: 0)
+            writeGoAway(last: lastPeerStreamID, error.code)
+            throw error
+        }
+        if let (stream, code) = pendingResets.popLast() { return .reset(stream, code) }
+        return pump()
+    }
+
+    /// Frees the records of closed streams; handles to them are dead from here on.
+    package mutating func reap() {
+        while let dead = unsafe closed {
+            unsafe closed = dead.pointee.next
+            unsafe arena.streams.give(dead)
+        }
+    }
+
+    /// The highest stream of the peer's that we have seen, for GOAWAY.
+    var lastPeerStreamID: UInt32 { role == .server ? lastStreamID : 0 }
+
+    // MARK: - Streams
+
+    /// Takes a record for a stream that begins now.
+    mutating func open(_ id: UInt32) -> HTTP2Stream {
+        let stream = unsafe HTTP2Stream(
+            arena.streams.take(
+                HTTP2StreamRecord(
+                    id: id,
+                    sendWindow: remote.initialWindowSize,
+                    receiveWindow: local.initialWindowSize,
+                    receiveTarget: local.initialWindowSize
+                )
+            )
+        )
+        streams.insert(stream)
+        return stream
+    }
+
+    /// Forgets a stream; its record lives until ``reap()``.
+    mutating func close(_ stream: HTTP2Stream) {
+        let record = unsafe stream.record
+        unsafe streams.remove(record.pointee.id)
+        if unsafe record.pointee.isQueued { unqueue(stream) }
+        if role == .server { unsafe creditConnection(record.pointee.unconsumed) }
+        unsafe record.pointee.unconsumed = 0
+        unsafe record.pointee.pending.release(to: arena.buffers)
+        if let trailers = unsafe record.pointee.trailers { arena.blocks.give(trailers) }
+        unsafe record.pointee.trailers = nil
+        unsafe record.pointee.isLocalClosed = true
+        unsafe record.pointee.isRemoteClosed = true
+        unsafe record.pointee.next = closed
+        unsafe closed = record
+    }
+
+    private static func release(_ stream: HTTP2Stream, _ arena: HTTPArena) {
+        unsafe stream.record.pointee.pending.release(to: arena.buffers)
+        if let trailers = unsafe stream.record.pointee.trailers { arena.blocks.give(trailers) }
+        unsafe arena.streams.give(stream.record)
+    }
+
+    mutating func closeRemote(_ stream: HTTP2Stream) {
+        unsafe stream.record.pointee.isRemoteClosed = true
+        if unsafe stream.record.pointee.isLocalClosed { close(stream) }
+    }
+
+    mutating func closeLocal(_ stream: HTTP2Stream) {
+        unsafe stream.record.pointee.isLocalClosed = true
+        if unsafe stream.record.pointee.isRemoteClosed { close(stream) }
+    }
+}
+
+/// The last few streams that were reset from our side.
+struct RecentStreams {
+    private var ids = InlineArray<32, UInt32>(repeating: 0)
+    private var next = 0
+
+    mutating func insert(_ id: UInt32) {
+        ids[next] = id
+        next = (next + 1) % 32
+    }
+
+    func contains(_ id: UInt32) -> Bool {
+        for index in 0..<32 where ids[index] == id { return true }
+        return false
+    }
+}

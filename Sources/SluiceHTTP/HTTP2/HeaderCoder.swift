@@ -1,0 +1,120 @@
+private import CNghttp2
+// HPACK (RFC 7541) by nghttp2's coder: the only file that touches `nghttp2_hd_*`.
+import SluiceCore
+
+/// Both directions of one connection's header compression.
+@safe
+struct HeaderCoder: ~Copyable {
+    enum DecodeFailure: Error {
+        /// The bytes aren't HPACK; the connection can't go on (RFC 9113 §4.3).
+        case malformed
+        /// Decoded fields passed four times the limit: a bomb; the connection ends.
+        case bomb
+    }
+
+    private let inflater: OpaquePointer
+    private let deflater: OpaquePointer
+
+    /// A pair of coders with tables of 4096 bytes.
+    init() {
+        // nghttp2_hd_inflate_new and nghttp2_hd_deflate_new fail only when memory runs out.
+        var inflater: OpaquePointer?
+        var deflater: OpaquePointer?
+        let made =
+            unsafe nghttp2_hd_inflate_new(&inflater) == 0
+            && nghttp2_hd_deflate_new(&deflater, 4096) == 0
+        guard made, let inflater = unsafe inflater, let deflater = unsafe deflater else {
+            preconditionFailure("out of memory for an HPACK coder")
+        }
+        unsafe self.inflater = inflater
+        unsafe self.deflater = deflater
+    }
+
+    deinit {
+        unsafe nghttp2_hd_inflate_del(inflater)
+        unsafe nghttp2_hd_deflate_del(deflater)
+    }
+
+    /// Follows the peer's SETTINGS_HEADER_TABLE_SIZE; we never use more than 4096.
+    func limitEncoderTable(to size: Int) {
+        _ = unsafe nghttp2_hd_deflate_change_table_size(deflater, min(size, 4096))
+    }
+
+    /// Decodes one fragment of a header block into `block`.
+    ///
+    /// `visit` sees each new field's index and says whether to keep it. Fields beyond `limit` bytes
+    /// (``FieldBlock/listSize``) are dropped and reported by the return value, but decoded all the
+    /// same, because the table must stay in step.
+    func decode(
+        _ fragment: UnsafeRawBufferPointer,
+        isLast: Bool,
+        into block: FieldBlock,
+        limit: Int,
+        decodedSize: inout Int
+    ) throws(DecodeFailure) {
+        var input = unsafe fragment.baseAddress?.assumingMemoryBound(to: UInt8.self)
+        var remaining = fragment.count
+        while true {
+            var pair = unsafe nghttp2_nv()
+            var flags: Int32 = 0
+            let used = unsafe nghttp2_hd_inflate_hd2(
+                inflater,
+                &pair,
+                &flags,
+                input,
+                remaining,
+                isLast ? 1 : 0
+            )
+            guard used >= 0 else { throw .malformed }
+            unsafe input = input.map { unsafe $0 + used }
+            remaining -= used
+            if flags & Int32(NGHTTP2_HD_INFLATE_EMIT.rawValue) != 0 {
+                // The pair's memory belongs to the inflater until the next call.
+                let name = unsafe UnsafeRawBufferPointer(start: pair.name, count: pair.namelen)
+                let value = unsafe UnsafeRawBufferPointer(start: pair.value, count: pair.valuelen)
+                decodedSize += name.count + value.count + 32
+                guard decodedSize <= 4 * limit else { throw .bomb }
+                if decodedSize <= limit { unsafe block.append(name: name, value: value) }
+            }
+            if flags & Int32(NGHTTP2_HD_INFLATE_FINAL.rawValue) != 0 {
+                _ = unsafe nghttp2_hd_inflate_end_headers(inflater)
+                return
+            }
+            if flags & Int32(NGHTTP2_HD_INFLATE_EMIT.rawValue) == 0 && remaining == 0 { return }
+        }
+    }
+
+    /// Encodes `block` at the end of `output` and returns the number of bytes.
+    func encode(_ block: FieldBlock, arena: HTTPArena, into output: inout ByteBuffer) -> Int {
+        arena.reservePairs(block.count)
+        let pairs = unsafe arena.pairs.assumingMemoryBound(to: nghttp2_nv.self)
+        var count = 0
+        for index in 0..<block.count {
+            let field = block[index]
+            if field.isRemoved { continue }
+            let name = unsafe block.name(of: field)
+            let value = unsafe block.value(of: field)
+            // nghttp2 takes the strings as non-const but only reads them.
+            unsafe pairs[count] = nghttp2_nv(
+                name: UnsafeMutablePointer(
+                    mutating: name.baseAddress?.assumingMemoryBound(to: UInt8.self)
+                ),
+                value: UnsafeMutablePointer(
+                    mutating: value.baseAddress?.assumingMemoryBound(to: UInt8.self)
+                ),
+                namelen: name.count,
+                valuelen: value.count,
+                flags: field.isVolatile
+                    ? UInt8(NGHTTP2_NV_FLAG_NO_INDEX.rawValue)
+                    : UInt8(NGHTTP2_NV_FLAG_NONE.rawValue)
+            )
+            count += 1
+        }
+        let bound = unsafe nghttp2_hd_deflate_bound(deflater, pairs, count)
+        let place = unsafe output.reserve(bound)
+        let written = unsafe nghttp2_hd_deflate_hd(deflater, place, bound, pairs, count)
+        precondition(written >= 0, "the HPACK encoder had room by its own bound")
+        output.commit(written)
+        return written
+    }
+}
