@@ -16,7 +16,7 @@ package final class Slab<Record: BitwiseCopyable> {
     package init(chunkCount: Int = 64) { self.chunkCount = chunkCount }
 
     deinit {
-        for unsafechunk in unsafe chunks { unsafe chunk.deallocate() }
+        for index in unsafe chunks.indices { unsafe chunks[index].deallocate() }
     }
 
     /// Hands out a record initialised to `initial`; the caller gives it back exactly once.

@@ -49,7 +49,8 @@ package enum ASCII {
     package static func decimal(_ text: UnsafeRawBufferPointer) -> Int? {
         guard unsafe !text.isEmpty, text.count <= 19 else { return nil }
         var value = 0
-        for unsafebyte in unsafe text {
+        for index in 0..<text.count {
+            let byte = unsafe text[index]
             guard isDigit(byte) else { return nil }
             let (scaled, overflow) = value.multipliedReportingOverflow(by: 10)
             let (sum, carried) = scaled.addingReportingOverflow(Int(byte - zero))

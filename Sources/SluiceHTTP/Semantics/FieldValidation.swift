@@ -32,14 +32,15 @@ package enum FieldValidation {
     /// Whether `name` is a non-empty token.
     package static func isToken(_ name: UnsafeRawBufferPointer) -> Bool {
         guard unsafe !name.isEmpty, name.count <= nameLengthMaximum else { return false }
-        for unsafebyte in unsafe name where !isToken(byte) { return false }
+        for index in 0..<name.count where unsafe !isToken(name[index]) { return false }
         return true
     }
 
     /// Whether `name` is a non-empty token without capitals (HTTP/2).
     package static func isLowercaseToken(_ name: UnsafeRawBufferPointer) -> Bool {
         guard unsafe !name.isEmpty, name.count <= nameLengthMaximum else { return false }
-        for unsafebyte in unsafe name where !isToken(byte) || byte &- 0x41 < 26 { return false }
+        for index in 0..<name.count
+        where unsafe !isToken(name[index]) || name[index] &- 0x41 < 26 { return false }
         return true
     }
 
@@ -48,8 +49,10 @@ package enum FieldValidation {
     /// Bytes from 0x80 up are legal and opaque.
     package static func isValue(_ value: UnsafeRawBufferPointer) -> Bool {
         guard unsafe !value.isEmpty else { return true }
-        for unsafebyte in unsafe value
-        where (byte < 0x20 && byte != ASCII.tab) || byte == 0x7F { return false }
+        for index in 0..<value.count {
+            let byte = unsafe value[index]
+            if (byte < 0x20 && byte != ASCII.tab) || byte == 0x7F { return false }
+        }
         let (first, last) = unsafe (value[0], value[value.count - 1])
         return first > 0x20 && last > 0x20
     }
@@ -57,16 +60,18 @@ package enum FieldValidation {
     /// Whether `path` is an origin-form target without fragment, spaces or bytes from 0x80 up.
     package static func isPath(_ path: UnsafeRawBufferPointer) -> Bool {
         guard unsafe !path.isEmpty, unsafe path[0] == ASCII.slash else { return false }
-        for unsafebyte in unsafe path
-        where byte <= 0x20 || byte >= 0x7F || byte == UInt8(ascii: "#") { return false }
+        for index in 0..<path.count {
+            let byte = unsafe path[index]
+            if byte <= 0x20 || byte >= 0x7F || byte == UInt8(ascii: "#") { return false }
+        }
         return true
     }
 
     /// Whether `authority` is a host with an optional port, without user information.
     package static func isAuthority(_ authority: UnsafeRawBufferPointer) -> Bool {
         guard authority.count <= 512 else { return false }
-        for unsafebyte in unsafe authority {
-            switch byte {
+        for index in 0..<authority.count {
+            switch unsafe authority[index] {
             case UInt8(ascii: "@"), UInt8(ascii: "/"), UInt8(ascii: "?"), UInt8(ascii: "#"),
                 UInt8(ascii: "\\"), UInt8(ascii: "<"), UInt8(ascii: ">"), UInt8(ascii: "\""),
                 UInt8(ascii: "^"), UInt8(ascii: "`"), UInt8(ascii: "{"), UInt8(ascii: "|"),
