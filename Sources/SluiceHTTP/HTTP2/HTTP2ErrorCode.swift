@@ -1,5 +1,5 @@
 /// Why a stream or connection ended (RFC 9113 §7).
-package enum HTTP2ErrorCode: UInt32, Sendable {
+package enum HTTP2ErrorCode: UInt32, BitwiseCopyable, Sendable {
     case noError = 0
     case protocolError = 1
     case internalError = 2

@@ -34,13 +34,13 @@ extension HTTP2Session {
                 }
                 reading = .frameHeader
             case .payload(let header):
-                guard let event = try readPayload(header) else {
-                    if case .payload = reading { return nil }
-                    continue
-                }
-                return event
+                if let event = try readPayload(header) { return event }
+                if case .payload = reading { return nil }
+            case .nothing:
+                unsafe advance(input.count)
+                return nil
             }
-            if !pendingResets.isEmpty { return nil }
+            if unsafe untoldHead != nil { return nil }
         }
     }
 
@@ -237,16 +237,11 @@ extension HTTP2Session {
     }
 
     private mutating func readData(
-        _ stream: HTTP2Stream?,
+        _ stream: HTTP2Stream,
         _ remaining: Int,
         _ padding: Int,
         _ endStream: Bool
     ) throws(HTTP2Failure) -> HTTP2Event? {
-        // The owner may have reset the stream between two pieces of one frame.
-        guard let stream, unsafe !stream.record.pointee.isRemoteClosed else {
-            reading = .skip(remaining + padding)
-            return nil
-        }
         let count = unsafe min(remaining, input.count)
         guard count > 0 || remaining == 0 else { return nil }
         let bytes = unsafe UnsafeRawBufferPointer(rebasing: input[..<count])
@@ -381,11 +376,6 @@ extension HTTP2Session {
             return nil
         }
         let record = unsafe stream.record
-        // A reset by our owner while the block was still arriving.
-        guard unsafe !(record.pointee.isLocalClosed && record.pointee.isRemoteClosed) else {
-            arena.blocks.give(open.block)
-            return nil
-        }
         guard !open.isSelfDependent else {
             arena.blocks.give(open.block)
             try fault(stream, .protocolError)
@@ -592,8 +582,7 @@ extension HTTP2Session {
         if role == .client {
             // Never processed there, so safe to send elsewhere (RFC 9113 §6.8).
             for stream in streams.all where stream.id > last {
-                close(stream)
-                pendingResets.append((stream, .refusedStream))
+                close(stream, telling: .refusedStream)
             }
         }
         return .goAway(last: last, HTTP2ErrorCode(wire: code))
@@ -658,8 +647,9 @@ extension HTTP2Session {
     {
         try guardian.countFault()
         let isKnown = unsafe stream.record.pointee.hasHead || role == .client
-        reset(stream, code)
-        if isKnown { pendingResets.append((stream, code)) }
+        writeReset(stream.id, code)
+        recentlyReset.insert(stream.id)
+        close(stream, telling: isKnown ? code : nil)
     }
 
     /// Answers a stream error on a stream that may not exist.

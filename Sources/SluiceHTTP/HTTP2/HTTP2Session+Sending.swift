@@ -24,11 +24,19 @@ extension HTTP2Session {
 
     /// Sends a response head, interim or final (server); takes the block.
     package mutating func sendHead(_ head: FieldBlock, endStream: Bool, on stream: HTTP2Stream) {
+        guard !isLost(stream) else {
+            arena.blocks.give(head)
+            return
+        }
         writeHead(head, stream: stream, endStream: endStream)
     }
 
     /// Sends trailers after whatever body still waits, ending our side; takes the block.
     package mutating func sendTrailers(_ trailers: FieldBlock, on stream: HTTP2Stream) {
+        guard !isLost(stream) else {
+            arena.blocks.give(trailers)
+            return
+        }
         unsafe precondition(!stream.record.pointee.isLocalClosed, "this side has ended already")
         if unsafe stream.record.pointee.pending.isEmpty {
             writeHead(trailers, stream: stream, endStream: true)
@@ -47,6 +55,8 @@ extension HTTP2Session {
         endStream: Bool,
         on stream: HTTP2Stream
     ) -> Int {
+        guard !isLost(stream) else { return bytes.count }
+        guard unsafe !bytes.isEmpty || endStream else { return 0 }
         unsafe precondition(!stream.record.pointee.isLocalClosed, "this side has ended already")
         var rest = unsafe bytes
         if unsafe stream.record.pointee.pending.isEmpty {
@@ -72,8 +82,15 @@ extension HTTP2Session {
         return bytes.count - rest.count
     }
 
-    /// Ends a stream at once in both directions (RFC 9113 §6.4).
+    /// Whether the stream is lost and its owner about to be told, so that what it says is dropped.
+    private func isLost(_ stream: HTTP2Stream) -> Bool {
+        unsafe stream.record.pointee.untoldReset != nil
+    }
+
+    /// Ends a stream at once in both directions (RFC 9113 §6.4); nothing if it is over already.
     package mutating func reset(_ stream: HTTP2Stream, _ code: HTTP2ErrorCode) {
+        // Closed already: its record stands in a list and must not enter it twice.
+        guard !(stream.isLocalClosed && stream.isRemoteClosed) else { return }
         writeReset(stream.id, code)
         recentlyReset.insert(stream.id)
         close(stream)
@@ -170,6 +187,7 @@ extension HTTP2Session {
         }
         unsafe record.pointee.isQueued = true
         unsafe record.pointee.next = nil
+        unsafe record.pointee.previous = readyTail
         if let tail = unsafe readyTail {
             unsafe tail.pointee.next = record
         } else {
@@ -178,23 +196,23 @@ extension HTTP2Session {
         unsafe readyTail = record
     }
 
-    /// Takes a stream out of the queue; at the head, as in turn-taking, this is O(1).
+    /// Takes a stream out of the queue.
     mutating func unqueue(_ stream: HTTP2Stream) {
         let record = unsafe stream.record
-        var previous: UnsafeMutablePointer<HTTP2StreamRecord>?
-        var current = unsafe readyHead
-        while let candidate = unsafe current, unsafe candidate != record {
-            unsafe previous = candidate
-            unsafe current = candidate.pointee.next
-        }
+        let (previous, next) = unsafe (record.pointee.previous, record.pointee.next)
         if let previous = unsafe previous {
-            unsafe previous.pointee.next = record.pointee.next
+            unsafe previous.pointee.next = next
         } else {
-            unsafe readyHead = record.pointee.next
+            unsafe readyHead = next
         }
-        if unsafe readyTail == record { unsafe readyTail = previous }
+        if let next = unsafe next {
+            unsafe next.pointee.previous = previous
+        } else {
+            unsafe readyTail = previous
+        }
         unsafe record.pointee.isQueued = false
         unsafe record.pointee.next = nil
+        unsafe record.pointee.previous = nil
     }
 
     /// Gives the peer connection window once half of it has been passed on.

@@ -22,10 +22,12 @@ package struct HTTP2Session: ~Copyable {
     enum Reading {
         case preface(Int)
         case frameHeader
-        case data(HTTP2Stream?, remaining: Int, padding: Int, endStream: Bool)
+        case data(HTTP2Stream, remaining: Int, padding: Int, endStream: Bool)
         case padLength(HTTP2FrameHeader)
         case skip(Int)
         case payload(HTTP2FrameHeader)
+        /// After a failure: whatever else arrives is dropped.
+        case nothing
     }
 
     /// A header block under way over HEADERS and CONTINUATION frames.
@@ -76,7 +78,9 @@ package struct HTTP2Session: ~Copyable {
     var readyTail: UnsafeMutablePointer<HTTP2StreamRecord>?
     // Closed records whose handles may still be in somebody's hands.
     var closed: UnsafeMutablePointer<HTTP2StreamRecord>?
-    var pendingResets: [(HTTP2Stream, HTTP2ErrorCode)] = []
+    // Records of lost streams whose owner hasn't been told yet, first lost first.
+    var untoldHead: UnsafeMutablePointer<HTTP2StreamRecord>?
+    var untoldTail: UnsafeMutablePointer<HTTP2StreamRecord>?
     /// Streams we reset lately; frames for them are ignored, not answered (RFC 9113 §5.1).
     var recentlyReset = RecentStreams()
 
@@ -105,6 +109,8 @@ package struct HTTP2Session: ~Copyable {
         unsafe readyHead = nil
         unsafe readyTail = nil
         unsafe closed = nil
+        unsafe untoldHead = nil
+        unsafe untoldTail = nil
         if role == .client { output.append("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n") }
         writeSettings()
         if connectionWindow > receiveWindow {
@@ -116,11 +122,8 @@ package struct HTTP2Session: ~Copyable {
 
     deinit {
         for stream in streams.all { HTTP2Session.release(stream, arena) }
-        var record = unsafe closed
-        while let dead = unsafe record {
-            unsafe record = dead.pointee.next
-            unsafe arena.streams.give(dead)
-        }
+        unsafe HTTP2Session.give(closed, arena)
+        unsafe HTTP2Session.give(untoldHead, arena)
         if let headerBlock { arena.blocks.give(headerBlock.block) }
     }
 
@@ -134,7 +137,7 @@ package struct HTTP2Session: ~Copyable {
 
     /// Whether the client may open another stream now.
     package var canOpenStream: Bool {
-        goAwayReceivedLast == nil && streams.count < remote.maxConcurrentStreams
+        goAwayReceivedLast == nil && !isFailed && streams.count < remote.maxConcurrentStreams
             && lastStreamID < 0x7FFF_FFFD
     }
 
@@ -165,19 +168,37 @@ package struct HTTP2Session: ~Copyable {
     /// every open stream is lost.
     package mutating func nextEvent() throws(HTTP2Failure) -> HTTP2Event? {
         reap()
+        if let event = tellReset() { return event }
         do {
-            while true {
-                if let (stream, code) = pendingResets.popLast() { return .reset(stream, code) }
-                guard let event = try parse() else { break }
-                return event
-            }
+            if let event = try parse() { return event }
         } catch {
             unsafe input = UnsafeRawBufferPointer(start: nil, count: 0)
+            partial.removeAll()
+            reading = .nothing
             writeGoAway(last: lastPeerStreamID, error.code)
             throw error
         }
-        if let (stream, code) = pendingResets.popLast() { return .reset(stream, code) }
-        return pump()
+        if let event = tellReset() { return event }
+        return isFailed ? nil : pump()
+    }
+
+    /// The first reset nobody has been told of; its record may be reaped from here on.
+    private mutating func tellReset() -> HTTP2Event? {
+        guard let record = unsafe untoldHead, let code = unsafe record.pointee.untoldReset else {
+            return nil
+        }
+        unsafe untoldHead = record.pointee.next
+        if unsafe untoldHead == nil { unsafe untoldTail = nil }
+        unsafe record.pointee.untoldReset = nil
+        unsafe record.pointee.next = closed
+        unsafe closed = record
+        return unsafe .reset(HTTP2Stream(record), code)
+    }
+
+    /// Whether the connection has ended by the peer's mistake.
+    var isFailed: Bool {
+        if case .nothing = reading { return true }
+        return false
     }
 
     /// Frees the records of closed streams; handles to them are dead from here on.
@@ -210,8 +231,16 @@ package struct HTTP2Session: ~Copyable {
     }
 
     /// Forgets a stream; its record lives until ``reap()``.
-    mutating func close(_ stream: HTTP2Stream) {
+    ///
+    /// With `telling`, the owner still believes in the stream: the record is kept until the reset
+    /// has been told, because other sessions take their records from the same arena.
+    mutating func close(_ stream: HTTP2Stream, telling code: HTTP2ErrorCode? = nil) {
         let record = unsafe stream.record
+        // What is still arriving for the stream must not find its record in another's hands.
+        if case .data(stream, let remaining, let padding, _) = reading {
+            reading = .skip(remaining + padding)
+        }
+        if headerBlock?.stream == stream { headerBlock?.stream = nil }
         unsafe streams.remove(record.pointee.id)
         if unsafe record.pointee.isQueued { unqueue(stream) }
         if role == .server { unsafe creditConnection(record.pointee.unconsumed) }
@@ -221,8 +250,27 @@ package struct HTTP2Session: ~Copyable {
         unsafe record.pointee.trailers = nil
         unsafe record.pointee.isLocalClosed = true
         unsafe record.pointee.isRemoteClosed = true
-        unsafe record.pointee.next = closed
-        unsafe closed = record
+        guard let code else {
+            unsafe record.pointee.next = closed
+            unsafe closed = record
+            return
+        }
+        unsafe record.pointee.untoldReset = code
+        unsafe record.pointee.next = nil
+        if let tail = unsafe untoldTail {
+            unsafe tail.pointee.next = record
+        } else {
+            unsafe untoldHead = record
+        }
+        unsafe untoldTail = record
+    }
+
+    private static func give(_ list: UnsafeMutablePointer<HTTP2StreamRecord>?, _ arena: HTTPArena) {
+        var record = unsafe list
+        while let dead = unsafe record {
+            unsafe record = dead.pointee.next
+            unsafe arena.streams.give(dead)
+        }
     }
 
     private static func release(_ stream: HTTP2Stream, _ arena: HTTPArena) {

@@ -29,8 +29,12 @@ struct HTTP2StreamRecord: BitwiseCopyable {
     /// Trailers that wait for the pending body.
     var trailers: FieldBlock?
     var user: UnsafeMutableRawPointer?
+    /// Why the stream was lost, while its ``HTTP2Event/reset(_:_:)`` waits to be told.
+    var untoldReset: HTTP2ErrorCode?
     /// The next record in whichever list this one stands in.
     var next: UnsafeMutablePointer<HTTP2StreamRecord>?
+    /// The record before this one in the queue of those ready to send.
+    var previous: UnsafeMutablePointer<HTTP2StreamRecord>?
 }
 
 /// A handle to one stream of an ``HTTP2Session``.
