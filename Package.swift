@@ -18,10 +18,11 @@ func door(_ name: String) -> Target {
 
 /// A Swift module with the settings every module shares.
 func room(
-    _ name: String, imports: [String] = [], packages: [Target.Dependency] = []
+    _ name: String, imports: [String] = [], packages: [Target.Dependency] = [],
+    exclude: [String] = []
 ) -> Target {
     .target(
-        name: name, dependencies: imports.map { .byName(name: $0) } + packages,
+        name: name, dependencies: imports.map { .byName(name: $0) } + packages, exclude: exclude,
         swiftSettings: settings)
 }
 
@@ -65,7 +66,8 @@ let package = Package(
         // 3  protocols, policies, instruments: no I/O
         room("SluiceHTTP", imports: ["SluiceCore", "CNghttp2"]),
         room("SluiceTLS", imports: ["SluiceCore", "COpenSSL"]),
-        room("SluiceGRPC", imports: ["SluiceCore", "SluiceWire", "SluiceHTTP"]),
+        room(
+            "SluiceGRPC", imports: ["SluiceCore", "SluiceWire"], exclude: ["Protos"]),
         room("SluiceInference", imports: ["SluiceCore", "SluiceWire"]),
         room("SluiceRouting", imports: ["SluiceCore"]),
         room("SluiceBalancing", imports: ["SluiceCore"]),

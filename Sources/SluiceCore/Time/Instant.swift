@@ -1,7 +1,7 @@
 /// A point on the monotonic clock, in nanoseconds since an arbitrary start.
 ///
 /// Only a kernel reads the clock; everybody else is handed an instant.
-package struct Instant: Comparable, Hashable, Sendable {
+package struct Instant: BitwiseCopyable, Comparable, Hashable, Sendable {
     package var nanoseconds: Int64
 
     /// The instant that many nanoseconds after the clock's start.
