@@ -2,15 +2,20 @@
 ///
 /// Trivial, so that a revision's or backend's record can hold it.
 package struct CodeBlock: Hashable, Sendable, BitwiseCopyable {
+    /// The block's first slot, which is that of all codes out of range.
     fileprivate let base: UInt32
-    fileprivate let vocabulary: CodeVocabulary
+    /// The lowest code in range, whose slot comes next.
+    fileprivate let lowest: UInt16
+    /// How many codes are in range.
+    fileprivate let count: UInt16
 }
 
 /// Finds the counter for (what answered, status code) without hashing a string.
 ///
 /// One worker's table: a flat array with a place per known code, some 2 KiB for a block of HTTP
 /// codes and 72 bytes for gRPC. A code seen for the first time is registered with the store, and
-/// from then on it's one load.
+/// from then on it's one load (some 2 ns).
+@safe
 package final class CodeTable {
     private struct Origin {
         let family: MetricFamily
@@ -19,14 +24,23 @@ package final class CodeTable {
     }
 
     private let store: MetricStore
-    // `SlotLayout.discarded` marks a code not seen yet.
-    private var slots: [UInt32] = []
+    // Owned by the table, grown by doubling, freed with it; `slots[..<used]` are initialised and
+    // every block lies within. `SlotLayout.discarded` marks a code not seen yet. A pointer, because
+    // an array in a class costs its uniqueness and exclusivity checks: 8 ns a look-up.
+    private var slots: UnsafeMutablePointer<UInt32>
+    private var capacity = 1_024
+    private var used = 0
     // Blocks in use by their base, and the bases of blocks given back.
     private var origins: [UInt32: Origin] = [:]
     private var free: [CodeVocabulary: [UInt32]] = [:]
 
     /// A table without blocks that registers with `store`.
-    package init(store: MetricStore) { self.store = store }
+    package init(store: MetricStore) {
+        self.store = store
+        unsafe slots = .allocate(capacity: capacity)
+    }
+
+    deinit { unsafe slots.deallocate() }
 
     /// Makes a block of `family`, whose last label is the code.
     ///
@@ -44,35 +58,37 @@ package final class CodeTable {
             labels.count + 1 == family.labels.count,
             "the code is the family's last label"
         )
-        let base: UInt32
-        if let reused = free[vocabulary]?.popLast() {
-            base = reused
-            for place in 0..<vocabulary.count {
-                slots[Int(base) + place] = SlotLayout.discarded
-            }
-        } else {
-            base = UInt32(slots.count)
-            slots.append(
-                contentsOf: repeatElement(SlotLayout.discarded, count: vocabulary.count)
-            )
-        }
+        let codes = vocabulary.codes
+        let base = free[vocabulary]?.popLast() ?? claim(codes.count + 1)
+        unsafe (slots + Int(base)).initialize(
+            repeating: SlotLayout.discarded,
+            count: codes.count + 1
+        )
         origins[base] = Origin(family: family, labels: labels, vocabulary: vocabulary)
-        return CodeBlock(base: base, vocabulary: vocabulary)
+        return CodeBlock(
+            base: base,
+            lowest: UInt16(codes.lowerBound),
+            count: UInt16(codes.count)
+        )
     }
 
     /// Gives a block's memory back for another; its series live on in the store until retired.
     ///
     /// Nobody may ask for this block's counters any more.
     package func discard(_ block: CodeBlock) {
-        let origin = origins.removeValue(forKey: block.base)
-        precondition(origin != nil, "a block is discarded once")
-        free[block.vocabulary, default: []].append(block.base)
+        guard let origin = origins.removeValue(forKey: block.base) else {
+            preconditionFailure("a block is discarded once")
+        }
+        free[origin.vocabulary, default: []].append(block.base)
     }
 
     /// The counter of `code`; codes that the protocol doesn't know share one with label `other`.
     package func counter(_ block: CodeBlock, code: Int) -> CounterID {
-        let place = Int(block.base) + block.vocabulary.place(of: code)
-        let slot = slots[place]
+        let offset = code &- Int(block.lowest)
+        let inRange = UInt(bitPattern: offset) < UInt(block.count)
+        let place = Int(block.base) &+ (inRange ? offset &+ 1 : 0)
+        precondition(place < used, "a block belongs to the table that made it")
+        let slot = unsafe slots[place]
         guard slot == SlotLayout.discarded else { return CounterID(slot: slot) }
         return register(block, code: code, at: place)
     }
@@ -82,11 +98,23 @@ package final class CodeTable {
         guard let origin = origins[block.base] else {
             preconditionFailure("a block was used after it was discarded")
         }
-        let counter = store.counter(
-            origin.family,
-            origin.labels + [origin.vocabulary.label(of: code)]
-        )
-        slots[place] = counter.slot
+        let label = origin.vocabulary.label(of: code)
+        let counter = store.counter(origin.family, origin.labels + [label])
+        unsafe slots[place] = counter.slot
         return counter
+    }
+
+    /// Takes `count` slots that no block had yet.
+    private func claim(_ count: Int) -> UInt32 {
+        if used + count > capacity {
+            let larger = max(2 * capacity, used + count)
+            let grown = UnsafeMutablePointer<UInt32>.allocate(capacity: larger)
+            unsafe grown.initialize(from: slots, count: used)
+            unsafe slots.deallocate()
+            unsafe slots = unsafe grown
+            capacity = larger
+        }
+        defer { used += count }
+        return UInt32(used)
     }
 }

@@ -1,30 +1,21 @@
 /// The status codes a protocol answers with, as label values.
-package enum CodeVocabulary: Hashable, Sendable, BitwiseCopyable {
+package enum CodeVocabulary: Hashable, Sendable {
     /// HTTP statuses 100 to 599, in digits.
     case http
     /// gRPC status codes 0 to 16, by name.
     case grpc
 
-    /// How many different label values there are; place 0 is for codes out of range.
-    var count: Int {
+    /// The codes in range.
+    var codes: ClosedRange<Int> {
         switch self {
-        case .http: 501
-        case .grpc: 18
-        }
-    }
-
-    /// The place of `code` among the label values.
-    @inline(__always)
-    func place(of code: Int) -> Int {
-        switch self {
-        case .http: (100...599).contains(code) ? code &- 99 : 0
-        case .grpc: (0...16).contains(code) ? code &+ 1 : 0
+        case .http: 100...599
+        case .grpc: 0...16
         }
     }
 
     /// The label value of `code`; `other` when the protocol doesn't know it.
     package func label(of code: Int) -> String {
-        guard place(of: code) > 0 else { return "other" }
+        guard codes.contains(code) else { return "other" }
         switch self {
         case .http: return String(code)
         case .grpc: return GRPCStatusName.of(code).description

@@ -226,6 +226,6 @@ package final class MetricStore: Sendable {
 
     private static let droppedSeries = MetricFamily.counter(
         "sluice_metric_series_dropped_total",
-        help: "Registrations beyond a bound, counted in the series whose labels say other."
+        help: "Registrations beyond a bound; they count in series labelled other."
     )
 }

@@ -126,9 +126,11 @@ enum JSONText {
 
     /// Where to cut text above the maximum, so that no character is cut in half.
     private static func cut(_ text: UnsafeRawBufferPointer) -> Int {
-        var end = lengthMaximum
-        // At most three continuation bytes precede the cut in well-formed text.
-        while end > lengthMaximum - 3, unsafe text[end] & 0xC0 == 0x80 { end -= 1 }
-        return unsafe text[end] & 0xC0 == 0x80 ? lengthMaximum : end
+        // A well-formed character that spans the cut began at most three bytes before it.
+        for start in lengthMaximum - 3..<lengthMaximum
+        where unsafe start + characterLength(text, at: start, end: text.count) > lengthMaximum {
+            return start
+        }
+        return lengthMaximum
     }
 }
