@@ -1,4 +1,5 @@
 // swift-format-ignore-file: NeverForceUnwrap
+
 // What nghttp2 calls back. Each function only records. The manual promises that `user_data` is the
 // pointer given to `nghttp2_session_client_new2` (or `server_new2`), and that frames, names and
 // values are valid during the call; those are the force unwraps here.

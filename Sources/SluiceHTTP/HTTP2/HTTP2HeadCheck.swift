@@ -52,9 +52,9 @@ enum HTTP2HeadCheck {
         var result = Result()
         guard block.count > 0, block[0].name == .status else { return nil }
         let status = unsafe block.value(of: block[0])
-        guard status.count == 3, let code = unsafe ASCII.decimal(status), code >= 100 else {
-            return nil
-        }
+        // HTTP/2 has no 101 (RFC 9113 §8.6).
+        guard status.count == 3, let code = unsafe ASCII.decimal(status), code >= 100, code != 101
+        else { return nil }
         for index in 1..<max(1, block.count) {
             let field = block[index]
             guard unsafe !isPseudo(block.name(of: field)),

@@ -192,7 +192,8 @@ extension HTTP2Session {
             try rejectIdle(header.streamID, "DATA on an idle stream")
             creditConnection(header.length)
             if recentlyReset.contains(header.streamID) {
-                try guardian.countUseless()
+                // What was under way in large frames is honest.
+                if header.length < 1024 { try guardian.countUseless() }
             } else {
                 try guardian.countFault()
                 writeReset(header.streamID, .streamClosed)
@@ -226,10 +227,14 @@ extension HTTP2Session {
                 return
             }
         }
-        if remaining == 0 && !endStream { try guardian.countUseless() }
+        if remaining > 0 {
+            guardian.countMoved(remaining)
+        } else if !endStream {
+            try guardian.countUseless()
+        }
         if overhead > 0 {
             creditConnection(overhead)
-            unsafe record.pointee.uncredited += overhead
+            if !endStream { creditStream(stream, overhead) }
         }
         unsafe record.pointee.unconsumed += remaining
         if role == .client { creditConnection(remaining) }
@@ -271,7 +276,10 @@ extension HTTP2Session {
         guard id != 0 else { throw HTTP2Failure(.protocolError, "HEADERS on stream 0") }
         var fragment = unsafe payload
         if header.has(HTTP2Flag.padded) {
-            guard unsafe !fragment.isEmpty, unsafe Int(fragment[0]) < fragment.count else {
+            guard unsafe !fragment.isEmpty else {
+                throw HTTP2Failure(.frameSizeError, "a padded frame without a pad length")
+            }
+            guard unsafe Int(fragment[0]) < fragment.count else {
                 throw HTTP2Failure(.protocolError, "padding longer than its frame")
             }
             unsafe fragment = UnsafeRawBufferPointer(
@@ -301,8 +309,11 @@ extension HTTP2Session {
             if id > lastStreamID {
                 if let last = goAwaySentLast, last != 0x7FFF_FFFF { isRefused = true }
                 if streams.count >= local.maxConcurrentStreams { isRefused = true }
+                if id > lastStreamID + 2 { skippedIDs = lastStreamID + 1..<id }
                 lastStreamID = id
                 if !isRefused { stream = open(id) }
+            } else if skippedIDs.contains(id) {
+                throw HTTP2Failure(.protocolError, "a stream below one opened before")
             } else if !recentlyReset.contains(id) {
                 throw HTTP2Failure(.streamClosed, "HEADERS on a closed stream")
             }
@@ -329,7 +340,7 @@ extension HTTP2Session {
         }
         headerBlock?.fragments += 1
         guard let fragments = headerBlock?.fragments,
-            fragments <= AbuseGuard.continuationMaximum
+            fragments <= 1 + AbuseGuard.continuationMaximum
         else {
             throw HTTP2Failure(.enhanceYourCalm, "too many CONTINUATION frames")
         }
@@ -369,6 +380,7 @@ extension HTTP2Session {
         guard let stream = open.stream else {
             arena.blocks.give(open.block)
             if open.isRefused {
+                try guardian.countAnswer(isOutputEmpty: output.isEmpty)
                 writeReset(open.streamID, .refusedStream)
                 recentlyReset.insert(open.streamID)
             }
@@ -407,16 +419,17 @@ extension HTTP2Session {
             }
             return .interim(stream, open.block)
         }
-        // A server's promise binds at once; a response to HEAD may promise what it doesn't send.
-        if open.endStream {
-            guard role == .client || checked.contentLength <= 0 else {
-                arena.blocks.give(open.block)
-                try fault(stream, .protocolError)
-                return nil
-            }
-        } else {
-            unsafe record.pointee.expectedBody = checked.contentLength
+        // What never has content may promise some all the same (RFC 9113 §8.1.1).
+        var promised = checked.contentLength
+        if role == .client, unsafe record.pointee.isHead || [204, 304].contains(open.block.status) {
+            promised = 0
         }
+        guard !open.endStream || promised <= 0 else {
+            arena.blocks.give(open.block)
+            try fault(stream, .protocolError)
+            return nil
+        }
+        unsafe record.pointee.expectedBody = promised
         unsafe record.pointee.hasHead = true
         if open.endStream { closeRemote(stream) }
         return .head(stream, open.block, endStream: open.endStream)
@@ -488,14 +501,21 @@ extension HTTP2Session {
             guard unsafe payload.isEmpty else {
                 throw HTTP2Failure(.frameSizeError, "an acknowledgement with settings")
             }
-            isSettingsAcknowledged = true
+            if isSettingsAcknowledged {
+                try guardian.countUseless()
+            } else {
+                settingsWereAcknowledged()
+            }
             return nil
         }
         guard payload.count % 6 == 0 else {
             throw HTTP2Failure(.frameSizeError, "SETTINGS that is not a multiple of six octets")
         }
         try guardian.countUseless()
+        try guardian.countAnswer(isOutputEmpty: output.isEmpty)
         if !hasRemoteSettings { remote.maxConcurrentStreams = .max }
+        let windowBefore = remote.initialWindowSize
+        var windowHighest = windowBefore
         for offset in stride(from: 0, to: payload.count, by: 6) {
             let id = unsafe UInt16(
                 bigEndian: payload.loadUnaligned(fromByteOffset: offset, as: UInt16.self)
@@ -506,7 +526,9 @@ extension HTTP2Session {
                 )
             )
             try apply(setting: id, value)
+            windowHighest = max(windowHighest, remote.initialWindowSize)
         }
+        try moveWindows(from: windowBefore, highest: windowHighest)
         hasRemoteSettings = true
         unsafe writeAcknowledgement(
             HTTP2FrameType.settings,
@@ -519,23 +541,15 @@ extension HTTP2Session {
         switch id {
         case 1: coder.limitEncoderTable(to: value)
         case 2:
-            guard value <= 1 else {
-                throw HTTP2Failure(.protocolError, "SETTINGS_ENABLE_PUSH above 1")
+            guard value <= (role == .server ? 1 : 0) else {
+                throw HTTP2Failure(.protocolError, "SETTINGS_ENABLE_PUSH out of range")
             }
         case 3: remote.maxConcurrentStreams = value
         case 4:
             guard value <= HTTP2Session.windowMaximum else {
                 throw HTTP2Failure(.flowControlError, "SETTINGS_INITIAL_WINDOW_SIZE above 2^31-1")
             }
-            let change = value - remote.initialWindowSize
             remote.initialWindowSize = value
-            for stream in streams.all {
-                unsafe stream.record.pointee.sendWindow += change
-                guard unsafe stream.record.pointee.sendWindow <= HTTP2Session.windowMaximum else {
-                    throw HTTP2Failure(.flowControlError, "a window above 2^31-1")
-                }
-                if unsafe stream.record.pointee.sendWindow > 0 { queue(stream) }
-            }
         case 5:
             guard value >= 16_384, value <= 16_777_215 else {
                 throw HTTP2Failure(.protocolError, "SETTINGS_MAX_FRAME_SIZE out of range")
@@ -547,6 +561,22 @@ extension HTTP2Session {
         }
     }
 
+    /// Follows a change of SETTINGS_INITIAL_WINDOW_SIZE in every open stream (RFC 9113 §6.9.2).
+    ///
+    /// One walk a frame, however often the frame changes its mind.
+    private mutating func moveWindows(from before: Int, highest: Int) throws(HTTP2Failure) {
+        let change = remote.initialWindowSize - before
+        guard change != 0 || highest != before else { return }
+        for stream in streams.all {
+            let window = unsafe stream.record.pointee.sendWindow
+            guard window + highest - before <= HTTP2Session.windowMaximum else {
+                throw HTTP2Failure(.flowControlError, "a window above 2^31-1")
+            }
+            unsafe stream.record.pointee.sendWindow = window + change
+            if window + change > 0 { queue(stream) }
+        }
+    }
+
     private mutating func ping(
         _ header: HTTP2FrameHeader,
         _ payload: UnsafeRawBufferPointer
@@ -555,8 +585,12 @@ extension HTTP2Session {
         guard payload.count == 8 else {
             throw HTTP2Failure(.frameSizeError, "PING that is not eight octets")
         }
-        guard !header.has(HTTP2Flag.acknowledge) else { return }
+        if header.has(HTTP2Flag.acknowledge) {
+            if awaitedPings > 0 { awaitedPings -= 1 } else { try guardian.countUseless() }
+            return
+        }
         try guardian.countUseless()
+        try guardian.countAnswer(isOutputEmpty: output.isEmpty)
         unsafe writeAcknowledgement(HTTP2FrameType.ping, payload: payload)
     }
 
@@ -634,18 +668,17 @@ extension HTTP2Session {
 
     /// Ends the connection when `id` names a stream nobody has opened yet (RFC 9113 §5.1).
     private func rejectIdle(_ id: UInt32, _ sentence: StaticString) throws(HTTP2Failure) {
-        let isOurs = (id % 2 == 1) == (role == .client)
-        if isOurs {
-            if role == .server || id > lastStreamID { throw HTTP2Failure(.protocolError, sentence) }
-        } else if role == .client || id > lastStreamID {
-            throw HTTP2Failure(.protocolError, sentence)
-        }
+        if isIdle(id) { throw HTTP2Failure(.protocolError, sentence) }
     }
+
+    /// Whether `id` names a stream nobody has opened yet; all even ones, as nobody pushes.
+    private func isIdle(_ id: UInt32) -> Bool { id % 2 == 0 || id > lastStreamID }
 
     /// Resets a stream for its peer's mistake; tells the owner when it knows of the stream.
     private mutating func fault(_ stream: HTTP2Stream, _ code: HTTP2ErrorCode) throws(HTTP2Failure)
     {
         try guardian.countFault()
+        try guardian.countAnswer(isOutputEmpty: output.isEmpty)
         let isKnown = unsafe stream.record.pointee.hasHead || role == .client
         writeReset(stream.id, code)
         recentlyReset.insert(stream.id)
@@ -653,12 +686,16 @@ extension HTTP2Session {
     }
 
     /// Answers a stream error on a stream that may not exist.
+    ///
+    /// An idle stream can't be reset, so there it ends the connection (RFC 9113 §5.1).
     private mutating func streamError(_ id: UInt32, _ code: HTTP2ErrorCode) throws(HTTP2Failure) {
         if let stream = streams.find(id) {
             try fault(stream, code)
         } else {
+            guard !isIdle(id) else {
+                throw HTTP2Failure(code, "a malformed frame on an idle stream")
+            }
             try guardian.countFault()
-            writeReset(id, code)
         }
     }
 }

@@ -18,6 +18,9 @@ extension HTTP2Session {
         lastStreamID = lastStreamID == 0 ? 1 : lastStreamID + 2
         let stream = open(lastStreamID)
         unsafe stream.record.pointee.user = user
+        if let method = unsafe head.first(.method) {
+            unsafe stream.record.pointee.isHead = method.elementsEqual("HEAD".utf8)
+        }
         writeHead(head, stream: stream, endStream: endStream)
         return stream
     }
@@ -107,6 +110,12 @@ extension HTTP2Session {
         unsafe record.pointee.unconsumed -= count
         if role == .server { creditConnection(count) }
         guard unsafe !record.pointee.isRemoteClosed else { return }
+        creditStream(stream, count)
+    }
+
+    /// Gives the peer window on a stream once half of it has been passed on.
+    mutating func creditStream(_ stream: HTTP2Stream, _ count: Int) {
+        let record = unsafe stream.record
         unsafe record.pointee.uncredited += count
         guard unsafe record.pointee.uncredited * 2 >= record.pointee.receiveTarget else { return }
         // A body that fills half the first window is worth a larger one.
@@ -129,6 +138,7 @@ extension HTTP2Session {
 
     /// Sends a PING with eight opaque octets.
     package mutating func sendPing(_ opaque: UInt64) {
+        awaitedPings += 1
         let place = unsafe output.reserve(17)
         unsafe HTTP2FrameHeader(length: 8, type: HTTP2FrameType.ping, flags: 0, streamID: 0)
             .write(to: place)
@@ -243,6 +253,7 @@ extension HTTP2Session {
             unsafe UnsafeMutableRawPointer(place + 9).copyMemory(from: from, byteCount: length)
         }
         output.commit(9 + length)
+        guardian.countMoved(length)
         sendWindow -= length
         unsafe stream.record.pointee.sendWindow -= length
     }
@@ -253,6 +264,7 @@ extension HTTP2Session {
         unsafe _ = output.reserve(9)
         output.commit(9)
         let length = coder.encode(head, arena: arena, into: &output)
+        guardian.countMoved(length)
         arena.blocks.give(head)
         let flags = endStream ? HTTP2Flag.endStream : 0
         if length <= remote.maxFrameSize {
@@ -306,6 +318,8 @@ extension HTTP2Session {
     }
 
     mutating func writeGoAway(last: UInt32, _ code: HTTP2ErrorCode) {
+        // A later GOAWAY must not take back what an earlier one refused (RFC 9113 §6.8).
+        let last = min(last, goAwaySentLast ?? .max)
         goAwaySentLast = last
         let place = unsafe output.reserve(17)
         unsafe HTTP2FrameHeader(length: 8, type: HTTP2FrameType.goAway, flags: 0, streamID: 0)
@@ -320,6 +334,7 @@ extension HTTP2Session {
         var entries: [(UInt16, Int)] = [
             (4, local.initialWindowSize), (5, local.maxFrameSize), (6, local.maxHeaderListSize),
         ]
+        if local.headerTableSize != 4096 { entries.append((1, local.headerTableSize)) }
         entries.append(role == .server ? (3, local.maxConcurrentStreams) : (2, 0))
         let place = unsafe output.reserve(9 + 6 * entries.count)
         unsafe HTTP2FrameHeader(

@@ -69,7 +69,10 @@ package struct HTTP2Session: ~Copyable {
     var uncredited = 0
     /// The highest stream the peer has opened (server) or we have (client).
     package internal(set) var lastStreamID: UInt32 = 0
+    /// Identifiers below ``lastStreamID`` that the peer skipped when it last jumped.
+    var skippedIDs: Range<UInt32> = 0..<0
     var goAwaySentLast: UInt32?
+    var awaitedPings = 0
     /// The last stream the peer's GOAWAY allows, once it has sent one.
     package internal(set) var goAwayReceivedLast: UInt32?
 
@@ -99,6 +102,12 @@ package struct HTTP2Session: ~Copyable {
         settings: HTTP2Settings = HTTP2Settings(),
         connectionWindow: Int = 16 << 20
     ) {
+        precondition(
+            (16_384...16_777_215).contains(settings.maxFrameSize)
+                && (0...0x7FFF_FFFF).contains(settings.initialWindowSize)
+                && connectionWindow <= 0x7FFF_FFFF,
+            "settings outside the bounds of RFC 9113 §6.5.2"
+        )
         self.role = role
         self.arena = arena
         local = settings
@@ -214,6 +223,25 @@ package struct HTTP2Session: ~Copyable {
 
     // MARK: - Streams
 
+    /// The window the peer believes in when a stream begins.
+    ///
+    /// A client that hasn't read our SETTINGS yet assumes 65,535; its acknowledgement takes what
+    /// was too much from the open streams (RFC 9113 §6.9.3).
+    private var firstWindow: Int {
+        role == .client || isSettingsAcknowledged
+            ? local.initialWindowSize : max(65_535, local.initialWindowSize)
+    }
+
+    /// Applies those settings of ours that hold once the peer knows them.
+    mutating func settingsWereAcknowledged() {
+        isSettingsAcknowledged = true
+        coder.limitDecoderTable(to: local.headerTableSize)
+        guard role == .server, local.initialWindowSize < 65_535 else { return }
+        for stream in streams.all {
+            unsafe stream.record.pointee.receiveWindow -= 65_535 - local.initialWindowSize
+        }
+    }
+
     /// Takes a record for a stream that begins now.
     mutating func open(_ id: UInt32) -> HTTP2Stream {
         let stream = unsafe HTTP2Stream(
@@ -221,7 +249,7 @@ package struct HTTP2Session: ~Copyable {
                 HTTP2StreamRecord(
                     id: id,
                     sendWindow: remote.initialWindowSize,
-                    receiveWindow: local.initialWindowSize,
+                    receiveWindow: firstWindow,
                     receiveTarget: local.initialWindowSize
                 )
             )
@@ -290,18 +318,22 @@ package struct HTTP2Session: ~Copyable {
     }
 }
 
-/// The last few streams that were reset from our side.
+/// The last 256 streams that were reset from our side: a full connection at our default limit.
+///
+/// Takes no memory before the first reset; asked only about streams that are over.
 struct RecentStreams {
-    private var ids = InlineArray<32, UInt32>(repeating: 0)
+    private static let countMaximum = 256
+    private var ids: [UInt32] = []
     private var next = 0
 
     mutating func insert(_ id: UInt32) {
-        ids[next] = id
-        next = (next + 1) % 32
+        if ids.count < RecentStreams.countMaximum {
+            ids.append(id)
+        } else {
+            ids[next] = id
+            next = (next + 1) % RecentStreams.countMaximum
+        }
     }
 
-    func contains(_ id: UInt32) -> Bool {
-        for index in 0..<32 where ids[index] == id { return true }
-        return false
-    }
+    func contains(_ id: UInt32) -> Bool { ids.contains(id) }
 }

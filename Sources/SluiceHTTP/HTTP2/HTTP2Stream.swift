@@ -12,6 +12,8 @@ struct HTTP2StreamRecord: BitwiseCopyable {
     var isQueued = false
     /// Whether END_STREAM goes out with the last pending byte.
     var endsAfterPending = false
+    /// Whether the request was HEAD, whose response has no content (RFC 9110 §9.3.2).
+    var isHead = false
     /// Interim responses seen so far.
     var interimCount: UInt8 = 0
     var sendWindow: Int

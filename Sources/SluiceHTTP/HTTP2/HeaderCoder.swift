@@ -40,6 +40,11 @@ struct HeaderCoder: ~Copyable {
         _ = unsafe nghttp2_hd_deflate_change_table_size(deflater, min(size, 4096))
     }
 
+    /// Holds the peer's encoder to our SETTINGS_HEADER_TABLE_SIZE, once it has acknowledged them.
+    func limitDecoderTable(to size: Int) {
+        _ = unsafe nghttp2_hd_inflate_change_table_size(inflater, size)
+    }
+
     /// Decodes one fragment of a header block into `block`.
     ///
     /// `visit` sees each new field's index and says whether to keep it. Fields beyond `limit` bytes
@@ -73,7 +78,7 @@ struct HeaderCoder: ~Copyable {
                 let name = unsafe UnsafeRawBufferPointer(start: pair.name, count: pair.namelen)
                 let value = unsafe UnsafeRawBufferPointer(start: pair.value, count: pair.valuelen)
                 decodedSize += name.count + value.count + 32
-                guard decodedSize <= 4 * limit else { throw .bomb }
+                guard decodedSize / 4 <= limit else { throw .bomb }
                 if decodedSize <= limit { unsafe block.append(name: name, value: value) }
             }
             if flags & Int32(NGHTTP2_HD_INFLATE_FINAL.rawValue) != 0 {
