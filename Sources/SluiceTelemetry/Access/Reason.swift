@@ -1,7 +1,7 @@
 /// Why an exchange ended as it did: the closed list behind the access log's `why`.
 ///
 /// Each reason says whose doing it was; the status says only what the client was told.
-package enum Reason: UInt8, CaseIterable, Sendable {
+package enum Reason: UInt8, BitwiseCopyable, CaseIterable, Sendable {
     /// Nothing to explain; log lines leave `why` out.
     case ok
     /// No model or revision matches.
