@@ -95,16 +95,29 @@ let package = Package(
         room(
             "SluiceConfiguration",
             imports: [
-                "SluiceCore", "SluiceTLS", "SluiceRouting", "SluiceBalancing", "SluiceGateway",
+                "SluiceCore", "SluiceBalancing",
             ],
             packages: [yams]),
+        room(
+            "SluiceControl",
+            imports: [
+                "SluiceCore", "SluiceBalancing", "SluiceRouting", "SluiceTLS", "SluiceTelemetry",
+                "SluiceIO", "SluiceIngress", "SluiceEgress", "SluiceGateway",
+                "SluiceConfiguration",
+            ]),
+        room(
+            "SluiceAdmin",
+            imports: [
+                "SluiceCore", "SluiceWire", "SluiceHTTP", "SluiceTelemetry", "SluiceIO",
+                "SluiceIngress", "SluiceControl",
+            ]),
         // 8  front door
         room(
             "SluiceCommandLine",
             imports: [
                 "SluiceCore", "SluiceWire", "SluiceHTTP", "SluiceTLS", "SluiceInference",
-                "SluiceTelemetry", "SluiceIO", "SluiceIngress", "SluiceEgress", "SluiceGateway",
-                "SluiceSampleModels", "SluiceConfiguration",
+                "SluiceTelemetry", "SluiceIO", "SluiceEgress", "SluiceGateway",
+                "SluiceSampleModels", "SluiceConfiguration", "SluiceControl", "SluiceAdmin",
             ],
             packages: [argumentParser]),
         program("sluice", imports: ["SluiceCommandLine"]),
@@ -124,7 +137,7 @@ let package = Package(
         tests(for: "SluiceTelemetry", imports: ["SluiceTelemetry", "SluiceCore"]),
         tests(
             for: "SluiceConfiguration",
-            imports: ["SluiceConfiguration", "SluiceGateway", "SluiceCore"]),
+            imports: ["SluiceConfiguration", "SluiceCore"]),
         tests(for: "Architecture", imports: []),
     ],
     swiftLanguageModes: [.v6]

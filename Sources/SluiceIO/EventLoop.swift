@@ -7,6 +7,21 @@ package protocol ReadinessHandler: AnyObject {
     func ready(_ readiness: Readiness)
 }
 
+/// What other threads hold of a loop.
+package struct LoopHandle: Sendable {
+    fileprivate let mailbox: Mailbox<@Sendable () -> Void>
+    fileprivate let waker: any LoopWaker
+
+    /// Runs `task` on the loop soon.
+    ///
+    /// A mailbox with 65,536 waiting tasks belongs to a loop that has stopped, which is our bug.
+    package func submit(_ task: @escaping @Sendable () -> Void) {
+        let isPosted = mailbox.post(task)
+        precondition(isPosted, "a loop's mailbox is full: the loop has stopped")
+        waker.wake()
+    }
+}
+
 /// One thread's reactor.
 ///
 /// A tick: messages from other loops, due timers, ready descriptors, then one write for each
@@ -110,12 +125,8 @@ package final class EventLoop {
 
     // MARK: - Messages
 
-    /// Runs `task` on this loop soon, from any thread; false when the mailbox is full.
-    package func submit(_ task: @escaping @Sendable () -> Void) -> Bool {
-        guard mailbox.post(task) else { return false }
-        waker.wake()
-        return true
-    }
+    /// What other threads may hold of this loop.
+    package var handle: LoopHandle { LoopHandle(mailbox: mailbox, waker: waker) }
 
     // MARK: - Timers
 

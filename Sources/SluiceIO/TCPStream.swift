@@ -193,7 +193,7 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
             handler?.streamOpened(self)
         } else {
             state = .handshaking
-            advanceHandshake()
+            beginHandshake()
         }
         touch()
     }
@@ -243,6 +243,15 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
             touch()
         } catch {
             flushAlert(tls)
+            fail(.secure(error))
+        }
+    }
+
+    /// A client speaks first.
+    private func beginHandshake() {
+        do throws(TLSFailure) {
+            try tls?.shakeHands()
+        } catch {
             fail(.secure(error))
         }
     }
