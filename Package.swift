@@ -101,27 +101,27 @@ let package = Package(
         room(
             "SluiceControl",
             imports: [
-                "SluiceCore", "SluiceBalancing", "SluiceRouting", "SluiceTLS", "SluiceTelemetry",
-                "SluiceIO", "SluiceIngress", "SluiceEgress", "SluiceGateway",
+                "SluiceCore", "SluiceWire", "SluiceBalancing", "SluiceRouting", "SluiceTLS",
+                "SluiceTelemetry", "SluiceIO", "SluiceIngress", "SluiceEgress", "SluiceGateway",
                 "SluiceConfiguration",
             ]),
         room(
             "SluiceAdmin",
             imports: [
                 "SluiceCore", "SluiceWire", "SluiceHTTP", "SluiceTelemetry", "SluiceIO",
-                "SluiceIngress", "SluiceControl",
+                "SluiceIngress", "SluiceConfiguration", "SluiceControl",
             ]),
         // 8  front door
         room(
             "SluiceCommandLine",
             imports: [
-                "SluiceCore", "SluiceWire", "SluiceHTTP", "SluiceTLS", "SluiceInference",
+                "SluiceCore", "SluiceWire", "SluiceHTTP", "SluiceGRPC", "SluiceInference",
                 "SluiceTelemetry", "SluiceIO", "SluiceEgress", "SluiceGateway",
                 "SluiceSampleModels", "SluiceConfiguration", "SluiceControl", "SluiceAdmin",
             ],
             packages: [argumentParser]),
         program("sluice", imports: ["SluiceCommandLine"]),
-        program("sluice-model", imports: ["SluiceSampleModels", "SluiceCommandLine"]),
+        program("sluice-model", imports: ["SluiceCommandLine"]),
         // garden shed: tests only
         room(
             "SluiceTestKit",

@@ -117,6 +117,9 @@ package struct Configuration: Sendable, Equatable {
     package var accessLog = AccessLog.stdout
     package var limits = Limits()
     package var models: [Model] = []
+
+    /// Defaults, and neither listeners nor models.
+    package init() {}
 }
 
 /// What is wrong with a configuration, where, and what would be right.
@@ -126,10 +129,21 @@ package struct Diagnostic: Error, Sendable, Equatable, CustomStringConvertible {
     package var column: Int
     package var message: String
 
+    /// A finding at a place.
+    package init(file: String, line: Int, column: Int, message: String) {
+        self.file = file
+        self.line = line
+        self.column = column
+        self.message = message
+    }
+
     package var description: String { "\(file):\(line):\(column): \(message)" }
 }
 
 /// Everything that is wrong with a configuration, in order of place.
 package struct ConfigurationFailure: Error, Sendable {
     package var diagnostics: [Diagnostic]
+
+    /// All that was found.
+    package init(diagnostics: [Diagnostic]) { self.diagnostics = diagnostics }
 }

@@ -161,26 +161,13 @@ struct ConfigurationReader {
         _ section: inout Section, _ key: String
     ) -> Configuration.ListenAddress? {
         guard let node = section.value(key) else { return nil }
-        guard let text = node.scalar?.string, let (host, port) = hostAndPort(text) else {
+        guard let text = node.scalar?.string, let address = Configuration.ListenAddress(text) else {
             findings.add(
                 "`\(section.name).\(key)` must be HOST:PORT, such as 0.0.0.0:8080 or [::1]:8080",
                 at: node)
             return nil
         }
-        return Configuration.ListenAddress(host: host, port: port)
-    }
-
-    private func hostAndPort(_ text: String) -> (String, UInt16)? {
-        guard let colon = text.lastIndex(of: ":"),
-            let port = UInt16(text[text.index(after: colon)...])
-        else { return nil }
-        var host = String(text[..<colon])
-        if host.hasPrefix("["), host.hasSuffix("]") {
-            host = String(host.dropFirst().dropLast())
-        } else if host.contains(":") {
-            return nil
-        }
-        return host.isEmpty || host.contains(" ") ? nil : (host, port)
+        return address
     }
 
     private func limits(_ node: Node, _ limits: inout Configuration.Limits) {

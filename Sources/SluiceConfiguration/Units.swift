@@ -48,3 +48,8 @@ enum Units {
         return "\(bytes)"
     }
 }
+
+extension Configuration {
+    /// Reads `250ms`, `30s`, `5m` or `1h`; nil when it is something else.
+    package static func duration(_ text: String) -> Duration? { Units.duration(text) }
+}

@@ -11,6 +11,9 @@ import SluiceTLS
 package struct CompileFailure: Error, Sendable {
     /// What is wrong and what to do.
     package let sentence: String
+
+    /// A failure.
+    package init(sentence: String) { self.sentence = sentence }
 }
 
 /// Turns a configuration into the data plane's input.

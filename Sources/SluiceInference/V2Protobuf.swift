@@ -36,7 +36,7 @@ extension V2Request {
         for input in inputs { try input.validate() }
     }
 
-    private static func input(
+    fileprivate static func input(
         _ message: [UInt8], _ hasContents: inout Bool
     ) throws(InferenceFailure) -> Tensor {
         var (name, typeName, shape) = ("", "", [Int]())
@@ -233,5 +233,55 @@ extension V2Request {
     /// The model's name in a ModelReadyRequest or ModelMetadataRequest (field 1).
     package static func name(in message: [UInt8]) throws(InferenceFailure) -> String {
         try Array(Fields(message)).last { $0.number == 1 }?.text ?? ""
+    }
+}
+
+extension V2Request {
+    /// The request as a ModelInferRequest with raw contents.
+    package var message: [UInt8] {
+        var writer = WireWriter()
+        writer.string(field: 1, modelName)
+        if !modelVersion.isEmpty { writer.string(field: 2, modelVersion) }
+        if !id.isEmpty { writer.string(field: 3, id) }
+        for input in inputs {
+            writer.message(field: 5) { tensor in
+                tensor.string(field: 1, input.name)
+                tensor.string(field: 2, input.datatype.rawValue)
+                for dimension in input.shape {
+                    tensor.varint(field: 3, UInt64(bitPattern: Int64(dimension)))
+                }
+            }
+        }
+        for output in outputs {
+            writer.message(field: 6) { $0.string(field: 1, output.name) }
+        }
+        for input in inputs { writer.bytes(field: 7, input.bytes) }
+        return writer.bytes
+    }
+}
+
+extension V2Response {
+    /// Reads a ModelInferResponse with raw or typed contents.
+    package init(message: [UInt8]) throws(InferenceFailure) {
+        self.init(modelName: "", modelVersion: "", id: "", outputs: [])
+        var raw: [[UInt8]] = []
+        for field in try Fields(message) {
+            switch field.number {
+            case 1: modelName = field.text
+            case 2: modelVersion = field.text
+            case 3: id = field.text
+            case 5:
+                var hasContents = false
+                outputs.append(try V2Request.input(field.bytes, &hasContents))
+            case 6: raw.append(field.bytes)
+            default: break
+            }
+        }
+        guard raw.isEmpty || raw.count == outputs.count else {
+            throw InferenceFailure(
+                "raw_output_contents has \(raw.count) entries for \(outputs.count) outputs")
+        }
+        for index in raw.indices { outputs[index].bytes = raw[index] }
+        for output in outputs { try output.validate() }
     }
 }

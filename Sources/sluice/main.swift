@@ -1,1 +1,4 @@
-// main
+import ArgumentParser
+import SluiceCommandLine
+
+Sluice.main()
