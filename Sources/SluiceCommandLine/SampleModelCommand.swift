@@ -42,6 +42,9 @@ package struct SampleModelCommand: ParsableCommand {
 
     package init() {}
 
+    /// Parses the process's arguments and serves.
+    package static func start() { main() }
+
     package func validate() throws {
         guard (0...1).contains(failRate) else {
             throw ValidationError("--fail-rate goes from 0 to 1")

@@ -21,4 +21,7 @@ package struct Sluice: ParsableCommand {
     package static let versionText = "0.1.0"
 
     package init() {}
+
+    /// Parses the process's arguments and runs what they ask for.
+    package static func start() { main() }
 }

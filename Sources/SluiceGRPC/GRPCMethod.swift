@@ -1,3 +1,5 @@
+private import SluiceCore
+
 /// The gRPC methods the gateway knows by path.
 package enum GRPCMethod: UInt8, BitwiseCopyable, Sendable, CaseIterable {
     case modelInfer, modelStreamInfer, modelReady, modelMetadata, modelConfig, modelStatistics
@@ -34,7 +36,7 @@ package enum GRPCMethod: UInt8, BitwiseCopyable, Sendable, CaseIterable {
 
     /// Whether `path` is shaped like a gRPC method, known or not: `/package.Service/Method`.
     package static func isGRPC(_ path: UnsafeRawBufferPointer) -> Bool {
-        unsafe path.starts(with: "/inference.".utf8) || path.starts(with: "/grpc.".utf8)
+        unsafe ASCII.hasPrefix(path, "/inference.") || ASCII.hasPrefix(path, "/grpc.")
     }
 
     /// The method at `path`, or ``unknown``.
@@ -43,10 +45,7 @@ package enum GRPCMethod: UInt8, BitwiseCopyable, Sendable, CaseIterable {
         for index in 0..<GRPCMethod.unknown.rawValue {
             guard let method = GRPCMethod(rawValue: index) else { break }
             let text = method.path
-            guard text.utf8CodeUnitCount == path.count else { continue }
-            let expected = unsafe UnsafeRawBufferPointer(
-                start: text.utf8Start, count: text.utf8CodeUnitCount)
-            if unsafe expected.elementsEqual(path) { return method }
+            if unsafe ASCII.equal(path, text) { return method }
         }
         return .unknown
     }

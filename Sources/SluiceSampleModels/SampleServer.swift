@@ -97,7 +97,7 @@ package final class SampleServer: RequestHandler, TimerTarget {
     package func requestBegan(_ exchange: Exchange, _ head: FieldBlock, endStream: Bool) {
         let path = unsafe head.first(.path).map { unsafe [UInt8]($0) } ?? []
         let isGRPC = unsafe head.first(.contentType).map {
-            unsafe $0.starts(with: "application/grpc".utf8)
+            unsafe ASCII.hasPrefix($0, "application/grpc")
         } ?? false
         let method = unsafe path.withUnsafeBytes { unsafe GRPCMethod.lookup($0) }
         let headerLength = unsafe head.first(.inferenceHeaderContentLength).flatMap {

@@ -1,3 +1,3 @@
 import SluiceCommandLine
 
-SampleModelCommand.main()
+SampleModelCommand.start()

@@ -1,4 +1,3 @@
-import ArgumentParser
 import SluiceCommandLine
 
-Sluice.main()
+Sluice.start()

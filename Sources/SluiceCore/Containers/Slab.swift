@@ -6,11 +6,12 @@
 @safe
 package final class Slab<Record: BitwiseCopyable> {
     /// How many records are handed out.
-    package private(set) var liveCount = 0
+    package var liveCount: Int { handedOut }
 
     @usableFromInline let chunkCount: Int
+    @usableFromInline var handedOut = 0
     private var chunks: [UnsafeMutablePointer<Record>] = unsafe []
-    private var free: [UnsafeMutablePointer<Record>] = unsafe []
+    @usableFromInline var free: [UnsafeMutablePointer<Record>] = unsafe []
 
     /// An empty slab that grows by `chunkCount` records at a time.
     package init(chunkCount: Int = 64) { self.chunkCount = chunkCount }
@@ -20,21 +21,23 @@ package final class Slab<Record: BitwiseCopyable> {
     }
 
     /// Hands out a record initialised to `initial`; the caller gives it back exactly once.
+    @inlinable
     package func take(_ initial: Record) -> UnsafeMutablePointer<Record> {
         if unsafe free.isEmpty { grow() }
-        liveCount += 1
+        handedOut += 1
         let record = unsafe free.removeLast()
         unsafe record.initialize(to: initial)
         return unsafe record
     }
 
     /// Takes back a record; every pointer to it is dead from here on.
+    @inlinable
     package func give(_ record: UnsafeMutablePointer<Record>) {
-        liveCount -= 1
+        handedOut -= 1
         unsafe free.append(record)
     }
 
-    private func grow() {
+    @usableFromInline func grow() {
         let chunk = UnsafeMutablePointer<Record>.allocate(capacity: chunkCount)
         unsafe chunks.append(chunk)
         unsafe free.reserveCapacity(chunks.count * chunkCount)

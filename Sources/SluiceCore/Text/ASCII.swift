@@ -45,6 +45,20 @@ package enum ASCII {
         return true
     }
 
+    /// Whether `text` begins with `literal`, byte for byte.
+    package static func hasPrefix(_ text: UnsafeRawBufferPointer, _ literal: StaticString) -> Bool {
+        let length = literal.utf8CodeUnitCount
+        guard text.count >= length else { return false }
+        let expected = unsafe literal.utf8Start
+        for index in 0..<length where unsafe text[index] != expected[index] { return false }
+        return true
+    }
+
+    /// Whether `text` is `literal`, byte for byte.
+    package static func equal(_ text: UnsafeRawBufferPointer, _ literal: StaticString) -> Bool {
+        unsafe text.count == literal.utf8CodeUnitCount && hasPrefix(text, literal)
+    }
+
     /// The decimal number `text` spells, or nil when it is empty, has another byte or overflows.
     package static func decimal(_ text: UnsafeRawBufferPointer) -> Int? {
         guard unsafe !text.isEmpty, text.count <= 19 else { return nil }

@@ -60,6 +60,8 @@ struct Flow: BitwiseCopyable {
     var scanner = RoutingScanner(nameField: 1, messageMaximum: 0, isStreaming: false)
     var timeout: Duration = .zero
 
+    /// Whether `Worker.refusals` or `Worker.watchers` has an entry for this flow.
+    var isListed = false
     var hasRequestEnded = false
     var hasResponseBegun = false
     var isHead = false

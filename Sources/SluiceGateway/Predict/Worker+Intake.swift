@@ -32,7 +32,7 @@ extension Worker {
         let flow = unsafe begin(exchange, head)
         let limit = exchange.connection.listener.limits.maxHeaderBytes
         unsafe flow.pointee.wire = head.first(.contentType).map {
-            unsafe $0.starts(with: "application/grpc".utf8)
+            unsafe ASCII.hasPrefix($0, "application/grpc")
         } == true ? .grpc : .other
         unsafe refuse(flow, .headTooLarge(limit: limit))
     }
@@ -137,9 +137,8 @@ extension Worker {
     private func allowsMethod(_ flow: FlowPointer, _ head: FieldBlock) -> Bool {
         guard let method = unsafe head.first(.method) else { return false }
         let wanted = unsafe flow.pointee.operation.method
-        if unsafe method.elementsEqual(wanted.utf8Bytes) { return true }
-        if unsafe method.elementsEqual("HEAD".utf8), unsafe wanted.utf8Bytes.elementsEqual("GET".utf8)
-        {
+        if unsafe ASCII.equal(method, wanted) { return true }
+        if unsafe ASCII.equal(method, "HEAD"), unsafe ASCII.equal(wanted.utf8Bytes, "GET") {
             unsafe flow.pointee.isHead = true
             return true
         }
@@ -153,7 +152,7 @@ extension Worker {
         let method = unsafe GRPCMethod.lookup(path)
         unsafe flow.pointee.method = method
         guard let type = unsafe head.first(.contentType),
-            unsafe type.starts(with: "application/grpc".utf8),
+            unsafe ASCII.hasPrefix(type, "application/grpc"),
             unsafe type.count == 16 || [UInt8(ascii: "+"), UInt8(ascii: ";")].contains(type[16])
         else {
             // Not a gRPC caller, so a plain HTTP answer is right.
@@ -161,7 +160,7 @@ extension Worker {
             unsafe refuse(flow, .unsupportedType("a gRPC path takes application/grpc"))
             return
         }
-        guard unsafe head.first(.method).map({ unsafe $0.elementsEqual("POST".utf8) }) == true else {
+        guard unsafe head.first(.method).map({ unsafe ASCII.equal($0, "POST") }) == true else {
             unsafe flow.pointee.wire = .other
             unsafe refuse(flow, .methodNotAllowed(allow: "POST"))
             return

@@ -39,7 +39,7 @@ extension Worker {
         unsafe flow.pointee.firstByte = loop.now
         if unsafe flow.pointee.wire == .grpc {
             guard status == 200, let type = unsafe head.first(.contentType),
-                unsafe type.starts(with: "application/grpc".utf8)
+                unsafe ASCII.hasPrefix(type, "application/grpc")
             else {
                 arena.blocks.give(head)
                 unsafe refuse(flow, .notGRPC(status: status))

@@ -30,6 +30,7 @@ extension Worker {
         unsafe refusals[UnsafeMutableRawPointer(flow)] = Refusal(
             http: refusal.http, grpc: refusal.grpc, why: refusal.why, sentence: sentence,
             allow: refusal.allow, retryAfterSeconds: refusal.retryAfterSeconds)
+        unsafe flow.pointee.isListed = true
         unsafe flow.pointee.stage = .refusing
         if unsafe flow.pointee.exchange.isHTTP2 || flow.pointee.hasRequestEnded
             || refusal.why == .tooLarge || refusal.why == .timeout
@@ -138,8 +139,10 @@ extension Worker {
     func end(_ flow: FlowPointer) {
         unsafe abandonCall(flow)
         unsafe loop.cancelTimer(&flow.pointee.timer)
-        unsafe refusals[UnsafeMutableRawPointer(flow)] = nil
-        unsafe watchers[UnsafeMutableRawPointer(flow)] = nil
+        if unsafe flow.pointee.isListed {
+            unsafe refusals[UnsafeMutableRawPointer(flow)] = nil
+            unsafe watchers[UnsafeMutableRawPointer(flow)] = nil
+        }
         unsafe account(flow)
         unsafe leaveBackend(flow)
         if let head = unsafe flow.pointee.head { arena.blocks.give(head) }

@@ -97,6 +97,7 @@ extension Worker {
             let service = stringField(1, of: message)
             let status = serviceStatus(service) ?? Health.serviceUnknown
             unsafe watchers[UnsafeMutableRawPointer(flow)] = (service, status)
+            unsafe flow.pointee.isListed = true
             armWatchTimer()
             answer.varint(field: 1, UInt64(status))
         case .reflection, .reflectionAlpha:

@@ -70,18 +70,18 @@ enum HTTP1HeadParser {
         var path = unsafe target
         var authority: UnsafeRawBufferPointer?
         if unsafe target[0] != ASCII.slash {
-            if unsafe target.elementsEqual("*".utf8) {
-                guard unsafe method.elementsEqual("OPTIONS".utf8) else {
+            if unsafe ASCII.equal(target, "*") {
+                guard unsafe ASCII.equal(method, "OPTIONS") else {
                     throw HTTP1Failure(400, "only OPTIONS may ask for *")
                 }
             } else {
                 unsafe (authority, path) = try absoluteForm(target)
             }
         }
-        guard unsafe path.elementsEqual("*".utf8) || FieldValidation.isPath(path) else {
+        guard unsafe ASCII.equal(path, "*") || FieldValidation.isPath(path) else {
             throw HTTP1Failure(400, "the request's target is not a valid path")
         }
-        framing.isHeadRequest = unsafe method.elementsEqual("HEAD".utf8)
+        framing.isHeadRequest = unsafe ASCII.equal(method, "HEAD")
         // The authority's place is before the path; its value may come from Host further down.
         unsafe block.append(.authority, authority ?? UnsafeRawBufferPointer(start: nil, count: 0))
         unsafe block.append(.path, path)
@@ -189,9 +189,9 @@ enum HTTP1HeadParser {
     private static func version(
         _ text: UnsafeRawBufferPointer, _ framing: inout HTTP1Framing
     ) throws(HTTP1Failure) {
-        if unsafe text.elementsEqual("HTTP/1.1".utf8) { return }
-        guard unsafe text.elementsEqual("HTTP/1.0".utf8) else {
-            guard unsafe text.starts(with: "HTTP/".utf8) else {
+        if unsafe ASCII.equal(text, "HTTP/1.1") { return }
+        guard unsafe ASCII.equal(text, "HTTP/1.0") else {
+            guard unsafe ASCII.hasPrefix(text, "HTTP/") else {
                 throw HTTP1Failure(400, "the version is not HTTP's")
             }
             throw HTTP1Failure(505, "only HTTP/1.0, HTTP/1.1 and HTTP/2 are spoken here")

@@ -504,7 +504,7 @@ package struct HTTP1Session: ~Copyable {
         reading = .head
         let length = unsafe head.first(.contentLength).flatMap { unsafe ASCII.decimal($0) }
         sentHeadRequest = unsafe head.first(.method).map {
-            unsafe $0.elementsEqual("HEAD".utf8)
+            unsafe ASCII.equal($0, "HEAD")
         } ?? false
         if let length {
             writing = .length(length)
