@@ -54,7 +54,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     let strangers: RevisionMetrics
     let log: AccessBuffer?
     var random: RandomSource
-    let flows = Slab<Flow>()
+    let flows = Slab(stride: MemoryLayout<Flow>.stride)
     /// The replica new requests use.
     var replica: Replica
     private var retired: [Replica] = []

@@ -52,6 +52,8 @@ package enum ConnectionEvent: Sendable {
 package final class IngressListener {
     /// What clients may do.
     package let limits: IngressLimits
+    /// The time limits in nanoseconds, which the hot path adds without 128-bit arithmetic.
+    let pace: (head: Int64, body: Int64, idle: Int64)
     /// How the listener is called in metrics: its configured address.
     package let name: String
     let handler: any RequestHandler
@@ -77,6 +79,10 @@ package final class IngressListener {
         self.name = name
         self.tls = tls
         self.limits = limits
+        pace = (
+            limits.headerTimeout.nanoseconds, limits.bodyTimeout.nanoseconds,
+            limits.idleTimeout.nanoseconds
+        )
         self.count = count
         self.handler = handler
         self.observe = observe

@@ -112,16 +112,17 @@ package class ServerConnection: StreamHandler, TimerTarget {
 
     /// When the connection will have been too slow, as things stand, and what to call that.
     func deadline() -> (at: Instant, reason: AbortReason) {
-        let limits = listener.limits
+        let pace = listener.pace
         var earliest = (at: Instant.distantFuture, reason: AbortReason.tooSlow)
         if let blocked = stream.blockedSince {
             // A client that reads a little at a time is slow, not stuck.
-            earliest.at = max(blocked, stream.lastProgress) + limits.bodyTimeout
+            earliest.at = max(blocked, stream.lastProgress)
+                .advanced(byNanoseconds: pace.body)
         }
-        if let headStarted { earliest.at = min(earliest.at, headStarted + limits.headerTimeout) }
-        if let bodyMark { earliest.at = min(earliest.at, bodyMark + limits.bodyTimeout) }
+        if let headStarted { earliest.at = min(earliest.at, headStarted.advanced(byNanoseconds: pace.head)) }
+        if let bodyMark { earliest.at = min(earliest.at, bodyMark.advanced(byNanoseconds: pace.body)) }
         if openExchangeCount == 0, headStarted == nil {
-            earliest.at = min(earliest.at, idleSince + limits.idleTimeout)
+            earliest.at = min(earliest.at, idleSince.advanced(byNanoseconds: pace.idle))
         }
         return earliest
     }

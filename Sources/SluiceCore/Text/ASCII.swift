@@ -49,8 +49,19 @@ package enum ASCII {
     package static func hasPrefix(_ text: UnsafeRawBufferPointer, _ literal: StaticString) -> Bool {
         let length = literal.utf8CodeUnitCount
         guard text.count >= length else { return false }
-        let expected = unsafe literal.utf8Start
-        for index in 0..<length where unsafe text[index] != expected[index] { return false }
+        guard let actual = text.baseAddress else { return true }
+        let expected = unsafe UnsafeRawPointer(literal.utf8Start)
+        var index = 0
+        while index + 8 <= length {
+            let left = unsafe actual.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+            let right = unsafe expected.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+            guard left == right else { return false }
+            index += 8
+        }
+        while index < length {
+            guard unsafe text[index] == literal.utf8Start[index] else { return false }
+            index += 1
+        }
         return true
     }
 

@@ -23,6 +23,18 @@ package struct Instant: BitwiseCopyable, Comparable, Hashable, Sendable {
         return overflow ? .distantFuture : Instant(nanoseconds: sum)
     }
 
+    /// Whole nanoseconds from `earlier` to this instant; cheaper than a `Duration`, which is a
+    /// 128-bit number.
+    package func nanoseconds(since earlier: Instant) -> Int64 {
+        nanoseconds &- earlier.nanoseconds
+    }
+
+    /// The instant that many nanoseconds later; saturates at ``distantFuture``.
+    package func advanced(byNanoseconds count: Int64) -> Instant {
+        let (sum, overflow) = nanoseconds.addingReportingOverflow(count)
+        return overflow ? .distantFuture : Instant(nanoseconds: sum)
+    }
+
     /// The time from `earlier` to `later`.
     package static func - (later: Instant, earlier: Instant) -> Duration {
         .nanoseconds(later.nanoseconds - earlier.nanoseconds)

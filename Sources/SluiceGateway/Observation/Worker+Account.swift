@@ -13,7 +13,7 @@ extension Worker {
         let wire = unsafe flow.pointee.wire
         let isGRPC = wire == .grpc
         let code = unsafe isGRPC ? max(0, flow.pointee.grpcStatus) : flow.pointee.status
-        let duration = unsafe (loop.now - flow.pointee.started).nanoseconds
+        let duration = unsafe loop.now.nanoseconds(since: flow.pointee.started)
         let revision = unsafe flow.pointee.revision?._withUnsafeGuaranteedRef { $0 }
         let metrics = revision?.metrics ?? strangers
         shard.add(metrics.requests(wire, code: code))
@@ -28,7 +28,7 @@ extension Worker {
             shard.add(backend.metrics.requests(wire, code: answered > 0 ? answered : code))
             unsafe shard.observe(
                 metrics.backendDuration,
-                nanoseconds: (loop.now - flow.pointee.sent).nanoseconds)
+                nanoseconds: loop.now.nanoseconds(since: flow.pointee.sent))
         }
         guard let log else { return }
         unsafe record(flow, to: log, revision, backend, duration)
@@ -44,10 +44,10 @@ extension Worker {
             start: WallTime(nanoseconds: started.nanoseconds &+ wallOffset))
         record.duration = duration
         if unsafe flow.pointee.firstByte != .zero {
-            record.firstByte = unsafe (flow.pointee.firstByte - started).nanoseconds
+            record.firstByte = unsafe flow.pointee.firstByte.nanoseconds(since: started)
         }
         if unsafe flow.pointee.sent != .zero {
-            record.backendTime = unsafe (loop.now - flow.pointee.sent).nanoseconds
+            record.backendTime = unsafe loop.now.nanoseconds(since: flow.pointee.sent)
         }
         if unsafe flow.pointee.wire == .grpc {
             unsafe record.method = ("POST" as StaticString).utf8Bytes

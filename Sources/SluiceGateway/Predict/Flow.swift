@@ -58,7 +58,8 @@ struct Flow: BitwiseCopyable {
     var requestIDCount: UInt16 = 0
     var trace = TraceID.none
     var scanner = RoutingScanner(nameField: 1, messageMaximum: 0, isStreaming: false)
-    var timeout: Duration = .zero
+    /// The time the request may take, in nanoseconds; 0 is no limit.
+    var timeout: Int64 = 0
 
     /// Whether `Worker.refusals` or `Worker.watchers` has an entry for this flow.
     var isListed = false

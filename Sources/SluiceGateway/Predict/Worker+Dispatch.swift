@@ -196,10 +196,11 @@ extension Worker {
     /// Tells the backend how much of the caller's time is left (gRPC: per attempt).
     private func writeTimeout(_ head: FieldBlock, _ flow: FlowPointer) {
         guard head.index(of: .grpcTimeout) != nil else { return }
-        let left = unsafe flow.pointee.started + flow.pointee.timeout - loop.now
+        let left = unsafe flow.pointee.started.nanoseconds + flow.pointee.timeout
+            - loop.now.nanoseconds
         unsafe withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 16) { place in
             guard let base = place.baseAddress else { return }
-            let length = unsafe GRPCTimeout.write(max(left, .milliseconds(1)), to: base)
+            let length = unsafe GRPCTimeout.write(nanoseconds: max(left, 1_000_000), to: base)
             unsafe head.set(
                 .grpcTimeout, UnsafeRawBufferPointer(start: base, count: length), isVolatile: true)
         }
@@ -210,13 +211,13 @@ extension Worker {
     /// Sets the request's one timer to its deadline, counted from the request's begin.
     func armDeadline(_ flow: FlowPointer) {
         let timeout = unsafe flow.pointee.timeout
-        guard timeout > .zero else { return }
+        guard timeout > 0 else { return }
         unsafe loop.cancelTimer(&flow.pointee.timer)
         unsafe flow.pointee.timer = loop.setTimer(
-            at: flow.pointee.started + timeout, target: self, tag: UInt(bitPattern: flow))
+            at: flow.pointee.started.advanced(byNanoseconds: timeout), target: self, tag: UInt(bitPattern: flow))
     }
 
     func timedOut(_ flow: FlowPointer) {
-        unsafe refuse(flow, .deadline(flow.pointee.timeout))
+        unsafe refuse(flow, .deadline(.nanoseconds(flow.pointee.timeout)))
     }
 }

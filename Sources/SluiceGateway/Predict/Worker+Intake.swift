@@ -47,8 +47,9 @@ extension Worker {
 
     private func begin(_ exchange: Exchange, _ head: FieldBlock) -> FlowPointer {
         let scratch = unsafe loop.buffers.take(minimum: FlowScratch.size)
-        let flow = unsafe flows.take(
-            Flow(
+        let flow = unsafe flows.take().bindMemory(to: Flow.self, capacity: 1)
+        unsafe flow.initialize(
+            to: Flow(
                 exchange: exchange, replica: .passUnretained(replica), started: loop.now,
                 scratch: scratch))
         replica.flowCount += 1
@@ -130,7 +131,7 @@ extension Worker {
             unsafe answerREST(flow)
             return
         }
-        unsafe flow.pointee.timeout = model.plan.timeout
+        unsafe flow.pointee.timeout = model.timeout
         unsafe dispatch(flow)
     }
 
@@ -174,7 +175,7 @@ extension Worker {
                     ))
                 return
             }
-            unsafe flow.pointee.timeout = timeout
+            unsafe flow.pointee.timeout = max(1, timeout.nanoseconds)
             unsafe armDeadline(flow)
         }
         guard method != .unknown else {
@@ -221,7 +222,7 @@ extension Worker {
         if unsafe !flow.pointee.method.isStreaming {
             let own = unsafe flow.pointee.timeout
             unsafe flow.pointee.timeout =
-                own == .zero ? model.plan.timeout : min(own, model.plan.timeout)
+                own == 0 ? model.timeout : min(own, model.timeout)
         }
         unsafe dispatch(flow)
     }

@@ -38,11 +38,14 @@ final class Replica {
 final class WorkerModel {
     let plan: ModelPlan
     let nameBytes: [UInt8]
+    /// ``ModelPlan/timeout`` in nanoseconds.
+    let timeout: Int64
     let revisions: [WorkerRevision]
 
     init(plan: ModelPlan, revisions: [WorkerRevision]) {
         self.plan = plan
         nameBytes = Array(plan.name.utf8)
+        timeout = plan.timeout.nanoseconds
         self.revisions = revisions
     }
 

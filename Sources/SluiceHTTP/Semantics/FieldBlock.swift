@@ -68,11 +68,20 @@ package struct FieldBlock: BitwiseCopyable {
 
     /// Bytes of names and values, plus 32 for each field: the size HPACK and
     /// SETTINGS_MAX_HEADER_LIST_SIZE count (RFC 9113 §6.5.2).
-    package var listSize: Int { unsafe storage.pointee.byteCount + 32 * storage.pointee.fieldCount }
+    package var listSize: Int {
+        (0..<count).reduce(0) { sum, index in
+            unsafe sum + 32 + name(of: self[index]).count + value(of: self[index]).count
+        }
+    }
 
     /// The name of `field`, in lower case; valid until the block changes.
     package func name(of field: Field) -> UnsafeRawBufferPointer {
-        unsafe UnsafeRawBufferPointer(
+        if field.name != .other {
+            let text = field.name.text
+            return unsafe UnsafeRawBufferPointer(
+                start: text.utf8Start, count: text.utf8CodeUnitCount)
+        }
+        return unsafe UnsafeRawBufferPointer(
             start: storage.pointee.bytes + Int(field.nameStart),
             count: Int(field.nameLength)
         )
@@ -249,7 +258,8 @@ package struct FieldBlock: BitwiseCopyable {
         text: UnsafeRawBufferPointer,
         value: UnsafeRawBufferPointer
     ) {
-        let nameStart = unsafe store(text)
+        // A known name's text is a literal of ours; only others are kept.
+        let nameStart = unsafe name == .other ? store(text) : 0
         let valueStart = unsafe store(value)
         if unsafe storage.pointee.fieldCount == storage.pointee.fieldCapacity { growFields() }
         unsafe storage.pointee.fields[storage.pointee.fieldCount] = Field(
