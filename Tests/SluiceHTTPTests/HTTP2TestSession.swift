@@ -253,6 +253,14 @@ final class TestSession {
         return stream.id
     }
 
+    /// Opens a stream and says no more than its head.
+    func open(_ head: [HeaderField]) -> UInt32? {
+        let made = unsafe session.openStream(block(head), endStream: false, user: nil)
+        guard let stream = made else { return nil }
+        streams[stream.id] = stream
+        return stream.id
+    }
+
     func respond(
         _ id: UInt32,
         _ head: [HeaderField],
