@@ -352,11 +352,18 @@ final class TestSession {
 }
 
 /// Carries bytes both ways until both sides are silent.
-func exchange(_ ours: TestSession, _ peer: NghttpPeer, cut: Cut = .whole) {
+func exchange(
+    _ ours: TestSession,
+    _ peer: NghttpPeer,
+    cut: Cut = .whole,
+    hearing: ([UInt8], _ fromPeer: Bool) -> Void = { _, _ in }
+) {
     while true {
         let out = ours.takeOutput()
+        hearing(out, false)
         for piece in cut.pieces(of: out) { peer.receive(Array(piece)) }
         let back = peer.takeOutput()
+        hearing(back, true)
         ours.receive(back, cut: cut)
         if out.isEmpty && back.isEmpty { return }
     }

@@ -13,6 +13,8 @@ struct WireAuditor {
         var unacknowledged: [Int?] = []
         var ended: Set<UInt32> = []
         var lastGoAway: UInt32 = .max
+        /// The longest frame this side has ever said it takes.
+        var frameMaximum = 16_384
     }
 
     private var sides = (client: Side(), server: Side())
@@ -56,7 +58,9 @@ struct WireAuditor {
         _ other: inout Side
     ) {
         let id = frame.stream
-        if frame.payload.count > 16_384 { findings.append("a frame of \(frame.payload.count)") }
+        if frame.payload.count > other.frameMaximum {
+            findings.append("a frame of \(frame.payload.count)")
+        }
         if frame.type == 0 || frame.type == 1 {
             if side.ended.contains(id) { findings.append("\(frame) after its own end") }
             if frame.flags & 1 == 1 { side.ended.insert(id) }
@@ -75,8 +79,10 @@ struct WireAuditor {
             if other.streamWindows[id] == nil { other.streamWindows[id] = other.initialWindow }
         case 3: side.ended.insert(id)
         case 4 where frame.flags & 1 == 0:
-            let windows = stride(from: 0, to: frame.payload.count, by: 6).filter {
-                frame.payload[$0 + 1] == 4
+            let entries = stride(from: 0, to: frame.payload.count, by: 6)
+            let windows = entries.filter { frame.payload[$0 + 1] == 4 }
+            for entry in entries where frame.payload[entry + 1] == 5 {
+                side.frameMaximum = max(side.frameMaximum, Int(frame.word(entry + 2)))
             }
             side.unacknowledged.append(windows.last.map { Int(frame.word($0 + 2)) })
         case 4:
