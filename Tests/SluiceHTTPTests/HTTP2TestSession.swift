@@ -253,6 +253,14 @@ final class TestSession {
         return stream.id
     }
 
+    /// Opens a stream and says no more than its head.
+    func open(_ head: [HeaderField]) -> UInt32? {
+        let made = unsafe session.openStream(block(head), endStream: false, user: nil)
+        guard let stream = made else { return nil }
+        streams[stream.id] = stream
+        return stream.id
+    }
+
     func respond(
         _ id: UInt32,
         _ head: [HeaderField],
@@ -344,11 +352,18 @@ final class TestSession {
 }
 
 /// Carries bytes both ways until both sides are silent.
-func exchange(_ ours: TestSession, _ peer: NghttpPeer, cut: Cut = .whole) {
+func exchange(
+    _ ours: TestSession,
+    _ peer: NghttpPeer,
+    cut: Cut = .whole,
+    hearing: ([UInt8], _ fromPeer: Bool) -> Void = { _, _ in }
+) {
     while true {
         let out = ours.takeOutput()
+        hearing(out, false)
         for piece in cut.pieces(of: out) { peer.receive(Array(piece)) }
         let back = peer.takeOutput()
+        hearing(back, true)
         ours.receive(back, cut: cut)
         if out.isEmpty && back.isEmpty { return }
     }

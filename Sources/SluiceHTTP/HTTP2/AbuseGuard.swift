@@ -20,7 +20,7 @@ struct AbuseGuard {
 
     mutating func countUseful() { heads += 1 }
 
-    /// Counts body bytes that went out or came in. Some clients update both windows for each 4 KiB.
+    /// Counts body bytes that went out or came in; some clients update both windows for each 4 KiB.
     mutating func countMoved(_ bytes: Int) { moved += 1 + bytes >> 12 }
 
     /// Counts a frame without work; throws when the budget is spent.
