@@ -146,6 +146,30 @@ package struct FieldBlock: BitwiseCopyable {
         unsafe append(.lookup(name), text: name, value: value)
     }
 
+    /// Adds a received field whose name may have capitals, which are folded on the way in.
+    ///
+    /// `name` must be a token of at most ``FieldValidation/nameLengthMaximum`` bytes. Returns what
+    /// the name turned out to be.
+    package func append(
+        folding name: UnsafeRawBufferPointer,
+        value: UnsafeRawBufferPointer
+    ) -> FieldName {
+        let nameStart = unsafe store(name)
+        let text = unsafe storage.pointee.bytes + nameStart
+        for index in 0..<name.count { unsafe text[index] = unsafe ASCII.lowercased(text[index]) }
+        let known = unsafe FieldName.lookup(UnsafeRawBufferPointer(start: text, count: name.count))
+        unsafe add(known, nameStart: nameStart, nameLength: name.count, value: value)
+        return known
+    }
+
+    /// Takes the field added last back, as if it had never been there.
+    package func removeLast() {
+        precondition(count > 0, "no such field")
+        let last = unsafe storage.pointee.fields[count - 1]
+        unsafe storage.pointee.byteCount = Int(last.nameStart)
+        unsafe storage.pointee.fieldCount -= 1
+    }
+
     /// Adds a field with a known name.
     ///
     /// Set `isVolatile` for values that rarely repeat: HPACK then sends them as literals and
@@ -259,12 +283,21 @@ package struct FieldBlock: BitwiseCopyable {
         value: UnsafeRawBufferPointer
     ) {
         // A known name's text is a literal of ours; only others are kept.
-        let nameStart = unsafe name == .other ? store(text) : 0
+        let nameStart = unsafe name == .other ? store(text) : storage.pointee.byteCount
+        unsafe add(name, nameStart: nameStart, nameLength: text.count, value: value)
+    }
+
+    private func add(
+        _ name: FieldName,
+        nameStart: Int,
+        nameLength: Int,
+        value: UnsafeRawBufferPointer
+    ) {
         let valueStart = unsafe store(value)
         if unsafe storage.pointee.fieldCount == storage.pointee.fieldCapacity { growFields() }
-        unsafe storage.pointee.fields[storage.pointee.fieldCount] = Field(
+        storage.pointee.fields[storage.pointee.fieldCount] = Field(
             name: name,
-            nameLength: UInt16(truncatingIfNeeded: text.count),
+            nameLength: UInt16(truncatingIfNeeded: nameLength),
             nameStart: UInt32(nameStart),
             valueStart: UInt32(valueStart),
             valueLength: UInt32(value.count)
