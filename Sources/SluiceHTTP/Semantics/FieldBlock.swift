@@ -295,7 +295,7 @@ package struct FieldBlock: BitwiseCopyable {
     ) {
         let valueStart = unsafe store(value)
         if unsafe storage.pointee.fieldCount == storage.pointee.fieldCapacity { growFields() }
-        storage.pointee.fields[storage.pointee.fieldCount] = Field(
+        unsafe storage.pointee.fields[storage.pointee.fieldCount] = Field(
             name: name,
             nameLength: UInt16(truncatingIfNeeded: nameLength),
             nameStart: UInt32(nameStart),
