@@ -55,8 +55,26 @@ final class ConnectionStart: StreamHandler, TimerTarget {
     }
 
     private func begin(isHTTP2: Bool, _ bytes: UnsafeRawBufferPointer) {
+        // A first line that names no HTTP version comes from something that speaks another
+        // protocol; it wouldn't understand a reply either.
+        if !isHTTP2, stream.tls == nil, unsafe !ConnectionStart.mayBeHTTP(bytes) {
+            abandon()
+            return
+        }
         stream.loop.cancelTimer(&timer)
         unsafe listener.begin(self, isHTTP2: isHTTP2, first: bytes)
+    }
+
+    private static func mayBeHTTP(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        guard let end = unsafe bytes.firstIndex(of: ASCII.lineFeed) else { return true }
+        var index = 0
+        while index + 6 <= end {
+            let rest = unsafe UnsafeRawBufferPointer(rebasing: bytes[index...])
+            if unsafe ASCII.hasPrefix(rest, " HTTP/") { return true }
+            index += 1
+        }
+        // An empty line before the request line is tolerated, so it says nothing yet.
+        return end <= 1
     }
 
     func streamEnded() { abandon() }
