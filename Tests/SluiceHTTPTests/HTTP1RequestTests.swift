@@ -147,6 +147,12 @@ struct HTTP1RequestTests {
             [.post(), .trailers(["ok: 1"]), .end]
         ),
         .init(
+            "RFC 9110 §6.5.1: nothing is left of the trailers",
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+                + "1\r\nx\r\n0\r\nContent-Length: 5\r\n\r\n",
+            [.post(), .body("x"), .end]
+        ),
+        .init(
             "RFC 9110 §7.6.1: fields of this hop only",
             "GET / HTTP/1.1\r\nHost: a\r\nKeep-Alive: timeout=5\r\nProxy-Connection: x\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\nTE: gzip\r\nx: y\r\n\r\n",
             [.get("x: y"), .end]

@@ -324,9 +324,7 @@ extension HTTP1Session {
             guard unsafe !line.isEmpty else {
                 dropLine()
                 finishReading()
-                guard let block else { return unsafe .data(line, endStream: true) }
-                self.block = nil
-                return .trailers(block)
+                return endOfTrailers()
             }
             let (name, value) = unsafe try HTTP1Head.split(line)
             let block = self.block ?? arena.blocks.take()
@@ -339,5 +337,15 @@ extension HTTP1Session {
             dropLine()
         }
         return nil
+    }
+
+    /// The event that ends a chunked message; there may be nothing left of its trailers.
+    private mutating func endOfTrailers() -> HTTP1Event {
+        if let block {
+            self.block = nil
+            if block.count > 0 { return .trailers(block) }
+            arena.blocks.give(block)
+        }
+        return unsafe .data(UnsafeRawBufferPointer(start: nil, count: 0), endStream: true)
     }
 }
