@@ -113,18 +113,19 @@ extension HTTP1Session {
     private static func lineFeed(in bytes: UnsafeRawBufferPointer, before limit: Int) -> Int? {
         let ones: UInt64 = 0x0101_0101_0101_0101
         let tops: UInt64 = 0x8080_8080_8080_8080
+        let feed = ASCII.lineFeed
         let end = min(bytes.count, limit)
         var index = 0
         while index + 8 <= end {
             let word = unsafe bytes.loadUnaligned(fromByteOffset: index, as: UInt64.self)
                 .littleEndian
-            let feeds = word ^ (ones &* UInt64(ASCII.lineFeed))
+            let feeds = word ^ (ones &* UInt64(feed))
             let found = (feeds &- ones) & ~feeds & tops
             if found != 0 { return index + found.trailingZeroBitCount / 8 }
             index += 8
         }
         while index < end {
-            if unsafe bytes[index] == ASCII.lineFeed { return index }
+            if unsafe bytes[index] == feed { return index }
             index += 1
         }
         return nil
