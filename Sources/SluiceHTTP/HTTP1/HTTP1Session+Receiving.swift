@@ -113,18 +113,19 @@ extension HTTP1Session {
     private static func lineFeed(in bytes: UnsafeRawBufferPointer, before limit: Int) -> Int? {
         let ones: UInt64 = 0x0101_0101_0101_0101
         let tops: UInt64 = 0x8080_8080_8080_8080
+        let feed = ASCII.lineFeed
         let end = min(bytes.count, limit)
         var index = 0
         while index + 8 <= end {
             let word = unsafe bytes.loadUnaligned(fromByteOffset: index, as: UInt64.self)
                 .littleEndian
-            let feeds = word ^ (ones &* UInt64(ASCII.lineFeed))
+            let feeds = word ^ (ones &* UInt64(feed))
             let found = (feeds &- ones) & ~feeds & tops
             if found != 0 { return index + found.trailingZeroBitCount / 8 }
             index += 8
         }
         while index < end {
-            if unsafe bytes[index] == ASCII.lineFeed { return index }
+            if unsafe bytes[index] == feed { return index }
             index += 1
         }
         return nil
@@ -324,9 +325,7 @@ extension HTTP1Session {
             guard unsafe !line.isEmpty else {
                 dropLine()
                 finishReading()
-                guard let block else { return unsafe .data(line, endStream: true) }
-                self.block = nil
-                return .trailers(block)
+                return endOfTrailers()
             }
             let (name, value) = unsafe try HTTP1Head.split(line)
             let block = self.block ?? arena.blocks.take()
@@ -339,5 +338,15 @@ extension HTTP1Session {
             dropLine()
         }
         return nil
+    }
+
+    /// The event that ends a chunked message; there may be nothing left of its trailers.
+    private mutating func endOfTrailers() -> HTTP1Event {
+        if let block {
+            self.block = nil
+            if block.count > 0 { return .trailers(block) }
+            arena.blocks.give(block)
+        }
+        return unsafe .data(UnsafeRawBufferPointer(start: nil, count: 0), endStream: true)
     }
 }

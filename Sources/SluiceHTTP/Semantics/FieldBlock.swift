@@ -156,7 +156,11 @@ package struct FieldBlock: BitwiseCopyable {
     ) -> FieldName {
         let nameStart = unsafe store(name)
         let text = unsafe storage.pointee.bytes + nameStart
-        for index in 0..<name.count { unsafe text[index] = unsafe ASCII.lowercased(text[index]) }
+        // Written out, since a call into another module stands outside of vectors.
+        for index in 0..<name.count {
+            let byte = unsafe text[index]
+            unsafe text[index] = byte | (byte &- 0x41 < 26 ? 0x20 : 0)
+        }
         let known = unsafe FieldName.lookup(UnsafeRawBufferPointer(start: text, count: name.count))
         unsafe add(known, nameStart: nameStart, nameLength: name.count, value: value)
         return known
