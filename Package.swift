@@ -21,30 +21,42 @@ func door(_ name: String) -> Target {
 
 /// A Swift module with the settings every module shares.
 func room(
-    _ name: String, imports: [String] = [], packages: [Target.Dependency] = [],
+    _ name: String,
+    imports: [String] = [],
+    packages: [Target.Dependency] = [],
     exclude: [String] = []
 ) -> Target {
     .target(
-        name: name, dependencies: imports.map { .byName(name: $0) } + packages, exclude: exclude,
-        swiftSettings: settings)
+        name: name,
+        dependencies: imports.map { .byName(name: $0) } + packages,
+        exclude: exclude,
+        swiftSettings: settings
+    )
 }
 
 /// The tests of one room, or of the whole house.
 func tests(for name: String, imports: [String]) -> Target {
     .testTarget(
-        name: "\(name)Tests", dependencies: imports.map { .byName(name: $0) },
-        swiftSettings: settings)
+        name: "\(name)Tests",
+        dependencies: imports.map { .byName(name: $0) },
+        swiftSettings: settings
+    )
 }
 
 /// A program: a `main.swift` of a line or two.
 func program(_ name: String, path: String? = nil, imports: [String]) -> Target {
     .executableTarget(
-        name: name, dependencies: imports.map { .byName(name: $0) }, path: path,
-        swiftSettings: settings)
+        name: name,
+        dependencies: imports.map { .byName(name: $0) },
+        path: path,
+        swiftSettings: settings
+    )
 }
 
 let argumentParser: Target.Dependency = .product(
-    name: "ArgumentParser", package: "swift-argument-parser")
+    name: "ArgumentParser",
+    package: "swift-argument-parser"
+)
 let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
 
 let package = Package(
@@ -70,7 +82,10 @@ let package = Package(
         room("SluiceHTTP", imports: ["SluiceCore", "CNghttp2"]),
         room("SluiceTLS", imports: ["SluiceCore", "COpenSSL"]),
         room(
-            "SluiceGRPC", imports: ["SluiceCore", "SluiceWire"], exclude: ["Protos"]),
+            "SluiceGRPC",
+            imports: ["SluiceCore", "SluiceWire"],
+            exclude: ["Protos"]
+        ),
         room("SluiceInference", imports: ["SluiceCore", "SluiceWire"]),
         room("SluiceRouting", imports: ["SluiceCore"]),
         room("SluiceBalancing", imports: ["SluiceCore"]),
@@ -87,33 +102,38 @@ let package = Package(
                 "SluiceCore", "SluiceWire", "SluiceHTTP", "SluiceTLS", "SluiceGRPC",
                 "SluiceInference", "SluiceRouting", "SluiceBalancing", "SluiceTelemetry",
                 "SluiceIO", "SluiceIngress", "SluiceEgress",
-            ]),
+            ]
+        ),
         room(
             "SluiceSampleModels",
             imports: [
                 "SluiceCore", "SluiceWire", "SluiceHTTP", "SluiceGRPC", "SluiceInference",
                 "SluiceIO", "SluiceIngress",
-            ]),
+            ]
+        ),
         // 7  control plane, a staircase
         room(
             "SluiceConfiguration",
             imports: [
                 "SluiceCore", "SluiceBalancing",
             ],
-            packages: [yams]),
+            packages: [yams]
+        ),
         room(
             "SluiceControl",
             imports: [
                 "SluiceCore", "SluiceWire", "SluiceBalancing", "SluiceRouting", "SluiceTLS",
                 "SluiceTelemetry", "SluiceIO", "SluiceIngress", "SluiceEgress", "SluiceGateway",
                 "SluiceConfiguration",
-            ]),
+            ]
+        ),
         room(
             "SluiceAdmin",
             imports: [
                 "SluiceCore", "SluiceWire", "SluiceHTTP", "SluiceTelemetry", "SluiceIO",
                 "SluiceIngress", "SluiceConfiguration", "SluiceControl",
-            ]),
+            ]
+        ),
         // 8  front door
         room(
             "SluiceCommandLine",
@@ -122,13 +142,15 @@ let package = Package(
                 "SluiceTelemetry", "SluiceIO", "SluiceEgress", "SluiceGateway",
                 "SluiceSampleModels", "SluiceConfiguration", "SluiceControl", "SluiceAdmin",
             ],
-            packages: [argumentParser]),
+            packages: [argumentParser]
+        ),
         program("sluice", imports: ["SluiceCommandLine"]),
         program("sluice-model", imports: ["SluiceCommandLine"]),
         // garden shed: tests only
         room(
             "SluiceTestKit",
-            imports: ["SluiceCore", "SluiceHTTP", "SluiceTLS", "SluiceIO", "CNghttp2"]),
+            imports: ["SluiceCore", "SluiceHTTP", "SluiceTLS", "SluiceIO", "CNghttp2"]
+        ),
         // tests
         tests(for: "SluiceCore", imports: ["SluiceCore"]),
         tests(for: "SluiceWire", imports: ["SluiceWire", "SluiceCore"]),
@@ -137,10 +159,15 @@ let package = Package(
         tests(for: "SluiceGRPC", imports: ["SluiceGRPC", "SluiceWire", "SluiceCore"]),
         tests(for: "SluiceInference", imports: ["SluiceInference", "SluiceWire", "SluiceCore"]),
         tests(for: "SluiceBalancing", imports: ["SluiceBalancing", "SluiceRouting", "SluiceCore"]),
+        tests(
+            for: "SluiceSampleModels",
+            imports: ["SluiceSampleModels", "SluiceInference", "SluiceWire"]
+        ),
         tests(for: "SluiceTelemetry", imports: ["SluiceTelemetry", "SluiceCore"]),
         tests(
             for: "SluiceConfiguration",
-            imports: ["SluiceConfiguration", "SluiceCore"]),
+            imports: ["SluiceConfiguration", "SluiceCore"]
+        ),
         tests(for: "Architecture", imports: []),
     ],
     swiftLanguageModes: [.v6]

@@ -1,5 +1,5 @@
-package import SluiceControl
 import SluiceConfiguration
+package import SluiceControl
 import SluiceCore
 import SluiceGateway
 package import SluiceHTTP
@@ -36,8 +36,14 @@ package final class AdminServer: RequestHandler {
     /// Serves on `address`; returns where, with the port the kernel chose.
     package func listen(on address: SocketAddress) throws(KernelFailure) -> SocketAddress {
         let made = try IngressListener(
-            loop: loop, arena: arena, address: address, name: "admin", tls: nil,
-            limits: IngressLimits(), count: ConnectionCount(maximum: 1000), sharesPort: false,
+            loop: loop,
+            arena: arena,
+            address: address,
+            name: "admin",
+            tls: nil,
+            limits: IngressLimits(),
+            count: ConnectionCount(maximum: 1000),
+            sharesPort: false,
             handler: self
         ) { _ in }
         listener = made
@@ -55,8 +61,11 @@ package final class AdminServer: RequestHandler {
         nextKey += 1
         let path = head.text(.path) ?? "/"
         requests[key] = Request(
-            method: head.text(.method) ?? "", path: String(path.prefix { $0 != "?" }),
-            accept: head.text(.accept) ?? "", hasEnded: endStream)
+            method: head.text(.method) ?? "",
+            path: String(path.prefix { $0 != "?" }),
+            accept: head.text(.accept) ?? "",
+            hasEnded: endStream
+        )
         arena.blocks.give(head)
         unsafe exchange.user = UnsafeMutableRawPointer(bitPattern: key)
         if endStream { answer(exchange) }
@@ -68,7 +77,9 @@ package final class AdminServer: RequestHandler {
     }
 
     package func requestBody(
-        _ exchange: Exchange, _ bytes: UnsafeRawBufferPointer, endStream: Bool
+        _ exchange: Exchange,
+        _ bytes: UnsafeRawBufferPointer,
+        endStream: Bool
     ) {
         exchange.consumed(bytes.count)
         if endStream { answer(exchange) }
@@ -86,7 +97,9 @@ package final class AdminServer: RequestHandler {
     package func responseDrained(_ exchange: Exchange, _ count: Int) {}
 
     package func requestUnreadable(
-        _ connection: ServerConnection, status: Int, sentence: StaticString
+        _ connection: ServerConnection,
+        status: Int,
+        sentence: StaticString
     ) {}
 
     private func answer(_ exchange: Exchange) {
@@ -118,17 +131,22 @@ package final class AdminServer: RequestHandler {
         case "/api/v1/models": reply(exchange, 200, StatusBoard.models(runtime.snapshot))
         case "/api/v1/config":
             reply(
-                exchange, 200, Array(runtime.configuration.yamlText.utf8),
-                type: "application/yaml")
+                exchange,
+                200,
+                Array(runtime.configuration.yamlText.utf8),
+                type: "application/yaml"
+            )
         default:
             if request.path.hasPrefix("/api/v1/models/") {
                 model(exchange, String(request.path.dropFirst("/api/v1/models/".count)))
             } else {
                 reply(
-                    exchange, 404,
+                    exchange,
+                    404,
                     error(
                         "no such path; there are /healthz, /readyz, /metrics, /api/v1/models, /api/v1/config and /api/v1/reload"
-                    ))
+                    )
+                )
             }
         }
     }
@@ -155,13 +173,19 @@ package final class AdminServer: RequestHandler {
     }
 
     private func reply(
-        _ exchange: Exchange, _ status: Int, _ value: JSONValue, allow: StaticString? = nil
+        _ exchange: Exchange,
+        _ status: Int,
+        _ value: JSONValue,
+        allow: StaticString? = nil
     ) {
         reply(exchange, status, value.serialized, type: "application/json", allow: allow)
     }
 
     private func reply(
-        _ exchange: Exchange, _ status: Int, _ body: [UInt8], type: StaticString,
+        _ exchange: Exchange,
+        _ status: Int,
+        _ body: [UInt8],
+        type: StaticString,
         allow: StaticString? = nil
     ) {
         let head = arena.blocks.take()

@@ -31,7 +31,9 @@ package struct BackendPicker: Sendable {
     /// Backends that are down, that `excluded` has a bit for (already tried; the first 64 can be
     /// excluded), or that `isEligible` rules out are passed over. At most two passes.
     package mutating func pick(
-        from backends: [BackendLoad], eligible: UInt64, excluded: UInt64,
+        from backends: [BackendLoad],
+        eligible: UInt64,
+        excluded: UInt64,
         random: inout RandomSource
     ) -> Int? {
         switch algorithm {
@@ -57,7 +59,9 @@ package struct BackendPicker: Sendable {
     }
 
     private func scan(
-        _ backends: [BackendLoad], _ allowed: UInt64, _ random: inout RandomSource
+        _ backends: [BackendLoad],
+        _ allowed: UInt64,
+        _ random: inout RandomSource
     ) -> Int? {
         var best: Int?
         var bestLoad = Int.max
@@ -76,7 +80,9 @@ package struct BackendPicker: Sendable {
     }
 
     private func twoChoices(
-        _ backends: [BackendLoad], _ allowed: UInt64, _ random: inout RandomSource
+        _ backends: [BackendLoad],
+        _ allowed: UInt64,
+        _ random: inout RandomSource
     ) -> Int? {
         guard let first = any(backends, allowed, &random),
             let second = any(backends, allowed, &random)
@@ -89,7 +95,9 @@ package struct BackendPicker: Sendable {
     /// Among usable neighbours this favours those behind gaps; draws are repeated a few times
     /// first, so that it matters only when most are down.
     private func any(
-        _ backends: [BackendLoad], _ allowed: UInt64, _ random: inout RandomSource
+        _ backends: [BackendLoad],
+        _ allowed: UInt64,
+        _ random: inout RandomSource
     ) -> Int? {
         guard !backends.isEmpty else { return nil }
         for _ in 0..<4 {

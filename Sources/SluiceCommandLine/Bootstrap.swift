@@ -1,3 +1,4 @@
+import ArgumentParser
 private import Glibc
 import SluiceAdmin
 import SluiceConfiguration
@@ -7,13 +8,13 @@ import SluiceIO
 import SluiceTelemetry
 import Synchronization
 
-import ArgumentParser
-
 /// The only place where rooms are wired together into a running gateway.
 enum Bootstrap {
     /// Starts gateway and admin server; throws an exit code after saying what is wrong.
     static func start(
-        _ configuration: Configuration, file: String?, log: EventLog
+        _ configuration: Configuration,
+        file: String?,
+        log: EventLog
     ) throws -> GatewayProcess {
         // A peer that closes early is an error on its connection, not a signal to the process.
         _ = signal(SIGPIPE, SIG_IGN)
@@ -21,7 +22,11 @@ enum Bootstrap {
         GatewayProcess.blockSignals()
         do throws(CompileFailure) {
             let runtime = try GatewayRuntime(
-                configuration: configuration, file: file, version: Sluice.versionText, log: log)
+                configuration: configuration,
+                file: file,
+                version: Sluice.versionText,
+                log: log
+            )
             return try GatewayProcess(runtime: runtime, log: log)
         } catch {
             Terminal.complain("sluice: \(error.sentence)")
@@ -50,7 +55,10 @@ final class GatewayProcess: Sendable {
                     let addresses = try SocketAddress.resolve(host: wanted.host, port: wanted.port)
                     guard let address = addresses.first else {
                         throw KernelFailure(
-                            call: "listen on \(wanted.text)", code: 0, text: "no such host")
+                            call: "listen on \(wanted.text)",
+                            code: 0,
+                            text: "no such host"
+                        )
                     }
                     let bound = try server.listen(on: address)
                     return .success((Confined(server), bound))

@@ -15,7 +15,8 @@ struct DemoCommand: ParsableCommand {
         discussion: """
             Sends predictions over REST (HTTP/1.1 and HTTP/2) and gRPC until both revisions have
             answered each way, prints the curl lines to try, and keeps running until Ctrl-C.
-            """)
+            """
+    )
 
     @Flag(name: .long, help: "End after the proof.")
     var once = false
@@ -37,7 +38,9 @@ struct DemoCommand: ParsableCommand {
             Terminal.complain("sluice demo: the sample models did not become ready")
             throw ExitCode(1)
         }
-        print("Two revisions of the model `iris` run, v1 with 50 % of the traffic and v2 with 50 %.")
+        print(
+            "Two revisions of the model `iris` run, v1 with 50 % of the traffic and v2 with 50 %."
+        )
         print("One gateway balances over them on \(listen). The same flower, three ways:\n")
         do throws(HTTPClient.Failure) {
             for way in Way.allCases { try prove(way) }
@@ -126,14 +129,21 @@ struct DemoCommand: ParsableCommand {
         switch way {
         case .http1:
             answer = try client.send(
-                to: "http://\(listen)", method: "POST", path: "/v1/models/iris:predict",
+                to: "http://\(listen)",
+                method: "POST",
+                path: "/v1/models/iris:predict",
                 fields: [("content-type", "application/json")],
-                body: Array("{\"instances\":[\(DemoCommand.row)]}".utf8))
+                body: Array("{\"instances\":[\(DemoCommand.row)]}".utf8)
+            )
             text = String(decoding: answer.body, as: UTF8.self)
         case .http2:
             answer = try client.send(
-                to: "h2c://\(listen)", method: "POST", path: "/v2/models/iris/infer",
-                fields: [("content-type", "application/json")], body: DemoCommand.v2Body)
+                to: "h2c://\(listen)",
+                method: "POST",
+                path: "/v2/models/iris/infer",
+                fields: [("content-type", "application/json")],
+                body: DemoCommand.v2Body
+            )
             text = String(decoding: answer.body, as: UTF8.self)
         case .grpc:
             var request: V2Request
@@ -155,14 +165,17 @@ struct DemoCommand: ParsableCommand {
     }
 
     private func sendGRPC(
-        _ client: HTTPClient, _ message: [UInt8]
+        _ client: HTTPClient,
+        _ message: [UInt8]
     ) throws(InferenceFailure) -> HTTPClient.Answer {
         do throws(HTTPClient.Failure) {
             return try client.send(
-                to: "h2c://\(listen)", method: "POST",
+                to: "h2c://\(listen)",
+                method: "POST",
                 path: "/inference.GRPCInferenceService/ModelInfer",
                 fields: [("content-type", "application/grpc"), ("te", "trailers")],
-                body: GRPCFrame.frame(message))
+                body: GRPCFrame.frame(message)
+            )
         } catch {
             throw InferenceFailure(error.sentence)
         }
@@ -170,11 +183,15 @@ struct DemoCommand: ParsableCommand {
 
     private static let v2Body = Array(
         "{\"inputs\":[{\"name\":\"input\",\"datatype\":\"FP32\",\"shape\":[1,4],\"data\":\(row)}]}"
-            .utf8)
+            .utf8
+    )
 
     private func showMetrics(_ process: GatewayProcess) throws(HTTPClient.Failure) {
         let answer = try HTTPClient().send(
-            to: "http://\(process.adminAddress)", method: "GET", path: "/metrics")
+            to: "http://\(process.adminAddress)",
+            method: "GET",
+            path: "/metrics"
+        )
         print("Prometheus has counted them (http://\(process.adminAddress)/metrics):")
         for line in String(decoding: answer.body, as: UTF8.self).split(separator: "\n")
         where line.hasPrefix("sluice_requests_total") { print("  \(line)") }
@@ -191,7 +208,8 @@ struct DemoCommand: ParsableCommand {
               sluice status
 
             Ctrl-C ends it.
-            """)
+            """
+        )
     }
 }
 
@@ -203,7 +221,9 @@ private enum ModelThread {
         let server = SampleServer(
             loop: loop,
             service: SampleService(models: [IrisModel(revision)], version: revision.rawValue),
-            options: SampleServerOptions(), seed: 1)
+            options: SampleServerOptions(),
+            seed: 1
+        )
         let address = try server.listen(on: .loopback(port: 0))
         // Made here, used there from now on, and by nobody else.
         let moved = Confined((loop, server))

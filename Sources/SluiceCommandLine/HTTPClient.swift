@@ -40,8 +40,12 @@ final class HTTPClient: ResponseReceiver, TimerTarget {
 
     /// Sends one request to `http://HOST:PORT` (HTTP/1.1) or `h2c://HOST:PORT` and waits.
     func send(
-        to base: String, method: String, path: String, fields: [(String, String)] = [],
-        body: [UInt8] = [], timeout: Duration = .seconds(30)
+        to base: String,
+        method: String,
+        path: String,
+        fields: [(String, String)] = [],
+        body: [UInt8] = [],
+        timeout: Duration = .seconds(30)
     ) throws(Failure) -> Answer {
         guard let url = ClientURL(base) else {
             throw Failure(sentence: "'\(base)' is not http://HOST:PORT or h2c://HOST:PORT")
@@ -56,11 +60,16 @@ final class HTTPClient: ResponseReceiver, TimerTarget {
             throw Failure(sentence: "\(url.host) has no address")
         }
         let pool = ConnectionPool(
-            loop: loop, arena: arena,
+            loop: loop,
+            arena: arena,
             endpoint: Endpoint(
-                address: address, dialect: url.isHTTP2 ? .http2 : .http1, tls: nil,
-                serverName: url.host),
-            receiver: self)
+                address: address,
+                dialect: url.isHTTP2 ? .http2 : .http1,
+                tls: nil,
+                serverName: url.host
+            ),
+            receiver: self
+        )
         answer = Answer()
         (failure, isDone) = (nil, false)
         let head = arena.blocks.take()

@@ -13,7 +13,8 @@ struct PredictCommand: ParsableCommand {
             tensors to V2; --grpc sends the V2 form as a ModelInferRequest.
               sluice predict iris --data '{"instances":[[5.1,3.5,1.4,0.2]]}'
               sluice predict iris --grpc --data '{"inputs":[{"name":"input","datatype":"FP32","shape":[1,4],"data":[5.1,3.5,1.4,0.2]}]}'
-            """)
+            """
+    )
 
     @Argument(help: "The model's name.")
     var model: String
@@ -37,7 +38,8 @@ struct PredictCommand: ParsableCommand {
             document = try JSONParser.parse(body)
         } catch {
             Terminal.complain(
-                "sluice predict: --data is not JSON: \(error.sentence) at byte \(error.offset)")
+                "sluice predict: --data is not JSON: \(error.sentence) at byte \(error.offset)"
+            )
             throw ExitCode(1)
         }
         do throws(HTTPClient.Failure) {
@@ -61,13 +63,17 @@ struct PredictCommand: ParsableCommand {
     }
 
     private func sendREST(
-        _ body: [UInt8], _ document: JSONValue
+        _ body: [UInt8],
+        _ document: JSONValue
     ) throws(HTTPClient.Failure) -> HTTPClient.Answer {
         let isV1 = document["instances"] != nil
         return try HTTPClient().send(
-            to: url, method: "POST",
+            to: url,
+            method: "POST",
             path: isV1 ? "/v1/models/\(model):predict" : "/v2/models/\(model)/infer",
-            fields: [("content-type", "application/json")], body: body)
+            fields: [("content-type", "application/json")],
+            body: body
+        )
     }
 
     private func sendGRPC(_ body: [UInt8]) throws(HTTPClient.Failure) -> HTTPClient.Answer {
@@ -81,9 +87,12 @@ struct PredictCommand: ParsableCommand {
         }
         let target = "h2c://" + url.replacing("http://", with: "").replacing("h2c://", with: "")
         var answer = try HTTPClient().send(
-            to: target, method: "POST", path: "/inference.GRPCInferenceService/ModelInfer",
+            to: target,
+            method: "POST",
+            path: "/inference.GRPCInferenceService/ModelInfer",
             fields: [("content-type", "application/grpc"), ("te", "trailers")],
-            body: GRPCFrame.frame(message))
+            body: GRPCFrame.frame(message)
+        )
         let status = answer.trailers["grpc-status"] ?? answer.fields["grpc-status"] ?? "2"
         if status != "0" {
             let text = answer.trailers["grpc-message"] ?? answer.fields["grpc-message"] ?? ""
@@ -100,7 +109,8 @@ struct PredictCommand: ParsableCommand {
     }
 
     private func show(
-        _ answer: HTTPClient.Answer, in time: Duration
+        _ answer: HTTPClient.Answer,
+        in time: Duration
     ) throws(HTTPClient.Failure) {
         let text = String(decoding: answer.body, as: UTF8.self)
         guard answer.status == 200 else {
@@ -108,7 +118,8 @@ struct PredictCommand: ParsableCommand {
         }
         print(text)
         guard !json else { return }
-        let milliseconds = Double(time.components.attoseconds) / 1e15
+        let milliseconds =
+            Double(time.components.attoseconds) / 1e15
             + Double(time.components.seconds) * 1000
         var facts = [
             "revision \(answer.fields["x-sluice-revision"] ?? "-")",

@@ -14,7 +14,8 @@ package struct SampleModelCommand: ParsableCommand {
             Models: `iris` (logistic regression on Fisher's data; --revision v1 or v2 differ in their
             training) and `echo` (gives back what it gets). GET /metrics counts predictions.
             """,
-        version: Sluice.versionText)
+        version: Sluice.versionText
+    )
 
     @Option(name: .long, help: "Where to listen; port 0 lets the kernel choose.")
     var listen = "127.0.0.1:8001"
@@ -66,15 +67,22 @@ package struct SampleModelCommand: ParsableCommand {
             let server = SampleServer(
                 loop: loop,
                 service: SampleService(
-                    models: [IrisModel(revision), EchoModel()], version: revision.rawValue),
-                options: options, seed: UInt64(bitPattern: loop.kernel.wallClock()))
+                    models: [IrisModel(revision), EchoModel()],
+                    version: revision.rawValue
+                ),
+                options: options,
+                seed: UInt64(bitPattern: loop.kernel.wallClock())
+            )
             for text in [listen, grpcListen].compactMap({ $0 }) {
                 guard let wanted = Configuration.ListenAddress(text),
                     let address = try SocketAddress.resolve(host: wanted.host, port: wanted.port)
                         .first
                 else {
                     throw KernelFailure(
-                        call: "listen on \(text)", code: 0, text: "an address is HOST:PORT")
+                        call: "listen on \(text)",
+                        code: 0,
+                        text: "an address is HOST:PORT"
+                    )
                 }
                 let bound = try server.listen(on: address)
                 Terminal.complain("sluice-model: revision \(revision.rawValue) on \(bound)")

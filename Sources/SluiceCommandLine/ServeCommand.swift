@@ -10,7 +10,8 @@ struct ServeCommand: ParsableCommand {
             Logs go to stderr, access log lines (JSON) to stdout unless `accessLog` says otherwise.
             SIGTERM or SIGINT drains: readiness goes false, clients are told to go elsewhere,
             requests under way finish. SIGHUP reads the file again.
-            """)
+            """
+    )
 
     @Option(name: .long, help: "The configuration, in YAML.")
     var config: String?
@@ -19,7 +20,9 @@ struct ServeCommand: ParsableCommand {
         name: .long,
         help: ArgumentHelp(
             "Instead of a file: a model and its replicas, e.g. iris=http://127.0.0.1:8001,h2c://127.0.0.1:8002.",
-            valueName: "NAME=URL,URL…"))
+            valueName: "NAME=URL,URL…"
+        )
+    )
     var model: [String] = []
 
     @Option(name: .long, help: "With --model: where to listen.")
@@ -69,7 +72,8 @@ struct CheckCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "check",
         abstract: "Validates a configuration: silent and 0 if it is good.",
-        discussion: "Prints FILE:LINE:COLUMN: what is wrong and what would be right, and ends 1.")
+        discussion: "Prints FILE:LINE:COLUMN: what is wrong and what would be right, and ends 1."
+    )
 
     @Option(name: .long, help: "The configuration, in YAML.")
     var config: String

@@ -15,7 +15,8 @@ package struct Sluice: ParsableCommand {
         subcommands: [
             ServeCommand.self, CheckCommand.self, DemoCommand.self, PredictCommand.self,
             StatusCommand.self,
-        ])
+        ]
+    )
 
     /// The version of this build.
     package static let versionText = "0.1.0"

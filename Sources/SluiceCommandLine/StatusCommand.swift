@@ -6,7 +6,8 @@ struct StatusCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "status",
         abstract: "A table: models, revisions, traffic, health, requests, errors and latency.",
-        discussion: "Rates and percentiles are of the last second; totals are in /metrics.")
+        discussion: "Rates and percentiles are of the last second; totals are in /metrics."
+    )
 
     @Argument(help: "Show this model only.")
     var model: String?
@@ -97,7 +98,9 @@ struct Scrape {
     /// What has come since `earlier`.
     func minus(_ earlier: Scrape) -> Scrape {
         var result = self
-        for (series, value) in values { result.values[series] = value - (earlier.values[series] ?? 0) }
+        for (series, value) in values {
+            result.values[series] = value - (earlier.values[series] ?? 0)
+        }
         return result
     }
 
@@ -111,7 +114,8 @@ struct Scrape {
         {
             total += value
             let code = series.components(separatedBy: "code=\"").last?.prefix { $0 != "\"" } ?? ""
-            let isServerError = code.hasPrefix("5")
+            let isServerError =
+                code.hasPrefix("5")
                 || ["INTERNAL", "UNAVAILABLE", "UNKNOWN", "DEADLINE_EXCEEDED", "DATA_LOSS"]
                     .contains(String(code))
             if isServerError { errors += value }

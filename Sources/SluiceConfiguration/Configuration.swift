@@ -58,6 +58,7 @@ package struct Configuration: Sendable, Equatable {
 
     /// A backend's URL, taken apart.
     package struct BackendURL: Sendable, Equatable {
+        /// What the URL's beginning stands for.
         package enum Scheme: String, Sendable, CaseIterable { case http, h2c, https }
         package var scheme: Scheme
         package var host: String

@@ -13,8 +13,11 @@ extension Configuration {
         guard data.count <= 1 << 20, let text = String(data: data, encoding: .utf8) else {
             throw ConfigurationFailure(diagnostics: [
                 Diagnostic(
-                    file: path, line: 1, column: 1,
-                    message: "the file must be UTF-8 text of at most 1 MiB")
+                    file: path,
+                    line: 1,
+                    column: 1,
+                    message: "the file must be UTF-8 text of at most 1 MiB"
+                )
             ])
         }
         return try parse(yaml: text, file: path)
@@ -22,7 +25,8 @@ extension Configuration {
 
     /// Reads YAML text; relative file names in it are relative to `file`'s folder.
     package static func parse(
-        yaml: String, file: String
+        yaml: String,
+        file: String
     ) throws(ConfigurationFailure) -> Configuration {
         let findings = Findings(file: file)
         var configuration = Configuration()
@@ -34,14 +38,15 @@ extension Configuration {
             throw ConfigurationFailure(
                 diagnostics: findings.diagnostics.sorted {
                     ($0.line, $0.column) < ($1.line, $1.column)
-                })
+                }
+            )
         }
         return configuration
     }
 
     private static func folder(of file: String) -> String {
-        let folder = (file as NSString).deletingLastPathComponent
-        return folder.isEmpty ? "." : folder
+        guard let slash = file.lastIndex(of: "/") else { return "." }
+        return slash == file.startIndex ? "/" : String(file[..<slash])
     }
 
     private static func compose(_ yaml: String, _ findings: Findings) -> Node? {
@@ -51,15 +56,12 @@ extension Configuration {
                 findings.add("too many aliases", line: 1, column: 1)
                 return nil
             }
-            let documents = try Array(Yams.compose_all(yaml: yaml))
-            guard let root = documents.first else {
+            guard let root = try Yams.compose(yaml: yaml) else {
                 findings.add(
-                    "the configuration is empty; it needs `listeners` and `models`", line: 1,
-                    column: 1)
-                return nil
-            }
-            if documents.count > 1 {
-                findings.add("one document is enough; remove what follows `---`", at: documents[1])
+                    "the configuration is empty; it needs `listeners` and `models`",
+                    line: 1,
+                    column: 1
+                )
                 return nil
             }
             return root
@@ -124,7 +126,9 @@ struct ConfigurationReader {
             if let model = model(node, index) {
                 if result.models.contains(where: { $0.name == model.name }) {
                     findings.add(
-                        "model '\(model.name)' stands twice; names must differ", at: node)
+                        "model '\(model.name)' stands twice; names must differ",
+                        at: node
+                    )
                 }
                 result.models.append(model)
             }
@@ -151,20 +155,25 @@ struct ConfigurationReader {
             part.finish()
             if let certificate, let key {
                 tls = Configuration.ListenerTLS(
-                    certificate: certificate, privateKey: key, clientCA: authority)
+                    certificate: certificate,
+                    privateKey: key,
+                    clientCA: authority
+                )
             }
         }
         return address.map { Configuration.Listener(address: $0, tls: tls) }
     }
 
     private func address(
-        _ section: inout Section, _ key: String
+        _ section: inout Section,
+        _ key: String
     ) -> Configuration.ListenAddress? {
         guard let node = section.value(key) else { return nil }
         guard let text = node.scalar?.string, let address = Configuration.ListenAddress(text) else {
             findings.add(
                 "`\(section.name).\(key)` must be HOST:PORT, such as 0.0.0.0:8080 or [::1]:8080",
-                at: node)
+                at: node
+            )
             return nil
         }
         return address
@@ -193,7 +202,8 @@ struct ConfigurationReader {
         if model.name.contains("/") || model.name.contains(":") || model.name.utf8.count > 256 {
             findings.add(
                 "a model's name has no / or : and at most 256 bytes, unlike '\(model.name)'",
-                at: node)
+                at: node
+            )
         }
         section.duration("timeout", from: .milliseconds(1), &model.timeout)
         if let node = section.value("loadBalancing") {
@@ -203,11 +213,14 @@ struct ConfigurationReader {
             } else if ["peakEwma", "ringHash"].contains(text) {
                 findings.add(
                     "`\(name).loadBalancing: \(text)` is not available in this version; use leastRequest",
-                    at: node)
+                    at: node
+                )
             } else {
                 let names = LoadBalancing.allCases.map(\.rawValue).joined(separator: ", ")
                 findings.add(
-                    "`\(name).loadBalancing` must be one of \(names), not '\(text)'", at: node)
+                    "`\(name).loadBalancing` must be one of \(names), not '\(text)'",
+                    at: node
+                )
             }
         }
         if let node = section.value("health"),
@@ -230,7 +243,8 @@ struct ConfigurationReader {
                 if model.revisions.contains(where: { $0.name == revision.name }) {
                     findings.add(
                         "revision '\(revision.name)' stands twice in model '\(model.name)'",
-                        at: node)
+                        at: node
+                    )
                 }
                 model.revisions.append(revision)
             }
@@ -246,7 +260,8 @@ struct ConfigurationReader {
         let at = node.mapping?["revisions"] ?? node
         findings.add(
             "the traffic of model '\(model.name)' sums to \(ConfigurationReader.percent(sum)), not 100",
-            at: at)
+            at: at
+        )
     }
 
     /// Basis points as the percentage they were written as.
@@ -262,14 +277,18 @@ struct ConfigurationReader {
         defer { section.finish() }
         _ = section.required("name")
         var revision = Configuration.Revision(
-            name: section.text("name") ?? "", traffic: 10_000, backends: [])
+            name: section.text("name") ?? "",
+            traffic: 10_000,
+            backends: []
+        )
         if let node = section.value("traffic") {
             if let points = basisPoints(node.scalar?.string ?? "") {
                 revision.traffic = points
             } else {
                 findings.add(
                     "`\(name).traffic` must be a percentage from 0 to 100 with up to two decimals",
-                    at: node)
+                    at: node
+                )
             }
         }
         revision.modelName = section.text("modelName")
@@ -332,7 +351,8 @@ struct ConfigurationReader {
         guard let url = Configuration.BackendURL(text) else {
             findings.add(
                 "`\(section.name).\(key)` must be http://HOST:PORT, h2c://HOST:PORT or https://HOST:PORT without a path, not '\(text)'",
-                at: node)
+                at: node
+            )
             return nil
         }
         return url

@@ -1,4 +1,5 @@
 import SluiceBalancing
+
 // A configuration as YAML that reads back as the same value.
 extension Configuration {
     /// The YAML; values that equal their default are left out.

@@ -4,7 +4,9 @@ extension Configuration {
     /// `http://` speaks REST over HTTP/1.1, `h2c://` REST and gRPC over cleartext HTTP/2,
     /// `grpc://` gRPC over cleartext HTTP/2, `https://` REST over TLS. Throws a sentence.
     package static func quick(
-        models: [String], listen: String, admin: String
+        models: [String],
+        listen: String,
+        admin: String
     ) throws(QuickFailure) -> Configuration {
         var configuration = Configuration()
         guard let address = ListenAddress(listen) else {
@@ -32,7 +34,9 @@ extension Configuration {
                     name: name,
                     revisions: [
                         Revision(name: "v1", traffic: 10_000, modelName: nil, backends: backends)
-                    ]))
+                    ]
+                )
+            )
         }
         return configuration
     }
@@ -42,10 +46,14 @@ extension Configuration {
         let plain = isGRPC ? "h2c://" + text.dropFirst("grpc://".count) : text
         guard let url = BackendURL(plain) else {
             throw QuickFailure(
-                "a backend is http://, h2c://, grpc:// or https:// with HOST:PORT, not '\(text)'")
+                "a backend is http://, h2c://, grpc:// or https:// with HOST:PORT, not '\(text)'"
+            )
         }
         return Backend(
-            rest: isGRPC ? nil : url, grpc: isGRPC || url.scheme == .h2c ? url : nil, tls: nil)
+            rest: isGRPC ? nil : url,
+            grpc: isGRPC || url.scheme == .h2c ? url : nil,
+            tls: nil
+        )
     }
 }
 

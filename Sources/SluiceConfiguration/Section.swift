@@ -13,7 +13,8 @@ final class Findings {
 
     func add(_ message: String, line: Int, column: Int) {
         diagnostics.append(
-            Diagnostic(file: file, line: line, column: column, message: message))
+            Diagnostic(file: file, line: line, column: column, message: message)
+        )
     }
 }
 
@@ -90,13 +91,16 @@ struct Section {
         guard let value = value(key) else { return }
         guard let text = value.scalar?.string, let number = Int(text) else {
             findings.add(
-                "`\(path(key))` must be a whole number, not \(found(value))", at: value)
+                "`\(path(key))` must be a whole number, not \(found(value))",
+                at: value
+            )
             return
         }
         guard range.contains(number) else {
             findings.add(
                 "`\(path(key))` must be from \(range.lowerBound) to \(range.upperBound), not \(number)",
-                at: value)
+                at: value
+            )
             return
         }
         place = number
@@ -107,13 +111,15 @@ struct Section {
         guard let text = value.scalar?.string, let duration = Units.duration(text) else {
             findings.add(
                 "`\(path(key))` must be a time such as 250ms, 30s or 5m, not \(found(value))",
-                at: value)
+                at: value
+            )
             return
         }
         guard duration >= minimum else {
             findings.add(
                 "`\(path(key))` must be at least \(Units.text(minimum)), not \(found(value))",
-                at: value)
+                at: value
+            )
             return
         }
         place = duration
@@ -124,13 +130,15 @@ struct Section {
         guard let text = value.scalar?.string, let bytes = Units.bytes(text) else {
             findings.add(
                 "`\(path(key))` must be a size such as 64KiB, 64MiB or 1GiB, not \(found(value))",
-                at: value)
+                at: value
+            )
             return
         }
         guard bytes >= minimum else {
             findings.add(
                 "`\(path(key))` must be at least \(Units.text(bytes: minimum)), not \(found(value))",
-                at: value)
+                at: value
+            )
             return
         }
         place = bytes
@@ -153,7 +161,9 @@ struct Section {
             known.append(key)
             if let entry = entries.first(where: { $0.key == key }) {
                 findings.add(
-                    "`\(path(key))` is not available in this version; \(cure)", at: entry.keyNode)
+                    "`\(path(key))` is not available in this version; \(cure)",
+                    at: entry.keyNode
+                )
             }
         }
     }

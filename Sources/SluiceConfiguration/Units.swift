@@ -33,7 +33,8 @@ enum Units {
 
     /// The shortest exact spelling of a duration.
     static func text(_ duration: Duration) -> String {
-        let nanoseconds = duration.components.seconds * 1_000_000_000
+        let nanoseconds =
+            duration.components.seconds * 1_000_000_000
             + duration.components.attoseconds / 1_000_000_000
         for (unit, size) in [("h", 3_600_000_000_000), ("m", 60_000_000_000), ("s", 1_000_000_000)]
             as [(String, Int64)] where nanoseconds >= size && nanoseconds % size == 0

@@ -30,8 +30,10 @@ package final class AccessLogWriter: Sendable {
             descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
             guard descriptor >= 0 else {
                 throw KernelFailure(
-                    call: "open access log \(path)", code: errno,
-                    text: Machine.describe(errno: errno))
+                    call: "open access log \(path)",
+                    code: errno,
+                    text: Machine.describe(errno: errno)
+                )
             }
         }
         let writer = AccessLogWriter(descriptor: descriptor)
@@ -89,8 +91,10 @@ package final class EventLog: Sendable {
         var time = timespec()
         _ = unsafe clock_gettime(CLOCK_REALTIME, &time)
         var line = LogLine(
-            level, message,
-            at: WallTime(nanoseconds: Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)))
+            level,
+            message,
+            at: WallTime(nanoseconds: Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec))
+        )
         for (key, value) in fields { line.add(key, value) }
         let bytes = line.bytes
         lock.withLock { _ in _ = unsafe Glibc.write(2, bytes, bytes.count) }

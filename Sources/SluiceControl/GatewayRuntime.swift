@@ -36,7 +36,10 @@ package final class GatewayRuntime: Sendable {
 
     /// Starts everything and returns when all listeners accept.
     package init(
-        configuration: Configuration, file: String?, version: String, log: EventLog
+        configuration: Configuration,
+        file: String?,
+        version: String,
+        log: EventLog
     ) throws(CompileFailure) {
         self.file = file
         self.version = version
@@ -50,8 +53,10 @@ package final class GatewayRuntime: Sendable {
         let descriptors = Machine.raiseDescriptorLimit()
         if descriptors < configuration.limits.maxConnections * 2 {
             log.write(
-                .warning, "few file descriptors for limits.maxConnections; raise `ulimit -n`",
-                [("descriptors", "\(descriptors)")])
+                .warning,
+                "few file descriptors for limits.maxConnections; raise `ulimit -n`",
+                [("descriptors", "\(descriptors)")]
+            )
         }
         do throws(KernelFailure) {
             writer = try AccessLogWriter.make(for: configuration.accessLog)
@@ -59,14 +64,20 @@ package final class GatewayRuntime: Sendable {
             workers = try WorkerGroup(
                 count: configuration.workers > 0 ? configuration.workers : Machine.coreCount,
                 shared: Worker.Shared(
-                    store: store, accessLog: writer?.channel, connectionCount: count,
-                    readiness: readiness, version: version))
+                    store: store,
+                    accessLog: writer?.channel,
+                    connectionCount: count,
+                    readiness: readiness,
+                    version: version
+                )
+            )
             control = try ControlLoop.start()
         } catch {
             throw CompileFailure(sentence: error.description)
         }
         state = Mutex(
-            State(configuration: configuration, snapshot: snapshot, compiler: compiler))
+            State(configuration: configuration, snapshot: snapshot, compiler: compiler)
+        )
         workers.publish(snapshot)
         probe = control.run { loop in
             let probe = HealthProbe(loop: loop, readiness: readiness)
@@ -80,16 +91,25 @@ package final class GatewayRuntime: Sendable {
             let limits = GatewayRuntime.limits(configuration)
             do throws(KernelFailure) {
                 let address = try SocketAddress.resolve(
-                    host: listener.address.host, port: listener.address.port)
+                    host: listener.address.host,
+                    port: listener.address.port
+                )
                 guard let first = address.first else { continue }
                 let bound = try workers.listen(
-                    on: first, name: listener.address.text, tls: context, limits: limits)
+                    on: first,
+                    name: listener.address.text,
+                    tls: context,
+                    limits: limits
+                )
                 log.write(
-                    .info, "listening",
-                    [("address", bound.description), ("tls", context == nil ? "off" : "on")])
+                    .info,
+                    "listening",
+                    [("address", bound.description), ("tls", context == nil ? "off" : "on")]
+                )
             } catch {
                 throw CompileFailure(
-                    sentence: "listener \(listener.address.text): \(error.description)")
+                    sentence: "listener \(listener.address.text): \(error.description)"
+                )
             }
         }
         boundNames = names
@@ -101,7 +121,10 @@ package final class GatewayRuntime: Sendable {
             let channel = writer.channel
             store.collect { sink in
                 sink.counter(
-                    GatewayMetrics.accessLogDropped, [], value: Double(channel.droppedLines))
+                    GatewayMetrics.accessLogDropped,
+                    [],
+                    value: Double(channel.droppedLines)
+                )
             }
         }
     }
@@ -138,16 +161,22 @@ package final class GatewayRuntime: Sendable {
         for model in snapshot.models {
             for (index, revision) in model.revisions.enumerated() {
                 sink.gauge(
-                    GatewayMetrics.trafficPercent, [model.name, revision.name],
-                    value: Double(model.split.weights[index]) / 100)
+                    GatewayMetrics.trafficPercent,
+                    [model.name, revision.name],
+                    value: Double(model.split.weights[index]) / 100
+                )
                 for backend in revision.backends {
                     let labels = [model.name, revision.name, backend.label]
                     sink.gauge(
-                        GatewayMetrics.backendInFlight, labels,
-                        value: Double(backend.load.inFlight))
+                        GatewayMetrics.backendInFlight,
+                        labels,
+                        value: Double(backend.load.inFlight)
+                    )
                     sink.gauge(
-                        GatewayMetrics.backendHealthy, labels,
-                        value: backend.load.health == .up ? 1 : 0)
+                        GatewayMetrics.backendHealthy,
+                        labels,
+                        value: backend.load.health == .up ? 1 : 0
+                    )
                 }
             }
         }
@@ -185,7 +214,8 @@ package final class GatewayRuntime: Sendable {
     }
 
     private func apply(
-        _ configuration: Configuration, _ file: String
+        _ configuration: Configuration,
+        _ file: String
     ) throws(ConfigurationFailure) -> [String] {
         let before = self.configuration
         let result: Result<(Snapshot, [(String, TLSServerContext)]), CompileFailure> =
@@ -200,7 +230,10 @@ package final class GatewayRuntime: Sendable {
                     var compiler = state.compiler
                     let snapshot = try compiler.compile(configuration)
                     state = State(
-                        configuration: configuration, snapshot: snapshot, compiler: compiler)
+                        configuration: configuration,
+                        snapshot: snapshot,
+                        compiler: compiler
+                    )
                     return .success((snapshot, contexts))
                 } catch {
                     return .failure(error)
@@ -238,11 +271,14 @@ package final class GatewayRuntime: Sendable {
         guard let tls = listener.tls else { return nil }
         do throws(TLSFailure) {
             return try TLSServerContext(
-                certificateFile: tls.certificate, keyFile: tls.privateKey,
-                clientCAFile: tls.clientCA)
+                certificateFile: tls.certificate,
+                keyFile: tls.privateKey,
+                clientCAFile: tls.clientCA
+            )
         } catch {
             throw CompileFailure(
-                sentence: "listener \(listener.address.text): \(error.description)")
+                sentence: "listener \(listener.address.text): \(error.description)"
+            )
         }
     }
 

@@ -42,26 +42,37 @@ package struct SnapshotCompiler: Sendable {
                 }
                 revisions.append(
                     RevisionPlan(
-                        name: revision.name, backendModelName: revision.modelName,
-                        backends: backends))
+                        name: revision.name,
+                        backendModelName: revision.modelName,
+                        backends: backends
+                    )
+                )
             }
             models.append(
                 ModelPlan(
-                    name: model.name, timeout: model.timeout, balancing: model.loadBalancing,
+                    name: model.name,
+                    timeout: model.timeout,
+                    balancing: model.loadBalancing,
                     split: TrafficSplit(weights: model.revisions.map(\.traffic)),
-                    revisions: revisions))
+                    revisions: revisions
+                )
+            )
         }
         loads = used
         generation += 1
         return Snapshot(
-            generation: generation, models: models,
-            maxRequestBytes: configuration.limits.maxRequestBytes)
+            generation: generation,
+            models: models,
+            maxRequestBytes: configuration.limits.maxRequestBytes
+        )
     }
 
     /// One plan for each address a name resolves to.
     private func plans(
-        _ backend: Configuration.Backend, _ model: Configuration.Model,
-        _ revision: Configuration.Revision, _ configuration: Configuration,
+        _ backend: Configuration.Backend,
+        _ model: Configuration.Model,
+        _ revision: Configuration.Revision,
+        _ configuration: Configuration,
         _ used: inout [String: BackendLoad]
     ) throws(CompileFailure) -> [BackendPlan] {
         let rest = try targets(backend.rest, backend.tls, isGRPC: false, configuration)
@@ -75,14 +86,21 @@ package struct SnapshotCompiler: Sendable {
             let load = used[key] ?? loads[key] ?? board.add()
             used[key] = load
             return BackendPlan(
-                label: label, rest: restTarget, grpc: grpcTarget, load: load,
-                probePath: model.health.path, probeInterval: model.health.interval,
-                probeTimeout: model.health.timeout)
+                label: label,
+                rest: restTarget,
+                grpc: grpcTarget,
+                load: load,
+                probePath: model.health.path,
+                probeInterval: model.health.interval,
+                probeTimeout: model.health.timeout
+            )
         }
     }
 
     private func targets(
-        _ url: Configuration.BackendURL?, _ tls: Configuration.BackendTLS?, isGRPC: Bool,
+        _ url: Configuration.BackendURL?,
+        _ tls: Configuration.BackendTLS?,
+        isGRPC: Bool,
         _ configuration: Configuration
     ) throws(CompileFailure) -> [BackendTarget] {
         guard let url else { return [] }
@@ -91,15 +109,19 @@ package struct SnapshotCompiler: Sendable {
             addresses = try SocketAddress.resolve(host: url.host, port: url.port)
         } catch {
             throw CompileFailure(
-                sentence: "backend \(url.text): the host can't be looked up (\(error.text))")
+                sentence: "backend \(url.text): the host can't be looked up (\(error.text))"
+            )
         }
         var context: TLSClientContext?
         if url.scheme == .https {
             do throws(TLSFailure) {
                 context = try TLSClientContext(
-                    caFile: tls?.ca, certificateFile: tls?.certificate, keyFile: tls?.privateKey,
+                    caFile: tls?.ca,
+                    certificateFile: tls?.certificate,
+                    keyFile: tls?.privateKey,
                     skipsVerification: tls?.insecureSkipVerify ?? false,
-                    protocols: isGRPC ? [.http2] : [.http2, .http1])
+                    protocols: isGRPC ? [.http2] : [.http2, .http1]
+                )
             } catch {
                 throw CompileFailure(sentence: "backend \(url.text): \(error)")
             }
@@ -112,12 +134,17 @@ package struct SnapshotCompiler: Sendable {
             }
         return addresses.map { address in
             var endpoint = Endpoint(
-                address: address, dialect: dialect, tls: context,
-                serverName: tls?.serverName ?? url.host)
+                address: address,
+                dialect: dialect,
+                tls: context,
+                serverName: tls?.serverName ?? url.host
+            )
             endpoint.maxHeaderBytes = configuration.limits.maxHeaderBytes
             return BackendTarget(
                 key: "\(url.text) \(address) \(isGRPC) \(tls.map { "\($0)" } ?? "")",
-                endpoint: endpoint, authority: url.authority)
+                endpoint: endpoint,
+                authority: url.authority
+            )
         }
     }
 }

@@ -20,7 +20,8 @@ package enum StatusBoard {
                 .init("name", .string(revision.name)),
                 .init(
                     "traffic",
-                    .number(percent(model.split.weights[index]))),
+                    .number(percent(model.split.weights[index]))
+                ),
                 .init("backends", .array(revision.backends.map(backend))),
             ])
         }

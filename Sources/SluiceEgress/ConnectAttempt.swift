@@ -15,8 +15,10 @@ final class ConnectAttempt: StreamHandler, TimerTarget {
         let endpoint = pool.endpoint
         do throws(KernelFailure) {
             let stream = try TCPStream(
-                loop: pool.loop, connectingTo: endpoint.address,
-                tls: endpoint.tls?.makeSession(serverName: endpoint.serverName))
+                loop: pool.loop,
+                connectingTo: endpoint.address,
+                tls: endpoint.tls?.makeSession(serverName: endpoint.serverName)
+            )
             self.stream = stream
             timer = pool.loop.setTimer(after: endpoint.connectTimeout, target: self, tag: 0)
             stream.handler = self

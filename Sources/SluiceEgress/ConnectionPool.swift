@@ -27,7 +27,10 @@ package struct Endpoint: Sendable {
 
     /// An endpoint with default limits.
     package init(
-        address: SocketAddress, dialect: Dialect, tls: TLSClientContext?, serverName: String
+        address: SocketAddress,
+        dialect: Dialect,
+        tls: TLSClientContext?,
+        serverName: String
     ) {
         self.address = address
         self.dialect = dialect
@@ -73,7 +76,10 @@ package final class ConnectionPool: TimerTarget {
 
     /// A pool without connections; they are made when calls need them.
     package init(
-        loop: EventLoop, arena: HTTPArena, endpoint: Endpoint, receiver: any ResponseReceiver
+        loop: EventLoop,
+        arena: HTTPArena,
+        endpoint: Endpoint,
+        receiver: any ResponseReceiver
     ) {
         self.loop = loop
         self.arena = arena
@@ -209,7 +215,10 @@ package final class ConnectionPool: TimerTarget {
     private func armIdleTimer() {
         guard idleTimer == .none, !isClosed else { return }
         idleTimer = loop.setTimer(
-            after: .nanoseconds(ConnectionPool.idleTime.nanoseconds / 4), target: self, tag: 0)
+            after: .nanoseconds(ConnectionPool.idleTime.nanoseconds / 4),
+            target: self,
+            tag: 0
+        )
     }
 
     package func timerFired(_ tag: UInt, at now: Instant) {

@@ -16,7 +16,10 @@ final class HTTP1ClientConnection: ClientConnection {
 
     override init(stream: TCPStream, pool: ConnectionPool) {
         session = HTTP1Session(
-            role: .client, arena: pool.arena, maxHeadBytes: pool.endpoint.maxHeaderBytes)
+            role: .client,
+            arena: pool.arena,
+            maxHeadBytes: pool.endpoint.maxHeaderBytes
+        )
         unsafe current = nil
         super.init(stream: stream, pool: pool)
     }
@@ -27,7 +30,9 @@ final class HTTP1ClientConnection: ClientConnection {
     // MARK: - Calls
 
     override func begin(
-        _ head: FieldBlock, endStream: Bool, user: UnsafeMutableRawPointer
+        _ head: FieldBlock,
+        endStream: Bool,
+        user: UnsafeMutableRawPointer
     ) -> Call? {
         unsafe precondition(current == nil, "a call is under way on this connection")
         unsafe current = user
@@ -42,7 +47,9 @@ final class HTTP1ClientConnection: ClientConnection {
     override func user(of stream: HTTP2Stream?) -> UnsafeMutableRawPointer? { unsafe current }
 
     override func send(
-        _ bytes: UnsafeRawBufferPointer, endStream: Bool, on stream: HTTP2Stream?
+        _ bytes: UnsafeRawBufferPointer,
+        endStream: Bool,
+        on stream: HTTP2Stream?
     ) -> Int {
         let sent = unsafe session.send(bytes, endStream: endStream)
         self.stream.touch()

@@ -15,7 +15,11 @@ final class HTTP2ClientConnection: ClientConnection {
         settings.initialWindowSize = 1 << 20
         settings.maxHeaderListSize = pool.endpoint.maxHeaderBytes
         session = HTTP2Session(
-            role: .client, arena: pool.arena, settings: settings, connectionWindow: 64 << 20)
+            role: .client,
+            arena: pool.arena,
+            settings: settings,
+            connectionWindow: 64 << 20
+        )
         super.init(stream: stream, pool: pool)
         stream.touch()
     }
@@ -27,7 +31,9 @@ final class HTTP2ClientConnection: ClientConnection {
     // MARK: - Calls
 
     override func begin(
-        _ head: FieldBlock, endStream: Bool, user: UnsafeMutableRawPointer
+        _ head: FieldBlock,
+        endStream: Bool,
+        user: UnsafeMutableRawPointer
     ) -> Call? {
         guard let opened = unsafe session.openStream(head, endStream: endStream, user: user) else {
             return nil
@@ -39,7 +45,9 @@ final class HTTP2ClientConnection: ClientConnection {
     override func user(of stream: HTTP2Stream?) -> UnsafeMutableRawPointer? { unsafe stream?.user }
 
     override func send(
-        _ bytes: UnsafeRawBufferPointer, endStream: Bool, on stream: HTTP2Stream?
+        _ bytes: UnsafeRawBufferPointer,
+        endStream: Bool,
+        on stream: HTTP2Stream?
     ) -> Int {
         guard let stream else { return 0 }
         let sent = unsafe session.send(bytes, endStream: endStream, on: stream)
@@ -119,7 +127,9 @@ final class HTTP2ClientConnection: ClientConnection {
             let call = Call(self, stream)
             session.reset(stream, .cancel)
             receiver.callFailed(
-                call, .malformed("the response's head exceeds limits.maxHeaderBytes"))
+                call,
+                .malformed("the response's head exceeds limits.maxHeaderBytes")
+            )
             callEnded()
         case .interim(let stream, let head):
             receiver.responseInterim(Call(self, stream), head)
@@ -131,7 +141,9 @@ final class HTTP2ClientConnection: ClientConnection {
             callEnded()
         case .reset(let stream, let code):
             receiver.callFailed(
-                Call(self, stream), code == .refusedStream ? .refused : .reset(code))
+                Call(self, stream),
+                code == .refusedStream ? .refused : .reset(code)
+            )
             callEnded()
         case .drained(let stream, let count):
             receiver.requestDrained(Call(self, stream), count)

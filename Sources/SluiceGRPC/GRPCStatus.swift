@@ -1,4 +1,3 @@
-
 /// A call's outcome (gRPC, "Status codes and their use in gRPC").
 package enum GRPCStatus: Int, Sendable, CaseIterable {
     case ok = 0

@@ -22,7 +22,10 @@ package enum GRPCTimeout {
 
     /// Writes so many nanoseconds to `place` (nine bytes) in the finest unit that fits, rounding down so that
     /// nobody downstream waits longer than we do; returns the length.
-    package static func write(nanoseconds duration: Int64, to place: UnsafeMutablePointer<UInt8>) -> Int {
+    package static func write(
+        nanoseconds duration: Int64,
+        to place: UnsafeMutablePointer<UInt8>
+    ) -> Int {
         let nanoseconds = max(0, duration)
         for (letter, size) in units where nanoseconds / size <= 99_999_999 {
             var rest = nanoseconds / size

@@ -28,7 +28,10 @@ package enum ReflectionService {
                 case 3: write(files.first { $0.name == name }, missing: name, to: &answer)
                 case 4:
                     write(
-                        files.first { $0.symbols.contains(name) }, missing: name, to: &answer)
+                        files.first { $0.symbols.contains(name) },
+                        missing: name,
+                        to: &answer
+                    )
                 case 5, 6: fail(5, "there are no extensions here", &answer)
                 case 7:
                     answer.message(field: 6) { list in

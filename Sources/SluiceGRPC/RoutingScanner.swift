@@ -63,11 +63,14 @@ package struct RoutingScanner: BitwiseCopyable, Sendable {
     }
 
     /// Whether the body may end here: between messages, with at least one.
-    package var isComplete: Bool { state == .prefix && prefixCount == 0 && messages > 0 || state == .passing }
+    package var isComplete: Bool {
+        state == .prefix && prefixCount == 0 && messages > 0 || state == .passing
+    }
 
     /// Reads more of the body; the name's bytes go to `name`, which has ``nameMaximum`` places.
     package mutating func scan(
-        _ bytes: UnsafeRawBufferPointer, name: UnsafeMutablePointer<UInt8>
+        _ bytes: UnsafeRawBufferPointer,
+        name: UnsafeMutablePointer<UInt8>
     ) -> Outcome {
         var index = 0
         let count = bytes.count
@@ -163,7 +166,8 @@ package struct RoutingScanner: BitwiseCopyable, Sendable {
     /// A varint of up to ten bytes, over cuts; nil until its last byte is there.
     @inline(__always)
     private mutating func readVarint(
-        _ bytes: UnsafeRawBufferPointer, _ index: inout Int
+        _ bytes: UnsafeRawBufferPointer,
+        _ index: inout Int
     ) -> UInt64? {
         while index < bytes.count, remaining > 0, varintShift <= 63 {
             let byte = unsafe bytes[index]

@@ -34,8 +34,11 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
 
         /// The shared parts.
         package init(
-            store: MetricStore, accessLog: AccessChannel?, connectionCount: ConnectionCount,
-            readiness: GatewayReadiness, version: String
+            store: MetricStore,
+            accessLog: AccessChannel?,
+            connectionCount: ConnectionCount,
+            readiness: GatewayReadiness,
+            version: String
         ) {
             self.store = store
             self.accessLog = accessLog
@@ -84,13 +87,19 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
         shard = shared.store.makeShard()
         codes = CodeTable(store: shared.store)
         strangers = RevisionMetrics(
-            store: shared.store, codes: codes, model: "-", revision: "-")
+            store: shared.store,
+            codes: codes,
+            model: "-",
+            revision: "-"
+        )
         log = shared.accessLog.map { AccessBuffer(channel: $0) }
         let wall = loop.kernel.wallClock()
         wallOffset = wall - loop.kernel.now().nanoseconds
         random = RandomSource(seed: UInt64(bitPattern: wall) &+ UInt64(number) &* 0x9E37_79B9)
         replica = Replica(
-            snapshot: Snapshot(generation: 0, models: [], maxRequestBytes: 64 << 20), models: [])
+            snapshot: Snapshot(generation: 0, models: [], maxRequestBytes: 64 << 20),
+            models: []
+        )
         if log != nil {
             logTimer = loop.setTimer(after: Worker.logInterval, target: self, tag: Tag.log)
         }
@@ -119,9 +128,12 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
                         backends: revision.backends.map {
                             backend($0, model: plan.name, revision: revision.name, keeping: &kept)
                         },
-                        balancing: plan.balancing, start: number,
-                        metrics: revisionMetrics(model: plan.name, revision: revision.name))
-                })
+                        balancing: plan.balancing,
+                        start: number,
+                        metrics: revisionMetrics(model: plan.name, revision: revision.name)
+                    )
+                }
+            )
         }
         let old = replica
         replica = Replica(snapshot: snapshot, models: models)
@@ -132,18 +144,28 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     }
 
     private func backend(
-        _ plan: BackendPlan, model: String, revision: String,
+        _ plan: BackendPlan,
+        model: String,
+        revision: String,
         keeping kept: inout [String: BackendRoute]
     ) -> WorkerBackend {
         WorkerBackend(
-            plan: plan, rest: route(to: plan.rest, load: plan.load, keeping: &kept),
+            plan: plan,
+            rest: route(to: plan.rest, load: plan.load, keeping: &kept),
             grpc: route(to: plan.grpc, load: plan.load, keeping: &kept),
             metrics: BackendMetrics(
-                codes: codes, model: model, revision: revision, backend: plan.label))
+                codes: codes,
+                model: model,
+                revision: revision,
+                backend: plan.label
+            )
+        )
     }
 
     private func route(
-        to target: BackendTarget?, load: BackendLoad, keeping kept: inout [String: BackendRoute]
+        to target: BackendTarget?,
+        load: BackendLoad,
+        keeping kept: inout [String: BackendRoute]
     ) -> BackendRoute? {
         guard let target else { return nil }
         if let known = kept[target.key] ?? routes[target.key] {
@@ -151,7 +173,11 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
             return known
         }
         let pool = ConnectionPool(
-            loop: loop, arena: arena, endpoint: target.endpoint, receiver: self)
+            loop: loop,
+            arena: arena,
+            endpoint: target.endpoint,
+            receiver: self
+        )
         pool.connectOutcome = { failure in
             // A refusal takes the backend out at once; only its probe brings it back.
             if failure != nil { load.health = .down }
@@ -165,7 +191,11 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
         let key = "\(model)\u{0}\(revision)"
         if let known = metrics[key] { return known }
         let made = RevisionMetrics(
-            store: shared.store, codes: codes, model: model, revision: revision)
+            store: shared.store,
+            codes: codes,
+            model: model,
+            revision: revision
+        )
         metrics[key] = made
         return made
     }
@@ -174,15 +204,24 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
 
     /// Opens one listening socket and accepts on it; returns where.
     package func listen(
-        on address: SocketAddress, name: String, tls: TLSServerContext?, limits: IngressLimits
+        on address: SocketAddress,
+        name: String,
+        tls: TLSServerContext?,
+        limits: IngressLimits
     ) throws(KernelFailure) -> SocketAddress {
         let http1 = shared.store.gauge(GatewayMetrics.connections, [name, "http1"])
         let http2 = shared.store.gauge(GatewayMetrics.connections, [name, "http2"])
         let refused = shared.store.counter(GatewayMetrics.connectionsRefused, [name, "limit"])
         let failed = shared.store.counter(GatewayMetrics.connectionsRefused, [name, "handshake"])
         let listener = try IngressListener(
-            loop: loop, arena: arena, address: address, name: name, tls: tls, limits: limits,
-            count: shared.connectionCount, handler: self
+            loop: loop,
+            arena: arena,
+            address: address,
+            name: name,
+            tls: tls,
+            limits: limits,
+            count: shared.connectionCount,
+            handler: self
         ) { [shard] event in
             switch event {
             case .openedHTTP1: shard.add(http1, 1)

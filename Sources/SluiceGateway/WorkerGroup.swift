@@ -1,8 +1,8 @@
+private import Glibc
 import SluiceCore
 package import SluiceIO
 package import SluiceIngress
 package import SluiceTLS
-private import Glibc
 private import Synchronization
 
 /// All workers: starts their threads, sends them what to do, and waits for them.
@@ -59,7 +59,10 @@ package final class WorkerGroup: Sendable {
 
     /// Opens one address on every worker; returns where, with the port the kernel chose.
     package func listen(
-        on address: SocketAddress, name: String, tls: TLSServerContext?, limits: IngressLimits
+        on address: SocketAddress,
+        name: String,
+        tls: TLSServerContext?,
+        limits: IngressLimits
     ) throws(KernelFailure) -> SocketAddress {
         var bound = address
         for member in members {
@@ -70,7 +73,13 @@ package final class WorkerGroup: Sendable {
                     result.put(
                         .success(
                             try worker.value.listen(
-                                on: target, name: name, tls: tls, limits: limits)))
+                                on: target,
+                                name: name,
+                                tls: tls,
+                                limits: limits
+                            )
+                        )
+                    )
                 } catch {
                     result.put(.failure(error))
                 }

@@ -153,7 +153,9 @@ package final class EventLoop {
 
     /// Watches a descriptor for `handler`, which the loop keeps alive until ``unregister(_:descriptor:)``.
     package func register(
-        _ handler: any ReadinessHandler, descriptor: Int32, for interest: Interest
+        _ handler: any ReadinessHandler,
+        descriptor: Int32,
+        for interest: Interest
     ) -> UInt64 {
         let slot: Int
         if let free = freeSlots.popLast() {

@@ -87,7 +87,11 @@ package protocol Kernel: AnyObject {
     var waker: any LoopWaker { get }
 
     /// Opens a listening socket; several loops share one port with `sharesPort`.
-    func listen(on address: SocketAddress, backlog: Int, sharesPort: Bool) throws(KernelFailure)
+    func listen(
+        on address: SocketAddress,
+        backlog: Int,
+        sharesPort: Bool
+    ) throws(KernelFailure)
         -> Int32
     /// The port a listening socket was given.
     func localPort(of descriptor: Int32) -> UInt16

@@ -18,7 +18,12 @@ package final class LinuxKernel: Kernel {
         wakeup = EventDescriptor(descriptor)
         unsafe batch = .allocate(capacity: LinuxKernel.batchCapacity)
         _ = clinux_epoll_control(
-            epoll, 0, descriptor, UInt32(CLINUX_READABLE), LinuxKernel.wakeToken)
+            epoll,
+            0,
+            descriptor,
+            UInt32(CLINUX_READABLE),
+            LinuxKernel.wakeToken
+        )
     }
 
     deinit {
@@ -33,7 +38,8 @@ package final class LinuxKernel: Kernel {
     package func wallClock() -> Int64 { clinux_realtime_nanoseconds() }
 
     package func wait(
-        into events: UnsafeMutableBufferPointer<Readiness>, until deadline: Instant?
+        into events: UnsafeMutableBufferPointer<Readiness>,
+        until deadline: Instant?
     ) -> Int {
         var milliseconds: Int32 = -1
         if let deadline {
@@ -42,7 +48,11 @@ package final class LinuxKernel: Kernel {
             milliseconds = Int32(clamping: (wait + 999_999) / 1_000_000)
         }
         let found = unsafe clinux_epoll_wait(
-            epoll, batch, Int32(min(events.count, LinuxKernel.batchCapacity)), milliseconds)
+            epoll,
+            batch,
+            Int32(min(events.count, LinuxKernel.batchCapacity)),
+            milliseconds
+        )
         precondition(found >= 0, "epoll_wait refused its own descriptor")
         var count = 0
         for index in 0..<Int(found) {
@@ -55,20 +65,28 @@ package final class LinuxKernel: Kernel {
                 token: event.token,
                 isReadable: event.ready & UInt32(CLINUX_READABLE) != 0,
                 isWritable: event.ready & UInt32(CLINUX_WRITABLE) != 0,
-                isBroken: event.ready & UInt32(CLINUX_HANGUP) != 0)
+                isBroken: event.ready & UInt32(CLINUX_HANGUP) != 0
+            )
             count += 1
         }
         return count
     }
 
     package func listen(
-        on address: SocketAddress, backlog: Int, sharesPort: Bool
+        on address: SocketAddress,
+        backlog: Int,
+        sharesPort: Bool
     ) throws(KernelFailure) -> Int32 {
         if address.family == .unix { _ = unsafe Glibc.unlink(address.description) }
         let result = unsafe address.bytes.withUnsafeBufferPointer { bytes in
             unsafe clinux_listen(
-                address.family.rawValue, bytes.baseAddress, Int32(bytes.count), address.port,
-                Int32(backlog), sharesPort && address.family != .unix ? 1 : 0)
+                address.family.rawValue,
+                bytes.baseAddress,
+                Int32(bytes.count),
+                address.port,
+                Int32(backlog),
+                sharesPort && address.family != .unix ? 1 : 0
+            )
         }
         return try LinuxKernel.check(result, "listen on \(address)")
     }
@@ -97,13 +115,18 @@ package final class LinuxKernel: Kernel {
         let length = kind == .ipv4 ? 4 : kind == .ipv6 ? 16 : 0
         return .accepted(
             descriptor: descriptor,
-            peer: SocketAddress(family: kind, bytes: (0..<length).map { bytes[$0] }, port: port))
+            peer: SocketAddress(family: kind, bytes: (0..<length).map { bytes[$0] }, port: port)
+        )
     }
 
     package func connect(to address: SocketAddress) throws(KernelFailure) -> Int32 {
         let result = unsafe address.bytes.withUnsafeBufferPointer { bytes in
             unsafe clinux_connect(
-                address.family.rawValue, bytes.baseAddress, Int32(bytes.count), address.port)
+                address.family.rawValue,
+                bytes.baseAddress,
+                Int32(bytes.count),
+                address.port
+            )
         }
         return try LinuxKernel.check(result, "connect to \(address)")
     }
@@ -114,7 +137,8 @@ package final class LinuxKernel: Kernel {
     }
 
     package func read(
-        _ descriptor: Int32, into memory: UnsafeMutableRawBufferPointer
+        _ descriptor: Int32,
+        into memory: UnsafeMutableRawBufferPointer
     ) -> TransferResult {
         while true {
             let count = unsafe Glibc.read(descriptor, memory.baseAddress, memory.count)
@@ -132,7 +156,11 @@ package final class LinuxKernel: Kernel {
         while true {
             // MSG_NOSIGNAL: a closed peer is an error here, not a signal.
             let count = unsafe Glibc.send(
-                descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
+                descriptor,
+                bytes.baseAddress,
+                bytes.count,
+                Int32(MSG_NOSIGNAL)
+            )
             if count >= 0 { return count == 0 ? .wouldBlock : .moved(count) }
             switch errno {
             case EINTR: continue
@@ -142,7 +170,9 @@ package final class LinuxKernel: Kernel {
         }
     }
 
-    package func shutdownWrite(_ descriptor: Int32) { _ = Glibc.shutdown(descriptor, Int32(SHUT_WR)) }
+    package func shutdownWrite(_ descriptor: Int32) {
+        _ = Glibc.shutdown(descriptor, Int32(SHUT_WR))
+    }
 
     package func close(_ descriptor: Int32) { _ = Glibc.close(descriptor) }
 
@@ -157,18 +187,25 @@ package final class LinuxKernel: Kernel {
     package func unwatch(_ descriptor: Int32) { control(2, descriptor, [], 0) }
 
     private func control(
-        _ operation: Int32, _ descriptor: Int32, _ interest: Interest, _ token: UInt64
+        _ operation: Int32,
+        _ descriptor: Int32,
+        _ interest: Interest,
+        _ token: UInt64
     ) {
         let result = clinux_epoll_control(epoll, operation, descriptor, interest.rawValue, token)
         precondition(result == 0, "epoll_ctl was asked about a descriptor it doesn't know")
     }
 
     private static func check(
-        _ result: Int32, _ call: @autoclosure () -> String
+        _ result: Int32,
+        _ call: @autoclosure () -> String
     ) throws(KernelFailure) -> Int32 {
         guard result < 0 else { return result }
         throw KernelFailure(
-            call: call(), code: -result, text: unsafe String(cString: strerror(-result)))
+            call: call(),
+            code: -result,
+            text: unsafe String(cString: strerror(-result))
+        )
     }
 }
 

@@ -26,12 +26,15 @@ package final class LoopThread: @unchecked Sendable {
         // The retained reference is the thread's own; it gives it back when it starts.
         let argument = unsafe Unmanaged.passRetained(handle).toOpaque()
         let result = unsafe pthread_create(
-            &handle.thread, nil,
+            &handle.thread,
+            nil,
             { argument in
                 guard let argument = unsafe argument else { return nil }
                 unsafe Unmanaged<LoopThread>.fromOpaque(argument).takeRetainedValue().body()
                 return nil
-            }, argument)
+            },
+            argument
+        )
         precondition(result == 0, "the system has no thread left")
         return handle
     }

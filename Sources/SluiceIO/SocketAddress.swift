@@ -36,9 +36,14 @@ package struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
         SocketAddress(family: family, bytes: bytes, port: port)
     }
 
-    /// Looks a host up: a numeric address or a name, by `getaddrinfo`. Blocks; for startup and
+    /// Looks a host up: a numeric address or a name, by `getaddrinfo`.
+    ///
+    /// Blocks; for startup and
     /// control threads.
-    package static func resolve(host: String, port: UInt16) throws(KernelFailure)
+    package static func resolve(
+        host: String,
+        port: UInt16
+    ) throws(KernelFailure)
         -> [SocketAddress]
     {
         var records = [UInt8](repeating: 0, count: 17 * 32)
@@ -59,7 +64,10 @@ package struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
             }
             let length = family == .ipv4 ? 4 : 16
             let address = SocketAddress(
-                family: family, bytes: Array(record.dropFirst().prefix(length)), port: port)
+                family: family,
+                bytes: Array(record.dropFirst().prefix(length)),
+                port: port
+            )
             if !found.contains(address) { found.append(address) }
         }
         return found

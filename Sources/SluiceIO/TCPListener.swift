@@ -20,7 +20,9 @@ package final class TCPListener: ReadinessHandler, TimerTarget {
     /// `accepted` owns each new descriptor; it answers whether more are welcome. With `sharesPort`
     /// every loop has a socket of its own on one port and the kernel deals connections out.
     package init(
-        loop: EventLoop, address: SocketAddress, sharesPort: Bool,
+        loop: EventLoop,
+        address: SocketAddress,
+        sharesPort: Bool,
         accepted: @escaping (Int32, SocketAddress) -> Bool
     ) throws(KernelFailure) {
         self.loop = loop

@@ -92,7 +92,11 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
     }
 
     /// A connection that is being made; call ``start()`` once the handler is set.
-    package init(loop: EventLoop, connectingTo peer: SocketAddress, tls: TLSSession?)
+    package init(
+        loop: EventLoop,
+        connectingTo peer: SocketAddress,
+        tls: TLSSession?
+    )
         throws(KernelFailure)
     {
         self.loop = loop
@@ -233,7 +237,8 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
                 let count = unsafe try tls.read(into: loop.plainMemory)
                 guard count > 0 else { break }
                 unsafe handler?.streamReceived(
-                    UnsafeRawBufferPointer(rebasing: loop.plainMemory[..<count]))
+                    UnsafeRawBufferPointer(rebasing: loop.plainMemory[..<count])
+                )
                 guard state == .open else { return }
             }
             if tls.peerClosed, !hasEnded {

@@ -90,7 +90,8 @@ package struct Tensor: Equatable, Sendable {
             let found = try elements().count
             guard found == count else {
                 throw InferenceFailure(
-                    "tensor '\(name)' has \(found) elements where shape \(shape) takes \(count)")
+                    "tensor '\(name)' has \(found) elements where shape \(shape) takes \(count)"
+                )
             }
         }
     }

@@ -138,7 +138,9 @@ package struct InferencePath: Sendable {
     // MARK: - Grammar
 
     private mutating func readV1(
-        _ path: UnsafeRawBufferPointer, _ segments: InlineArray<12, Range<Int>>, _ first: Int,
+        _ path: UnsafeRawBufferPointer,
+        _ segments: InlineArray<12, Range<Int>>,
+        _ first: Int,
         _ count: Int
     ) {
         guard count > first, unsafe InferencePath.equal(path, segments[first], "models") else {
@@ -178,7 +180,8 @@ package struct InferencePath: Sendable {
         if verb.isEmpty {
             if isLast {
                 operation = .v1Status
-            } else if count == next + 1, unsafe InferencePath.equal(path, segments[next], "metadata")
+            } else if count == next + 1,
+                unsafe InferencePath.equal(path, segments[next], "metadata")
             {
                 operation = .v1Metadata
             }
@@ -198,7 +201,9 @@ package struct InferencePath: Sendable {
     private var segmentsEnd = 0
 
     private mutating func readV2(
-        _ path: UnsafeRawBufferPointer, _ segments: InlineArray<12, Range<Int>>, _ first: Int,
+        _ path: UnsafeRawBufferPointer,
+        _ segments: InlineArray<12, Range<Int>>,
+        _ first: Int,
         _ count: Int
     ) {
         guard count > first else {
@@ -239,7 +244,9 @@ package struct InferencePath: Sendable {
     }
 
     private mutating func readRepository(
-        _ path: UnsafeRawBufferPointer, _ segments: InlineArray<12, Range<Int>>, _ first: Int,
+        _ path: UnsafeRawBufferPointer,
+        _ segments: InlineArray<12, Range<Int>>,
+        _ first: Int,
         _ count: Int
     ) {
         if count == first + 1, unsafe InferencePath.equal(path, segments[first], "index") {
@@ -258,7 +265,8 @@ package struct InferencePath: Sendable {
     }
 
     private static func modelOperation(
-        _ path: UnsafeRawBufferPointer, _ segment: Range<Int>
+        _ path: UnsafeRawBufferPointer,
+        _ segment: Range<Int>
     ) -> Operation {
         if unsafe equal(path, segment, "infer") { return .v2Infer }
         if unsafe equal(path, segment, "ready") { return .v2ModelReady }
@@ -271,7 +279,9 @@ package struct InferencePath: Sendable {
     }
 
     private static func equal(
-        _ path: UnsafeRawBufferPointer, _ range: Range<Int>, _ text: StaticString
+        _ path: UnsafeRawBufferPointer,
+        _ range: Range<Int>,
+        _ text: StaticString
     ) -> Bool {
         guard range.count == text.utf8CodeUnitCount else { return false }
         let expected = unsafe text.utf8Start

@@ -4,7 +4,10 @@ package import SluiceWire
 extension Tensor {
     /// Reads `data` as it stands in V2 JSON: flat or nested, row-major.
     package init(
-        name: String, datatype: DataType, shape: [Int], data: JSONValue
+        name: String,
+        datatype: DataType,
+        shape: [Int],
+        data: JSONValue
     ) throws(InferenceFailure) {
         var bytes: [UInt8] = []
         try Tensor.append(data, datatype, name, to: &bytes)
@@ -30,7 +33,8 @@ extension Tensor {
             )
         }
         return .array(
-            stride(from: 0, to: bytes.count, by: size).map { json(at: $0) })
+            stride(from: 0, to: bytes.count, by: size).map { json(at: $0) }
+        )
     }
 
     /// Element number `index` of a numeric tensor as a double.
@@ -64,7 +68,10 @@ extension Tensor {
     }
 
     private static func append(
-        _ value: JSONValue, _ datatype: DataType, _ name: String, to bytes: inout [UInt8]
+        _ value: JSONValue,
+        _ datatype: DataType,
+        _ name: String,
+        to bytes: inout [UInt8]
     ) throws(InferenceFailure) {
         if case .array(let elements) = value {
             for element in elements { try append(element, datatype, name, to: &bytes) }
@@ -105,7 +112,10 @@ extension Tensor {
     }
 
     private static func integer<Number: FixedWidthInteger>(
-        _ type: Number.Type, _ value: JSONValue, _ datatype: DataType, _ name: String,
+        _ type: Number.Type,
+        _ value: JSONValue,
+        _ datatype: DataType,
+        _ name: String,
         _ bytes: inout [UInt8]
     ) throws(InferenceFailure) {
         guard case .number(let text) = value, let number = Number(text) else {
@@ -115,7 +125,9 @@ extension Tensor {
     }
 
     private static func mismatch(
-        _ value: JSONValue, _ datatype: DataType, _ name: String
+        _ value: JSONValue,
+        _ datatype: DataType,
+        _ name: String
     ) -> InferenceFailure {
         let text = String(decoding: value.serialized.prefix(40), as: UTF8.self)
         return InferenceFailure("tensor '\(name)' takes \(datatype.rawValue), not \(text)")

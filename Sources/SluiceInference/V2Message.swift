@@ -55,7 +55,9 @@ extension V2Request {
         do throws(JSONFailure) {
             document = try JSONParser.parse(Array(body[..<jsonLength]))
         } catch {
-            throw InferenceFailure("the body is not JSON: \(error.sentence) at byte \(error.offset)")
+            throw InferenceFailure(
+                "the body is not JSON: \(error.sentence) at byte \(error.offset)"
+            )
         }
         guard case .object = document else {
             throw InferenceFailure("the body must be a JSON object")
@@ -78,14 +80,20 @@ extension V2Request {
             }
             outputs.append(
                 RequestedOutput(
-                    name: name, isBinary: output["parameters"]?["binary_data"]?.flag))
+                    name: name,
+                    isBinary: output["parameters"]?["binary_data"]?.flag
+                )
+            )
         }
     }
 
     private static func tensor(
-        _ input: JSONValue, _ binary: inout ArraySlice<UInt8>
+        _ input: JSONValue,
+        _ binary: inout ArraySlice<UInt8>
     ) throws(InferenceFailure) -> Tensor {
-        guard let name = input["name"]?.text else { throw InferenceFailure("an input has no 'name'") }
+        guard let name = input["name"]?.text else {
+            throw InferenceFailure("an input has no 'name'")
+        }
         guard let typeName = input["datatype"]?.text, let datatype = DataType(rawValue: typeName)
         else { throw InferenceFailure("input '\(name)' has no known 'datatype'") }
         var shape: [Int] = []
@@ -110,14 +118,18 @@ extension V2Request {
             try tensor.validate()
             return tensor
         }
-        guard let data = input["data"] else { throw InferenceFailure("input '\(name)' has no 'data'") }
+        guard let data = input["data"] else {
+            throw InferenceFailure("input '\(name)' has no 'data'")
+        }
         return try Tensor(name: name, datatype: datatype, shape: shape, data: data)
     }
 }
 
 extension V2Response {
     /// The REST body and, when tensors follow the JSON, the JSON part's length.
-    package func body(for request: V2Request) throws(InferenceFailure) -> (
+    package func body(
+        for request: V2Request
+    ) throws(InferenceFailure) -> (
         bytes: [UInt8], headerLength: Int?
     ) {
         var members: [JSONValue.Member] = [.init("model_name", .string(modelName))]
@@ -140,7 +152,9 @@ extension V2Response {
                         "parameters",
                         .object([
                             .init("binary_data_size", .number(String(output.bytes.count)))
-                        ])))
+                        ])
+                    )
+                )
                 binary.append(contentsOf: output.bytes)
             } else {
                 row.append(.init("data", try output.jsonData()))

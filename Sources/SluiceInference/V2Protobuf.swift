@@ -28,7 +28,8 @@ extension V2Request {
             }
             guard raw.count == inputs.count else {
                 throw InferenceFailure(
-                    "raw_input_contents has \(raw.count) entries for \(inputs.count) inputs")
+                    "raw_input_contents has \(raw.count) entries for \(inputs.count) inputs"
+                )
             }
             for index in inputs.indices { inputs[index].bytes = raw[index] }
             isRaw = true
@@ -37,7 +38,8 @@ extension V2Request {
     }
 
     fileprivate static func input(
-        _ message: [UInt8], _ hasContents: inout Bool
+        _ message: [UInt8],
+        _ hasContents: inout Bool
     ) throws(InferenceFailure) -> Tensor {
         var (name, typeName, shape) = ("", "", [Int]())
         var contents: [UInt8]?
@@ -63,7 +65,9 @@ extension V2Request {
 
     /// InferTensorContents: which field holds what follows from the datatype.
     private static func typed(
-        _ message: [UInt8], _ datatype: DataType, _ name: String
+        _ message: [UInt8],
+        _ datatype: DataType,
+        _ name: String
     ) throws(InferenceFailure) -> [UInt8] {
         var bytes: [UInt8] = []
         for field in try Fields(message) {
@@ -195,27 +199,33 @@ struct Fields: Sequence, IteratorProtocol {
                     switch field.value {
                     case .varint(let value):
                         found.append(
-                            Field(number: field.number, bytes: [], single: value, packed: []))
+                            Field(number: field.number, bytes: [], single: value, packed: [])
+                        )
                     case .fixed32(let value):
                         var bytes: [UInt8] = []
                         bytes.appendLittleEndian(value)
                         found.append(
-                            Field(number: field.number, bytes: [], single: nil, packed: bytes))
+                            Field(number: field.number, bytes: [], single: nil, packed: bytes)
+                        )
                     case .fixed64(let value):
                         var bytes: [UInt8] = []
                         bytes.appendLittleEndian(value)
                         found.append(
-                            Field(number: field.number, bytes: [], single: nil, packed: bytes))
+                            Field(number: field.number, bytes: [], single: nil, packed: bytes)
+                        )
                     case .bytes(let value):
                         let bytes = unsafe [UInt8](value)
                         found.append(
-                            Field(number: field.number, bytes: bytes, single: nil, packed: bytes))
+                            Field(number: field.number, bytes: bytes, single: nil, packed: bytes)
+                        )
                     }
                 }
             } catch {
                 return .failure(
                     InferenceFailure(
-                        "the message is not protobuf: \(error.sentence) at byte \(error.offset)"))
+                        "the message is not protobuf: \(error.sentence) at byte \(error.offset)"
+                    )
+                )
             }
             return .success(found)
         }
@@ -279,7 +289,8 @@ extension V2Response {
         }
         guard raw.isEmpty || raw.count == outputs.count else {
             throw InferenceFailure(
-                "raw_output_contents has \(raw.count) entries for \(outputs.count) outputs")
+                "raw_output_contents has \(raw.count) entries for \(outputs.count) outputs"
+            )
         }
         for index in raw.indices { outputs[index].bytes = raw[index] }
         for output in outputs { try output.validate() }

@@ -31,7 +31,8 @@ final class ConnectionStart: StreamHandler, TimerTarget {
         }
         let preface = unsafe UnsafeRawBufferPointer(
             start: ConnectionStart.preface.utf8Start,
-            count: ConnectionStart.preface.utf8CodeUnitCount)
+            count: ConnectionStart.preface.utf8CodeUnitCount
+        )
         if held.isEmpty {
             let count = min(bytes.count, preface.count)
             guard unsafe preface.prefix(count).elementsEqual(bytes.prefix(count)) else {

@@ -18,8 +18,11 @@ final class HTTP1ServerConnection: ServerConnection {
 
     override init(stream: TCPStream, listener: IngressListener) {
         session = HTTP1Session(
-            role: .server, arena: listener.arena, maxHeadBytes: listener.limits.maxHeaderBytes,
-            isSecure: stream.tls != nil)
+            role: .server,
+            arena: listener.arena,
+            maxHeadBytes: listener.limits.maxHeaderBytes,
+            isSecure: stream.tls != nil
+        )
         unsafe current = nil
         super.init(stream: stream, listener: listener)
         headStarted = stream.loop.now
@@ -44,7 +47,9 @@ final class HTTP1ServerConnection: ServerConnection {
     }
 
     override func send(
-        _ bytes: UnsafeRawBufferPointer, endStream: Bool, on stream: HTTP2Stream?
+        _ bytes: UnsafeRawBufferPointer,
+        endStream: Bool,
+        on stream: HTTP2Stream?
     ) -> Int {
         let sent = unsafe session.send(bytes, endStream: endStream)
         self.stream.touch()
@@ -85,7 +90,8 @@ final class HTTP1ServerConnection: ServerConnection {
 
     private func updateReading() {
         stream.setReading(
-            session.wantsInput && unconsumed < HTTP1ServerConnection.bodyHighWater)
+            session.wantsInput && unconsumed < HTTP1ServerConnection.bodyHighWater
+        )
     }
 
     // MARK: - Stream events
@@ -171,7 +177,8 @@ final class HTTP1ServerConnection: ServerConnection {
         abortAll(.protocolError)
         if !wasOpen, failure.status > 0 {
             session.output.append(
-                HTTP1Failure.answer(status: failure.status, sentence: failure.sentence))
+                HTTP1Failure.answer(status: failure.status, sentence: failure.sentence)
+            )
         }
         finish()
     }
@@ -188,7 +195,8 @@ final class HTTP1ServerConnection: ServerConnection {
     override func tooSlow(_ reason: AbortReason) {
         if headStarted != nil, !isOpen, session.isReceivingHead {
             session.output.append(
-                HTTP1Failure.answer(status: 408, sentence: "the request's head came too slowly"))
+                HTTP1Failure.answer(status: 408, sentence: "the request's head came too slowly")
+            )
             finish()
         } else {
             super.tooSlow(reason)

@@ -40,7 +40,9 @@ final class HTTP2ServerConnection: ServerConnection {
     }
 
     override func send(
-        _ bytes: UnsafeRawBufferPointer, endStream: Bool, on stream: HTTP2Stream?
+        _ bytes: UnsafeRawBufferPointer,
+        endStream: Bool,
+        on stream: HTTP2Stream?
     ) -> Int {
         guard let stream else { return 0 }
         let sent = unsafe session.send(bytes, endStream: endStream, on: stream)
@@ -145,7 +147,9 @@ final class HTTP2ServerConnection: ServerConnection {
             if unsafe stream.user != nil {
                 let isOurs = code == .protocolError || code == .flowControlError
                 handler.requestAborted(
-                    Exchange(self, stream), isOurs ? .protocolError : .clientGone)
+                    Exchange(self, stream),
+                    isOurs ? .protocolError : .clientGone
+                )
             }
             exchangeEnded()
         case .drained(let stream, let count):

@@ -69,9 +69,15 @@ package final class IngressListener {
 
     /// Opens the socket; call ``start()`` to accept.
     package init(
-        loop: EventLoop, arena: HTTPArena, address: SocketAddress, name: String,
-        tls: TLSServerContext?, limits: IngressLimits, count: ConnectionCount,
-        sharesPort: Bool = true, handler: any RequestHandler,
+        loop: EventLoop,
+        arena: HTTPArena,
+        address: SocketAddress,
+        name: String,
+        tls: TLSServerContext?,
+        limits: IngressLimits,
+        count: ConnectionCount,
+        sharesPort: Bool = true,
+        handler: any RequestHandler,
         observe: @escaping (ConnectionEvent) -> Void
     ) throws(KernelFailure) {
         self.loop = loop
@@ -115,7 +121,11 @@ package final class IngressListener {
             return
         }
         let stream = TCPStream(
-            loop: loop, accepted: descriptor, peer: peer, tls: tls?.makeSession())
+            loop: loop,
+            accepted: descriptor,
+            peer: peer,
+            tls: tls?.makeSession()
+        )
         let start = ConnectionStart(stream: stream, listener: self)
         starting[ObjectIdentifier(start)] = start
         stream.handler = start

@@ -119,8 +119,12 @@ package class ServerConnection: StreamHandler, TimerTarget {
             earliest.at = max(blocked, stream.lastProgress)
                 .advanced(byNanoseconds: pace.body)
         }
-        if let headStarted { earliest.at = min(earliest.at, headStarted.advanced(byNanoseconds: pace.head)) }
-        if let bodyMark { earliest.at = min(earliest.at, bodyMark.advanced(byNanoseconds: pace.body)) }
+        if let headStarted {
+            earliest.at = min(earliest.at, headStarted.advanced(byNanoseconds: pace.head))
+        }
+        if let bodyMark {
+            earliest.at = min(earliest.at, bodyMark.advanced(byNanoseconds: pace.body))
+        }
         if openExchangeCount == 0, headStarted == nil {
             earliest.at = min(earliest.at, idleSince.advanced(byNanoseconds: pace.idle))
         }

@@ -13,7 +13,8 @@ package struct TrafficSplit: Sendable, Equatable {
     /// A revision that isn't ready lends its share to those that are. A weight of 0 gets nothing,
     /// ready or not.
     package func choose(
-        random: inout RandomSource, isReady: (Int) -> Bool
+        random: inout RandomSource,
+        isReady: (Int) -> Bool
     ) -> Int? {
         if weights.count == 1 { return weights[0] > 0 ? 0 : nil }
         if let chosen = draw(total: 10_000, &random, { _ in true }), isReady(chosen) {
@@ -25,7 +26,9 @@ package struct TrafficSplit: Sendable, Equatable {
     }
 
     private func draw(
-        total: Int, _ random: inout RandomSource, _ isIncluded: (Int) -> Bool
+        total: Int,
+        _ random: inout RandomSource,
+        _ isIncluded: (Int) -> Bool
     ) -> Int? {
         guard total > 0 else { return nil }
         var rest = random.next(below: total)

@@ -23,13 +23,19 @@ package struct IrisModel: SampleModel {
         case .v1:
             coefficients = [
                 [-0.4241593764724635, 0.9663348466673634, -2.516037199666637, -1.0820524533052984],
-                [0.5346410915679208, -0.3203970572016162, -0.2070200139516686, -0.9432489854841273],
+                [
+                    0.5346410915679208, -0.3203970572016162, -0.2070200139516686,
+                    -0.9432489854841273,
+                ],
                 [-0.11048171509544776, -0.6459377894657373, 2.7230572136182967, 2.025301438789416],
             ]
             intercepts = [9.85533211540977, 2.234159479887914, -12.089491595297252]
         case .v2:
             coefficients = [
-                [-0.1797145742591488, 0.14614475138299213, -0.6029514760816929, -0.24586959356258115],
+                [
+                    -0.1797145742591488, 0.14614475138299213, -0.6029514760816929,
+                    -0.24586959356258115,
+                ],
                 [
                     -0.004520209005338909, -0.16550329552831702, 0.10555135313031644,
                     -0.030468641319322906,
@@ -78,7 +84,11 @@ package struct IrisModel: SampleModel {
         }
         return [
             Tensor(
-                name: "probabilities", datatype: .fp32, shape: [input.shape[0], 3], bytes: floats),
+                name: "probabilities",
+                datatype: .fp32,
+                shape: [input.shape[0], 3],
+                bytes: floats
+            ),
             Tensor(name: "label", datatype: .int64, shape: [input.shape[0]], bytes: labels),
         ]
     }
@@ -95,7 +105,8 @@ package struct IrisModel: SampleModel {
                 .object([
                     .init("label", .string(IrisModel.species[best(found)])),
                     .init("probabilities", .array(found.map { .double($0) })),
-                ]))
+                ])
+            )
         }
         return predictions
     }

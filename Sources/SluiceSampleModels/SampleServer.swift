@@ -1,8 +1,8 @@
 package import SluiceCore
 import SluiceGRPC
-import SluiceInference
 package import SluiceHTTP
 package import SluiceIO
+import SluiceInference
 package import SluiceIngress
 
 /// How the sample server misbehaves.
@@ -38,7 +38,10 @@ package final class SampleServer: RequestHandler, TimerTarget {
         var timer = TimerID.none
 
         init(
-            _ exchange: Exchange, path: [UInt8], method: GRPCMethod, isGRPC: Bool,
+            _ exchange: Exchange,
+            path: [UInt8],
+            method: GRPCMethod,
+            isGRPC: Bool,
             headerLength: Int?
         ) {
             self.exchange = exchange
@@ -65,8 +68,12 @@ package final class SampleServer: RequestHandler, TimerTarget {
     private static let bodyMaximum = 256 << 20
 
     /// A server without listeners.
-    package init(loop: EventLoop, service: SampleService, options: SampleServerOptions, seed: UInt64)
-    {
+    package init(
+        loop: EventLoop,
+        service: SampleService,
+        options: SampleServerOptions,
+        seed: UInt64
+    ) {
         self.loop = loop
         self.service = service
         self.options = options
@@ -82,8 +89,15 @@ package final class SampleServer: RequestHandler, TimerTarget {
         limits.maxConcurrentStreams = 1024
         limits.idleTimeout = .seconds(3600)
         let listener = try IngressListener(
-            loop: loop, arena: arena, address: address, name: "model", tls: nil, limits: limits,
-            count: ConnectionCount(maximum: 65_536), sharesPort: false, handler: self
+            loop: loop,
+            arena: arena,
+            address: address,
+            name: "model",
+            tls: nil,
+            limits: limits,
+            count: ConnectionCount(maximum: 65_536),
+            sharesPort: false,
+            handler: self
         ) { _ in }
         listeners.append(listener)
         listener.start()
@@ -96,16 +110,22 @@ package final class SampleServer: RequestHandler, TimerTarget {
 
     package func requestBegan(_ exchange: Exchange, _ head: FieldBlock, endStream: Bool) {
         let path = unsafe head.first(.path).map { unsafe [UInt8]($0) } ?? []
-        let isGRPC = unsafe head.first(.contentType).map {
-            unsafe ASCII.hasPrefix($0, "application/grpc")
-        } ?? false
+        let isGRPC =
+            unsafe head.first(.contentType).map {
+                unsafe ASCII.hasPrefix($0, "application/grpc")
+            } ?? false
         let method = unsafe path.withUnsafeBytes { unsafe GRPCMethod.lookup($0) }
         let headerLength = unsafe head.first(.inferenceHeaderContentLength).flatMap {
             unsafe ASCII.decimal($0)
         }
         arena.blocks.give(head)
         let job = Job(
-            exchange, path: path, method: method, isGRPC: isGRPC, headerLength: headerLength)
+            exchange,
+            path: path,
+            method: method,
+            isGRPC: isGRPC,
+            headerLength: headerLength
+        )
         let ticket = nextTicket
         nextTicket += 1
         jobs[ticket] = job
@@ -121,7 +141,9 @@ package final class SampleServer: RequestHandler, TimerTarget {
     }
 
     package func requestBody(
-        _ exchange: Exchange, _ bytes: UnsafeRawBufferPointer, endStream: Bool
+        _ exchange: Exchange,
+        _ bytes: UnsafeRawBufferPointer,
+        endStream: Bool
     ) {
         guard let (ticket, job) = job(of: exchange) else { return }
         unsafe job.body.append(contentsOf: bytes)
@@ -156,7 +178,9 @@ package final class SampleServer: RequestHandler, TimerTarget {
     package func responseDrained(_ exchange: Exchange, _ count: Int) {}
 
     package func requestUnreadable(
-        _ connection: ServerConnection, status: Int, sentence: StaticString
+        _ connection: ServerConnection,
+        status: Int,
+        sentence: StaticString
     ) {}
 
     private func job(of exchange: Exchange) -> (UInt, Job)? {
@@ -187,9 +211,10 @@ package final class SampleServer: RequestHandler, TimerTarget {
     private func isPrediction(_ job: Job) -> Bool {
         job.isGRPC
             ? job.method == .modelInfer || job.method == .modelStreamInfer
-            : job.path.count > 4 && (job.path.suffix(6) == Array("/infer".utf8)[...]
-                || job.path.suffix(8) == Array(":predict".utf8)[...]
-                || job.path.suffix(10) == Array("%3Apredict".utf8)[...])
+            : job.path.count > 4
+                && (job.path.suffix(6) == Array("/infer".utf8)[...]
+                    || job.path.suffix(8) == Array(":predict".utf8)[...]
+                    || job.path.suffix(10) == Array("%3Apredict".utf8)[...])
     }
 
     private func run(_ ticket: UInt, _ job: Job) {
@@ -198,7 +223,8 @@ package final class SampleServer: RequestHandler, TimerTarget {
         var time = options.delay
         if options.jitter > .zero {
             time += .nanoseconds(
-                Int64(random.next(below: Int(options.jitter.nanoseconds) + 1)))
+                Int64(random.next(below: Int(options.jitter.nanoseconds) + 1))
+            )
         }
         if time > .zero {
             job.timer = loop.setTimer(after: time, target: self, tag: ticket)
@@ -215,7 +241,8 @@ package final class SampleServer: RequestHandler, TimerTarget {
 
     private func finishRun(_ ticket: UInt, _ job: Job) {
         job.isRunning = false
-        let fails = options.failRate > 0
+        let fails =
+            options.failRate > 0
             && Double(random.next(below: 1_000_000)) < options.failRate * 1_000_000
         if fails { refuse(ticket, job) } else { answer(ticket, job) }
         leaveGate()
@@ -241,17 +268,25 @@ package final class SampleServer: RequestHandler, TimerTarget {
 
                 """
             sendREST(
-                ticket, job,
-                SampleAnswer(contentType: "text/plain; version=0.0.4", body: Array(text.utf8)))
+                ticket,
+                job,
+                SampleAnswer(contentType: "text/plain; version=0.0.4", body: Array(text.utf8))
+            )
             return
         }
         let path = unsafe job.path.withUnsafeBytes { raw in
             unsafe InferencePath.decoded(raw) ?? job.path
         }
         sendREST(
-            ticket, job,
+            ticket,
+            job,
             service.answer(
-                path: path, body: job.body, headerLength: job.headerLength, isReady: isReady))
+                path: path,
+                body: job.body,
+                headerLength: job.headerLength,
+                isReady: isReady
+            )
+        )
     }
 
     private func sendREST(_ ticket: UInt, _ job: Job, _ answer: SampleAnswer) {
@@ -274,7 +309,10 @@ package final class SampleServer: RequestHandler, TimerTarget {
             finish(ticket, job, .internal, "this failure was asked for (--fail-rate)")
         } else {
             sendREST(
-                ticket, job, .error(500, "this failure was asked for (--fail-rate)"))
+                ticket,
+                job,
+                .error(500, "this failure was asked for (--fail-rate)")
+            )
         }
     }
 
@@ -299,7 +337,9 @@ package final class SampleServer: RequestHandler, TimerTarget {
             begin(job)
             var framed: [UInt8] = [0]
             let length = UInt32(bytes.count)
-            for shift in [24, 16, 8, 0] { framed.append(UInt8(truncatingIfNeeded: length >> shift)) }
+            for shift in [24, 16, 8, 0] {
+                framed.append(UInt8(truncatingIfNeeded: length >> shift))
+            }
             framed += bytes
             unsafe framed.withUnsafeBytes { unsafe _ = job.exchange.send($0, endStream: false) }
             if job.method == .modelStreamInfer {

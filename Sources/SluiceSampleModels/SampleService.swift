@@ -37,7 +37,10 @@ package struct SampleService: Sendable {
 
     /// Answers one REST request, `isReady` deciding readiness.
     package func answer(
-        path: [UInt8], body: [UInt8], headerLength: Int?, isReady: Bool
+        path: [UInt8],
+        body: [UInt8],
+        headerLength: Int?,
+        isReady: Bool
     ) -> SampleAnswer {
         let parsed = unsafe path.withUnsafeBytes { unsafe InferencePath($0) }
         let name = String(decoding: path[parsed.model], as: UTF8.self)
@@ -50,7 +53,8 @@ package struct SampleService: Sendable {
                 .object([
                     .init("name", .string("sluice-model")), .init("version", .string(version)),
                     .init("extensions", .array([.string("binary_tensor_data")])),
-                ]))
+                ])
+            )
         case .v1List, .v2List:
             return .json(.object([.init("models", .array(names.map { .string($0) }))]))
         case .v2RepositoryIndex:
@@ -62,7 +66,9 @@ package struct SampleService: Sendable {
                             .init("state", .string(isReady ? "READY" : "LOADING")),
                             .init("reason", .string("")),
                         ])
-                    }))
+                    }
+                )
+            )
         case .unknown: return .error(404, "no such path")
         default: break
         }
@@ -86,13 +92,16 @@ package struct SampleService: Sendable {
     }
 
     private func predictV1(
-        _ model: any SampleModel, _ body: [UInt8]
+        _ model: any SampleModel,
+        _ body: [UInt8]
     ) throws(InferenceFailure) -> SampleAnswer {
         let document: JSONValue
         do throws(JSONFailure) {
             document = try JSONParser.parse(body)
         } catch {
-            throw InferenceFailure("the body is not JSON: \(error.sentence) at byte \(error.offset)")
+            throw InferenceFailure(
+                "the body is not JSON: \(error.sentence) at byte \(error.offset)"
+            )
         }
         guard let rows = document["instances"]?.elements ?? document["inputs"]?.elements else {
             throw InferenceFailure("the body has neither 'instances' nor 'inputs'")
@@ -102,7 +111,9 @@ package struct SampleService: Sendable {
     }
 
     private func inferV2(
-        _ model: any SampleModel, _ body: [UInt8], _ headerLength: Int?
+        _ model: any SampleModel,
+        _ body: [UInt8],
+        _ headerLength: Int?
     ) throws(InferenceFailure) -> SampleAnswer {
         let request: V2Request
         if headerLength == 0 {
@@ -114,11 +125,14 @@ package struct SampleService: Sendable {
         let (bytes, length) = try infer(model, request).body(for: request)
         return SampleAnswer(
             contentType: length == nil ? "application/json" : "application/octet-stream",
-            headerLength: length, body: bytes)
+            headerLength: length,
+            body: bytes
+        )
     }
 
     private func rawRequest(
-        _ model: any SampleModel, _ body: [UInt8]
+        _ model: any SampleModel,
+        _ body: [UInt8]
     ) throws(InferenceFailure) -> V2Request {
         guard model.inputs.count == 1, let input = model.inputs.first,
             let size = input.datatype.size
@@ -131,14 +145,19 @@ package struct SampleService: Sendable {
         var request = V2Request()
         request.prefersBinary = true
         let tensor = Tensor(
-            name: input.name, datatype: input.datatype, shape: shape, bytes: body)
+            name: input.name,
+            datatype: input.datatype,
+            shape: shape,
+            bytes: body
+        )
         try tensor.validate()
         request.inputs = [tensor]
         return request
     }
 
     private func infer(
-        _ model: any SampleModel, _ request: V2Request
+        _ model: any SampleModel,
+        _ request: V2Request
     ) throws(InferenceFailure) -> V2Response {
         var outputs = try model.predict(request.inputs)
         if !request.outputs.isEmpty {
@@ -152,7 +171,11 @@ package struct SampleService: Sendable {
             outputs = chosen
         }
         return V2Response(
-            modelName: model.name, modelVersion: version, id: request.id, outputs: outputs)
+            modelName: model.name,
+            modelVersion: version,
+            id: request.id,
+            outputs: outputs
+        )
     }
 
     private func metadata(_ model: any SampleModel) -> JSONValue {
@@ -168,7 +191,9 @@ package struct SampleService: Sendable {
 
     /// Answers one gRPC message with another, or with a status.
     package func answer(
-        _ method: GRPCMethod, _ message: [UInt8], isReady: Bool
+        _ method: GRPCMethod,
+        _ message: [UInt8],
+        isReady: Bool
     ) -> Result<[UInt8], SampleStatus> {
         var writer = WireWriter()
         do throws(InferenceFailure) {
@@ -185,7 +210,8 @@ package struct SampleService: Sendable {
                 }
                 guard isReady else {
                     return .failure(
-                        SampleStatus(.unavailable, "model '\(model.name)' is not ready"))
+                        SampleStatus(.unavailable, "model '\(model.name)' is not ready")
+                    )
                 }
                 let answer = try infer(model, request).message(raw: request.isRaw)
                 guard method == .modelStreamInfer else { return .success(answer) }
@@ -200,7 +226,8 @@ package struct SampleService: Sendable {
                 }
             default:
                 return .failure(
-                    SampleStatus(.unimplemented, "the sample server doesn't do that"))
+                    SampleStatus(.unimplemented, "the sample server doesn't do that")
+                )
             }
         } catch {
             return .failure(SampleStatus(.invalidArgument, error.sentence))
@@ -210,7 +237,9 @@ package struct SampleService: Sendable {
 
     private func unknown(_ name: String) -> SampleStatus {
         SampleStatus(
-            .notFound, "unknown model '\(name)'; known: \(names.joined(separator: ", "))")
+            .notFound,
+            "unknown model '\(name)'; known: \(names.joined(separator: ", "))"
+        )
     }
 
     private func name(in message: [UInt8]) throws(InferenceFailure) -> String {

@@ -6,9 +6,12 @@ private import COpenSSL
 /// `SSL_CTX_set_alpn_select_cb(3)`: `offer` holds `length` bytes for the call; what `chosen` points to
 /// must outlive it, and the literals do.
 func chooseApplicationProtocol(
-    _ ssl: OpaquePointer?, _ chosen: UnsafeMutablePointer<UnsafePointer<UInt8>?>?,
-    _ chosenLength: UnsafeMutablePointer<UInt8>?, _ offer: UnsafePointer<UInt8>?,
-    _ length: UInt32, _ argument: UnsafeMutableRawPointer?
+    _ ssl: OpaquePointer?,
+    _ chosen: UnsafeMutablePointer<UnsafePointer<UInt8>?>?,
+    _ chosenLength: UnsafeMutablePointer<UInt8>?,
+    _ offer: UnsafePointer<UInt8>?,
+    _ length: UInt32,
+    _ argument: UnsafeMutableRawPointer?
 ) -> Int32 {
     guard let offer = unsafe offer, let chosen = unsafe chosen,
         let chosenLength = unsafe chosenLength

@@ -20,7 +20,10 @@ package final class TLSClientContext: @unchecked Sendable {
     ///
     /// `skipsVerification` accepts any certificate: for tests, never for production.
     package init(
-        caFile: String?, certificateFile: String?, keyFile: String?, skipsVerification: Bool,
+        caFile: String?,
+        certificateFile: String?,
+        keyFile: String?,
+        skipsVerification: Bool,
         protocols: [TLSApplicationProtocol]
     ) throws(TLSFailure) {
         guard let context = unsafe SSL_CTX_new(TLS_client_method()) else {
@@ -46,7 +49,10 @@ package final class TLSClientContext: @unchecked Sendable {
             else { throw .queued("client key \(keyFile)") }
         }
         unsafe SSL_CTX_set_verify(
-            context, skipsVerification ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, nil)
+            context,
+            skipsVerification ? SSL_VERIFY_NONE : SSL_VERIFY_PEER,
+            nil
+        )
         unsafe copenssl_cache_client_sessions(context)
         // Unretained: the context is freed in deinit, before this object is.
         _ = unsafe SSL_CTX_set_ex_data(context, 0, Unmanaged.passUnretained(self).toOpaque())
@@ -64,9 +70,11 @@ package final class TLSClientContext: @unchecked Sendable {
             preconditionFailure("out of memory for a TLS session")
         }
         unsafe SSL_set_connect_state(ssl)
-        let isNumeric = serverName.contains(":") || serverName.allSatisfy {
-            $0.isNumber || $0 == "."
-        }
+        let isNumeric =
+            serverName.contains(":")
+            || serverName.allSatisfy {
+                $0.isNumber || $0 == "."
+            }
         if isNumeric {
             _ = unsafe X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), serverName)
         } else {
@@ -78,7 +86,7 @@ package final class TLSClientContext: @unchecked Sendable {
         kept.withLock { kept in
             if let session = unsafe kept.session { _ = unsafe SSL_set_session(ssl, session) }
         }
-        return unsafe TLSSession(ssl)
+        return unsafe TLSSession(ssl, of: self)
     }
 
     /// Takes over a reference to the newest session.

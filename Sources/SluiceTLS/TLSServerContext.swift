@@ -12,7 +12,9 @@ package final class TLSServerContext: @unchecked Sendable {
 
     /// Loads a PEM chain and its key; `clientCAFile` turns on mutual TLS.
     package init(
-        certificateFile: String, keyFile: String, clientCAFile: String?
+        certificateFile: String,
+        keyFile: String,
+        clientCAFile: String?
     ) throws(TLSFailure) {
         guard let context = unsafe SSL_CTX_new(TLS_server_method()) else {
             throw .queued("TLS can't be set up")
@@ -20,7 +22,9 @@ package final class TLSServerContext: @unchecked Sendable {
         unsafe self.context = context
         unsafe TLSRules.apply(to: context)
         _ = unsafe SSL_CTX_set_options(
-            context, UInt64(SSL_OP_CIPHER_SERVER_PREFERENCE) | SSL_OP_NO_RENEGOTIATION_FLAG)
+            context,
+            UInt64(SSL_OP_CIPHER_SERVER_PREFERENCE) | SSL_OP_NO_RENEGOTIATION_FLAG
+        )
         guard unsafe SSL_CTX_use_certificate_chain_file(context, certificateFile) == 1 else {
             throw .queued("certificate \(certificateFile)")
         }
@@ -40,7 +44,10 @@ package final class TLSServerContext: @unchecked Sendable {
             }
             unsafe SSL_CTX_set_client_CA_list(context, SSL_load_client_CA_file(clientCAFile))
             unsafe SSL_CTX_set_verify(
-                context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nil)
+                context,
+                SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
+                nil
+            )
         }
     }
 
@@ -52,7 +59,7 @@ package final class TLSServerContext: @unchecked Sendable {
             preconditionFailure("out of memory for a TLS session")
         }
         unsafe SSL_set_accept_state(ssl)
-        return unsafe TLSSession(ssl)
+        return unsafe TLSSession(ssl, of: self)
     }
 }
 
@@ -63,7 +70,9 @@ enum TLSRules {
         unsafe copenssl_release_buffers(context)
         // TLS 1.3's own list is strong throughout; this is for 1.2.
         _ = unsafe SSL_CTX_set_cipher_list(
-            context, "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL:!eNULL")
+            context,
+            "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL:!eNULL"
+        )
         _ = unsafe SSL_CTX_set_options(context, SSL_OP_NO_COMPRESSION_FLAG)
     }
 }

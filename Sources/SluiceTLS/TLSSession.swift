@@ -8,14 +8,17 @@ package final class TLSSession {
     private let ssl: OpaquePointer
     // Owned by `ssl` since SSL_set_bio.
     private let incoming: OpaquePointer
+    // OpenSSL calls the context's owner back while the session lives.
+    private let owner: AnyObject
     private let outgoing: OpaquePointer
     /// Whether both sides have agreed.
     package private(set) var isHandshakeComplete = false
     /// Whether the peer has said that it sends nothing more.
     package private(set) var peerClosed = false
 
-    /// Takes over `ssl`, whose role is set.
-    init(_ ssl: OpaquePointer) {
+    /// Takes over `ssl`, whose role is set, and keeps the context it came from alive.
+    init(_ ssl: OpaquePointer, of owner: AnyObject) {
+        self.owner = owner
         guard let incoming = unsafe BIO_new(BIO_s_mem()), let outgoing = unsafe BIO_new(BIO_s_mem())
         else { preconditionFailure("out of memory for a TLS session") }
         unsafe copenssl_empty_means_retry(incoming)
@@ -26,7 +29,12 @@ package final class TLSSession {
         unsafe self.outgoing = outgoing
     }
 
-    deinit { unsafe SSL_free(ssl) }
+    deinit {
+        // Else OpenSSL takes a connection that just ended for a bad one, and its session can't be
+        // resumed.
+        unsafe SSL_set_shutdown(ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN)
+        unsafe SSL_free(ssl)
+    }
 
     // MARK: - Facts
 
@@ -37,7 +45,9 @@ package final class TLSSession {
         unsafe SSL_get0_alpn_selected(ssl, &name, &length)
         guard let name = unsafe name, length > 0 else { return nil }
         let text = unsafe String(
-            decoding: UnsafeBufferPointer(start: name, count: Int(length)), as: UTF8.self)
+            decoding: UnsafeBufferPointer(start: name, count: Int(length)),
+            as: UTF8.self
+        )
         return TLSApplicationProtocol.allCases.first { $0.name == text }
     }
 
@@ -76,7 +86,11 @@ package final class TLSSession {
             ERR_clear_error()
             var count = 0
             let result = unsafe SSL_read_ex(
-                ssl, memory.baseAddress.map { unsafe $0 + total }, memory.count - total, &count)
+                ssl,
+                memory.baseAddress.map { unsafe $0 + total },
+                memory.count - total,
+                &count
+            )
             if result == 1 {
                 total += count
                 continue
@@ -95,7 +109,11 @@ package final class TLSSession {
             ERR_clear_error()
             var count = 0
             let result = unsafe SSL_write_ex(
-                ssl, bytes.baseAddress.map { unsafe $0 + total }, bytes.count - total, &count)
+                ssl,
+                bytes.baseAddress.map { unsafe $0 + total },
+                bytes.count - total,
+                &count
+            )
             guard result == 1 else {
                 try unsafe check(SSL_get_error(ssl, result), "writing failed")
                 break

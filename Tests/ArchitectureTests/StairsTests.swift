@@ -40,7 +40,9 @@ struct StairsTests {
                 (
                     $0.lastPathComponent,
                     try String(contentsOf: $0, encoding: .utf8).split(
-                        separator: "\n", omittingEmptySubsequences: false)
+                        separator: "\n",
+                        omittingEmptySubsequences: false
+                    )
                 )
             }
     }
@@ -82,7 +84,8 @@ struct StairsTests {
 
     @Test(
         "Below the control plane there is neither Foundation nor a package from outside",
-        arguments: Array(floors.dropFirst().prefix(6).joined()))
+        arguments: Array(floors.dropFirst().prefix(6).joined())
+    )
     func noFoundation(room: String) throws {
         let own = Set(Self.floors.joined())
         let system: Set = ["Glibc", "Synchronization"]
@@ -93,7 +96,10 @@ struct StairsTests {
         }
     }
 
-    @Test("Policies and protocols read no clock and print nothing", arguments: floors[3] + floors[1])
+    @Test(
+        "Policies and protocols read no clock and print nothing",
+        arguments: floors[3] + floors[1]
+    )
     func purity(room: String) throws {
         for file in try Self.sources(of: room) {
             for line in file.lines {

@@ -13,6 +13,7 @@ package struct Instant: BitwiseCopyable, Comparable, Hashable, Sendable {
     /// An instant no clock reaches: "never".
     package static var distantFuture: Instant { Instant(nanoseconds: .max) }
 
+    @inlinable
     package static func < (left: Instant, right: Instant) -> Bool {
         left.nanoseconds < right.nanoseconds
     }
@@ -25,11 +26,13 @@ package struct Instant: BitwiseCopyable, Comparable, Hashable, Sendable {
 
     /// Whole nanoseconds from `earlier` to this instant; cheaper than a `Duration`, which is a
     /// 128-bit number.
+    @inlinable
     package func nanoseconds(since earlier: Instant) -> Int64 {
         nanoseconds &- earlier.nanoseconds
     }
 
     /// The instant that many nanoseconds later; saturates at ``distantFuture``.
+    @inlinable
     package func advanced(byNanoseconds count: Int64) -> Instant {
         let (sum, overflow) = nanoseconds.addingReportingOverflow(count)
         return overflow ? .distantFuture : Instant(nanoseconds: sum)

@@ -50,7 +50,9 @@ package struct TimerWheel: ~Copyable {
 
     /// Sets a timer; `target` isn't retained: it must cancel what it has set before it goes.
     package mutating func set(
-        at deadline: Instant, target: any TimerTarget, tag: UInt
+        at deadline: Instant,
+        target: any TimerTarget,
+        tag: UInt
     ) -> TimerID {
         let index: Int32
         if let reused = free.popLast() {
@@ -62,7 +64,8 @@ package struct TimerWheel: ~Copyable {
         // At least the slot after the cursor: the cursor's own has been visited.
         let turn = max(
             (deadline.nanoseconds >> TimerWheel.slotShift) &+ (deadline == .distantFuture ? 0 : 1),
-            cursor + 1)
+            cursor + 1
+        )
         let slot = Int(turn & Int64(TimerWheel.slotCount - 1))
         nodes[Int(index)].deadline = deadline
         unsafe nodes[Int(index)].target = unsafe Unmanaged.passUnretained(target)
@@ -96,7 +99,8 @@ package struct TimerWheel: ~Copyable {
             if word != 0 {
                 distance += word.trailingZeroBitCount
                 return Instant(
-                    nanoseconds: (cursor + 1 + Int64(distance)) << TimerWheel.slotShift)
+                    nanoseconds: (cursor + 1 + Int64(distance)) << TimerWheel.slotShift
+                )
             }
             distance += 64 - slot % 64
         }

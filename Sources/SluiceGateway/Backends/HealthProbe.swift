@@ -58,7 +58,11 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
         for backend in snapshot.models.flatMap(\.revisions).flatMap(\.backends) {
             guard let way = backend.rest ?? backend.grpc else { continue }
             let pool = ConnectionPool(
-                loop: loop, arena: arena, endpoint: way.endpoint, receiver: self)
+                loop: loop,
+                arena: arena,
+                endpoint: way.endpoint,
+                receiver: self
+            )
             let target = Target(plan: backend, pool: pool, isGRPC: backend.rest == nil)
             targets[nextKey] = target
             ask(nextKey, target)
@@ -82,7 +86,10 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
         target.answer = []
         target.isGood = false
         target.timer = loop.setTimer(
-            after: target.plan.probeTimeout, target: self, tag: key | HealthProbe.giveUpBit)
+            after: target.plan.probeTimeout,
+            target: self,
+            tag: key | HealthProbe.giveUpBit
+        )
         guard let user = unsafe UnsafeMutableRawPointer(bitPattern: key) else { return }
         switch unsafe target.pool.acquire(user) {
         case .ready(let connection): unsafe begin(user, connection)
@@ -173,7 +180,8 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
             return
         }
         // ServerReadyResponse: `ready = true` is the two bytes 08 01 after the prefix.
-        let isReady = !target.isGRPC || grpc == 0 && target.answer.dropFirst(5).elementsEqual([8, 1])
+        let isReady =
+            !target.isGRPC || grpc == 0 && target.answer.dropFirst(5).elementsEqual([8, 1])
         unsafe conclude(user, isGood: target.isGood && isReady)
     }
 
@@ -211,6 +219,9 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
         if load.health == .down { wait = min(wait, 500_000_000) }
         let jitter = Int64(random.next(below: Int(max(1, wait / 5))))
         target.timer = loop.setTimer(
-            after: .nanoseconds(wait - wait / 10 + jitter), target: self, tag: key)
+            after: .nanoseconds(wait - wait / 10 + jitter),
+            target: self,
+            tag: key
+        )
     }
 }

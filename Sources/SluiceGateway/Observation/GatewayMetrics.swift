@@ -17,53 +17,89 @@ enum WireProtocol: UInt8 {
 /// The families of the contract that workers count in.
 package enum GatewayMetrics {
     static let requests = MetricFamily.counter(
-        "sluice_requests_total", help: "Requests answered, by what the client got.",
-        labels: ["model", "revision", "protocol", "code"])
+        "sluice_requests_total",
+        help: "Requests answered, by what the client got.",
+        labels: ["model", "revision", "protocol", "code"]
+    )
     static let requestDuration = MetricFamily.histogram(
-        "sluice_request_duration_seconds", help: "From a request's first byte to its answer's last.",
-        labels: ["model", "revision", "protocol"])
+        "sluice_request_duration_seconds",
+        help: "From a request's first byte to its answer's last.",
+        labels: ["model", "revision", "protocol"]
+    )
     static let requestsInFlight = MetricFamily.gauge(
-        "sluice_requests_in_flight", help: "Requests that have begun and are not over.",
-        labels: ["model", "revision"])
+        "sluice_requests_in_flight",
+        help: "Requests that have begun and are not over.",
+        labels: ["model", "revision"]
+    )
     static let requestBytes = MetricFamily.counter(
-        "sluice_request_bytes_total", help: "Bytes of request bodies received.",
-        labels: ["model", "revision"])
+        "sluice_request_bytes_total",
+        help: "Bytes of request bodies received.",
+        labels: ["model", "revision"]
+    )
     static let responseBytes = MetricFamily.counter(
-        "sluice_response_bytes_total", help: "Bytes of response bodies sent.",
-        labels: ["model", "revision"])
+        "sluice_response_bytes_total",
+        help: "Bytes of response bodies sent.",
+        labels: ["model", "revision"]
+    )
     static let backendRequests = MetricFamily.counter(
-        "sluice_backend_requests_total", help: "Attempts at a backend, by what it answered.",
-        labels: ["model", "revision", "backend", "code"])
+        "sluice_backend_requests_total",
+        help: "Attempts at a backend, by what it answered.",
+        labels: ["model", "revision", "backend", "code"]
+    )
     static let backendDuration = MetricFamily.histogram(
-        "sluice_backend_duration_seconds", help: "From sending to a backend to its answer's last byte.",
-        labels: ["model", "revision"])
+        "sluice_backend_duration_seconds",
+        help: "From sending to a backend to its answer's last byte.",
+        labels: ["model", "revision"]
+    )
     package static let backendInFlight = MetricFamily.gauge(
-        "sluice_backend_in_flight", help: "Requests a backend has not answered yet.",
-        labels: ["model", "revision", "backend"])
+        "sluice_backend_in_flight",
+        help: "Requests a backend has not answered yet.",
+        labels: ["model", "revision", "backend"]
+    )
     package static let backendHealthy = MetricFamily.gauge(
-        "sluice_backend_healthy", help: "1 if the backend answers its probe, else 0.",
-        labels: ["model", "revision", "backend"])
+        "sluice_backend_healthy",
+        help: "1 if the backend answers its probe, else 0.",
+        labels: ["model", "revision", "backend"]
+    )
     package static let trafficPercent = MetricFamily.gauge(
-        "sluice_traffic_percent", help: "The configured share of each revision.",
-        labels: ["model", "revision"])
+        "sluice_traffic_percent",
+        help: "The configured share of each revision.",
+        labels: ["model", "revision"]
+    )
     static let retries = MetricFamily.counter(
-        "sluice_retries_total", help: "Requests sent to another backend, by reason.",
-        labels: ["model", "revision", "reason"])
+        "sluice_retries_total",
+        help: "Requests sent to another backend, by reason.",
+        labels: ["model", "revision", "reason"]
+    )
     static let connections = MetricFamily.gauge(
-        "sluice_connections", help: "Open client connections.", labels: ["listener", "protocol"])
+        "sluice_connections",
+        help: "Open client connections.",
+        labels: ["listener", "protocol"]
+    )
     static let connectionsRefused = MetricFamily.counter(
         "sluice_connections_refused_total",
-        help: "Connections closed at once, by reason.", labels: ["listener", "reason"])
+        help: "Connections closed at once, by reason.",
+        labels: ["listener", "reason"]
+    )
     static let unreadable = MetricFamily.counter(
         "sluice_unreadable_requests_total",
-        help: "Connections ended because what came was not HTTP.", labels: ["listener"])
+        help: "Connections ended because what came was not HTTP.",
+        labels: ["listener"]
+    )
     package static let accessLogDropped = MetricFamily.counter(
-        "sluice_access_log_dropped_total", help: "Access log lines that found no room.")
+        "sluice_access_log_dropped_total",
+        help: "Access log lines that found no room."
+    )
     package static let reloads = MetricFamily.counter(
-        "sluice_config_reloads_total", help: "Attempts to load a configuration.",
-        labels: ["result"])
+        "sluice_config_reloads_total",
+        help: "Attempts to load a configuration.",
+        labels: ["result"]
+    )
     package static let buildInfo = MetricFamily.gauge(
-        "sluice_build_info", help: "1, with the version that runs.", labels: ["version"])
+        "sluice_build_info",
+        help: "1, with the version that runs.",
+        labels: ["version"]
+    )
 }
 
 /// The series of one revision, each found in O(1) once it has been seen.
@@ -98,7 +134,10 @@ final class RevisionMetrics {
     func requests(_ wire: WireProtocol, code: Int) -> CounterID {
         if let block = blocks[Int(wire.rawValue)] { return codes.counter(block, code: code) }
         let block = codes.makeBlock(
-            GatewayMetrics.requests, labels + [wire.label], wire == .grpc ? .grpc : .http)
+            GatewayMetrics.requests,
+            labels + [wire.label],
+            wire == .grpc ? .grpc : .http
+        )
         blocks[Int(wire.rawValue)] = block
         return codes.counter(block, code: code)
     }

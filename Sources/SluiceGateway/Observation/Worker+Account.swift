@@ -28,20 +28,25 @@ extension Worker {
             shard.add(backend.metrics.requests(wire, code: answered > 0 ? answered : code))
             unsafe shard.observe(
                 metrics.backendDuration,
-                nanoseconds: loop.now.nanoseconds(since: flow.pointee.sent))
+                nanoseconds: loop.now.nanoseconds(since: flow.pointee.sent)
+            )
         }
         guard let log else { return }
         unsafe record(flow, to: log, revision, backend, duration)
     }
 
     private func record(
-        _ flow: FlowPointer, to log: AccessBuffer, _ revision: WorkerRevision?,
-        _ backend: WorkerBackend?, _ duration: Int64
+        _ flow: FlowPointer,
+        to log: AccessBuffer,
+        _ revision: WorkerRevision?,
+        _ backend: WorkerBackend?,
+        _ duration: Int64
     ) {
         let connection = unsafe flow.pointee.exchange.connection
         let started = unsafe flow.pointee.started
         var record = AccessRecord(
-            start: WallTime(nanoseconds: started.nanoseconds &+ wallOffset))
+            start: WallTime(nanoseconds: started.nanoseconds &+ wallOffset)
+        )
         record.duration = duration
         if unsafe flow.pointee.firstByte != .zero {
             record.firstByte = unsafe flow.pointee.firstByte.nanoseconds(since: started)
@@ -97,7 +102,8 @@ extension Worker {
     func logUnreadable(_ connection: ServerConnection, status: Int) {
         guard let log else { return }
         var record = AccessRecord(
-            start: WallTime(nanoseconds: loop.now.nanoseconds &+ wallOffset))
+            start: WallTime(nanoseconds: loop.now.nanoseconds &+ wallOffset)
+        )
         record.status = UInt16(clamping: status)
         record.why = .protocolError
         unsafe connection.clientText.withUnsafeBytes { client in

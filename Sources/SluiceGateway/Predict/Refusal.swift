@@ -42,8 +42,12 @@ struct Refusal {
 
     static func methodNotAllowed(allow: StaticString) -> Refusal {
         Refusal(
-            http: 405, grpc: .unimplemented, why: .badRequest,
-            sentence: "this path takes \(allow)", allow: allow)
+            http: 405,
+            grpc: .unimplemented,
+            why: .badRequest,
+            sentence: "this path takes \(allow)",
+            allow: allow
+        )
     }
 
     static func unsupportedType(_ sentence: String) -> Refusal {
@@ -52,31 +56,44 @@ struct Refusal {
 
     static func bodyTooLarge(limit: Int) -> Refusal {
         Refusal(
-            http: 413, grpc: .resourceExhausted, why: .tooLarge,
-            sentence: "the request's body exceeds \(limit) bytes (limits.maxRequestBytes)")
+            http: 413,
+            grpc: .resourceExhausted,
+            why: .tooLarge,
+            sentence: "the request's body exceeds \(limit) bytes (limits.maxRequestBytes)"
+        )
     }
 
     static func headTooLarge(limit: Int) -> Refusal {
         Refusal(
-            http: 431, grpc: .resourceExhausted, why: .tooLarge,
-            sentence: "the request's head exceeds \(limit) bytes (limits.maxHeaderBytes)")
+            http: 431,
+            grpc: .resourceExhausted,
+            why: .tooLarge,
+            sentence: "the request's head exceeds \(limit) bytes (limits.maxHeaderBytes)"
+        )
     }
 
     static func unroutable(
-        _ failure: RoutingScanner.Failure, _ scanner: RoutingScanner, _ snapshot: Snapshot
+        _ failure: RoutingScanner.Failure,
+        _ scanner: RoutingScanner,
+        _ snapshot: Snapshot
     ) -> Refusal {
         switch failure {
         case .compressed:
             Refusal(
-                http: 501, grpc: .unimplemented, why: .badRequest,
-                sentence: "compressed messages can't be routed here; send them uncompressed")
+                http: 501,
+                grpc: .unimplemented,
+                why: .badRequest,
+                sentence: "compressed messages can't be routed here; send them uncompressed"
+            )
         case .malformed: badRequest("the message is not valid protobuf")
         case .duplicateName: badRequest("the message has model_name twice")
         case .nameTooLong:
             badRequest("model_name is longer than \(RoutingScanner.nameMaximum) bytes")
         case .tooLarge:
             Refusal(
-                http: 413, grpc: .resourceExhausted, why: .tooLarge,
+                http: 413,
+                grpc: .resourceExhausted,
+                why: .tooLarge,
                 sentence:
                     "received message larger than max (\(scanner.messageLength) vs. \(snapshot.maxRequestBytes), limits.maxRequestBytes)"
             )
@@ -88,19 +105,29 @@ struct Refusal {
 
     static func noBackend(_ model: String) -> Refusal {
         Refusal(
-            http: 503, grpc: .unavailable, why: .noHealthyBackend,
-            sentence: "no healthy backend for model '\(model)'", retryAfterSeconds: 1)
+            http: 503,
+            grpc: .unavailable,
+            why: .noHealthyBackend,
+            sentence: "no healthy backend for model '\(model)'",
+            retryAfterSeconds: 1
+        )
     }
 
     static func connectFailed(_ model: String) -> Refusal {
         Refusal(
-            http: 503, grpc: .unavailable, why: .connectFailure,
-            sentence: "no backend of model '\(model)' accepts connections", retryAfterSeconds: 1)
+            http: 503,
+            grpc: .unavailable,
+            why: .connectFailure,
+            sentence: "no backend of model '\(model)' accepts connections",
+            retryAfterSeconds: 1
+        )
     }
 
     static func noSuchProtocol(_ model: String, _ name: String) -> Refusal {
         Refusal(
-            http: 501, grpc: .unimplemented, why: .noRoute,
+            http: 501,
+            grpc: .unimplemented,
+            why: .noRoute,
             sentence:
                 "model '\(model)' has no \(name) backend, and this version doesn't translate between REST and gRPC"
         )
@@ -108,47 +135,71 @@ struct Refusal {
 
     static func overloaded(_ backend: String) -> Refusal {
         Refusal(
-            http: 503, grpc: .unavailable, why: .overload,
+            http: 503,
+            grpc: .unavailable,
+            why: .overload,
             sentence: "too many requests wait for a connection to \(backend)",
-            retryAfterSeconds: 1)
+            retryAfterSeconds: 1
+        )
     }
 
     static func deadline(_ timeout: Duration) -> Refusal {
         Refusal(
-            http: 504, grpc: .deadlineExceeded, why: .timeout,
-            sentence: "no answer within \(timeout)")
+            http: 504,
+            grpc: .deadlineExceeded,
+            why: .timeout,
+            sentence: "no answer within \(timeout)"
+        )
     }
 
     static func notGRPC(status: Int) -> Refusal {
         Refusal(
-            http: 502, grpc: GRPCStatus(httpStatus: status), why: .backendProtocolError,
-            sentence: "the backend answered HTTP \(status) instead of gRPC")
+            http: 502,
+            grpc: GRPCStatus(httpStatus: status),
+            why: .backendProtocolError,
+            sentence: "the backend answered HTTP \(status) instead of gRPC"
+        )
     }
 
     static func backendFailed(_ failure: CallFailure) -> Refusal {
         switch failure {
         case .connectFailed(let text):
             Refusal(
-                http: 503, grpc: .unavailable, why: .connectFailure,
-                sentence: "the backend can't be reached: \(text)")
+                http: 503,
+                grpc: .unavailable,
+                why: .connectFailure,
+                sentence: "the backend can't be reached: \(text)"
+            )
         case .poolFull: overloaded("the backend")
         case .refused:
             Refusal(
-                http: 503, grpc: .unavailable, why: .backendReset,
+                http: 503,
+                grpc: .unavailable,
+                why: .backendReset,
                 sentence: "the backend refused the request before working on it",
-                retryAfterSeconds: 1)
+                retryAfterSeconds: 1
+            )
         case .reset(let code):
             Refusal(
-                http: 502, grpc: code == .cancel ? .cancelled : .unavailable, why: .backendReset,
-                sentence: "the backend reset the request (\(code))")
+                http: 502,
+                grpc: code == .cancel ? .cancelled : .unavailable,
+                why: .backendReset,
+                sentence: "the backend reset the request (\(code))"
+            )
         case .connectionLost(let text):
             Refusal(
-                http: 502, grpc: .unavailable, why: .backendReset,
-                sentence: "the backend's connection was lost: \(text)")
+                http: 502,
+                grpc: .unavailable,
+                why: .backendReset,
+                sentence: "the backend's connection was lost: \(text)"
+            )
         case .malformed(let text):
             Refusal(
-                http: 502, grpc: .internal, why: .backendProtocolError,
-                sentence: "the backend's answer is not HTTP: \(text)")
+                http: 502,
+                grpc: .internal,
+                why: .backendProtocolError,
+                sentence: "the backend's answer is not HTTP: \(text)"
+            )
         }
     }
 }

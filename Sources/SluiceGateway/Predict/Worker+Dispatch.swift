@@ -12,7 +12,9 @@ import SluiceTelemetry
 extension Worker {
     /// Chooses a revision once, then a backend, and begins to send.
     func dispatch(_ flow: FlowPointer) {
-        guard let model = unsafe flow.pointee.model?._withUnsafeGuaranteedRef({ $0 }) else { return }
+        guard let model = unsafe flow.pointee.model?._withUnsafeGuaranteedRef({ $0 }) else {
+            return
+        }
         let chosen = model.plan.split.choose(random: &random) { model.revisions[$0].isUsable }
         guard let chosen else {
             unsafe refuse(flow, .noBackend(model.plan.name))
@@ -36,13 +38,17 @@ extension Worker {
             return
         }
         let picked = unsafe revision.picker.pick(
-            from: revision.loads, eligible: eligible, excluded: flow.pointee.tried,
-            random: &random)
+            from: revision.loads,
+            eligible: eligible,
+            excluded: flow.pointee.tried,
+            random: &random
+        )
         guard let picked else {
             unsafe refuse(
                 flow,
                 flow.pointee.attempts == 0
-                    ? .noBackend(model.plan.name) : .connectFailed(model.plan.name))
+                    ? .noBackend(model.plan.name) : .connectFailed(model.plan.name)
+            )
             return
         }
         let backend = revision.backends[picked]
@@ -85,12 +91,16 @@ extension Worker {
         unsafe flow.pointee.head = nil
         unsafe prepare(head, flow)
         let ended = unsafe flow.pointee.hasRequestEnded
-        let isBare = unsafe ended && flow.pointee.held.isEmpty
+        let isBare =
+            unsafe ended && flow.pointee.held.isEmpty
             && flow.pointee.heldTrailers == nil
         unsafe flow.pointee.stage = .relaying
         unsafe flow.pointee.sent = loop.now
         let call = unsafe connection.begin(
-            head, endStream: isBare, user: UnsafeMutableRawPointer(flow))
+            head,
+            endStream: isBare,
+            user: UnsafeMutableRawPointer(flow)
+        )
         guard let call else {
             unsafe refuse(flow, .overloaded("the connection"))
             return
@@ -196,13 +206,17 @@ extension Worker {
     /// Tells the backend how much of the caller's time is left (gRPC: per attempt).
     private func writeTimeout(_ head: FieldBlock, _ flow: FlowPointer) {
         guard head.index(of: .grpcTimeout) != nil else { return }
-        let left = unsafe flow.pointee.started.nanoseconds + flow.pointee.timeout
+        let left =
+            unsafe flow.pointee.started.nanoseconds + flow.pointee.timeout
             - loop.now.nanoseconds
         unsafe withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 16) { place in
             guard let base = place.baseAddress else { return }
             let length = unsafe GRPCTimeout.write(nanoseconds: max(left, 1_000_000), to: base)
             unsafe head.set(
-                .grpcTimeout, UnsafeRawBufferPointer(start: base, count: length), isVolatile: true)
+                .grpcTimeout,
+                UnsafeRawBufferPointer(start: base, count: length),
+                isVolatile: true
+            )
         }
     }
 
@@ -214,7 +228,10 @@ extension Worker {
         guard timeout > 0 else { return }
         unsafe loop.cancelTimer(&flow.pointee.timer)
         unsafe flow.pointee.timer = loop.setTimer(
-            at: flow.pointee.started.advanced(byNanoseconds: timeout), target: self, tag: UInt(bitPattern: flow))
+            at: flow.pointee.started.advanced(byNanoseconds: timeout),
+            target: self,
+            tag: UInt(bitPattern: flow)
+        )
     }
 
     func timedOut(_ flow: FlowPointer) {

@@ -31,17 +31,21 @@ extension Worker {
     package func requestOversized(_ exchange: Exchange, _ head: FieldBlock) {
         let flow = unsafe begin(exchange, head)
         let limit = exchange.connection.listener.limits.maxHeaderBytes
-        unsafe flow.pointee.wire = head.first(.contentType).map {
-            unsafe ASCII.hasPrefix($0, "application/grpc")
-        } == true ? .grpc : .other
+        unsafe flow.pointee.wire =
+            head.first(.contentType).map {
+                unsafe ASCII.hasPrefix($0, "application/grpc")
+            } == true ? .grpc : .other
         unsafe refuse(flow, .headTooLarge(limit: limit))
     }
 
     package func requestUnreadable(
-        _ connection: ServerConnection, status: Int, sentence: StaticString
+        _ connection: ServerConnection,
+        status: Int,
+        sentence: StaticString
     ) {
         shard.add(
-            shared.store.counter(GatewayMetrics.unreadable, [connection.listener.name]))
+            shared.store.counter(GatewayMetrics.unreadable, [connection.listener.name])
+        )
         logUnreadable(connection, status: status)
     }
 
@@ -50,8 +54,12 @@ extension Worker {
         let flow = unsafe flows.take().bindMemory(to: Flow.self, capacity: 1)
         unsafe flow.initialize(
             to: Flow(
-                exchange: exchange, replica: .passUnretained(replica), started: loop.now,
-                scratch: scratch))
+                exchange: exchange,
+                replica: .passUnretained(replica),
+                started: loop.now,
+                scratch: scratch
+            )
+        )
         replica.flowCount += 1
         unsafe flow.pointee.head = head
         unsafe exchange.user = UnsafeMutableRawPointer(flow)
@@ -103,7 +111,8 @@ extension Worker {
                 flow,
                 .notFound(
                     "no such path; predictions go to /v1/models/NAME:predict or /v2/models/NAME/infer"
-                ))
+                )
+            )
             return
         }
         guard unsafe allowsMethod(flow, head) else {
@@ -148,7 +157,8 @@ extension Worker {
 
     // MARK: - gRPC
 
-    private func beginGRPC(_ flow: FlowPointer, _ head: FieldBlock, _ path: UnsafeRawBufferPointer) {
+    private func beginGRPC(_ flow: FlowPointer, _ head: FieldBlock, _ path: UnsafeRawBufferPointer)
+    {
         unsafe flow.pointee.wire = .grpc
         let method = unsafe GRPCMethod.lookup(path)
         unsafe flow.pointee.method = method
@@ -172,7 +182,8 @@ extension Worker {
                     flow,
                     .badTimeout(
                         "grpc-timeout is up to eight digits and one of H M S m u n, not '\(String(decoding: text, as: UTF8.self))'"
-                    ))
+                    )
+                )
                 return
             }
             unsafe flow.pointee.timeout = max(1, timeout.nanoseconds)
@@ -182,7 +193,9 @@ extension Worker {
             unsafe refuse(
                 flow,
                 .unimplemented(
-                    "no such method here: \(String(decoding: path, as: UTF8.self))"))
+                    "no such method here: \(String(decoding: path, as: UTF8.self))"
+                )
+            )
             return
         }
         if method.isAnsweredHere {
@@ -191,8 +204,10 @@ extension Worker {
             return
         }
         unsafe flow.pointee.scanner = RoutingScanner(
-            nameField: method.modelField ?? 1, messageMaximum: replica.snapshot.maxRequestBytes,
-            isStreaming: method.isStreaming)
+            nameField: method.modelField ?? 1,
+            messageMaximum: replica.snapshot.maxRequestBytes,
+            isStreaming: method.isStreaming
+        )
         // A model mesh names the model in the head, and then the body needs no reading first.
         if let name = unsafe head.first(.meshModelID) ?? head.first(.meshVirtualModelID) {
             unsafe routeGRPC(flow, name)
@@ -203,18 +218,23 @@ extension Worker {
 
     private func truncated(_ flow: FlowPointer) {
         unsafe refuse(
-            flow, .badRequest("the gRPC request ended before its message was complete"))
+            flow,
+            .badRequest("the gRPC request ended before its message was complete")
+        )
     }
 
     private func routeGRPC(_ flow: FlowPointer, _ name: UnsafeRawBufferPointer) {
-        guard let model = unsafe flow.pointee.replica._withUnsafeGuaranteedRef({
-            unsafe $0.model(named: name)
-        }) else {
+        guard
+            let model = unsafe flow.pointee.replica._withUnsafeGuaranteedRef({
+                unsafe $0.model(named: name)
+            })
+        else {
             unsafe refuse(
                 flow,
                 name.isEmpty
                     ? .badRequest("the message names no model (model_name is empty)")
-                    : .unknownModel(String(decoding: name, as: UTF8.self)))
+                    : .unknownModel(String(decoding: name, as: UTF8.self))
+            )
             return
         }
         unsafe flow.pointee.model = .passUnretained(model)
@@ -229,7 +249,8 @@ extension Worker {
 
     /// Follows the body with the scanner; true when the bytes may go on.
     private func scan(_ flow: FlowPointer, _ bytes: UnsafeRawBufferPointer) -> Bool {
-        let name = unsafe (flow.pointee.scratch.baseAddress.unsafelyUnwrapped
+        let name =
+            unsafe (flow.pointee.scratch.baseAddress.unsafelyUnwrapped
             + FlowScratch.modelName).assumingMemoryBound(to: UInt8.self)
         switch unsafe flow.pointee.scanner.scan(bytes, name: name) {
         case .needMore, .routed: return true
@@ -242,7 +263,9 @@ extension Worker {
     // MARK: - Body
 
     package func requestBody(
-        _ exchange: Exchange, _ bytes: UnsafeRawBufferPointer, endStream: Bool
+        _ exchange: Exchange,
+        _ bytes: UnsafeRawBufferPointer,
+        endStream: Bool
     ) {
         guard let raw = unsafe exchange.user else { return }
         let flow = unsafe raw.assumingMemoryBound(to: Flow.self)
@@ -255,7 +278,9 @@ extension Worker {
             let scanner = unsafe flow.pointee.scanner
             if scanner.isRouted {
                 let name = unsafe UnsafeRawBufferPointer(
-                    start: flow.pointee.scratch.baseAddress, count: scanner.nameCount)
+                    start: flow.pointee.scratch.baseAddress,
+                    count: scanner.nameCount
+                )
                 if endStream && !scanner.isComplete {
                     unsafe truncated(flow)
                     return
@@ -267,7 +292,8 @@ extension Worker {
             } else if unsafe flow.pointee.held.count + bytes.count > Worker.routingHoldMaximum {
                 unsafe refuse(
                     flow,
-                    .badRequest("model_name must come within the message's first 64 KiB"))
+                    .badRequest("model_name must come within the message's first 64 KiB")
+                )
             } else {
                 unsafe flow.pointee.held.append(bytes, pool: loop.buffers)
             }

@@ -171,7 +171,10 @@ extension Worker {
             let trailers = arena.blocks.take()
             trailers.append(.grpcStatus, decimal: GRPCStatus.unavailable.rawValue)
             trailers.append(
-                .grpcMessage, text: StatusMessage.encode(sentence), isVolatile: true)
+                .grpcMessage,
+                text: StatusMessage.encode(sentence),
+                isVolatile: true
+            )
             exchange.sendTrailers(trailers)
         } else {
             exchange.abort(.internalError)

@@ -28,8 +28,13 @@ extension Worker {
             sentence += known.isEmpty ? "; none is configured" : "; known: \(known)"
         }
         unsafe refusals[UnsafeMutableRawPointer(flow)] = Refusal(
-            http: refusal.http, grpc: refusal.grpc, why: refusal.why, sentence: sentence,
-            allow: refusal.allow, retryAfterSeconds: refusal.retryAfterSeconds)
+            http: refusal.http,
+            grpc: refusal.grpc,
+            why: refusal.why,
+            sentence: sentence,
+            allow: refusal.allow,
+            retryAfterSeconds: refusal.retryAfterSeconds
+        )
         unsafe flow.pointee.isListed = true
         unsafe flow.pointee.stage = .refusing
         if unsafe flow.pointee.exchange.isHTTP2 || flow.pointee.hasRequestEnded
@@ -45,7 +50,8 @@ extension Worker {
     }
 
     func sendRefusal(_ flow: FlowPointer) {
-        guard let refusal = unsafe refusals.removeValue(forKey: UnsafeMutableRawPointer(flow)) else {
+        guard let refusal = unsafe refusals.removeValue(forKey: UnsafeMutableRawPointer(flow))
+        else {
             return
         }
         if unsafe flow.pointee.wire == .grpc {
@@ -58,8 +64,11 @@ extension Worker {
 
     /// Answers a REST caller with a whole body.
     func reply(
-        _ flow: FlowPointer, status: Int, body: [UInt8],
-        contentType: StaticString = "application/json", refusal: Refusal? = nil
+        _ flow: FlowPointer,
+        status: Int,
+        body: [UInt8],
+        contentType: StaticString = "application/json",
+        refusal: Refusal? = nil
     ) {
         let head = arena.blocks.take()
         head.append(status: status)
@@ -109,8 +118,11 @@ extension Worker {
     func requestID(of flow: FlowPointer) -> UnsafeRawBufferPointer {
         unsafe UnsafeRawBufferPointer(
             rebasing: flow.pointee.scratch[
-                FlowScratch.requestID..<(FlowScratch.requestID
-                    + Int(flow.pointee.requestIDCount))])
+                FlowScratch
+                    .requestID..<(FlowScratch.requestID
+                    + Int(flow.pointee.requestIDCount))
+            ]
+        )
     }
 
     // MARK: - The end

@@ -69,7 +69,10 @@ final class WorkerRevision {
     let metrics: RevisionMetrics
 
     init(
-        plan: RevisionPlan, backends: [WorkerBackend], balancing: LoadBalancing, start: Int,
+        plan: RevisionPlan,
+        backends: [WorkerBackend],
+        balancing: LoadBalancing,
+        start: Int,
         metrics: RevisionMetrics
     ) {
         self.plan = plan

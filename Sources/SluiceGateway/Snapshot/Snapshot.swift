@@ -29,7 +29,10 @@ package struct ModelPlan: Sendable {
 
     /// A model as configured.
     package init(
-        name: String, timeout: Duration, balancing: LoadBalancing, split: TrafficSplit,
+        name: String,
+        timeout: Duration,
+        balancing: LoadBalancing,
+        split: TrafficSplit,
         revisions: [RevisionPlan]
     ) {
         self.name = name
@@ -74,8 +77,13 @@ package struct BackendPlan: Sendable {
 
     /// A replica as configured.
     package init(
-        label: String, rest: BackendTarget?, grpc: BackendTarget?, load: BackendLoad,
-        probePath: String, probeInterval: Duration, probeTimeout: Duration
+        label: String,
+        rest: BackendTarget?,
+        grpc: BackendTarget?,
+        load: BackendLoad,
+        probePath: String,
+        probeInterval: Duration,
+        probeTimeout: Duration
     ) {
         self.label = label
         self.rest = rest

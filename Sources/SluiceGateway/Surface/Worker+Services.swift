@@ -24,15 +24,21 @@ extension Worker {
             guard held.count >= 5 else { break }
             guard unsafe held[0] == 0 else {
                 unsafe replyStatus(
-                    flow, .unimplemented, "compressed messages aren't understood here")
+                    flow,
+                    .unimplemented,
+                    "compressed messages aren't understood here"
+                )
                 return
             }
             let length = unsafe Int(
-                UInt32(bigEndian: held.loadUnaligned(fromByteOffset: 1, as: UInt32.self)))
+                UInt32(bigEndian: held.loadUnaligned(fromByteOffset: 1, as: UInt32.self))
+            )
             guard length <= Worker.messageMaximum else {
                 unsafe replyStatus(
-                    flow, .resourceExhausted,
-                    "received message larger than max (\(length) vs. \(Worker.messageMaximum))")
+                    flow,
+                    .resourceExhausted,
+                    "received message larger than max (\(length) vs. \(Worker.messageMaximum))"
+                )
                 return
             }
             guard held.count >= 5 + length else { break }
@@ -47,13 +53,18 @@ extension Worker {
             unsafe replyStatus(flow, .ok, "")
         } else {
             unsafe replyStatus(
-                flow, .invalidArgument, "the gRPC request ended before its message was complete")
+                flow,
+                .invalidArgument,
+                "the gRPC request ended before its message was complete"
+            )
         }
     }
 
     /// Answers one message; false when the flow is over.
     private func answerMessage(
-        _ flow: FlowPointer, _ method: GRPCMethod, _ message: [UInt8]
+        _ flow: FlowPointer,
+        _ method: GRPCMethod,
+        _ message: [UInt8]
     ) -> Bool {
         var answer = WireWriter()
         switch method {
@@ -175,7 +186,7 @@ extension Worker {
 
     /// Sends every watcher whose service has changed its new status.
     func tellWatchers() {
-        for unsafe (key, told) in unsafe watchers {
+        for unsafe(key, told) in unsafe watchers {
             let status = serviceStatus(told.service) ?? Health.serviceUnknown
             guard status != told.status else { continue }
             unsafe watchers[key] = (told.service, status)

@@ -21,7 +21,8 @@ extension Worker {
         case .v2Server:
             let extensions = ["binary_tensor_data", "model_repository"].map(quoted)
             unsafe answer(
-                flow, 200,
+                flow,
+                200,
                 "{\"name\":\"sluice\",\"version\":\(quoted(shared.version)),\"extensions\":[\(extensions.joined(separator: ","))]}"
             )
         case .v2List, .v1List:
@@ -37,8 +38,10 @@ extension Worker {
                 return
             }
             unsafe answer(
-                flow, model.isReady ? 200 : 503,
-                "{\"name\":\(quoted(model.plan.name)),\"ready\":\(model.isReady)}")
+                flow,
+                model.isReady ? 200 : 503,
+                "{\"name\":\(quoted(model.plan.name)),\"ready\":\(model.isReady)}"
+            )
         default:
             unsafe refuse(flow, .notFound("no such path"))
         }

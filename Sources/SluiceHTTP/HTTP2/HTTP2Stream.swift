@@ -124,9 +124,10 @@ struct StreamTable: ~Copyable {
         }
     }
 
-    /// Every open stream, for the rare walk over all of them.
+    /// Every open stream in order of opening, for the rare walk over all of them.
     var all: [HTTP2Stream] {
         (0..<capacity).compactMap { unsafe slots[$0].map { unsafe HTTP2Stream($0) } }
+            .sorted { $0.id < $1.id }
     }
 
     /// Fibonacci hashing: neighbours lie far apart, so that removing one rarely finds another

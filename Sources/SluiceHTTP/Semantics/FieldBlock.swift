@@ -79,7 +79,9 @@ package struct FieldBlock: BitwiseCopyable {
         if field.name != .other {
             let text = field.name.text
             return unsafe UnsafeRawBufferPointer(
-                start: text.utf8Start, count: text.utf8CodeUnitCount)
+                start: text.utf8Start,
+                count: text.utf8CodeUnitCount
+            )
         }
         return unsafe UnsafeRawBufferPointer(
             start: storage.pointee.bytes + Int(field.nameStart),

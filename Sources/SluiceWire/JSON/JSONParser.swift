@@ -68,7 +68,8 @@ package struct JSONParser {
     }
 
     private mutating func word(
-        _ text: StaticString, _ value: JSONValue
+        _ text: StaticString,
+        _ value: JSONValue
     ) throws(JSONFailure) -> JSONValue {
         for offset in 0..<text.utf8CodeUnitCount {
             guard unsafe index + offset < bytes.count,

@@ -53,12 +53,14 @@ package struct WireReader {
             let raw = try unsafe take(8)
             return WireField(
                 number: number,
-                value: .fixed64(unsafe UInt64(littleEndian: raw.loadUnaligned(as: UInt64.self))))
+                value: .fixed64(unsafe UInt64(littleEndian: raw.loadUnaligned(as: UInt64.self)))
+            )
         case 5:
             let raw = try unsafe take(4)
             return WireField(
                 number: number,
-                value: .fixed32(unsafe UInt32(littleEndian: raw.loadUnaligned(as: UInt32.self))))
+                value: .fixed32(unsafe UInt32(littleEndian: raw.loadUnaligned(as: UInt32.self)))
+            )
         case 2:
             let length = try varint()
             guard length <= UInt64(unsafe bytes.count - index) else {

@@ -1,0 +1,96 @@
+import SluiceBalancing
+import SluiceCore
+import SluiceRouting
+import Testing
+
+@Suite("Choosing")
+struct PickerTests {
+    static func loads(_ board: LoadBoard, _ counts: [Int]) -> [BackendLoad] {
+        counts.map { count in
+            let load = board.add()
+            load.health = .up
+            for _ in 0..<count { load.enter() }
+            return load
+        }
+    }
+
+    @Test("leastRequest takes the least loaded")
+    func least() {
+        let board = LoadBoard()
+        let loads = Self.loads(board, [3, 1, 2])
+        var picker = BackendPicker(.leastRequest)
+        for seed in 0..<50 as Range<UInt64> {
+            var random = RandomSource(seed: seed)
+            #expect(picker.pick(from: loads, eligible: .max, excluded: 0, random: &random) == 1)
+            #expect(picker.pick(from: loads, eligible: .max, excluded: 2, random: &random) == 2)
+            #expect(picker.pick(from: loads, eligible: 1, excluded: 0, random: &random) == 0)
+        }
+    }
+
+    @Test(
+        "Idle backends share evenly: ties are broken by chance",
+        arguments: LoadBalancing.allCases
+    )
+    func even(algorithm: LoadBalancing) {
+        let board = LoadBoard()
+        let loads = Self.loads(board, [0, 0, 0, 0])
+        var picker = BackendPicker(algorithm)
+        var random = RandomSource(seed: 1)
+        var counts = [0, 0, 0, 0]
+        for _ in 0..<40_000 {
+            let index = picker.pick(from: loads, eligible: .max, excluded: 0, random: &random)
+            counts[index ?? 0] += 1
+        }
+        // Five standard deviations of a fair draw.
+        for count in counts { #expect(abs(count - 10_000) < 440) }
+    }
+
+    @Test("Nobody is picked where everybody is down or tried", arguments: LoadBalancing.allCases)
+    func nobody(algorithm: LoadBalancing) {
+        let board = LoadBoard()
+        let loads = Self.loads(board, [0, 0])
+        var picker = BackendPicker(algorithm)
+        var random = RandomSource(seed: 1)
+        #expect(picker.pick(from: loads, eligible: .max, excluded: 3, random: &random) == nil)
+        for load in loads { load.health = .down }
+        #expect(picker.pick(from: loads, eligible: .max, excluded: 0, random: &random) == nil)
+        loads[1].health = .up
+        #expect(picker.pick(from: loads, eligible: .max, excluded: 0, random: &random) == 1)
+    }
+
+    @Test(
+        "Shares follow the weights within three sigma",
+        arguments: [
+            [10_000], [9_999, 1], [9_000, 1_000], [5_000, 5_000], [1, 9_999],
+            [3_333, 3_333, 3_334],
+        ]
+    )
+    func shares(weights: [Int]) {
+        let split = TrafficSplit(weights: weights)
+        var random = RandomSource(seed: 42)
+        let draws = 1_000_000
+        var counts = weights.map { _ in 0 }
+        for _ in 0..<draws {
+            if let index = split.choose(random: &random, isReady: { _ in true }) {
+                counts[index] += 1
+            }
+        }
+        for (count, weight) in zip(counts, weights) {
+            let share = Double(weight) / 10_000
+            let sigma = (Double(draws) * share * (1 - share)).squareRoot()
+            #expect(abs(Double(count) - Double(draws) * share) <= 3 * sigma + 0.5)
+        }
+    }
+
+    @Test(
+        "A weight of zero receives nothing, and a revision that is down lends its share",
+        arguments: 0..<256 as Range<UInt64>
+    )
+    func zero(seed: UInt64) {
+        var random = RandomSource(seed: seed)
+        let split = TrafficSplit(weights: [0, 7_000, 3_000])
+        #expect(split.choose(random: &random, isReady: { _ in true }) != 0)
+        #expect(split.choose(random: &random, isReady: { $0 != 1 }) == 2)
+        #expect(split.choose(random: &random, isReady: { $0 == 0 }) == nil)
+    }
+}
