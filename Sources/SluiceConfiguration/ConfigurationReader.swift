@@ -297,6 +297,12 @@ struct ConfigurationReader {
                 revision.backends.append(backend)
             }
         }
+        if revision.modelName != nil, revision.backends.contains(where: { $0.grpc != nil }) {
+            findings.add(
+                "`\(name).modelName` is not available for gRPC backends in this version; give the model its name there or use `rest`",
+                at: section.value("modelName") ?? node
+            )
+        }
         return revision
     }
 

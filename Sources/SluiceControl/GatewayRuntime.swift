@@ -116,6 +116,7 @@ package final class GatewayRuntime: Sendable {
         store.collect { [unowned self] sink in
             GatewayRuntime.collect(self.snapshot, into: &sink)
             sink.gauge(GatewayMetrics.buildInfo, [version], value: 1)
+            ProcessReading.now()?.report(to: &sink)
         }
         if let writer {
             let channel = writer.channel
