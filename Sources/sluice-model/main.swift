@@ -1,1 +1,3 @@
-// main
+import SluiceCommandLine
+
+SampleModelCommand.start()

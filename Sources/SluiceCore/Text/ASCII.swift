@@ -45,6 +45,31 @@ package enum ASCII {
         return true
     }
 
+    /// Whether `text` begins with `literal`, byte for byte.
+    package static func hasPrefix(_ text: UnsafeRawBufferPointer, _ literal: StaticString) -> Bool {
+        let length = literal.utf8CodeUnitCount
+        guard text.count >= length else { return false }
+        guard let actual = text.baseAddress else { return true }
+        let expected = unsafe UnsafeRawPointer(literal.utf8Start)
+        var index = 0
+        while index + 8 <= length {
+            let left = unsafe actual.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+            let right = unsafe expected.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+            guard left == right else { return false }
+            index += 8
+        }
+        while index < length {
+            guard unsafe text[index] == literal.utf8Start[index] else { return false }
+            index += 1
+        }
+        return true
+    }
+
+    /// Whether `text` is `literal`, byte for byte.
+    package static func equal(_ text: UnsafeRawBufferPointer, _ literal: StaticString) -> Bool {
+        unsafe text.count == literal.utf8CodeUnitCount && hasPrefix(text, literal)
+    }
+
     /// The decimal number `text` spells, or nil when it is empty, has another byte or overflows.
     package static func decimal(_ text: UnsafeRawBufferPointer) -> Int? {
         guard unsafe !text.isEmpty, text.count <= 19 else { return nil }

@@ -1,7 +1,7 @@
 /// A point on the monotonic clock, in nanoseconds since an arbitrary start.
 ///
 /// Only a kernel reads the clock; everybody else is handed an instant.
-package struct Instant: Comparable, Hashable, Sendable {
+package struct Instant: BitwiseCopyable, Comparable, Hashable, Sendable {
     package var nanoseconds: Int64
 
     /// The instant that many nanoseconds after the clock's start.
@@ -20,6 +20,18 @@ package struct Instant: Comparable, Hashable, Sendable {
     /// The instant `duration` later; saturates at ``distantFuture``.
     package static func + (instant: Instant, duration: Duration) -> Instant {
         let (sum, overflow) = instant.nanoseconds.addingReportingOverflow(duration.nanoseconds)
+        return overflow ? .distantFuture : Instant(nanoseconds: sum)
+    }
+
+    /// Whole nanoseconds from `earlier` to this instant; cheaper than a `Duration`, which is a
+    /// 128-bit number.
+    package func nanoseconds(since earlier: Instant) -> Int64 {
+        nanoseconds &- earlier.nanoseconds
+    }
+
+    /// The instant that many nanoseconds later; saturates at ``distantFuture``.
+    package func advanced(byNanoseconds count: Int64) -> Instant {
+        let (sum, overflow) = nanoseconds.addingReportingOverflow(count)
         return overflow ? .distantFuture : Instant(nanoseconds: sum)
     }
 

@@ -696,6 +696,9 @@ extension HTTP2Session {
                 throw HTTP2Failure(code, "a malformed frame on an idle stream")
             }
             try guardian.countFault()
+            // Over already, perhaps by our own answer a moment ago; the peer is told all the same.
+            writeReset(id, code)
+            recentlyReset.insert(id)
         }
     }
 }

@@ -19,7 +19,7 @@ extension HTTP2Session {
         let stream = open(lastStreamID)
         unsafe stream.record.pointee.user = user
         if let method = unsafe head.first(.method) {
-            unsafe stream.record.pointee.isHead = method.elementsEqual("HEAD".utf8)
+            unsafe stream.record.pointee.isHead = ASCII.equal(method, "HEAD")
         }
         writeHead(head, stream: stream, endStream: endStream)
         return stream

@@ -244,16 +244,14 @@ package struct HTTP2Session: ~Copyable {
 
     /// Takes a record for a stream that begins now.
     mutating func open(_ id: UInt32) -> HTTP2Stream {
-        let stream = unsafe HTTP2Stream(
-            arena.streams.take(
-                HTTP2StreamRecord(
-                    id: id,
-                    sendWindow: remote.initialWindowSize,
-                    receiveWindow: firstWindow,
-                    receiveTarget: local.initialWindowSize
-                )
-            )
-        )
+        let record = unsafe arena.streams.take()
+            .bindMemory(to: HTTP2StreamRecord.self, capacity: 1)
+        unsafe record.initialize(
+            to: HTTP2StreamRecord(
+                id: id, sendWindow: remote.initialWindowSize,
+                receiveWindow: firstWindow,
+                receiveTarget: local.initialWindowSize))
+        let stream = unsafe HTTP2Stream(record)
         streams.insert(stream)
         return stream
     }

@@ -129,7 +129,11 @@ struct StreamTable: ~Copyable {
         (0..<capacity).compactMap { unsafe slots[$0].map { unsafe HTTP2Stream($0) } }
     }
 
-    private func home(of id: UInt32) -> Int { Int(id >> 1) & (capacity - 1) }
+    /// Fibonacci hashing: neighbours lie far apart, so that removing one rarely finds another
+    /// behind it.
+    private func home(of id: UInt32) -> Int {
+        Int(truncatingIfNeeded: ((id >> 1) &* 0x9E37_79B1) >> 16) & (capacity - 1)
+    }
 
     private mutating func place(_ stream: HTTP2Stream) {
         var index = home(of: stream.id)

@@ -68,11 +68,20 @@ package struct FieldBlock: BitwiseCopyable {
 
     /// Bytes of names and values, plus 32 for each field: the size HPACK and
     /// SETTINGS_MAX_HEADER_LIST_SIZE count (RFC 9113 §6.5.2).
-    package var listSize: Int { unsafe storage.pointee.byteCount + 32 * storage.pointee.fieldCount }
+    package var listSize: Int {
+        (0..<count).reduce(0) { sum, index in
+            unsafe sum + 32 + name(of: self[index]).count + value(of: self[index]).count
+        }
+    }
 
     /// The name of `field`, in lower case; valid until the block changes.
     package func name(of field: Field) -> UnsafeRawBufferPointer {
-        unsafe UnsafeRawBufferPointer(
+        if field.name != .other {
+            let text = field.name.text
+            return unsafe UnsafeRawBufferPointer(
+                start: text.utf8Start, count: text.utf8CodeUnitCount)
+        }
+        return unsafe UnsafeRawBufferPointer(
             start: storage.pointee.bytes + Int(field.nameStart),
             count: Int(field.nameLength)
         )
@@ -135,6 +144,34 @@ package struct FieldBlock: BitwiseCopyable {
     /// Adds a received field; `name` must be lower case already.
     package func append(name: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer) {
         unsafe append(.lookup(name), text: name, value: value)
+    }
+
+    /// Adds a received field whose name may have capitals, which are folded on the way in.
+    ///
+    /// `name` must be a token of at most ``FieldValidation/nameLengthMaximum`` bytes. Returns what
+    /// the name turned out to be.
+    package func append(
+        folding name: UnsafeRawBufferPointer,
+        value: UnsafeRawBufferPointer
+    ) -> FieldName {
+        let nameStart = unsafe store(name)
+        let text = unsafe storage.pointee.bytes + nameStart
+        // Written out, since a call into another module stands outside of vectors.
+        for index in 0..<name.count {
+            let byte = unsafe text[index]
+            unsafe text[index] = byte | (byte &- 0x41 < 26 ? 0x20 : 0)
+        }
+        let known = unsafe FieldName.lookup(UnsafeRawBufferPointer(start: text, count: name.count))
+        unsafe add(known, nameStart: nameStart, nameLength: name.count, value: value)
+        return known
+    }
+
+    /// Takes the field added last back, as if it had never been there.
+    package func removeLast() {
+        precondition(count > 0, "no such field")
+        let last = unsafe storage.pointee.fields[count - 1]
+        unsafe storage.pointee.byteCount = Int(last.nameStart)
+        unsafe storage.pointee.fieldCount -= 1
     }
 
     /// Adds a field with a known name.
@@ -249,12 +286,22 @@ package struct FieldBlock: BitwiseCopyable {
         text: UnsafeRawBufferPointer,
         value: UnsafeRawBufferPointer
     ) {
-        let nameStart = unsafe store(text)
+        // A known name's text is a literal of ours; only others are kept.
+        let nameStart = unsafe name == .other ? store(text) : storage.pointee.byteCount
+        unsafe add(name, nameStart: nameStart, nameLength: text.count, value: value)
+    }
+
+    private func add(
+        _ name: FieldName,
+        nameStart: Int,
+        nameLength: Int,
+        value: UnsafeRawBufferPointer
+    ) {
         let valueStart = unsafe store(value)
         if unsafe storage.pointee.fieldCount == storage.pointee.fieldCapacity { growFields() }
         unsafe storage.pointee.fields[storage.pointee.fieldCount] = Field(
             name: name,
-            nameLength: UInt16(truncatingIfNeeded: text.count),
+            nameLength: UInt16(truncatingIfNeeded: nameLength),
             nameStart: UInt32(nameStart),
             valueStart: UInt32(valueStart),
             valueLength: UInt32(value.count)

@@ -9,23 +9,16 @@ package enum FieldValidation {
     /// The longest field name accepted, in bytes.
     package static let nameLengthMaximum = 4096
 
-    // One bit a byte: the token characters of RFC 9110 §5.6.2.
-    private static let tokenBits: (UInt64, UInt64) = {
-        var low: UInt64 = 0
-        var high: UInt64 = 0
-        for byte in "!#$%&'*+-.^_`|~0123456789".utf8 {
-            if byte < 64 { low |= 1 << UInt64(byte) } else { high |= 1 << UInt64(byte - 64) }
-        }
-        for byte in UInt8(ascii: "a")...UInt8(ascii: "z") { high |= 1 << UInt64(byte - 64) }
-        for byte in UInt8(ascii: "A")...UInt8(ascii: "Z") { high |= 1 << UInt64(byte - 64) }
-        return (low, high)
-    }()
+    // One bit a byte: digits and !#$%&'*+-. below 64, letters and ^_`|~ above (RFC 9110 §5.6.2).
+    // Literals, so that no lazy initialiser stands before the hottest test of all.
+    private static let tokenLow: UInt64 = 0x03FF_6CFA_0000_0000
+    private static let tokenHigh: UInt64 = 0x57FF_FFFF_C7FF_FFFE
 
     /// Whether `byte` may stand in a field name or a method.
     @inline(__always)
     package static func isToken(_ byte: UInt8) -> Bool {
-        if byte < 64 { return tokenBits.0 >> UInt64(byte) & 1 == 1 }
-        if byte < 128 { return tokenBits.1 >> UInt64(byte - 64) & 1 == 1 }
+        if byte < 64 { return tokenLow >> UInt64(byte) & 1 == 1 }
+        if byte < 128 { return tokenHigh >> UInt64(byte - 64) & 1 == 1 }
         return false
     }
 
@@ -48,13 +41,41 @@ package enum FieldValidation {
     ///
     /// Bytes from 0x80 up are legal and opaque.
     package static func isValue(_ value: UnsafeRawBufferPointer) -> Bool {
-        guard unsafe !value.isEmpty else { return true }
-        for index in 0..<value.count {
-            let byte = unsafe value[index]
-            if (byte < 0x20 && byte != ASCII.tab) || byte == 0x7F { return false }
-        }
+        guard unsafe !value.isEmpty, unsafe isText(value) else { return unsafe value.isEmpty }
         let (first, last) = unsafe (value[0], value[value.count - 1])
         return first > 0x20 && last > 0x20
+    }
+
+    /// Whether `text` has no control characters but tab; spaces may stand anywhere.
+    ///
+    /// Eight bytes at a time: subtracting 0x20 from each borrows into the top bit of the first
+    /// byte below it, and 0x7F is looked for as a zero after exclusive or (Warren, "Hacker's
+    /// Delight", §6-1). Only a word that may hold such a byte is read byte by byte.
+    package static func isText(_ text: UnsafeRawBufferPointer) -> Bool {
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        let tops: UInt64 = 0x8080_8080_8080_8080
+        var index = 0
+        while index + 8 <= text.count {
+            let word = unsafe text.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+            let deletes = word ^ (ones &* 0x7F)
+            let controls = (word &- ones &* 0x20) & ~word
+            if (controls | ((deletes &- ones) & ~deletes)) & tops != 0 {
+                for place in index..<(index + 8) where unsafe isControl(text[place]) {
+                    return false
+                }
+            }
+            index += 8
+        }
+        while index < text.count {
+            if unsafe isControl(text[index]) { return false }
+            index += 1
+        }
+        return true
+    }
+
+    @inline(__always)
+    private static func isControl(_ byte: UInt8) -> Bool {
+        (byte < 0x20 && byte != ASCII.tab) || byte == 0x7F
     }
 
     /// Whether `path` is an origin-form target without fragment, spaces or bytes from 0x80 up.
@@ -82,5 +103,61 @@ package enum FieldValidation {
             }
         }
         return true
+    }
+
+    /// Whether `text` is what `host` may say: a name or address and an optional port.
+    ///
+    /// Narrower than ``isAuthority(_:)``: never empty, brackets only around an IPv6 address, and
+    /// a port of at most 65535. Source: RFC 3986 §3.2.2 and §3.2.3, RFC 9110 §7.2.
+    package static func isHost(_ text: UnsafeRawBufferPointer) -> Bool {
+        guard unsafe !text.isEmpty, text.count <= 512, unsafe text[0] != ASCII.colon else {
+            return false
+        }
+        var index = 0
+        if unsafe text[0] == UInt8(ascii: "[") {
+            index = 1
+            var colons = 0
+            while index < text.count, unsafe text[index] != UInt8(ascii: "]") {
+                let byte = unsafe text[index]
+                if byte == ASCII.colon { colons += 1 }
+                guard
+                    byte == ASCII.colon || byte == ASCII.dot
+                        || ASCII.hexadecimalValue(byte) != nil
+                else { return false }
+                index += 1
+            }
+            guard index < text.count, colons >= 2 else { return false }
+            index += 1
+        } else {
+            while index < text.count, unsafe text[index] != ASCII.colon {
+                if unsafe text[index] == ASCII.percent {
+                    guard index + 2 < text.count,
+                        unsafe ASCII.hexadecimalValue(text[index + 1]) != nil,
+                        unsafe ASCII.hexadecimalValue(text[index + 2]) != nil
+                    else { return false }
+                } else if unsafe !isNameByte(text[index]) {
+                    return false
+                }
+                index += 1
+            }
+        }
+        if index == text.count { return true }
+        guard unsafe text[index] == ASCII.colon else { return false }
+        let port = unsafe UnsafeRawBufferPointer(rebasing: text[(index + 1)...])
+        guard unsafe !port.isEmpty else { return true }
+        guard port.count <= 5, let number = unsafe ASCII.decimal(port) else { return false }
+        return number <= 65_535
+    }
+
+    /// Whether `byte` may stand in a registered name (RFC 3986 §3.2.2).
+    private static func isNameByte(_ byte: UInt8) -> Bool {
+        switch byte {
+        // Token characters that are neither unreserved nor sub-delimiters.
+        case UInt8(ascii: "#"), UInt8(ascii: "^"), UInt8(ascii: "`"), UInt8(ascii: "|"): false
+        case UInt8(ascii: "("), UInt8(ascii: ")"), UInt8(ascii: ","), UInt8(ascii: ";"),
+            UInt8(ascii: "="):
+            true
+        default: isToken(byte)
+        }
     }
 }

@@ -9,7 +9,7 @@ package final class HTTPArena {
     /// Blocks for heads and trailers.
     package let blocks = FieldBlockPool()
     /// Records of open HTTP/2 streams.
-    let streams = Slab<HTTP2StreamRecord>()
+    let streams = Slab(stride: MemoryLayout<HTTP2StreamRecord>.stride)
     // Scratch for one header block on its way into the HPACK encoder.
     private(set) var pairs: UnsafeMutableRawPointer
     private var pairCapacity = 128

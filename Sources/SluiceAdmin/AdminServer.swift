@@ -1,0 +1,178 @@
+package import SluiceControl
+import SluiceConfiguration
+import SluiceCore
+import SluiceGateway
+package import SluiceHTTP
+package import SluiceIO
+package import SluiceIngress
+import SluiceTelemetry
+import SluiceWire
+
+/// The admin port: health, metrics and state, over HTTP on the control loop.
+package final class AdminServer: RequestHandler {
+    private struct Request {
+        var method: String
+        var path: String
+        var accept: String
+        var hasEnded: Bool
+    }
+
+    private let loop: EventLoop
+    private let arena: HTTPArena
+    private let runtime: GatewayRuntime
+    private let reload: @Sendable () -> Void
+    private var listener: IngressListener?
+    private var requests: [UInt: Request] = [:]
+    private var nextKey: UInt = 1
+
+    /// A server without a socket; `reload` starts one elsewhere, for this loop must not block.
+    package init(loop: EventLoop, runtime: GatewayRuntime, reload: @escaping @Sendable () -> Void) {
+        self.loop = loop
+        self.runtime = runtime
+        self.reload = reload
+        arena = HTTPArena(buffers: loop.buffers)
+    }
+
+    /// Serves on `address`; returns where, with the port the kernel chose.
+    package func listen(on address: SocketAddress) throws(KernelFailure) -> SocketAddress {
+        let made = try IngressListener(
+            loop: loop, arena: arena, address: address, name: "admin", tls: nil,
+            limits: IngressLimits(), count: ConnectionCount(maximum: 1000), sharesPort: false,
+            handler: self
+        ) { _ in }
+        listener = made
+        made.start()
+        return made.address ?? address
+    }
+
+    /// Closes the port.
+    package func close() { listener?.closeAll() }
+
+    // MARK: - Requests
+
+    package func requestBegan(_ exchange: Exchange, _ head: FieldBlock, endStream: Bool) {
+        let key = nextKey
+        nextKey += 1
+        let path = head.text(.path) ?? "/"
+        requests[key] = Request(
+            method: head.text(.method) ?? "", path: String(path.prefix { $0 != "?" }),
+            accept: head.text(.accept) ?? "", hasEnded: endStream)
+        arena.blocks.give(head)
+        unsafe exchange.user = UnsafeMutableRawPointer(bitPattern: key)
+        if endStream { answer(exchange) }
+    }
+
+    package func requestOversized(_ exchange: Exchange, _ head: FieldBlock) {
+        arena.blocks.give(head)
+        reply(exchange, 431, error("the request's head is too large"))
+    }
+
+    package func requestBody(
+        _ exchange: Exchange, _ bytes: UnsafeRawBufferPointer, endStream: Bool
+    ) {
+        exchange.consumed(bytes.count)
+        if endStream { answer(exchange) }
+    }
+
+    package func requestTrailers(_ exchange: Exchange, _ trailers: FieldBlock) {
+        arena.blocks.give(trailers)
+        answer(exchange)
+    }
+
+    package func requestAborted(_ exchange: Exchange, _ reason: AbortReason) {
+        if let user = unsafe exchange.user { requests[UInt(bitPattern: user)] = nil }
+    }
+
+    package func responseDrained(_ exchange: Exchange, _ count: Int) {}
+
+    package func requestUnreadable(
+        _ connection: ServerConnection, status: Int, sentence: StaticString
+    ) {}
+
+    private func answer(_ exchange: Exchange) {
+        guard let user = unsafe exchange.user,
+            let request = requests.removeValue(forKey: UInt(bitPattern: user))
+        else { return }
+        let isGet = request.method == "GET" || request.method == "HEAD"
+        switch request.path {
+        case "/api/v1/reload":
+            guard request.method == "POST" else {
+                reply(exchange, 405, error("this path takes POST"), allow: "POST")
+                return
+            }
+            reload()
+            reply(exchange, 202, .object([.init("status", .string("reloading"))]))
+            return
+        default:
+            guard isGet else {
+                reply(exchange, 405, error("this path takes GET"), allow: "GET")
+                return
+            }
+        }
+        switch request.path {
+        case "/healthz": reply(exchange, 200, .object([.init("alive", .bool(true))]))
+        case "/readyz":
+            let ready = runtime.isReady
+            reply(exchange, ready ? 200 : 503, .object([.init("ready", .bool(ready))]))
+        case "/metrics": metrics(exchange, accept: request.accept)
+        case "/api/v1/models": reply(exchange, 200, StatusBoard.models(runtime.snapshot))
+        case "/api/v1/config":
+            reply(
+                exchange, 200, Array(runtime.configuration.yamlText.utf8),
+                type: "application/yaml")
+        default:
+            if request.path.hasPrefix("/api/v1/models/") {
+                model(exchange, String(request.path.dropFirst("/api/v1/models/".count)))
+            } else {
+                reply(
+                    exchange, 404,
+                    error(
+                        "no such path; there are /healthz, /readyz, /metrics, /api/v1/models, /api/v1/config and /api/v1/reload"
+                    ))
+            }
+        }
+    }
+
+    private func model(_ exchange: Exchange, _ name: String) {
+        guard let model = runtime.snapshot.models.first(where: { $0.name == name }) else {
+            reply(exchange, 404, error("unknown model '\(name)'"))
+            return
+        }
+        reply(exchange, 200, StatusBoard.model(model))
+    }
+
+    private func metrics(_ exchange: Exchange, accept: String) {
+        let format = ExpositionFormat.preferred(byAccept: accept)
+        var text = ByteBuffer(pool: loop.buffers)
+        runtime.store.write(as: format, into: &text)
+        unsafe reply(exchange, 200, [UInt8](text.bytes), type: format.contentType)
+    }
+
+    // MARK: - Answers
+
+    private func error(_ sentence: String) -> JSONValue {
+        .object([.init("error", .string(sentence))])
+    }
+
+    private func reply(
+        _ exchange: Exchange, _ status: Int, _ value: JSONValue, allow: StaticString? = nil
+    ) {
+        reply(exchange, status, value.serialized, type: "application/json", allow: allow)
+    }
+
+    private func reply(
+        _ exchange: Exchange, _ status: Int, _ body: [UInt8], type: StaticString,
+        allow: StaticString? = nil
+    ) {
+        let head = arena.blocks.take()
+        head.append(status: status)
+        head.append(.contentType, type)
+        head.append(.contentLength, decimal: body.count)
+        if let allow { head.append(.allow, allow) }
+        unsafe exchange.user = nil
+        exchange.sendHead(head, endStream: body.isEmpty)
+        if !body.isEmpty {
+            unsafe body.withUnsafeBytes { unsafe _ = exchange.send($0, endStream: true) }
+        }
+    }
+}

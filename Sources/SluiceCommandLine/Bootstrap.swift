@@ -1,0 +1,103 @@
+private import Glibc
+import SluiceAdmin
+import SluiceConfiguration
+import SluiceControl
+import SluiceCore
+import SluiceIO
+import SluiceTelemetry
+import Synchronization
+
+import ArgumentParser
+
+/// The only place where rooms are wired together into a running gateway.
+enum Bootstrap {
+    /// Starts gateway and admin server; throws an exit code after saying what is wrong.
+    static func start(
+        _ configuration: Configuration, file: String?, log: EventLog
+    ) throws -> GatewayProcess {
+        // A peer that closes early is an error on its connection, not a signal to the process.
+        _ = signal(SIGPIPE, SIG_IGN)
+        // Before any thread starts, so that all inherit it and only `waitForSignals` sees them.
+        GatewayProcess.blockSignals()
+        do throws(CompileFailure) {
+            let runtime = try GatewayRuntime(
+                configuration: configuration, file: file, version: Sluice.versionText, log: log)
+            return try GatewayProcess(runtime: runtime, log: log)
+        } catch {
+            Terminal.complain("sluice: \(error.sentence)")
+            throw ExitCode(1)
+        }
+    }
+}
+
+/// A started gateway, and the signals that steer it.
+final class GatewayProcess: Sendable {
+    let runtime: GatewayRuntime
+    /// Where the admin API listens.
+    let adminAddress: SocketAddress
+    private let admin: Confined<AdminServer>
+
+    init(runtime: GatewayRuntime, log: EventLog) throws(CompileFailure) {
+        self.runtime = runtime
+        let wanted = runtime.configuration.admin
+        let result: Result<(Confined<AdminServer>, SocketAddress), KernelFailure> =
+            runtime.control.run { loop in
+                do throws(KernelFailure) {
+                    // A reload blocks (files, names), so a signal carries it to the main thread.
+                    let server = AdminServer(loop: loop, runtime: runtime) {
+                        _ = kill(getpid(), SIGHUP)
+                    }
+                    let addresses = try SocketAddress.resolve(host: wanted.host, port: wanted.port)
+                    guard let address = addresses.first else {
+                        throw KernelFailure(
+                            call: "listen on \(wanted.text)", code: 0, text: "no such host")
+                    }
+                    let bound = try server.listen(on: address)
+                    return .success((Confined(server), bound))
+                } catch {
+                    return .failure(error)
+                }
+            }
+        do throws(KernelFailure) {
+            (admin, adminAddress) = try result.get()
+        } catch {
+            throw CompileFailure(sentence: "admin.address: \(error.description)")
+        }
+        log.write(.info, "admin listening", [("address", adminAddress.description)])
+    }
+
+    static func blockSignals() {
+        var set = signals()
+        unsafe pthread_sigmask(SIG_BLOCK, &set, nil)
+    }
+
+    private static func signals() -> sigset_t {
+        var set = sigset_t()
+        unsafe sigemptyset(&set)
+        for number in [SIGTERM, SIGINT, SIGHUP] { unsafe sigaddset(&set, number) }
+        return set
+    }
+
+    /// Serves until SIGTERM or SIGINT, then drains; SIGHUP reloads; a second SIGTERM ends at once.
+    func waitForSignals() {
+        var set = GatewayProcess.signals()
+        while true {
+            var number: Int32 = 0
+            guard unsafe sigwait(&set, &number) == 0 else { continue }
+            if number == SIGHUP {
+                _ = runtime.reload()
+                continue
+            }
+            var rest = sigset_t()
+            unsafe sigemptyset(&rest)
+            unsafe sigaddset(&rest, SIGTERM)
+            unsafe sigaddset(&rest, SIGINT)
+            unsafe pthread_sigmask(SIG_UNBLOCK, &rest, nil)
+            _ = runtime.drain()
+            return
+        }
+    }
+
+    /// Ends without waiting for anybody.
+    func stop() { runtime.stop() }
+}

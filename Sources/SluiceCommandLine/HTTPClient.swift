@@ -1,0 +1,174 @@
+import SluiceCore
+import SluiceEgress
+import SluiceGRPC
+import SluiceHTTP
+import SluiceIO
+
+/// One request at a time over the gateway's own client code, for commands.
+///
+/// Runs a loop of its own on the calling thread until the answer is there.
+final class HTTPClient: ResponseReceiver, TimerTarget {
+    /// An answer, whole.
+    struct Answer {
+        var status = 0
+        var fields: [String: String] = [:]
+        var trailers: [String: String] = [:]
+        var body: [UInt8] = []
+    }
+
+    /// Why there is no answer.
+    struct Failure: Error {
+        let sentence: String
+    }
+
+    private let loop: EventLoop
+    private let arena: HTTPArena
+    private var answer = Answer()
+    private var failure: String?
+    private var isDone = false
+    private var head: FieldBlock?
+    private var body: [UInt8] = []
+
+    init() throws(Failure) {
+        do throws(KernelFailure) {
+            loop = EventLoop(kernel: try LinuxKernel())
+        } catch {
+            throw Failure(sentence: error.description)
+        }
+        arena = HTTPArena(buffers: loop.buffers)
+    }
+
+    /// Sends one request to `http://HOST:PORT` (HTTP/1.1) or `h2c://HOST:PORT` and waits.
+    func send(
+        to base: String, method: String, path: String, fields: [(String, String)] = [],
+        body: [UInt8] = [], timeout: Duration = .seconds(30)
+    ) throws(Failure) -> Answer {
+        guard let url = ClientURL(base) else {
+            throw Failure(sentence: "'\(base)' is not http://HOST:PORT or h2c://HOST:PORT")
+        }
+        let addresses: [SocketAddress]
+        do throws(KernelFailure) {
+            addresses = try SocketAddress.resolve(host: url.host, port: url.port)
+        } catch {
+            throw Failure(sentence: error.description)
+        }
+        guard let address = addresses.first else {
+            throw Failure(sentence: "\(url.host) has no address")
+        }
+        let pool = ConnectionPool(
+            loop: loop, arena: arena,
+            endpoint: Endpoint(
+                address: address, dialect: url.isHTTP2 ? .http2 : .http1, tls: nil,
+                serverName: url.host),
+            receiver: self)
+        answer = Answer()
+        (failure, isDone) = (nil, false)
+        let head = arena.blocks.take()
+        head.append(.method, text: method)
+        head.append(.scheme, "http")
+        head.append(.authority, text: "\(url.host):\(url.port)")
+        head.append(.path, text: path)
+        for (name, value) in fields { head.append(named: name, text: value) }
+        if !body.isEmpty, !url.isHTTP2 { head.append(.contentLength, decimal: body.count) }
+        self.head = head
+        self.body = body
+        var timer = loop.setTimer(after: timeout, target: self, tag: 0)
+        let user = unsafe Unmanaged.passUnretained(self).toOpaque()
+        if case .ready(let connection) = unsafe pool.acquire(user) {
+            unsafe callReady(user, connection)
+        }
+        while !isDone { loop.tick(until: nil) }
+        loop.cancelTimer(&timer)
+        pool.closeAll()
+        loop.tick(until: loop.now)
+        if let failure { throw Failure(sentence: "\(url.host):\(url.port): \(failure)") }
+        return answer
+    }
+
+    // MARK: - Events
+
+    func callReady(_ user: UnsafeMutableRawPointer, _ connection: ClientConnection) {
+        guard let head else { return }
+        self.head = nil
+        let call = unsafe connection.begin(head, endStream: body.isEmpty, user: user)
+        if !body.isEmpty, let call {
+            unsafe body.withUnsafeBytes { unsafe _ = call.send($0, endStream: true) }
+        }
+    }
+
+    func callRefused(_ user: UnsafeMutableRawPointer, _ failure: CallFailure) { fail(failure) }
+
+    func responseHead(_ call: Call, _ head: FieldBlock, endStream: Bool) {
+        answer.status = head.status
+        answer.fields = fields(of: head)
+        if endStream { isDone = true }
+    }
+
+    func responseInterim(_ call: Call, _ head: FieldBlock) { arena.blocks.give(head) }
+
+    func responseBody(_ call: Call, _ bytes: UnsafeRawBufferPointer, endStream: Bool) {
+        unsafe answer.body.append(contentsOf: bytes)
+        if endStream { isDone = true } else { call.consumed(bytes.count) }
+    }
+
+    func responseTrailers(_ call: Call, _ trailers: FieldBlock) {
+        answer.trailers = fields(of: trailers)
+        isDone = true
+    }
+
+    func requestDrained(_ call: Call, _ count: Int) {}
+
+    func callFailed(_ call: Call, _ failure: CallFailure) { fail(failure) }
+
+    func timerFired(_ tag: UInt, at now: Instant) {
+        failure = "no answer in time"
+        isDone = true
+    }
+
+    private func fail(_ failure: CallFailure) {
+        guard !isDone else { return }
+        self.failure =
+            switch failure {
+            case .connectFailed(let text), .connectionLost(let text), .malformed(let text): text
+            case .poolFull: "too many calls"
+            case .refused: "the server refused the request"
+            case .reset(let code): "the server reset the request (\(code))"
+            }
+        isDone = true
+    }
+
+    private func fields(of block: FieldBlock) -> [String: String] {
+        var result: [String: String] = [:]
+        for index in 0..<block.count {
+            let name = unsafe String(decoding: block.name(of: block[index]), as: UTF8.self)
+            result[name] = unsafe String(decoding: block.value(of: block[index]), as: UTF8.self)
+        }
+        arena.blocks.give(block)
+        return result
+    }
+}
+
+/// The few URLs that commands take.
+struct ClientURL {
+    let host: String
+    let port: UInt16
+    let isHTTP2: Bool
+
+    init?(_ text: String) {
+        var rest = text[...]
+        isHTTP2 = rest.hasPrefix("h2c://")
+        for scheme in ["http://", "h2c://"] where rest.hasPrefix(scheme) {
+            rest = rest.dropFirst(scheme.count)
+        }
+        guard !rest.contains("://") else { return nil }
+        if rest.hasSuffix("/") { rest = rest.dropLast() }
+        guard let colon = rest.lastIndex(of: ":"),
+            let port = UInt16(rest[rest.index(after: colon)...])
+        else { return nil }
+        var host = rest[..<colon]
+        if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
+        guard !host.isEmpty else { return nil }
+        self.host = String(host)
+        self.port = port
+    }
+}

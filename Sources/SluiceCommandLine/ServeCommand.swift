@@ -1,0 +1,85 @@
+import ArgumentParser
+import SluiceConfiguration
+import SluiceControl
+
+struct ServeCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "serve",
+        abstract: "Runs the gateway in the foreground.",
+        discussion: """
+            Logs go to stderr, access log lines (JSON) to stdout unless `accessLog` says otherwise.
+            SIGTERM or SIGINT drains: readiness goes false, clients are told to go elsewhere,
+            requests under way finish. SIGHUP reads the file again.
+            """)
+
+    @Option(name: .long, help: "The configuration, in YAML.")
+    var config: String?
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Instead of a file: a model and its replicas, e.g. iris=http://127.0.0.1:8001,h2c://127.0.0.1:8002.",
+            valueName: "NAME=URL,URL…"))
+    var model: [String] = []
+
+    @Option(name: .long, help: "With --model: where to listen.")
+    var listen = "0.0.0.0:8080"
+
+    @Option(name: .long, help: "With --model: where /metrics and the admin API are.")
+    var admin = "127.0.0.1:9901"
+
+    @Flag(name: .long, help: "With --model: prints the YAML it stands for, and ends.")
+    var printConfig = false
+
+    func validate() throws {
+        guard (config == nil) != model.isEmpty else {
+            throw ValidationError("give either --config FILE or --model NAME=URL,URL…")
+        }
+    }
+
+    func run() throws {
+        let settings = try configuration()
+        if printConfig {
+            print(settings.yamlText, terminator: "")
+            return
+        }
+        let log = EventLog()
+        let process = try Bootstrap.start(settings, file: config, log: log)
+        process.waitForSignals()
+    }
+
+    private func configuration() throws -> Configuration {
+        guard let config else {
+            do throws(QuickFailure) {
+                return try Configuration.quick(models: model, listen: listen, admin: admin)
+            } catch {
+                throw ValidationError(error.sentence)
+            }
+        }
+        do throws(ConfigurationFailure) {
+            return try Configuration.load(path: config)
+        } catch {
+            for diagnostic in error.diagnostics { Terminal.complain("\(diagnostic)") }
+            throw ExitCode(1)
+        }
+    }
+}
+
+struct CheckCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "check",
+        abstract: "Validates a configuration: silent and 0 if it is good.",
+        discussion: "Prints FILE:LINE:COLUMN: what is wrong and what would be right, and ends 1.")
+
+    @Option(name: .long, help: "The configuration, in YAML.")
+    var config: String
+
+    func run() throws {
+        do throws(ConfigurationFailure) {
+            _ = try Configuration.load(path: config)
+        } catch {
+            for diagnostic in error.diagnostics { Terminal.complain("\(diagnostic)") }
+            throw ExitCode(1)
+        }
+    }
+}

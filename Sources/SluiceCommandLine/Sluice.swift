@@ -1,0 +1,27 @@
+package import ArgumentParser
+
+/// The `sluice` command.
+package struct Sluice: ParsableCommand {
+    package static let configuration = CommandConfiguration(
+        commandName: "sluice",
+        abstract: "A model-serving inference gateway: REST V1 and V2 and gRPC on one port.",
+        discussion: """
+            Try it:
+              sluice demo
+              sluice serve --model iris=http://127.0.0.1:8001
+              sluice predict iris --data '{"instances":[[5.1,3.5,1.4,0.2]]}'
+            """,
+        version: Sluice.versionText,
+        subcommands: [
+            ServeCommand.self, CheckCommand.self, DemoCommand.self, PredictCommand.self,
+            StatusCommand.self,
+        ])
+
+    /// The version of this build.
+    package static let versionText = "0.1.0"
+
+    package init() {}
+
+    /// Parses the process's arguments and runs what they ask for.
+    package static func start() { main() }
+}

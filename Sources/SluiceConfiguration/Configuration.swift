@@ -1,0 +1,149 @@
+package import SluiceBalancing
+
+/// What the operator wrote, with defaults filled in; see the README's "Configuration".
+package struct Configuration: Sendable, Equatable {
+    /// A data-plane address.
+    package struct Listener: Sendable, Equatable {
+        package var address: ListenAddress
+        package var tls: ListenerTLS?
+    }
+
+    /// A listener's certificate and whom it lets in.
+    package struct ListenerTLS: Sendable, Equatable {
+        package var certificate: String
+        package var privateKey: String
+        package var clientCA: String?
+    }
+
+    /// `HOST:PORT`, a host being a numeric address or a name.
+    package struct ListenAddress: Sendable, Equatable {
+        package var host: String
+        package var port: UInt16
+
+        /// An address.
+        package init(host: String, port: UInt16) {
+            self.host = host
+            self.port = port
+        }
+
+        /// As it is written; also the listener's name in metrics.
+        package var text: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+    }
+
+    /// What clients may do.
+    package struct Limits: Sendable, Equatable {
+        package var maxRequestBytes = 64 << 20
+        package var maxHeaderBytes = 64 << 10
+        package var maxConnections = 10_000
+        package var maxConcurrentStreams = 256
+        package var headerTimeout = Duration.seconds(10)
+        package var bodyTimeout = Duration.seconds(30)
+        package var idleTimeout = Duration.seconds(60)
+    }
+
+    /// Where access log lines go.
+    package enum AccessLog: Sendable, Equatable {
+        case stdout, stderr, off
+        case file(String)
+
+        package var text: String {
+            switch self {
+            case .stdout: "stdout"
+            case .stderr: "stderr"
+            case .off: "off"
+            case .file(let path): path
+            }
+        }
+    }
+
+    /// A backend's URL, taken apart.
+    package struct BackendURL: Sendable, Equatable {
+        package enum Scheme: String, Sendable, CaseIterable { case http, h2c, https }
+        package var scheme: Scheme
+        package var host: String
+        package var port: UInt16
+
+        package var authority: String {
+            host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+        }
+        package var text: String { "\(scheme.rawValue)://\(authority)" }
+    }
+
+    /// How to speak TLS to a backend.
+    package struct BackendTLS: Sendable, Equatable {
+        package var ca: String?
+        package var certificate: String?
+        package var privateKey: String?
+        package var serverName: String?
+        package var insecureSkipVerify = false
+    }
+
+    /// One replica.
+    package struct Backend: Sendable, Equatable {
+        package var rest: BackendURL?
+        package var grpc: BackendURL?
+        package var tls: BackendTLS?
+    }
+
+    /// One revision; `traffic` in basis points.
+    package struct Revision: Sendable, Equatable {
+        package var name: String
+        package var traffic: Int
+        package var modelName: String?
+        package var backends: [Backend]
+    }
+
+    /// How backends are asked whether they are well.
+    package struct Health: Sendable, Equatable {
+        package var interval = Duration.seconds(5)
+        package var timeout = Duration.seconds(1)
+        package var path = "/v2/health/ready"
+    }
+
+    /// One model.
+    package struct Model: Sendable, Equatable {
+        package var name: String
+        package var timeout = Duration.seconds(5)
+        package var loadBalancing = LoadBalancing.leastRequest
+        package var health = Health()
+        package var revisions: [Revision]
+    }
+
+    package var listeners: [Listener] = []
+    package var admin = ListenAddress(host: "127.0.0.1", port: 9901)
+    package var workers = 0
+    package var drainTimeout = Duration.seconds(30)
+    package var drainDelay = Duration.zero
+    package var accessLog = AccessLog.stdout
+    package var limits = Limits()
+    package var models: [Model] = []
+
+    /// Defaults, and neither listeners nor models.
+    package init() {}
+}
+
+/// What is wrong with a configuration, where, and what would be right.
+package struct Diagnostic: Error, Sendable, Equatable, CustomStringConvertible {
+    package var file: String
+    package var line: Int
+    package var column: Int
+    package var message: String
+
+    /// A finding at a place.
+    package init(file: String, line: Int, column: Int, message: String) {
+        self.file = file
+        self.line = line
+        self.column = column
+        self.message = message
+    }
+
+    package var description: String { "\(file):\(line):\(column): \(message)" }
+}
+
+/// Everything that is wrong with a configuration, in order of place.
+package struct ConfigurationFailure: Error, Sendable {
+    package var diagnostics: [Diagnostic]
+
+    /// All that was found.
+    package init(diagnostics: [Diagnostic]) { self.diagnostics = diagnostics }
+}

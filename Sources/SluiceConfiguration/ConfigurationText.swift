@@ -1,0 +1,91 @@
+import SluiceBalancing
+// A configuration as YAML that reads back as the same value.
+extension Configuration {
+    /// The YAML; values that equal their default are left out.
+    package var yamlText: String {
+        var lines = ["listeners:"]
+        for listener in listeners {
+            lines.append("  - address: \(quoted(listener.address.text))")
+            if let tls = listener.tls {
+                lines.append("    tls:")
+                lines.append("      certificate: \(quoted(tls.certificate))")
+                lines.append("      privateKey: \(quoted(tls.privateKey))")
+                if let authority = tls.clientCA {
+                    lines.append("      clientCA: \(quoted(authority))")
+                }
+            }
+        }
+        let plain = Configuration()
+        lines.append("admin:")
+        lines.append("  address: \(quoted(admin.text))")
+        if workers != plain.workers { lines.append("workers: \(workers)") }
+        if drainTimeout != plain.drainTimeout {
+            lines.append("drainTimeout: \(Units.text(drainTimeout))")
+        }
+        if drainDelay != plain.drainDelay { lines.append("drainDelay: \(Units.text(drainDelay))") }
+        if accessLog != plain.accessLog { lines.append("accessLog: \(quoted(accessLog.text))") }
+        lines += limitLines
+        lines.append("models:")
+        for model in models { lines += modelLines(model) }
+        return lines.joined(separator: "\n") + "\n"
+    }
+
+    private var limitLines: [String] {
+        let plain = Limits()
+        guard limits != plain else { return [] }
+        return [
+            "limits:", "  maxRequestBytes: \(Units.text(bytes: limits.maxRequestBytes))",
+            "  maxHeaderBytes: \(Units.text(bytes: limits.maxHeaderBytes))",
+            "  maxConnections: \(limits.maxConnections)",
+            "  maxConcurrentStreams: \(limits.maxConcurrentStreams)",
+            "  headerTimeout: \(Units.text(limits.headerTimeout))",
+            "  bodyTimeout: \(Units.text(limits.bodyTimeout))",
+            "  idleTimeout: \(Units.text(limits.idleTimeout))",
+        ]
+    }
+
+    private func modelLines(_ model: Model) -> [String] {
+        var lines = ["  - name: \(quoted(model.name))"]
+        lines.append("    timeout: \(Units.text(model.timeout))")
+        lines.append("    loadBalancing: \(model.loadBalancing.rawValue)")
+        if model.health != Health() {
+            lines.append("    health:")
+            lines.append("      interval: \(Units.text(model.health.interval))")
+            lines.append("      timeout: \(Units.text(model.health.timeout))")
+            lines.append("      path: \(quoted(model.health.path))")
+        }
+        lines.append("    revisions:")
+        for revision in model.revisions {
+            lines.append("      - name: \(quoted(revision.name))")
+            lines.append("        traffic: \(ConfigurationReader.percent(revision.traffic))")
+            if let name = revision.modelName { lines.append("        modelName: \(quoted(name))") }
+            lines.append("        backends:")
+            for backend in revision.backends { lines += backendLines(backend) }
+        }
+        return lines
+    }
+
+    private func backendLines(_ backend: Backend) -> [String] {
+        var fields: [String] = []
+        if let rest = backend.rest { fields.append("rest: \(quoted(rest.text))") }
+        if let grpc = backend.grpc { fields.append("grpc: \(quoted(grpc.text))") }
+        if let tls = backend.tls {
+            var parts: [String] = []
+            if let ca = tls.ca { parts.append("ca: \(quoted(ca))") }
+            if let certificate = tls.certificate {
+                parts.append("certificate: \(quoted(certificate))")
+            }
+            if let key = tls.privateKey { parts.append("privateKey: \(quoted(key))") }
+            if let name = tls.serverName { parts.append("serverName: \(quoted(name))") }
+            if tls.insecureSkipVerify { parts.append("insecureSkipVerify: true") }
+            fields.append("tls: {\(parts.joined(separator: ", "))}")
+        }
+        return ["          - {\(fields.joined(separator: ", "))}"]
+    }
+
+    /// A YAML double-quoted string, so that nothing in it means anything.
+    private func quoted(_ text: String) -> String {
+        let escaped = text.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"")
+        return "\"\(escaped)\""
+    }
+}

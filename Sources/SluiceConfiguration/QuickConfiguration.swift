@@ -1,0 +1,74 @@
+extension Configuration {
+    /// A configuration without a file: models as `NAME=URL,URL…`, each URL one replica.
+    ///
+    /// `http://` speaks REST over HTTP/1.1, `h2c://` REST and gRPC over cleartext HTTP/2,
+    /// `grpc://` gRPC over cleartext HTTP/2, `https://` REST over TLS. Throws a sentence.
+    package static func quick(
+        models: [String], listen: String, admin: String
+    ) throws(QuickFailure) -> Configuration {
+        var configuration = Configuration()
+        guard let address = ListenAddress(listen) else {
+            throw QuickFailure("--listen takes HOST:PORT, not '\(listen)'")
+        }
+        configuration.listeners = [Listener(address: address, tls: nil)]
+        guard let adminAddress = ListenAddress(admin) else {
+            throw QuickFailure("--admin takes HOST:PORT, not '\(admin)'")
+        }
+        configuration.admin = adminAddress
+        for text in models {
+            guard let equals = text.firstIndex(of: "="), equals != text.startIndex else {
+                throw QuickFailure("--model takes NAME=URL,URL…, not '\(text)'")
+            }
+            let name = String(text[..<equals])
+            var backends: [Backend] = []
+            for part in text[text.index(after: equals)...].split(separator: ",") {
+                backends.append(try backend(String(part)))
+            }
+            guard !backends.isEmpty else {
+                throw QuickFailure("model '\(name)' needs at least one URL")
+            }
+            configuration.models.append(
+                Model(
+                    name: name,
+                    revisions: [
+                        Revision(name: "v1", traffic: 10_000, modelName: nil, backends: backends)
+                    ]))
+        }
+        return configuration
+    }
+
+    private static func backend(_ text: String) throws(QuickFailure) -> Backend {
+        let isGRPC = text.hasPrefix("grpc://")
+        let plain = isGRPC ? "h2c://" + text.dropFirst("grpc://".count) : text
+        guard let url = BackendURL(plain) else {
+            throw QuickFailure(
+                "a backend is http://, h2c://, grpc:// or https:// with HOST:PORT, not '\(text)'")
+        }
+        return Backend(
+            rest: isGRPC ? nil : url, grpc: isGRPC || url.scheme == .h2c ? url : nil, tls: nil)
+    }
+}
+
+/// Why arguments don't make a configuration.
+package struct QuickFailure: Error, Sendable {
+    package let sentence: String
+
+    init(_ sentence: String) { self.sentence = sentence }
+}
+
+extension Configuration.ListenAddress {
+    /// Reads `HOST:PORT` or `[IPV6]:PORT`; nil when it is something else.
+    package init?(_ text: String) {
+        guard let colon = text.lastIndex(of: ":"),
+            let port = UInt16(text[text.index(after: colon)...])
+        else { return nil }
+        var host = String(text[..<colon])
+        if host.hasPrefix("["), host.hasSuffix("]") {
+            host = String(host.dropFirst().dropLast())
+        } else if host.contains(":") {
+            return nil
+        }
+        guard !host.isEmpty, !host.contains(" ") else { return nil }
+        self.init(host: host, port: port)
+    }
+}

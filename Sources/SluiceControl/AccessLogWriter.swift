@@ -1,0 +1,98 @@
+private import Glibc
+package import SluiceConfiguration
+package import SluiceIO
+package import SluiceTelemetry
+private import Synchronization
+
+/// The thread that writes what workers have formatted, so that a slow disk or pipe stops nobody.
+package final class AccessLogWriter: Sendable {
+    /// Where workers leave full pieces.
+    package let channel: AccessChannel
+    private let descriptor: Int32
+    private let isStopping = Atomic<Bool>(false)
+    private let thread = Mutex<LoopThread?>(nil)
+
+    private init(descriptor: Int32) {
+        self.descriptor = descriptor
+        channel = AccessChannel()
+    }
+
+    /// A writer for `target`, or nil when the log is off.
+    package static func make(
+        for target: Configuration.AccessLog
+    ) throws(KernelFailure) -> AccessLogWriter? {
+        let descriptor: Int32
+        switch target {
+        case .off: return nil
+        case .stdout: descriptor = 1
+        case .stderr: descriptor = 2
+        case .file(let path):
+            descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
+            guard descriptor >= 0 else {
+                throw KernelFailure(
+                    call: "open access log \(path)", code: errno,
+                    text: Machine.describe(errno: errno))
+            }
+        }
+        let writer = AccessLogWriter(descriptor: descriptor)
+        let thread = LoopThread.start(core: nil) { writer.run() }
+        writer.thread.withLock { $0 = thread }
+        return writer
+    }
+
+    // Workers hand pieces over five times a second at least, so looking as often is enough.
+    private static let interval: UInt32 = 50_000
+
+    private func run() {
+        while true {
+            let isLast = isStopping.load(ordering: .relaxed)
+            while let piece = channel.takeFull() {
+                unsafe write(piece.bytes)
+                channel.giveBack(piece)
+            }
+            if isLast { return }
+            usleep(AccessLogWriter.interval)
+        }
+    }
+
+    private func write(_ bytes: UnsafeRawBufferPointer) {
+        var rest = unsafe bytes
+        while unsafe !rest.isEmpty {
+            let count = unsafe Glibc.write(descriptor, rest.baseAddress, rest.count)
+            if count < 0 {
+                // Nobody reads the log any more; there is no one to tell either.
+                if errno == EINTR { continue }
+                return
+            }
+            unsafe rest = UnsafeRawBufferPointer(rebasing: rest[count...])
+        }
+    }
+
+    /// Writes what is left and ends the thread.
+    package func stop() {
+        isStopping.store(true, ordering: .relaxed)
+        thread.withLock { $0 }?.join()
+    }
+}
+
+/// Operational lines on stderr, from any thread.
+package final class EventLog: Sendable {
+    private let lock = Mutex(())
+    private let isQuiet: Bool
+
+    /// A log; a quiet one shows warnings and errors only.
+    package init(isQuiet: Bool = false) { self.isQuiet = isQuiet }
+
+    /// Writes one line.
+    package func write(_ level: LogLevel, _ message: String, _ fields: [(StaticString, String)]) {
+        guard !isQuiet || level >= .warning else { return }
+        var time = timespec()
+        _ = unsafe clock_gettime(CLOCK_REALTIME, &time)
+        var line = LogLine(
+            level, message,
+            at: WallTime(nanoseconds: Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)))
+        for (key, value) in fields { line.add(key, value) }
+        let bytes = line.bytes
+        lock.withLock { _ in _ = unsafe Glibc.write(2, bytes, bytes.count) }
+    }
+}

@@ -1,0 +1,123 @@
+import SluiceBalancing
+package import SluiceConfiguration
+import SluiceEgress
+package import SluiceGateway
+import SluiceIO
+import SluiceRouting
+import SluiceTLS
+
+/// Why a valid configuration can't run here: a certificate that doesn't load, a name that doesn't
+/// resolve.
+package struct CompileFailure: Error, Sendable {
+    /// What is wrong and what to do.
+    package let sentence: String
+
+    /// A failure.
+    package init(sentence: String) { self.sentence = sentence }
+}
+
+/// Turns a configuration into the data plane's input.
+///
+/// Keeps the load board's lines by backend, so that a backend that stays configured keeps its
+/// health and counts over a reload.
+package struct SnapshotCompiler: Sendable {
+    private let board = LoadBoard()
+    private var loads: [String: BackendLoad] = [:]
+    private var generation = 0
+
+    /// A compiler that has seen no configuration.
+    package init() {}
+
+    /// The next snapshot; looks names up and loads certificates, so it may block.
+    package mutating func compile(_ configuration: Configuration) throws(CompileFailure) -> Snapshot
+    {
+        var models: [ModelPlan] = []
+        var used: [String: BackendLoad] = [:]
+        for model in configuration.models {
+            var revisions: [RevisionPlan] = []
+            for revision in model.revisions {
+                var backends: [BackendPlan] = []
+                for backend in revision.backends {
+                    backends += try plans(backend, model, revision, configuration, &used)
+                }
+                revisions.append(
+                    RevisionPlan(
+                        name: revision.name, backendModelName: revision.modelName,
+                        backends: backends))
+            }
+            models.append(
+                ModelPlan(
+                    name: model.name, timeout: model.timeout, balancing: model.loadBalancing,
+                    split: TrafficSplit(weights: model.revisions.map(\.traffic)),
+                    revisions: revisions))
+        }
+        loads = used
+        generation += 1
+        return Snapshot(
+            generation: generation, models: models,
+            maxRequestBytes: configuration.limits.maxRequestBytes)
+    }
+
+    /// One plan for each address a name resolves to.
+    private func plans(
+        _ backend: Configuration.Backend, _ model: Configuration.Model,
+        _ revision: Configuration.Revision, _ configuration: Configuration,
+        _ used: inout [String: BackendLoad]
+    ) throws(CompileFailure) -> [BackendPlan] {
+        let rest = try targets(backend.rest, backend.tls, isGRPC: false, configuration)
+        let grpc = try targets(backend.grpc, backend.tls, isGRPC: true, configuration)
+        // REST and gRPC of one replica share its address; pairs are made in resolution order.
+        return (0..<max(rest.count, grpc.count)).map { index in
+            let restTarget = index < rest.count ? rest[index] : nil
+            let grpcTarget = index < grpc.count ? grpc[index] : nil
+            let label = (restTarget ?? grpcTarget)?.endpoint.address.description ?? "-"
+            let key = "\(model.name)\u{0}\(revision.name)\u{0}\(label)"
+            let load = used[key] ?? loads[key] ?? board.add()
+            used[key] = load
+            return BackendPlan(
+                label: label, rest: restTarget, grpc: grpcTarget, load: load,
+                probePath: model.health.path, probeInterval: model.health.interval,
+                probeTimeout: model.health.timeout)
+        }
+    }
+
+    private func targets(
+        _ url: Configuration.BackendURL?, _ tls: Configuration.BackendTLS?, isGRPC: Bool,
+        _ configuration: Configuration
+    ) throws(CompileFailure) -> [BackendTarget] {
+        guard let url else { return [] }
+        let addresses: [SocketAddress]
+        do throws(KernelFailure) {
+            addresses = try SocketAddress.resolve(host: url.host, port: url.port)
+        } catch {
+            throw CompileFailure(
+                sentence: "backend \(url.text): the host can't be looked up (\(error.text))")
+        }
+        var context: TLSClientContext?
+        if url.scheme == .https {
+            do throws(TLSFailure) {
+                context = try TLSClientContext(
+                    caFile: tls?.ca, certificateFile: tls?.certificate, keyFile: tls?.privateKey,
+                    skipsVerification: tls?.insecureSkipVerify ?? false,
+                    protocols: isGRPC ? [.http2] : [.http2, .http1])
+            } catch {
+                throw CompileFailure(sentence: "backend \(url.text): \(error)")
+            }
+        }
+        let dialect: Endpoint.Dialect =
+            switch url.scheme {
+            case .http: isGRPC ? .http2 : .http1
+            case .h2c: .http2
+            case .https: isGRPC ? .http2 : .negotiated
+            }
+        return addresses.map { address in
+            var endpoint = Endpoint(
+                address: address, dialect: dialect, tls: context,
+                serverName: tls?.serverName ?? url.host)
+            endpoint.maxHeaderBytes = configuration.limits.maxHeaderBytes
+            return BackendTarget(
+                key: "\(url.text) \(address) \(isGRPC) \(tls.map { "\($0)" } ?? "")",
+                endpoint: endpoint, authority: url.authority)
+        }
+    }
+}

@@ -1,0 +1,54 @@
+import SluiceBalancing
+package import SluiceGateway
+import SluiceRouting
+package import SluiceWire
+
+/// The gateway's state as the admin API shows it.
+package enum StatusBoard {
+    /// All models.
+    package static func models(_ snapshot: Snapshot) -> JSONValue {
+        .object([
+            .init("generation", .number("\(snapshot.generation)")),
+            .init("models", .array(snapshot.models.map(model))),
+        ])
+    }
+
+    /// One model: its revisions with traffic and backends.
+    package static func model(_ model: ModelPlan) -> JSONValue {
+        let revisions = model.revisions.enumerated().map { index, revision in
+            JSONValue.object([
+                .init("name", .string(revision.name)),
+                .init(
+                    "traffic",
+                    .number(percent(model.split.weights[index]))),
+                .init("backends", .array(revision.backends.map(backend))),
+            ])
+        }
+        return .object([
+            .init("name", .string(model.name)),
+            .init("loadBalancing", .string(model.balancing.rawValue)),
+            .init("revisions", .array(revisions)),
+        ])
+    }
+
+    private static func backend(_ backend: BackendPlan) -> JSONValue {
+        let health =
+            switch backend.load.health {
+            case .unknown: "unknown"
+            case .up: "up"
+            case .down: "down"
+            }
+        var protocols: [JSONValue] = []
+        if backend.rest != nil { protocols.append(.string("rest")) }
+        if backend.grpc != nil { protocols.append(.string("grpc")) }
+        return .object([
+            .init("address", .string(backend.label)), .init("protocols", .array(protocols)),
+            .init("health", .string(health)),
+            .init("inFlight", .number("\(backend.load.inFlight)")),
+        ])
+    }
+
+    private static func percent(_ points: Int) -> String {
+        points % 100 == 0 ? "\(points / 100)" : "\(Double(points) / 100)"
+    }
+}

@@ -1,0 +1,77 @@
+import SluiceCore
+package import SluiceHTTP
+package import SluiceIO
+
+/// A connection to a backend: what both HTTP versions have in common.
+package class ClientConnection: StreamHandler {
+    let stream: TCPStream
+    unowned let pool: ConnectionPool
+    unowned let receiver: any ResponseReceiver
+    let arena: HTTPArena
+    private(set) var isClosed = false
+    /// When the connection last became idle.
+    var idleSince: Instant
+
+    init(stream: TCPStream, pool: ConnectionPool) {
+        self.stream = stream
+        self.pool = pool
+        receiver = pool.receiver
+        arena = pool.arena
+        idleSince = stream.loop.now
+    }
+
+    /// Whether responses come over HTTP/2.
+    package var isHTTP2: Bool { false }
+    /// How many calls are under way.
+    package var openCallCount: Int { 0 }
+    /// Whether another call can begin now.
+    var hasRoom: Bool { false }
+
+    /// Begins a call with its request head; takes the block.
+    package func begin(_ head: FieldBlock, endStream: Bool, user: UnsafeMutableRawPointer) -> Call?
+    {
+        arena.blocks.give(head)
+        return nil
+    }
+
+    func user(of stream: HTTP2Stream?) -> UnsafeMutableRawPointer? { nil }
+    func send(_ bytes: UnsafeRawBufferPointer, endStream: Bool, on stream: HTTP2Stream?) -> Int {
+        0
+    }
+    func sendTrailers(_ trailers: FieldBlock, on stream: HTTP2Stream?) {}
+    func consumed(_ count: Int, by stream: HTTP2Stream?) {}
+    func cancel(_ stream: HTTP2Stream?) {}
+
+    // MARK: - Stream events
+
+    package func streamOpened(_ stream: TCPStream) {}
+    package func streamReceived(_ bytes: UnsafeRawBufferPointer) {}
+    package func streamEnded() { close(.connectionLost("the backend closed the connection")) }
+    package var streamOutput: UnsafeRawBufferPointer {
+        unsafe UnsafeRawBufferPointer(start: nil, count: 0)
+    }
+    package func streamWrote(_ count: Int) {}
+
+    package func streamFailed(_ failure: StreamFailure) {
+        closed(.connectionLost(failure.description))
+    }
+
+    // MARK: - Closing
+
+    /// Tells every open call that it has failed.
+    func failAll(_ failure: CallFailure) {}
+
+    /// Closes at once; open calls fail with `failure`.
+    func close(_ failure: CallFailure) {
+        guard !isClosed else { return }
+        stream.close()
+        closed(failure)
+    }
+
+    private func closed(_ failure: CallFailure) {
+        guard !isClosed else { return }
+        isClosed = true
+        pool.connectionClosed(self)
+        failAll(failure)
+    }
+}

@@ -1,0 +1,241 @@
+package import SluiceCore
+package import SluiceHTTP
+package import SluiceIO
+package import SluiceTLS
+
+/// Where a pool's connections go, and what they speak.
+package struct Endpoint: Sendable {
+    /// Which HTTP the backend understands.
+    package enum Dialect: Sendable {
+        case http1
+        /// HTTP/2 by prior knowledge, or by ALPN under TLS.
+        case http2
+        /// Whatever ALPN settles (TLS only).
+        case negotiated
+    }
+
+    package var address: SocketAddress
+    package var dialect: Dialect
+    /// The context for `https` backends.
+    package var tls: TLSClientContext?
+    /// The name to verify and to send as SNI.
+    package var serverName: String
+    package var connectTimeout = Duration.seconds(1)
+    package var maxHeaderBytes = 64 << 10
+    /// Connections one worker opens, at most; over HTTP/1.1 this bounds its calls under way.
+    package var maxConnections = 1024
+
+    /// An endpoint with default limits.
+    package init(
+        address: SocketAddress, dialect: Dialect, tls: TLSClientContext?, serverName: String
+    ) {
+        self.address = address
+        self.dialect = dialect
+        self.tls = tls
+        self.serverName = serverName
+    }
+}
+
+/// One worker's connections to one backend.
+@safe
+package final class ConnectionPool: TimerTarget {
+    /// What ``acquire(_:)`` found.
+    package enum Acquisition {
+        /// Begin the call on this connection now.
+        case ready(ClientConnection)
+        /// The receiver will hear when a connection is there.
+        case waiting
+        /// Too many wait already.
+        case full
+    }
+
+    let loop: EventLoop
+    let arena: HTTPArena
+    /// Where the connections go.
+    package let endpoint: Endpoint
+    unowned let receiver: any ResponseReceiver
+    /// Told the outcome of every attempt to connect: nil, or what went wrong.
+    package var connectOutcome: ((String?) -> Void)?
+
+    private var multiplexed: [HTTP2ClientConnection] = []
+    private var retiring: [ObjectIdentifier: ClientConnection] = [:]
+    private var idle: [HTTP1ClientConnection] = []
+    private var busy: [ObjectIdentifier: HTTP1ClientConnection] = [:]
+    private var connecting: [ObjectIdentifier: ConnectAttempt] = [:]
+    private var waiting: [UnsafeMutableRawPointer] = unsafe []
+    private var isServing = false
+    private var isClosed = false
+    private var idleTimer = TimerID.none
+
+    /// Calls that may wait for a connection, at most.
+    package static let waitingMaximum = 4096
+    private static let idleTime = Duration.seconds(60)
+
+    /// A pool without connections; they are made when calls need them.
+    package init(
+        loop: EventLoop, arena: HTTPArena, endpoint: Endpoint, receiver: any ResponseReceiver
+    ) {
+        self.loop = loop
+        self.arena = arena
+        self.endpoint = endpoint
+        self.receiver = receiver
+    }
+
+    /// How many connections stand.
+    package var connectionCount: Int {
+        multiplexed.count + idle.count + busy.count + retiring.count
+    }
+
+    // MARK: - Calls
+
+    /// Finds a connection for a call, or makes it wait for one.
+    package func acquire(_ user: UnsafeMutableRawPointer) -> Acquisition {
+        if unsafe waiting.isEmpty, let connection = takeReady() { return .ready(connection) }
+        guard unsafe waiting.count < ConnectionPool.waitingMaximum, !isClosed else { return .full }
+        unsafe waiting.append(user)
+        connectIfNeeded()
+        return .waiting
+    }
+
+    /// Makes a waiting call forget that it waits.
+    package func cancelWaiting(_ user: UnsafeMutableRawPointer) {
+        unsafe waiting.removeAll { unsafe $0 == user }
+    }
+
+    private func takeReady() -> ClientConnection? {
+        for connection in multiplexed where connection.hasRoom { return connection }
+        while let connection = idle.popLast() {
+            guard connection.hasRoom else { continue }
+            busy[ObjectIdentifier(connection)] = connection
+            return connection
+        }
+        return nil
+    }
+
+    /// One connection for HTTP/2 until its streams are used up; one for each call over HTTP/1.1.
+    private func connectIfNeeded() {
+        let standing = connectionCount + connecting.count
+        guard standing < endpoint.maxConnections else { return }
+        let perConnection = endpoint.dialect == .http1 ? 1 : 100
+        guard unsafe connecting.count * perConnection < waiting.count else { return }
+        let attempt = ConnectAttempt(pool: self)
+        connecting[ObjectIdentifier(attempt)] = attempt
+        attempt.start()
+    }
+
+    private func serveWaiting() {
+        guard !isServing else { return }
+        isServing = true
+        defer { isServing = false }
+        var served = 0
+        while unsafe served < waiting.count, let connection = takeReady() {
+            let user = unsafe waiting[served]
+            served += 1
+            unsafe receiver.callReady(user, connection)
+            // A receiver that changed its mind leaves the connection unused.
+            if let single = connection as? HTTP1ClientConnection, single.hasRoom {
+                busy[ObjectIdentifier(single)] = nil
+                idle.append(single)
+            }
+        }
+        if served > 0 { unsafe waiting.removeFirst(min(served, waiting.count)) }
+        if unsafe !waiting.isEmpty { connectIfNeeded() }
+    }
+
+    // MARK: - What connections report
+
+    func connected(_ attempt: ConnectAttempt, isHTTP2: Bool) {
+        connecting[ObjectIdentifier(attempt)] = nil
+        let stream = attempt.stream
+        connectOutcome?(nil)
+        if isHTTP2 {
+            guard let stream else { return }
+            let connection = HTTP2ClientConnection(stream: stream, pool: self)
+            stream.handler = connection
+            multiplexed.append(connection)
+        } else {
+            guard let stream else { return }
+            let connection = HTTP1ClientConnection(stream: stream, pool: self)
+            stream.handler = connection
+            idle.append(connection)
+        }
+        armIdleTimer()
+        serveWaiting()
+    }
+
+    func connectFailed(_ attempt: ConnectAttempt, _ reason: String) {
+        connecting[ObjectIdentifier(attempt)] = nil
+        connectOutcome?(reason)
+        // Whoever waits goes elsewhere at once; waiting for another try would only add delay.
+        let refused = unsafe waiting
+        unsafe waiting.removeAll()
+        for index in unsafe refused.indices {
+            unsafe receiver.callRefused(refused[index], .connectFailed(reason))
+        }
+    }
+
+    func roomAppeared() {
+        if unsafe !waiting.isEmpty { serveWaiting() }
+    }
+
+    func becameIdle(_ connection: HTTP1ClientConnection) {
+        busy[ObjectIdentifier(connection)] = nil
+        if isClosed {
+            connection.close(.connectionLost("the backend was removed"))
+            return
+        }
+        idle.append(connection)
+        roomAppeared()
+    }
+
+    func connectionRetired(_ connection: HTTP2ClientConnection) {
+        guard let index = multiplexed.firstIndex(where: { $0 === connection }) else { return }
+        multiplexed.remove(at: index)
+        retiring[ObjectIdentifier(connection)] = connection
+        if unsafe !waiting.isEmpty { connectIfNeeded() }
+    }
+
+    func connectionClosed(_ connection: ClientConnection) {
+        let key = ObjectIdentifier(connection)
+        multiplexed.removeAll { $0 === connection }
+        idle.removeAll { $0 === connection }
+        busy[key] = nil
+        retiring[key] = nil
+        if unsafe !waiting.isEmpty { connectIfNeeded() }
+    }
+
+    // MARK: - Age
+
+    private func armIdleTimer() {
+        guard idleTimer == .none, !isClosed else { return }
+        idleTimer = loop.setTimer(
+            after: .nanoseconds(ConnectionPool.idleTime.nanoseconds / 4), target: self, tag: 0)
+    }
+
+    package func timerFired(_ tag: UInt, at now: Instant) {
+        idleTimer = .none
+        for connection in idle where connection.idleSince + ConnectionPool.idleTime <= now {
+            connection.close(.connectionLost("idle"))
+        }
+        if connectionCount > 0 { armIdleTimer() }
+    }
+
+    /// Makes no new connections, lets calls under way end, and closes the rest.
+    package func close() {
+        isClosed = true
+        loop.cancelTimer(&idleTimer)
+        for connection in idle { connection.close(.connectionLost("the backend was removed")) }
+        for connection in multiplexed { connection.retire() }
+        for attempt in connecting.values { attempt.cancel() }
+        connecting.removeAll()
+    }
+
+    /// Closes everything at once.
+    package func closeAll() {
+        close()
+        let reason = CallFailure.connectionLost("the gateway is shutting down")
+        for connection in Array(busy.values) { connection.close(reason) }
+        for connection in multiplexed { connection.close(reason) }
+        for connection in Array(retiring.values) { connection.close(reason) }
+    }
+}

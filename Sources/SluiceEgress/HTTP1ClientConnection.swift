@@ -1,0 +1,168 @@
+import SluiceCore
+import SluiceHTTP
+import SluiceIO
+
+/// An HTTP/1.1 connection to a backend: one call at a time, no pipelining.
+@safe
+final class HTTP1ClientConnection: ClientConnection {
+    private var session: HTTP1Session
+    private var isProcessing = false
+    private var current: UnsafeMutableRawPointer?
+    private var isRequestEnded = false
+    private var isResponseEnded = false
+    private var unconsumed = 0
+
+    private static let bodyHighWater = 256 << 10
+
+    override init(stream: TCPStream, pool: ConnectionPool) {
+        session = HTTP1Session(
+            role: .client, arena: pool.arena, maxHeadBytes: pool.endpoint.maxHeaderBytes)
+        unsafe current = nil
+        super.init(stream: stream, pool: pool)
+    }
+
+    override var openCallCount: Int { unsafe current == nil ? 0 : 1 }
+    override var hasRoom: Bool { unsafe !isClosed && current == nil && session.isIdle }
+
+    // MARK: - Calls
+
+    override func begin(
+        _ head: FieldBlock, endStream: Bool, user: UnsafeMutableRawPointer
+    ) -> Call? {
+        unsafe precondition(current == nil, "a call is under way on this connection")
+        unsafe current = user
+        isRequestEnded = endStream
+        isResponseEnded = false
+        unconsumed = 0
+        session.sendRequest(head, endStream: endStream)
+        stream.touch()
+        return Call(self, nil)
+    }
+
+    override func user(of stream: HTTP2Stream?) -> UnsafeMutableRawPointer? { unsafe current }
+
+    override func send(
+        _ bytes: UnsafeRawBufferPointer, endStream: Bool, on stream: HTTP2Stream?
+    ) -> Int {
+        let sent = unsafe session.send(bytes, endStream: endStream)
+        self.stream.touch()
+        if endStream { requestEnded() }
+        return sent
+    }
+
+    override func sendTrailers(_ trailers: FieldBlock, on stream: HTTP2Stream?) {
+        session.sendTrailers(trailers)
+        self.stream.touch()
+        requestEnded()
+    }
+
+    override func consumed(_ count: Int, by stream: HTTP2Stream?) {
+        unconsumed -= count
+        updateReading()
+    }
+
+    override func cancel(_ stream: HTTP2Stream?) {
+        unsafe current = nil
+        close(.connectionLost("cancelled"))
+    }
+
+    private func requestEnded() {
+        isRequestEnded = true
+        if isResponseEnded { release() }
+    }
+
+    private func responseEnded() {
+        isResponseEnded = true
+        if isRequestEnded { release() }
+    }
+
+    /// The exchange is complete: back to the pool, or closed if the backend wants that.
+    private func release() {
+        unsafe current = nil
+        unconsumed = 0
+        idleSince = stream.loop.now
+        if session.shouldClose {
+            close(.connectionLost("the backend closes after each answer"))
+        } else {
+            updateReading()
+            pool.becameIdle(self)
+        }
+    }
+
+    private func updateReading() {
+        stream.setReading(unconsumed < HTTP1ClientConnection.bodyHighWater)
+    }
+
+    // MARK: - Stream events
+
+    override func streamReceived(_ bytes: UnsafeRawBufferPointer) {
+        unsafe session.receive(bytes)
+        process()
+    }
+
+    override func streamEnded() {
+        do throws(HTTP1Failure) {
+            try session.receiveEnd()
+        } catch {
+            close(.connectionLost("the backend closed the connection before its answer's end"))
+            return
+        }
+        process()
+        close(.connectionLost("the backend closed the connection"))
+    }
+
+    override var streamOutput: UnsafeRawBufferPointer { unsafe session.output.bytes }
+
+    override func streamWrote(_ count: Int) {
+        session.output.consume(count)
+        process()
+    }
+
+    private func process() {
+        guard !isProcessing, !isClosed else { return }
+        isProcessing = true
+        defer { isProcessing = false }
+        do throws(HTTP1Failure) {
+            while let event = try session.nextEvent() {
+                handle(event)
+                if isClosed { return }
+            }
+        } catch {
+            close(.malformed("\(error.sentence)"))
+            return
+        }
+        updateReading()
+    }
+
+    private func handle(_ event: HTTP1Event) {
+        let call = Call(self, nil)
+        guard unsafe current != nil else {
+            switch event {
+            case .head(let block, _), .interim(let block), .trailers(let block):
+                arena.blocks.give(block)
+            case .data, .drained: break
+            }
+            return
+        }
+        switch event {
+        case .head(let head, let endStream):
+            receiver.responseHead(call, head, endStream: endStream)
+            if endStream { responseEnded() }
+        case .interim(let head): receiver.responseInterim(call, head)
+        case .data(let bytes, let endStream):
+            unconsumed += bytes.count
+            unsafe receiver.responseBody(call, bytes, endStream: endStream)
+            if endStream { responseEnded() }
+        case .trailers(let trailers):
+            receiver.responseTrailers(call, trailers)
+            responseEnded()
+        case .drained(let count): receiver.requestDrained(call, count)
+        }
+    }
+
+    override func failAll(_ failure: CallFailure) {
+        guard unsafe current != nil else { return }
+        receiver.callFailed(Call(self, nil), failure)
+        unsafe current = nil
+    }
+}

@@ -1,0 +1,159 @@
+import SluiceCore
+import SluiceHTTP
+import SluiceIO
+
+/// An HTTP/2 connection to a backend: many calls at once.
+final class HTTP2ClientConnection: ClientConnection {
+    private var session: HTTP2Session
+    private var isProcessing = false
+    private var isRetiring = false
+
+    private static let floodMark = 1 << 20
+
+    override init(stream: TCPStream, pool: ConnectionPool) {
+        var settings = HTTP2Settings()
+        settings.initialWindowSize = 1 << 20
+        settings.maxHeaderListSize = pool.endpoint.maxHeaderBytes
+        session = HTTP2Session(
+            role: .client, arena: pool.arena, settings: settings, connectionWindow: 64 << 20)
+        super.init(stream: stream, pool: pool)
+        stream.touch()
+    }
+
+    override var isHTTP2: Bool { true }
+    override var openCallCount: Int { session.openStreamCount }
+    override var hasRoom: Bool { !isClosed && !isRetiring && session.canOpenStream }
+
+    // MARK: - Calls
+
+    override func begin(
+        _ head: FieldBlock, endStream: Bool, user: UnsafeMutableRawPointer
+    ) -> Call? {
+        guard let opened = unsafe session.openStream(head, endStream: endStream, user: user) else {
+            return nil
+        }
+        stream.touch()
+        return Call(self, opened)
+    }
+
+    override func user(of stream: HTTP2Stream?) -> UnsafeMutableRawPointer? { unsafe stream?.user }
+
+    override func send(
+        _ bytes: UnsafeRawBufferPointer, endStream: Bool, on stream: HTTP2Stream?
+    ) -> Int {
+        guard let stream else { return 0 }
+        let sent = unsafe session.send(bytes, endStream: endStream, on: stream)
+        self.stream.touch()
+        return sent
+    }
+
+    override func sendTrailers(_ trailers: FieldBlock, on stream: HTTP2Stream?) {
+        guard let stream else { return }
+        session.sendTrailers(trailers, on: stream)
+        self.stream.touch()
+    }
+
+    override func consumed(_ count: Int, by stream: HTTP2Stream?) {
+        guard let stream else { return }
+        let before = session.output.count
+        session.consumed(count, by: stream)
+        if session.output.count != before { self.stream.touch() }
+    }
+
+    override func cancel(_ stream: HTTP2Stream?) {
+        guard let stream else { return }
+        session.reset(stream, .cancel)
+        self.stream.touch()
+        callEnded()
+    }
+
+    private func callEnded() {
+        if session.openStreamCount == 0 { idleSince = stream.loop.now }
+        pool.roomAppeared()
+    }
+
+    // MARK: - Stream events
+
+    override func streamReceived(_ bytes: UnsafeRawBufferPointer) {
+        unsafe session.receive(bytes)
+        process()
+    }
+
+    override var streamOutput: UnsafeRawBufferPointer {
+        session.reap()
+        return unsafe session.output.bytes
+    }
+
+    override func streamWrote(_ count: Int) {
+        session.output.consume(count)
+        process()
+    }
+
+    private func process() {
+        guard !isProcessing, !isClosed else { return }
+        isProcessing = true
+        defer { isProcessing = false }
+        do throws(HTTP2Failure) {
+            while let event = try session.nextEvent() {
+                handle(event)
+                if isClosed { return }
+            }
+        } catch {
+            close(.malformed("\(error.sentence)"))
+            return
+        }
+        stream.setReading(session.output.count < HTTP2ClientConnection.floodMark)
+        if !session.output.isEmpty { stream.touch() }
+        if isRetiring, session.openStreamCount == 0 {
+            close(.connectionLost("the backend has finished with this connection"))
+        }
+    }
+
+    private func handle(_ event: HTTP2Event) {
+        switch event {
+        case .head(let stream, let head, let endStream):
+            receiver.responseHead(Call(self, stream), head, endStream: endStream)
+            if endStream { callEnded() }
+        case .oversizedHead(let stream, let head, _):
+            arena.blocks.give(head)
+            let call = Call(self, stream)
+            session.reset(stream, .cancel)
+            receiver.callFailed(
+                call, .malformed("the response's head exceeds limits.maxHeaderBytes"))
+            callEnded()
+        case .interim(let stream, let head):
+            receiver.responseInterim(Call(self, stream), head)
+        case .data(let stream, let bytes, let endStream):
+            unsafe receiver.responseBody(Call(self, stream), bytes, endStream: endStream)
+            if endStream { callEnded() }
+        case .trailers(let stream, let trailers):
+            receiver.responseTrailers(Call(self, stream), trailers)
+            callEnded()
+        case .reset(let stream, let code):
+            receiver.callFailed(
+                Call(self, stream), code == .refusedStream ? .refused : .reset(code))
+            callEnded()
+        case .drained(let stream, let count):
+            receiver.requestDrained(Call(self, stream), count)
+        case .goAway:
+            isRetiring = true
+            pool.connectionRetired(self)
+        case .settings: pool.roomAppeared()
+        }
+    }
+
+    /// Opens nothing more and closes after the last call.
+    func retire() {
+        isRetiring = true
+        pool.connectionRetired(self)
+        if session.openStreamCount == 0 {
+            close(.connectionLost("the backend was removed"))
+        }
+    }
+
+    override func failAll(_ failure: CallFailure) {
+        for stream in session.openStreams {
+            receiver.callFailed(Call(self, stream), failure)
+        }
+    }
+}

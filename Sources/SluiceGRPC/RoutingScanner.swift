@@ -1,0 +1,183 @@
+// Finds the model's name in a gRPC request without holding its body.
+//
+// The bytes arrive in arbitrary cuts. The scanner walks the message's top-level tags, reads the
+// name, and jumps over everything else; a tensor of 150 KB costs one addition. It goes on after
+// the name is known: a second name further back would let gateway and backend disagree about the
+// model, so it is an error.
+//
+//     body = 1 byte compressed flag, 4 bytes big-endian length, message, next message ...
+//     message = (tag varint, value) ...      field 1, wire type 2: model_name
+
+/// An incremental reader of one request's routing field; trivial, so that flows hold it inline.
+package struct RoutingScanner: BitwiseCopyable, Sendable {
+    /// What is known after the bytes so far.
+    package enum Outcome: Equatable, Sendable {
+        /// The name may still come.
+        case needMore
+        /// The name is known (or the message has ended without one, and it is empty).
+        case routed
+        /// The body can't be passed on.
+        case failed(Failure)
+    }
+
+    /// What is wrong with a body.
+    package enum Failure: UInt8, Equatable, Sendable {
+        case compressed, malformed, duplicateName, nameTooLong, tooLarge, secondMessage
+    }
+
+    private enum State: UInt8 { case prefix, tag, length, skip, varint, name, passing }
+
+    /// The longest name, in bytes.
+    package static let nameMaximum = 256
+
+    private var state = State.prefix
+    private let nameField: UInt32
+    private let isStreaming: Bool
+    private let messageMaximum: Int
+    private var prefixCount: UInt8 = 0
+    private var varintShift: UInt8 = 0
+    private var varint: UInt64 = 0
+    private var field: UInt32 = 0
+    private var isName = false
+    private var hasName = false
+    /// Whether the name is known.
+    package private(set) var isRouted = false
+    private var messages: UInt32 = 0
+    /// Bytes of the message that have not come yet.
+    private var remaining = 0
+    /// Bytes of the field under way.
+    private var skip = 0
+    /// The message's length, once the prefix is complete.
+    package private(set) var messageLength = 0
+    /// Bytes of the name so far.
+    package private(set) var nameCount = 0
+
+    /// A scanner for messages whose field `nameField` names the model.
+    ///
+    /// Messages longer than `messageMaximum` are refused from their prefix. On a stream only the
+    /// first message routes and later ones pass unseen.
+    package init(nameField: Int, messageMaximum: Int, isStreaming: Bool) {
+        self.nameField = UInt32(nameField)
+        self.messageMaximum = messageMaximum
+        self.isStreaming = isStreaming
+    }
+
+    /// Whether the body may end here: between messages, with at least one.
+    package var isComplete: Bool { state == .prefix && prefixCount == 0 && messages > 0 || state == .passing }
+
+    /// Reads more of the body; the name's bytes go to `name`, which has ``nameMaximum`` places.
+    package mutating func scan(
+        _ bytes: UnsafeRawBufferPointer, name: UnsafeMutablePointer<UInt8>
+    ) -> Outcome {
+        var index = 0
+        let count = bytes.count
+        while index < count || (state == .tag && remaining == 0) {
+            switch state {
+            case .passing: return .routed
+            case .prefix:
+                let byte = unsafe bytes[index]
+                index += 1
+                if prefixCount == 0 {
+                    if messages > 0 && !isStreaming { return .failed(.secondMessage) }
+                    guard byte == 0 else { return .failed(.compressed) }
+                } else {
+                    remaining = remaining << 8 | Int(byte)
+                }
+                prefixCount += 1
+                guard prefixCount == 5 else { continue }
+                prefixCount = 0
+                messageLength = remaining
+                messages += 1
+                guard remaining <= messageMaximum else { return .failed(.tooLarge) }
+                state = .tag
+            case .tag:
+                if remaining == 0 && varintShift == 0 {
+                    isRouted = true
+                    state = isStreaming ? .passing : .prefix
+                    continue
+                }
+                guard let value = unsafe readVarint(bytes, &index) else {
+                    if remaining == 0 || varintShift > 63 { return .failed(.malformed) }
+                    continue
+                }
+                field = UInt32(truncatingIfNeeded: value >> 3)
+                guard field != 0, value >> 32 == 0 else { return .failed(.malformed) }
+                isName = false
+                switch value & 7 {
+                case 0: state = .varint
+                case 1: (skip, state) = (8, .skip)
+                case 5: (skip, state) = (4, .skip)
+                case 2:
+                    isName = field == nameField
+                    state = .length
+                default: return .failed(.malformed)
+                }
+                if state == .skip && skip > remaining { return .failed(.malformed) }
+                if isName && hasName { return .failed(.duplicateName) }
+                if state != .skip && remaining == 0 { return .failed(.malformed) }
+            case .varint:
+                guard unsafe readVarint(bytes, &index) != nil else {
+                    if remaining == 0 || varintShift > 63 { return .failed(.malformed) }
+                    continue
+                }
+                state = .tag
+            case .length:
+                guard let value = unsafe readVarint(bytes, &index) else {
+                    if remaining == 0 || varintShift > 63 { return .failed(.malformed) }
+                    continue
+                }
+                guard value <= UInt64(remaining) else { return .failed(.malformed) }
+                skip = Int(value)
+                if isName {
+                    guard skip <= RoutingScanner.nameMaximum else { return .failed(.nameTooLong) }
+                    hasName = true
+                    state = .name
+                    if skip == 0 { finishName() }
+                } else {
+                    state = skip == 0 ? .tag : .skip
+                }
+            case .skip:
+                let step = min(skip, count - index)
+                index += step
+                skip -= step
+                remaining -= step
+                if skip == 0 { state = .tag }
+            case .name:
+                let step = min(skip, count - index)
+                for offset in 0..<step { unsafe name[nameCount + offset] = bytes[index + offset] }
+                index += step
+                nameCount += step
+                skip -= step
+                remaining -= step
+                if skip == 0 { finishName() }
+            }
+        }
+        return isRouted ? .routed : .needMore
+    }
+
+    private mutating func finishName() {
+        isRouted = true
+        state = .tag
+    }
+
+    /// A varint of up to ten bytes, over cuts; nil until its last byte is there.
+    @inline(__always)
+    private mutating func readVarint(
+        _ bytes: UnsafeRawBufferPointer, _ index: inout Int
+    ) -> UInt64? {
+        while index < bytes.count, remaining > 0, varintShift <= 63 {
+            let byte = unsafe bytes[index]
+            index += 1
+            remaining -= 1
+            varint |= UInt64(byte & 0x7F) << UInt64(varintShift)
+            varintShift += 7
+            if byte < 0x80 {
+                let value = varint
+                varint = 0
+                varintShift = 0
+                return value
+            }
+        }
+        return nil
+    }
+}

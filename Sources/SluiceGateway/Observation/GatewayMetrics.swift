@@ -1,0 +1,138 @@
+package import SluiceTelemetry
+
+/// Which protocol a request spoke, as metrics and logs say it.
+enum WireProtocol: UInt8 {
+    case v1, v2, grpc, other
+
+    var label: String {
+        switch self {
+        case .v1: "v1"
+        case .v2: "v2"
+        case .grpc: "grpc"
+        case .other: "other"
+        }
+    }
+}
+
+/// The families of the contract that workers count in.
+package enum GatewayMetrics {
+    static let requests = MetricFamily.counter(
+        "sluice_requests_total", help: "Requests answered, by what the client got.",
+        labels: ["model", "revision", "protocol", "code"])
+    static let requestDuration = MetricFamily.histogram(
+        "sluice_request_duration_seconds", help: "From a request's first byte to its answer's last.",
+        labels: ["model", "revision", "protocol"])
+    static let requestsInFlight = MetricFamily.gauge(
+        "sluice_requests_in_flight", help: "Requests that have begun and are not over.",
+        labels: ["model", "revision"])
+    static let requestBytes = MetricFamily.counter(
+        "sluice_request_bytes_total", help: "Bytes of request bodies received.",
+        labels: ["model", "revision"])
+    static let responseBytes = MetricFamily.counter(
+        "sluice_response_bytes_total", help: "Bytes of response bodies sent.",
+        labels: ["model", "revision"])
+    static let backendRequests = MetricFamily.counter(
+        "sluice_backend_requests_total", help: "Attempts at a backend, by what it answered.",
+        labels: ["model", "revision", "backend", "code"])
+    static let backendDuration = MetricFamily.histogram(
+        "sluice_backend_duration_seconds", help: "From sending to a backend to its answer's last byte.",
+        labels: ["model", "revision"])
+    package static let backendInFlight = MetricFamily.gauge(
+        "sluice_backend_in_flight", help: "Requests a backend has not answered yet.",
+        labels: ["model", "revision", "backend"])
+    package static let backendHealthy = MetricFamily.gauge(
+        "sluice_backend_healthy", help: "1 if the backend answers its probe, else 0.",
+        labels: ["model", "revision", "backend"])
+    package static let trafficPercent = MetricFamily.gauge(
+        "sluice_traffic_percent", help: "The configured share of each revision.",
+        labels: ["model", "revision"])
+    static let retries = MetricFamily.counter(
+        "sluice_retries_total", help: "Requests sent to another backend, by reason.",
+        labels: ["model", "revision", "reason"])
+    static let connections = MetricFamily.gauge(
+        "sluice_connections", help: "Open client connections.", labels: ["listener", "protocol"])
+    static let connectionsRefused = MetricFamily.counter(
+        "sluice_connections_refused_total",
+        help: "Connections closed at once, by reason.", labels: ["listener", "reason"])
+    static let unreadable = MetricFamily.counter(
+        "sluice_unreadable_requests_total",
+        help: "Connections ended because what came was not HTTP.", labels: ["listener"])
+    package static let accessLogDropped = MetricFamily.counter(
+        "sluice_access_log_dropped_total", help: "Access log lines that found no room.")
+    package static let reloads = MetricFamily.counter(
+        "sluice_config_reloads_total", help: "Attempts to load a configuration.",
+        labels: ["result"])
+    package static let buildInfo = MetricFamily.gauge(
+        "sluice_build_info", help: "1, with the version that runs.", labels: ["version"])
+}
+
+/// The series of one revision, each found in O(1) once it has been seen.
+final class RevisionMetrics {
+    let inFlight: GaugeID
+    let requestBytes: CounterID
+    let responseBytes: CounterID
+    let backendDuration: HistogramID
+    private let store: MetricStore
+    private let codes: CodeTable
+    private let labels: [String]
+    private var durations: [HistogramID?] = [nil, nil, nil, nil]
+    private var blocks: [CodeBlock?] = [nil, nil, nil, nil]
+
+    init(store: MetricStore, codes: CodeTable, model: String, revision: String) {
+        self.store = store
+        self.codes = codes
+        labels = [model, revision]
+        inFlight = store.gauge(GatewayMetrics.requestsInFlight, labels)
+        requestBytes = store.counter(GatewayMetrics.requestBytes, labels)
+        responseBytes = store.counter(GatewayMetrics.responseBytes, labels)
+        backendDuration = store.histogram(GatewayMetrics.backendDuration, labels)
+    }
+
+    func duration(_ wire: WireProtocol) -> HistogramID {
+        if let known = durations[Int(wire.rawValue)] { return known }
+        let made = store.histogram(GatewayMetrics.requestDuration, labels + [wire.label])
+        durations[Int(wire.rawValue)] = made
+        return made
+    }
+
+    func requests(_ wire: WireProtocol, code: Int) -> CounterID {
+        if let block = blocks[Int(wire.rawValue)] { return codes.counter(block, code: code) }
+        let block = codes.makeBlock(
+            GatewayMetrics.requests, labels + [wire.label], wire == .grpc ? .grpc : .http)
+        blocks[Int(wire.rawValue)] = block
+        return codes.counter(block, code: code)
+    }
+
+    func retries(reason: String) -> CounterID {
+        store.counter(GatewayMetrics.retries, labels + [reason])
+    }
+}
+
+/// The series of one backend of one revision.
+final class BackendMetrics {
+    private let codes: CodeTable
+    private let labels: [String]
+    private var http: CodeBlock?
+    private var grpc: CodeBlock?
+
+    init(codes: CodeTable, model: String, revision: String, backend: String) {
+        self.codes = codes
+        labels = [model, revision, backend]
+    }
+
+    deinit {
+        if let http { codes.discard(http) }
+        if let grpc { codes.discard(grpc) }
+    }
+
+    func requests(_ wire: WireProtocol, code: Int) -> CounterID {
+        if wire == .grpc {
+            let block = grpc ?? codes.makeBlock(GatewayMetrics.backendRequests, labels, .grpc)
+            grpc = block
+            return codes.counter(block, code: code)
+        }
+        let block = http ?? codes.makeBlock(GatewayMetrics.backendRequests, labels, .http)
+        http = block
+        return codes.counter(block, code: code)
+    }
+}

@@ -1,0 +1,90 @@
+import SluiceCore
+import SluiceEgress
+import SluiceGRPC
+import SluiceHTTP
+import SluiceInference
+import SluiceIngress
+import SluiceTelemetry
+
+/// Where a request stands on its way; see ``Worker`` for the steps between.
+enum FlowStage: UInt8 {
+    /// The head is here; a gRPC body must first say which model it means.
+    case routing
+    /// A backend is chosen and a connection to it is being made.
+    case connecting
+    /// The request goes out and the answer comes in.
+    case relaying
+    /// The gateway answers by itself once it has the request's message.
+    case answering
+    /// An error is decided; it goes out when the client has sent its body, or too much of it.
+    case refusing
+}
+
+/// One request and everything known of it: a slab record.
+///
+/// Every field is trivial; what it owns (blocks, held bytes, scratch) goes back in
+/// `Worker.end(_:)`, the one place where a flow ends.
+@safe
+struct Flow: BitwiseCopyable {
+    let exchange: Exchange
+    let replica: Unmanaged<Replica>
+    let started: Instant
+
+    var stage = FlowStage.routing
+    var wire = WireProtocol.other
+    var operation = InferencePath.Operation.unknown
+    var method = GRPCMethod.unknown
+    var why = Reason.ok
+
+    var model: Unmanaged<WorkerModel>?
+    var revision: Unmanaged<WorkerRevision>?
+    var backend: Unmanaged<WorkerBackend>?
+    /// Backends already tried, a bit each.
+    var tried: UInt64 = 0
+    var attempts: UInt8 = 0
+    var call: Call?
+
+    /// The request's head until it is sent on.
+    var head: FieldBlock?
+    /// Where model and version stand in the path (REST).
+    var modelStart = 0
+    var modelEnd = 0
+    var prefixLength = 0
+    /// Body bytes that can't be passed on yet.
+    var held = PooledBytes()
+    var heldTrailers: FieldBlock?
+    /// Names and identifiers of this request: 512 pooled bytes, see ``FlowScratch``.
+    let scratch: UnsafeMutableRawBufferPointer
+    var requestIDCount: UInt16 = 0
+    var trace = TraceID.none
+    var scanner = RoutingScanner(nameField: 1, messageMaximum: 0, isStreaming: false)
+    /// The time the request may take, in nanoseconds; 0 is no limit.
+    var timeout: Int64 = 0
+
+    /// Whether `Worker.refusals` or `Worker.watchers` has an entry for this flow.
+    var isListed = false
+    var hasRequestEnded = false
+    var hasResponseBegun = false
+    var isHead = false
+    var firstByte = Instant.zero
+    var sent = Instant.zero
+    var requestBytes = 0
+    var responseBytes = 0
+    /// The HTTP status answered, 0 while none was.
+    var status: Int = 0
+    /// The gRPC status answered; -1 while none was.
+    var grpcStatus: Int = -1
+    var backendCode: Int = 0
+    var timer = TimerID.none
+}
+
+/// How a flow's scratch bytes are divided.
+enum FlowScratch {
+    static let size = 512
+    static let modelName = 0
+    static let modelNameMaximum = 256
+    static let requestID = 256
+    static let requestIDMaximum = 128
+}
+
+typealias FlowPointer = UnsafeMutablePointer<Flow>

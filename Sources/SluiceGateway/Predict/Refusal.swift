@@ -1,0 +1,154 @@
+import SluiceCore
+import SluiceEgress
+import SluiceGRPC
+import SluiceHTTP
+import SluiceTelemetry
+
+/// Why the gateway answers in a backend's place, or refuses: what it tells each kind of caller.
+///
+/// This is the one table from failure to HTTP status, gRPC code, sentence and log reason
+/// (`protocols.md` §4 for the codes).
+struct Refusal {
+    let http: Int
+    let grpc: GRPCStatus
+    let why: Reason
+    let sentence: String
+    /// The methods a path takes, for 405.
+    var allow: StaticString = ""
+    /// When trying again makes sense, for 429 and 503.
+    var retryAfterSeconds = 0
+
+    // MARK: - The caller's side
+
+    static func badRequest(_ sentence: String) -> Refusal {
+        Refusal(http: 400, grpc: .invalidArgument, why: .badRequest, sentence: sentence)
+    }
+
+    static func badTimeout(_ sentence: String) -> Refusal {
+        Refusal(http: 400, grpc: .internal, why: .badRequest, sentence: sentence)
+    }
+
+    static func notFound(_ sentence: String) -> Refusal {
+        Refusal(http: 404, grpc: .notFound, why: .noRoute, sentence: sentence)
+    }
+
+    static func unimplemented(_ sentence: String) -> Refusal {
+        Refusal(http: 501, grpc: .unimplemented, why: .noRoute, sentence: sentence)
+    }
+
+    static func unknownModel(_ name: String) -> Refusal {
+        Refusal(http: 404, grpc: .notFound, why: .noRoute, sentence: "unknown model '\(name)'")
+    }
+
+    static func methodNotAllowed(allow: StaticString) -> Refusal {
+        Refusal(
+            http: 405, grpc: .unimplemented, why: .badRequest,
+            sentence: "this path takes \(allow)", allow: allow)
+    }
+
+    static func unsupportedType(_ sentence: String) -> Refusal {
+        Refusal(http: 415, grpc: .internal, why: .badRequest, sentence: sentence)
+    }
+
+    static func bodyTooLarge(limit: Int) -> Refusal {
+        Refusal(
+            http: 413, grpc: .resourceExhausted, why: .tooLarge,
+            sentence: "the request's body exceeds \(limit) bytes (limits.maxRequestBytes)")
+    }
+
+    static func headTooLarge(limit: Int) -> Refusal {
+        Refusal(
+            http: 431, grpc: .resourceExhausted, why: .tooLarge,
+            sentence: "the request's head exceeds \(limit) bytes (limits.maxHeaderBytes)")
+    }
+
+    static func unroutable(
+        _ failure: RoutingScanner.Failure, _ scanner: RoutingScanner, _ snapshot: Snapshot
+    ) -> Refusal {
+        switch failure {
+        case .compressed:
+            Refusal(
+                http: 501, grpc: .unimplemented, why: .badRequest,
+                sentence: "compressed messages can't be routed here; send them uncompressed")
+        case .malformed: badRequest("the message is not valid protobuf")
+        case .duplicateName: badRequest("the message has model_name twice")
+        case .nameTooLong:
+            badRequest("model_name is longer than \(RoutingScanner.nameMaximum) bytes")
+        case .tooLarge:
+            Refusal(
+                http: 413, grpc: .resourceExhausted, why: .tooLarge,
+                sentence:
+                    "received message larger than max (\(scanner.messageLength) vs. \(snapshot.maxRequestBytes), limits.maxRequestBytes)"
+            )
+        case .secondMessage: badRequest("a unary call carries one message, not two")
+        }
+    }
+
+    // MARK: - The backend's side
+
+    static func noBackend(_ model: String) -> Refusal {
+        Refusal(
+            http: 503, grpc: .unavailable, why: .noHealthyBackend,
+            sentence: "no healthy backend for model '\(model)'", retryAfterSeconds: 1)
+    }
+
+    static func connectFailed(_ model: String) -> Refusal {
+        Refusal(
+            http: 503, grpc: .unavailable, why: .connectFailure,
+            sentence: "no backend of model '\(model)' accepts connections", retryAfterSeconds: 1)
+    }
+
+    static func noSuchProtocol(_ model: String, _ name: String) -> Refusal {
+        Refusal(
+            http: 501, grpc: .unimplemented, why: .noRoute,
+            sentence:
+                "model '\(model)' has no \(name) backend, and this version doesn't translate between REST and gRPC"
+        )
+    }
+
+    static func overloaded(_ backend: String) -> Refusal {
+        Refusal(
+            http: 503, grpc: .unavailable, why: .overload,
+            sentence: "too many requests wait for a connection to \(backend)",
+            retryAfterSeconds: 1)
+    }
+
+    static func deadline(_ timeout: Duration) -> Refusal {
+        Refusal(
+            http: 504, grpc: .deadlineExceeded, why: .timeout,
+            sentence: "no answer within \(timeout)")
+    }
+
+    static func notGRPC(status: Int) -> Refusal {
+        Refusal(
+            http: 502, grpc: GRPCStatus(httpStatus: status), why: .backendProtocolError,
+            sentence: "the backend answered HTTP \(status) instead of gRPC")
+    }
+
+    static func backendFailed(_ failure: CallFailure) -> Refusal {
+        switch failure {
+        case .connectFailed(let text):
+            Refusal(
+                http: 503, grpc: .unavailable, why: .connectFailure,
+                sentence: "the backend can't be reached: \(text)")
+        case .poolFull: overloaded("the backend")
+        case .refused:
+            Refusal(
+                http: 503, grpc: .unavailable, why: .backendReset,
+                sentence: "the backend refused the request before working on it",
+                retryAfterSeconds: 1)
+        case .reset(let code):
+            Refusal(
+                http: 502, grpc: code == .cancel ? .cancelled : .unavailable, why: .backendReset,
+                sentence: "the backend reset the request (\(code))")
+        case .connectionLost(let text):
+            Refusal(
+                http: 502, grpc: .unavailable, why: .backendReset,
+                sentence: "the backend's connection was lost: \(text)")
+        case .malformed(let text):
+            Refusal(
+                http: 502, grpc: .internal, why: .backendProtocolError,
+                sentence: "the backend's answer is not HTTP: \(text)")
+        }
+    }
+}

@@ -1,0 +1,223 @@
+import SluiceBalancing
+import SluiceCore
+package import SluiceEgress
+import SluiceGRPC
+import SluiceHTTP
+import SluiceIO
+import SluiceIngress
+import SluiceRouting
+import SluiceTelemetry
+
+// The model is known: which revision, which backend, which connection?
+extension Worker {
+    /// Chooses a revision once, then a backend, and begins to send.
+    func dispatch(_ flow: FlowPointer) {
+        guard let model = unsafe flow.pointee.model?._withUnsafeGuaranteedRef({ $0 }) else { return }
+        let chosen = model.plan.split.choose(random: &random) { model.revisions[$0].isUsable }
+        guard let chosen else {
+            unsafe refuse(flow, .noBackend(model.plan.name))
+            return
+        }
+        let revision = model.revisions[chosen]
+        unsafe flow.pointee.revision = .passUnretained(revision)
+        shard.add(revision.metrics.inFlight, 1)
+        if unsafe flow.pointee.wire != .grpc || flow.pointee.timer == .none {
+            unsafe armDeadline(flow)
+        }
+        unsafe attempt(flow, revision, model)
+    }
+
+    /// Tries the next backend that hasn't been tried.
+    func attempt(_ flow: FlowPointer, _ revision: WorkerRevision, _ model: WorkerModel) {
+        let isGRPC = unsafe flow.pointee.wire == .grpc
+        let eligible = isGRPC ? revision.grpcMask : revision.restMask
+        guard eligible != 0 else {
+            unsafe refuse(flow, .noSuchProtocol(model.plan.name, isGRPC ? "gRPC" : "REST"))
+            return
+        }
+        let picked = unsafe revision.picker.pick(
+            from: revision.loads, eligible: eligible, excluded: flow.pointee.tried,
+            random: &random)
+        guard let picked else {
+            unsafe refuse(
+                flow,
+                flow.pointee.attempts == 0
+                    ? .noBackend(model.plan.name) : .connectFailed(model.plan.name))
+            return
+        }
+        let backend = revision.backends[picked]
+        guard let route = isGRPC ? backend.grpc : backend.rest else { return }
+        unsafe flow.pointee.backend = .passUnretained(backend)
+        unsafe flow.pointee.attempts += 1
+        if picked < 64 { unsafe flow.pointee.tried |= 1 << UInt64(picked) }
+        backend.plan.load.enter()
+        unsafe flow.pointee.stage = .connecting
+        switch unsafe route.pool.acquire(UnsafeMutableRawPointer(flow)) {
+        case .ready(let connection): unsafe begin(flow, on: connection)
+        case .waiting: break
+        case .full: unsafe refuse(flow, .overloaded(backend.plan.label))
+        }
+    }
+
+    package func callReady(_ user: UnsafeMutableRawPointer, _ connection: ClientConnection) {
+        unsafe begin(user.assumingMemoryBound(to: Flow.self), on: connection)
+    }
+
+    package func callRefused(_ user: UnsafeMutableRawPointer, _ failure: CallFailure) {
+        let flow = unsafe user.assumingMemoryBound(to: Flow.self)
+        unsafe unprocessed(flow)
+    }
+
+    /// Nothing has reached the backend, so another may be tried.
+    func unprocessed(_ flow: FlowPointer) {
+        guard let revision = unsafe flow.pointee.revision?._withUnsafeGuaranteedRef({ $0 }),
+            let model = unsafe flow.pointee.model?._withUnsafeGuaranteedRef({ $0 })
+        else { return }
+        unsafe leaveBackend(flow)
+        unsafe flow.pointee.call = nil
+        shard.add(revision.metrics.retries(reason: "connect"))
+        unsafe attempt(flow, revision, model)
+    }
+
+    /// Sends the head and whatever body has been held back.
+    private func begin(_ flow: FlowPointer, on connection: ClientConnection) {
+        guard let head = unsafe flow.pointee.head else { return }
+        unsafe flow.pointee.head = nil
+        unsafe prepare(head, flow)
+        let ended = unsafe flow.pointee.hasRequestEnded
+        let isBare = unsafe ended && flow.pointee.held.isEmpty
+            && flow.pointee.heldTrailers == nil
+        unsafe flow.pointee.stage = .relaying
+        unsafe flow.pointee.sent = loop.now
+        let call = unsafe connection.begin(
+            head, endStream: isBare, user: UnsafeMutableRawPointer(flow))
+        guard let call else {
+            unsafe refuse(flow, .overloaded("the connection"))
+            return
+        }
+        unsafe flow.pointee.call = call
+        guard !isBare else { return }
+        unsafe flow.pointee.exchange.sendContinue()
+        let trailers = unsafe flow.pointee.heldTrailers
+        unsafe flow.pointee.heldTrailers = nil
+        if unsafe !flow.pointee.held.isEmpty {
+            var held = unsafe flow.pointee.held
+            unsafe flow.pointee.held = PooledBytes()
+            let sent = unsafe call.send(held.bytes, endStream: ended && trailers == nil)
+            held.release(to: loop.buffers)
+            unsafe flow.pointee.exchange.consumed(sent)
+        }
+        if let trailers { call.sendTrailers(trailers) }
+    }
+
+    /// Turns the client's head into ours (RFC 9110 §7.6): what belongs to one hop goes, what
+    /// intermediaries owe comes, the rest stays as it is.
+    private func prepare(_ head: FieldBlock, _ flow: FlowPointer) {
+        guard let backend = unsafe flow.pointee.backend?._withUnsafeGuaranteedRef({ $0 }) else {
+            return
+        }
+        let exchange = unsafe flow.pointee.exchange
+        let isGRPC = unsafe flow.pointee.wire == .grpc
+        var forwardedFor: Int?
+        var hasRequestID = false
+        for index in 0..<head.count {
+            switch head[index].name {
+            case .connection, .keepAlive, .proxyConnection, .transferEncoding, .upgrade,
+                .http2Settings, .expect, .forwardedProto, .forwardedHost, .host,
+                .proxyAuthorization:
+                head.remove(at: index)
+            case .transferCodings:
+                if !isGRPC { head.remove(at: index) }
+            case .forwardedFor: forwardedFor = index
+            case .requestID: hasRequestID = true
+            case .contentLength, .traceparent: head.markVolatile(at: index)
+            case .path:
+                if unsafe flow.pointee.prefixLength > 0 { unsafe rewritePath(head, flow) }
+            default: break
+            }
+        }
+        if let authority = unsafe head.first(.authority) {
+            unsafe head.append(.forwardedHost, authority)
+        }
+        let route = isGRPC ? backend.grpc : backend.rest
+        if let route {
+            unsafe route.authorityBytes.withUnsafeBytes { unsafe head.set(.authority, $0) }
+            if route.target.endpoint.tls != nil {
+                unsafe head.set(.scheme, ("https" as StaticString).utf8Bytes)
+            } else {
+                unsafe head.set(.scheme, ("http" as StaticString).utf8Bytes)
+            }
+        }
+        let client = exchange.connection.clientText
+        if let forwardedFor, let before = text(of: head, at: forwardedFor) {
+            head.remove(at: forwardedFor)
+            head.append(.forwardedFor, text: "\(before), \(exchange.connection.clientName)")
+        } else {
+            unsafe client.withUnsafeBytes { unsafe head.append(.forwardedFor, $0) }
+        }
+        head.append(.forwardedProto, exchange.connection.listener.isSecure ? "https" : "http")
+        head.append(.via, exchange.isHTTP2 ? "2 sluice" : "1.1 sluice")
+        if !hasRequestID {
+            unsafe head.append(.requestID, requestID(of: flow), isVolatile: true)
+        }
+        if isGRPC { unsafe writeTimeout(head, flow) }
+        unsafe renameModel(head, flow)
+    }
+
+    private func text(of head: FieldBlock, at index: Int) -> String? {
+        unsafe String(decoding: head.value(of: head[index]), as: UTF8.self)
+    }
+
+    /// Drops `/serving/{namespace}/{name}` from the path.
+    private func rewritePath(_ head: FieldBlock, _ flow: FlowPointer) {
+        guard let path = unsafe head.first(.path) else { return }
+        let rest = unsafe [UInt8](path.dropFirst(flow.pointee.prefixLength))
+        unsafe rest.withUnsafeBytes { unsafe head.set(.path, $0) }
+        let shift = unsafe flow.pointee.prefixLength
+        unsafe flow.pointee.modelStart -= shift
+        unsafe flow.pointee.modelEnd -= shift
+        unsafe flow.pointee.prefixLength = 0
+    }
+
+    /// Puts the name the backend knows the model by into a REST path.
+    private func renameModel(_ head: FieldBlock, _ flow: FlowPointer) {
+        guard unsafe flow.pointee.wire != .grpc,
+            let name = unsafe flow.pointee.revision?._withUnsafeGuaranteedRef({
+                $0.plan.backendModelName
+            }),
+            let path = unsafe head.first(.path)
+        else { return }
+        var renamed = unsafe [UInt8](path[..<flow.pointee.modelStart])
+        renamed.append(contentsOf: name.utf8)
+        unsafe renamed.append(contentsOf: path[flow.pointee.modelEnd...])
+        unsafe renamed.withUnsafeBytes { unsafe head.set(.path, $0) }
+    }
+
+    /// Tells the backend how much of the caller's time is left (gRPC: per attempt).
+    private func writeTimeout(_ head: FieldBlock, _ flow: FlowPointer) {
+        guard head.index(of: .grpcTimeout) != nil else { return }
+        let left = unsafe flow.pointee.started.nanoseconds + flow.pointee.timeout
+            - loop.now.nanoseconds
+        unsafe withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 16) { place in
+            guard let base = place.baseAddress else { return }
+            let length = unsafe GRPCTimeout.write(nanoseconds: max(left, 1_000_000), to: base)
+            unsafe head.set(
+                .grpcTimeout, UnsafeRawBufferPointer(start: base, count: length), isVolatile: true)
+        }
+    }
+
+    // MARK: - Time
+
+    /// Sets the request's one timer to its deadline, counted from the request's begin.
+    func armDeadline(_ flow: FlowPointer) {
+        let timeout = unsafe flow.pointee.timeout
+        guard timeout > 0 else { return }
+        unsafe loop.cancelTimer(&flow.pointee.timer)
+        unsafe flow.pointee.timer = loop.setTimer(
+            at: flow.pointee.started.advanced(byNanoseconds: timeout), target: self, tag: UInt(bitPattern: flow))
+    }
+
+    func timedOut(_ flow: FlowPointer) {
+        unsafe refuse(flow, .deadline(.nanoseconds(flow.pointee.timeout)))
+    }
+}

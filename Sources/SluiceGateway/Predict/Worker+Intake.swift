@@ -1,0 +1,351 @@
+import SluiceCore
+import SluiceEgress
+import SluiceGRPC
+package import SluiceHTTP
+import SluiceIO
+import SluiceInference
+package import SluiceIngress
+import SluiceTelemetry
+
+// A request arrives: what is it, and for which model?
+extension Worker {
+    // Body bytes held back while a gRPC message hasn't named its model yet.
+    private static let routingHoldMaximum = 64 << 10
+    // Body bytes a refused HTTP/1.1 request may still send before the refusal goes out.
+    private static let refusalPatience = 1 << 20
+
+    package func requestBegan(_ exchange: Exchange, _ head: FieldBlock, endStream: Bool) {
+        let flow = unsafe begin(exchange, head)
+        unsafe flow.pointee.hasRequestEnded = endStream
+        guard let path = unsafe head.first(.path) else {
+            unsafe refuse(flow, .badRequest("the request has no path"))
+            return
+        }
+        if unsafe GRPCMethod.isGRPC(path) {
+            unsafe beginGRPC(flow, head, path)
+        } else {
+            unsafe beginREST(flow, head, path)
+        }
+    }
+
+    package func requestOversized(_ exchange: Exchange, _ head: FieldBlock) {
+        let flow = unsafe begin(exchange, head)
+        let limit = exchange.connection.listener.limits.maxHeaderBytes
+        unsafe flow.pointee.wire = head.first(.contentType).map {
+            unsafe ASCII.hasPrefix($0, "application/grpc")
+        } == true ? .grpc : .other
+        unsafe refuse(flow, .headTooLarge(limit: limit))
+    }
+
+    package func requestUnreadable(
+        _ connection: ServerConnection, status: Int, sentence: StaticString
+    ) {
+        shard.add(
+            shared.store.counter(GatewayMetrics.unreadable, [connection.listener.name]))
+        logUnreadable(connection, status: status)
+    }
+
+    private func begin(_ exchange: Exchange, _ head: FieldBlock) -> FlowPointer {
+        let scratch = unsafe loop.buffers.take(minimum: FlowScratch.size)
+        let flow = unsafe flows.take().bindMemory(to: Flow.self, capacity: 1)
+        unsafe flow.initialize(
+            to: Flow(
+                exchange: exchange, replica: .passUnretained(replica), started: loop.now,
+                scratch: scratch))
+        replica.flowCount += 1
+        unsafe flow.pointee.head = head
+        unsafe exchange.user = UnsafeMutableRawPointer(flow)
+        unsafe identify(flow, head)
+        return unsafe flow
+    }
+
+    /// Keeps the caller's request identifier, or makes one; notes the trace.
+    private func identify(_ flow: FlowPointer, _ head: FieldBlock) {
+        let place = unsafe flow.pointee.scratch.baseAddress.unsafelyUnwrapped
+        if let given = unsafe head.first(.requestID), unsafe !given.isEmpty,
+            given.count <= FlowScratch.requestIDMaximum,
+            let from = given.baseAddress
+        {
+            unsafe (place + FlowScratch.requestID).copyMemory(from: from, byteCount: given.count)
+            unsafe flow.pointee.requestIDCount = UInt16(given.count)
+        } else {
+            let text = unsafe (place + FlowScratch.requestID).assumingMemoryBound(to: UInt8.self)
+            unsafe RequestID(random: &random).write(to: text)
+            unsafe flow.pointee.requestIDCount = UInt16(RequestID.textBytes)
+        }
+        if let parent = unsafe head.first(.traceparent), let context = unsafe TraceContext(parent) {
+            unsafe flow.pointee.trace = context.trace
+        }
+    }
+
+    // MARK: - REST
+
+    private func beginREST(_ flow: FlowPointer, _ head: FieldBlock, _ raw: UnsafeRawBufferPointer) {
+        var path = unsafe raw
+        if unsafe path.contains(ASCII.percent) {
+            // Clients send `%3A` for the colon; what they meant replaces what they wrote.
+            guard let decoded = unsafe InferencePath.decoded(path) else {
+                unsafe refuse(flow, .notFound("the path has escapes that name nothing here"))
+                return
+            }
+            unsafe decoded.withUnsafeBytes { unsafe head.set(.path, $0) }
+            unsafe path = head.first(.path) ?? path
+        }
+        let parsed = unsafe InferencePath(path)
+        unsafe flow.pointee.operation = parsed.operation
+        unsafe flow.pointee.modelStart = parsed.model.lowerBound
+        unsafe flow.pointee.modelEnd = parsed.model.upperBound
+        unsafe flow.pointee.prefixLength = parsed.prefixLength
+        unsafe flow.pointee.wire =
+            parsed.operation == .unknown ? .other : parsed.operation.isV1 ? .v1 : .v2
+        guard parsed.operation != .unknown else {
+            unsafe refuse(
+                flow,
+                .notFound(
+                    "no such path; predictions go to /v1/models/NAME:predict or /v2/models/NAME/infer"
+                ))
+            return
+        }
+        guard unsafe allowsMethod(flow, head) else {
+            unsafe refuse(flow, .methodNotAllowed(allow: parsed.operation.method))
+            return
+        }
+        let limit = replica.snapshot.maxRequestBytes
+        if let text = unsafe head.first(.contentLength), let length = unsafe ASCII.decimal(text),
+            length > limit
+        {
+            unsafe refuse(flow, .bodyTooLarge(limit: limit))
+            return
+        }
+        if parsed.model.isEmpty {
+            unsafe answerREST(flow)
+            return
+        }
+        let name = unsafe UnsafeRawBufferPointer(rebasing: path[parsed.model])
+        guard let model = unsafe replica.model(named: name) else {
+            unsafe refuse(flow, .unknownModel(String(decoding: name, as: UTF8.self)))
+            return
+        }
+        unsafe flow.pointee.model = .passUnretained(model)
+        if parsed.operation == .v2ModelReady, parsed.version.isEmpty {
+            unsafe answerREST(flow)
+            return
+        }
+        unsafe flow.pointee.timeout = model.timeout
+        unsafe dispatch(flow)
+    }
+
+    private func allowsMethod(_ flow: FlowPointer, _ head: FieldBlock) -> Bool {
+        guard let method = unsafe head.first(.method) else { return false }
+        let wanted = unsafe flow.pointee.operation.method
+        if unsafe ASCII.equal(method, wanted) { return true }
+        if unsafe ASCII.equal(method, "HEAD"), unsafe ASCII.equal(wanted.utf8Bytes, "GET") {
+            unsafe flow.pointee.isHead = true
+            return true
+        }
+        return false
+    }
+
+    // MARK: - gRPC
+
+    private func beginGRPC(_ flow: FlowPointer, _ head: FieldBlock, _ path: UnsafeRawBufferPointer) {
+        unsafe flow.pointee.wire = .grpc
+        let method = unsafe GRPCMethod.lookup(path)
+        unsafe flow.pointee.method = method
+        guard let type = unsafe head.first(.contentType),
+            unsafe ASCII.hasPrefix(type, "application/grpc"),
+            unsafe type.count == 16 || [UInt8(ascii: "+"), UInt8(ascii: ";")].contains(type[16])
+        else {
+            // Not a gRPC caller, so a plain HTTP answer is right.
+            unsafe flow.pointee.wire = .other
+            unsafe refuse(flow, .unsupportedType("a gRPC path takes application/grpc"))
+            return
+        }
+        guard unsafe head.first(.method).map({ unsafe ASCII.equal($0, "POST") }) == true else {
+            unsafe flow.pointee.wire = .other
+            unsafe refuse(flow, .methodNotAllowed(allow: "POST"))
+            return
+        }
+        if let text = unsafe head.first(.grpcTimeout) {
+            guard let timeout = unsafe GRPCTimeout.parse(text) else {
+                unsafe refuse(
+                    flow,
+                    .badTimeout(
+                        "grpc-timeout is up to eight digits and one of H M S m u n, not '\(String(decoding: text, as: UTF8.self))'"
+                    ))
+                return
+            }
+            unsafe flow.pointee.timeout = max(1, timeout.nanoseconds)
+            unsafe armDeadline(flow)
+        }
+        guard method != .unknown else {
+            unsafe refuse(
+                flow,
+                .unimplemented(
+                    "no such method here: \(String(decoding: path, as: UTF8.self))"))
+            return
+        }
+        if method.isAnsweredHere {
+            unsafe flow.pointee.stage = .answering
+            unsafe answeringBegan(flow)
+            return
+        }
+        unsafe flow.pointee.scanner = RoutingScanner(
+            nameField: method.modelField ?? 1, messageMaximum: replica.snapshot.maxRequestBytes,
+            isStreaming: method.isStreaming)
+        // A model mesh names the model in the head, and then the body needs no reading first.
+        if let name = unsafe head.first(.meshModelID) ?? head.first(.meshVirtualModelID) {
+            unsafe routeGRPC(flow, name)
+            return
+        }
+        if unsafe flow.pointee.hasRequestEnded { unsafe truncated(flow) }
+    }
+
+    private func truncated(_ flow: FlowPointer) {
+        unsafe refuse(
+            flow, .badRequest("the gRPC request ended before its message was complete"))
+    }
+
+    private func routeGRPC(_ flow: FlowPointer, _ name: UnsafeRawBufferPointer) {
+        guard let model = unsafe flow.pointee.replica._withUnsafeGuaranteedRef({
+            unsafe $0.model(named: name)
+        }) else {
+            unsafe refuse(
+                flow,
+                name.isEmpty
+                    ? .badRequest("the message names no model (model_name is empty)")
+                    : .unknownModel(String(decoding: name, as: UTF8.self)))
+            return
+        }
+        unsafe flow.pointee.model = .passUnretained(model)
+        // A stream may live as long as both sides like; a single call may not.
+        if unsafe !flow.pointee.method.isStreaming {
+            let own = unsafe flow.pointee.timeout
+            unsafe flow.pointee.timeout =
+                own == 0 ? model.timeout : min(own, model.timeout)
+        }
+        unsafe dispatch(flow)
+    }
+
+    /// Follows the body with the scanner; true when the bytes may go on.
+    private func scan(_ flow: FlowPointer, _ bytes: UnsafeRawBufferPointer) -> Bool {
+        let name = unsafe (flow.pointee.scratch.baseAddress.unsafelyUnwrapped
+            + FlowScratch.modelName).assumingMemoryBound(to: UInt8.self)
+        switch unsafe flow.pointee.scanner.scan(bytes, name: name) {
+        case .needMore, .routed: return true
+        case .failed(let failure):
+            unsafe refuse(flow, .unroutable(failure, flow.pointee.scanner, replica.snapshot))
+            return false
+        }
+    }
+
+    // MARK: - Body
+
+    package func requestBody(
+        _ exchange: Exchange, _ bytes: UnsafeRawBufferPointer, endStream: Bool
+    ) {
+        guard let raw = unsafe exchange.user else { return }
+        let flow = unsafe raw.assumingMemoryBound(to: Flow.self)
+        unsafe flow.pointee.requestBytes += bytes.count
+        unsafe flow.pointee.hasRequestEnded = endStream
+        let isGRPC = unsafe flow.pointee.wire == .grpc
+        switch unsafe flow.pointee.stage {
+        case .routing:
+            guard unsafe scan(flow, bytes) else { return }
+            let scanner = unsafe flow.pointee.scanner
+            if scanner.isRouted {
+                let name = unsafe UnsafeRawBufferPointer(
+                    start: flow.pointee.scratch.baseAddress, count: scanner.nameCount)
+                if endStream && !scanner.isComplete {
+                    unsafe truncated(flow)
+                    return
+                }
+                unsafe flow.pointee.held.append(bytes, pool: loop.buffers)
+                unsafe routeGRPC(flow, name)
+            } else if endStream {
+                unsafe truncated(flow)
+            } else if unsafe flow.pointee.held.count + bytes.count > Worker.routingHoldMaximum {
+                unsafe refuse(
+                    flow,
+                    .badRequest("model_name must come within the message's first 64 KiB"))
+            } else {
+                unsafe flow.pointee.held.append(bytes, pool: loop.buffers)
+            }
+        case .connecting:
+            if isGRPC, unsafe !scan(flow, bytes) { return }
+            unsafe flow.pointee.held.append(bytes, pool: loop.buffers)
+        case .relaying:
+            if isGRPC {
+                guard unsafe scan(flow, bytes) else { return }
+                if endStream, unsafe !flow.pointee.scanner.isComplete {
+                    unsafe truncated(flow)
+                    return
+                }
+            } else if unsafe flow.pointee.requestBytes > replica.snapshot.maxRequestBytes {
+                unsafe refuse(flow, .bodyTooLarge(limit: replica.snapshot.maxRequestBytes))
+                return
+            }
+            unsafe relayRequest(flow, bytes, endStream: endStream)
+        case .answering:
+            unsafe flow.pointee.held.append(bytes, pool: loop.buffers)
+            exchange.consumed(bytes.count)
+            unsafe answeringContinued(flow)
+        case .refusing:
+            exchange.consumed(bytes.count)
+            if unsafe endStream || flow.pointee.requestBytes > Worker.refusalPatience {
+                unsafe sendRefusal(flow)
+            }
+        }
+    }
+
+    package func requestTrailers(_ exchange: Exchange, _ trailers: FieldBlock) {
+        guard let raw = unsafe exchange.user else {
+            arena.blocks.give(trailers)
+            return
+        }
+        let flow = unsafe raw.assumingMemoryBound(to: Flow.self)
+        unsafe flow.pointee.hasRequestEnded = true
+        switch unsafe flow.pointee.stage {
+        case .relaying:
+            guard unsafe flow.pointee.wire != .grpc || flow.pointee.scanner.isComplete else {
+                arena.blocks.give(trailers)
+                unsafe truncated(flow)
+                return
+            }
+            unsafe flow.pointee.call?.sendTrailers(trailers)
+        case .connecting: unsafe flow.pointee.heldTrailers = trailers
+        case .routing:
+            arena.blocks.give(trailers)
+            unsafe truncated(flow)
+        case .answering:
+            arena.blocks.give(trailers)
+            unsafe answeringContinued(flow)
+        case .refusing:
+            arena.blocks.give(trailers)
+            unsafe sendRefusal(flow)
+        }
+    }
+
+    package func requestAborted(_ exchange: Exchange, _ reason: AbortReason) {
+        guard let raw = unsafe exchange.user else { return }
+        let flow = unsafe raw.assumingMemoryBound(to: Flow.self)
+        unsafe exchange.user = nil
+        unsafe flow.pointee.why =
+            switch reason {
+            case .clientGone: .clientGone
+            case .protocolError: .protocolError
+            case .tooSlow: .idleTimeout
+            case .drained: .draining
+            }
+        if unsafe flow.pointee.status == 0 { unsafe flow.pointee.status = 499 }
+        if unsafe flow.pointee.wire == .grpc { unsafe flow.pointee.grpcStatus = 1 }
+        unsafe end(flow)
+    }
+}
+
+extension StaticString {
+    /// The literal's bytes.
+    var utf8Bytes: UnsafeRawBufferPointer {
+        unsafe UnsafeRawBufferPointer(start: utf8Start, count: utf8CodeUnitCount)
+    }
+}

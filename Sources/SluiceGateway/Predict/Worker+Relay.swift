@@ -1,0 +1,181 @@
+import SluiceCore
+package import SluiceEgress
+import SluiceGRPC
+package import SluiceHTTP
+import SluiceIO
+package import SluiceIngress
+import SluiceTelemetry
+
+// Bodies both ways, verbatim. Whoever sends may send more only when the other side has taken what
+// came before: `consumed` follows `send` by exactly what moved on, and `drained` by the rest.
+extension Worker {
+    func relayRequest(_ flow: FlowPointer, _ bytes: UnsafeRawBufferPointer, endStream: Bool) {
+        guard let call = unsafe flow.pointee.call else { return }
+        let exchange = unsafe flow.pointee.exchange
+        let sent = unsafe call.send(bytes, endStream: endStream)
+        if sent > 0 { exchange.consumed(sent) }
+    }
+
+    package func requestDrained(_ call: Call, _ count: Int) {
+        guard let raw = unsafe call.user else { return }
+        unsafe raw.assumingMemoryBound(to: Flow.self).pointee.exchange.consumed(count)
+    }
+
+    package func responseDrained(_ exchange: Exchange, _ count: Int) {
+        guard let raw = unsafe exchange.user else { return }
+        unsafe raw.assumingMemoryBound(to: Flow.self).pointee.call?.consumed(count)
+    }
+
+    // MARK: - The answer
+
+    package func responseHead(_ call: Call, _ head: FieldBlock, endStream: Bool) {
+        guard let raw = unsafe call.user else {
+            arena.blocks.give(head)
+            return
+        }
+        let flow = unsafe raw.assumingMemoryBound(to: Flow.self)
+        let status = head.status
+        unsafe flow.pointee.backendCode = status
+        unsafe flow.pointee.firstByte = loop.now
+        if unsafe flow.pointee.wire == .grpc {
+            guard status == 200, let type = unsafe head.first(.contentType),
+                unsafe ASCII.hasPrefix(type, "application/grpc")
+            else {
+                arena.blocks.give(head)
+                unsafe refuse(flow, .notGRPC(status: status))
+                return
+            }
+            if endStream { unsafe noteStatus(flow, head) }
+        }
+        unsafe flow.pointee.status = status
+        unsafe flow.pointee.hasResponseBegun = true
+        unsafe decorate(head, flow)
+        let exchange = unsafe flow.pointee.exchange
+        if endStream { unsafe exchange.user = nil }
+        exchange.sendHead(head, endStream: endStream)
+        if endStream { unsafe answered(flow) }
+    }
+
+    package func responseInterim(_ call: Call, _ head: FieldBlock) {
+        guard let raw = unsafe call.user else {
+            arena.blocks.give(head)
+            return
+        }
+        // 100 has been answered by us; 101 would switch protocols behind our back.
+        guard head.status > 101 else {
+            arena.blocks.give(head)
+            return
+        }
+        unsafe raw.assumingMemoryBound(to: Flow.self).pointee.exchange
+            .sendHead(head, endStream: false)
+    }
+
+    package func responseBody(_ call: Call, _ bytes: UnsafeRawBufferPointer, endStream: Bool) {
+        guard let raw = unsafe call.user else { return }
+        let flow = unsafe raw.assumingMemoryBound(to: Flow.self)
+        unsafe flow.pointee.responseBytes += bytes.count
+        let exchange = unsafe flow.pointee.exchange
+        if endStream {
+            // A gRPC answer without trailers is broken off, whatever the frame says.
+            if unsafe flow.pointee.wire == .grpc {
+                unsafe broken(flow, "the backend ended its answer without a gRPC status")
+                return
+            }
+            unsafe exchange.user = nil
+            _ = unsafe exchange.send(bytes, endStream: true)
+            unsafe answered(flow)
+            return
+        }
+        let sent = unsafe exchange.send(bytes, endStream: false)
+        if sent > 0 { call.consumed(sent) }
+    }
+
+    package func responseTrailers(_ call: Call, _ trailers: FieldBlock) {
+        guard let raw = unsafe call.user else {
+            arena.blocks.give(trailers)
+            return
+        }
+        let flow = unsafe raw.assumingMemoryBound(to: Flow.self)
+        if unsafe flow.pointee.wire == .grpc { unsafe noteStatus(flow, trailers) }
+        let exchange = unsafe flow.pointee.exchange
+        unsafe exchange.user = nil
+        exchange.sendTrailers(trailers)
+        unsafe answered(flow)
+    }
+
+    /// The answer's end has gone out; the flow is over.
+    private func answered(_ flow: FlowPointer) {
+        // The backend needn't read the rest of a request it has answered.
+        if unsafe !flow.pointee.hasRequestEnded { unsafe flow.pointee.call?.cancel() }
+        unsafe flow.pointee.call = nil
+        unsafe end(flow)
+    }
+
+    private func noteStatus(_ flow: FlowPointer, _ fields: FieldBlock) {
+        let code = unsafe fields.first(.grpcStatus).flatMap { unsafe ASCII.decimal($0) }
+        unsafe flow.pointee.grpcStatus = code.flatMap { $0 <= 16 ? $0 : nil } ?? 2
+        unsafe flow.pointee.backendCode = flow.pointee.grpcStatus
+    }
+
+    /// Turns the backend's head into ours.
+    private func decorate(_ head: FieldBlock, _ flow: FlowPointer) {
+        for index in 0..<head.count {
+            switch head[index].name {
+            case .connection, .keepAlive, .proxyConnection, .transferEncoding, .upgrade,
+                .http2Settings, .proxyAuthenticate, .requestID, .sluiceRevision, .sluiceBackend:
+                head.remove(at: index)
+            case .contentLength, .date: head.markVolatile(at: index)
+            default: break
+            }
+        }
+        if let revision = unsafe flow.pointee.revision {
+            unsafe revision._withUnsafeGuaranteedRef { revision in
+                unsafe revision.nameBytes.withUnsafeBytes {
+                    unsafe head.append(.sluiceRevision, $0)
+                }
+            }
+        }
+        if let backend = unsafe flow.pointee.backend {
+            unsafe backend._withUnsafeGuaranteedRef { backend in
+                unsafe backend.labelBytes.withUnsafeBytes {
+                    unsafe head.append(.sluiceBackend, $0)
+                }
+            }
+        }
+        unsafe head.append(.requestID, requestID(of: flow), isVolatile: true)
+        head.append(.via, unsafe flow.pointee.wire == .grpc ? "2 sluice" : "1.1 sluice")
+    }
+
+    // MARK: - Failures
+
+    package func callFailed(_ call: Call, _ failure: CallFailure) {
+        guard let raw = unsafe call.user else { return }
+        let flow = unsafe raw.assumingMemoryBound(to: Flow.self)
+        unsafe flow.pointee.call = nil
+        if unsafe flow.pointee.hasResponseBegun {
+            unsafe broken(flow, "the backend broke off its answer")
+            return
+        }
+        unsafe refuse(flow, .backendFailed(failure))
+    }
+
+    /// The answer has begun and can't be completed: the client must not take it for whole.
+    func broken(_ flow: FlowPointer, _ sentence: String) {
+        let exchange = unsafe flow.pointee.exchange
+        unsafe flow.pointee.why = .backendReset
+        unsafe flow.pointee.call?.cancel()
+        unsafe flow.pointee.call = nil
+        unsafe exchange.user = nil
+        if unsafe flow.pointee.wire == .grpc {
+            unsafe flow.pointee.grpcStatus = GRPCStatus.unavailable.rawValue
+            let trailers = arena.blocks.take()
+            trailers.append(.grpcStatus, decimal: GRPCStatus.unavailable.rawValue)
+            trailers.append(
+                .grpcMessage, text: StatusMessage.encode(sentence), isVolatile: true)
+            exchange.sendTrailers(trailers)
+        } else {
+            exchange.abort(.internalError)
+        }
+        unsafe end(flow)
+    }
+}

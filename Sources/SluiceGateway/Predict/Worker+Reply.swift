@@ -1,0 +1,156 @@
+import SluiceBalancing
+import SluiceCore
+import SluiceEgress
+import SluiceGRPC
+import SluiceHTTP
+import SluiceIO
+import SluiceIngress
+import SluiceTelemetry
+
+// What the gateway says itself, and the one place where a flow ends.
+extension Worker {
+    /// Gives the request up with an error in the caller's dialect.
+    ///
+    /// Over HTTP/1.1 the reply waits until the client has sent its body (or a lot of it): an answer
+    /// in the middle of a request costs the connection.
+    func refuse(_ flow: FlowPointer, _ refusal: Refusal) {
+        if unsafe flow.pointee.why == .ok { unsafe flow.pointee.why = refusal.why }
+        unsafe abandonCall(flow)
+        if unsafe flow.pointee.hasResponseBegun {
+            unsafe broken(flow, refusal.sentence)
+            return
+        }
+        unsafe loop.cancelTimer(&flow.pointee.timer)
+        var sentence = refusal.sentence
+        if refusal.why == .noRoute, refusal.sentence.hasPrefix("unknown model"),
+            let known = replica.knownNames
+        {
+            sentence += known.isEmpty ? "; none is configured" : "; known: \(known)"
+        }
+        unsafe refusals[UnsafeMutableRawPointer(flow)] = Refusal(
+            http: refusal.http, grpc: refusal.grpc, why: refusal.why, sentence: sentence,
+            allow: refusal.allow, retryAfterSeconds: refusal.retryAfterSeconds)
+        unsafe flow.pointee.isListed = true
+        unsafe flow.pointee.stage = .refusing
+        if unsafe flow.pointee.exchange.isHTTP2 || flow.pointee.hasRequestEnded
+            || refusal.why == .tooLarge || refusal.why == .timeout
+        {
+            unsafe sendRefusal(flow)
+        } else {
+            // What was held back counts as taken, so that the rest can come.
+            let held = unsafe flow.pointee.held.count
+            unsafe flow.pointee.held.release(to: loop.buffers)
+            if held > 0 { unsafe flow.pointee.exchange.consumed(held) }
+        }
+    }
+
+    func sendRefusal(_ flow: FlowPointer) {
+        guard let refusal = unsafe refusals.removeValue(forKey: UnsafeMutableRawPointer(flow)) else {
+            return
+        }
+        if unsafe flow.pointee.wire == .grpc {
+            unsafe replyStatus(flow, refusal.grpc, refusal.sentence)
+            return
+        }
+        let body = "{\"error\":\(quoted(refusal.sentence))}"
+        unsafe reply(flow, status: refusal.http, body: Array(body.utf8), refusal: refusal)
+    }
+
+    /// Answers a REST caller with a whole body.
+    func reply(
+        _ flow: FlowPointer, status: Int, body: [UInt8],
+        contentType: StaticString = "application/json", refusal: Refusal? = nil
+    ) {
+        let head = arena.blocks.take()
+        head.append(status: status)
+        head.append(.contentType, contentType)
+        head.append(.contentLength, decimal: body.count, isVolatile: true)
+        if let refusal {
+            if refusal.allow.utf8CodeUnitCount > 0 { head.append(.allow, refusal.allow) }
+            if refusal.retryAfterSeconds > 0 {
+                head.append(.retryAfter, decimal: refusal.retryAfterSeconds)
+            }
+        }
+        unsafe head.append(.requestID, requestID(of: flow), isVolatile: true)
+        let exchange = unsafe flow.pointee.exchange
+        unsafe flow.pointee.status = status
+        unsafe exchange.user = nil
+        let isBare = unsafe body.isEmpty || flow.pointee.isHead
+        exchange.sendHead(head, endStream: isBare)
+        if !isBare {
+            unsafe flow.pointee.responseBytes = body.count
+            unsafe body.withUnsafeBytes { unsafe _ = exchange.send($0, endStream: true) }
+        }
+        unsafe end(flow)
+    }
+
+    /// Ends a gRPC call with a status and no message (gRPC over HTTP/2, "Trailers-Only").
+    func replyStatus(_ flow: FlowPointer, _ status: GRPCStatus, _ sentence: String) {
+        let exchange = unsafe flow.pointee.exchange
+        let head = arena.blocks.take()
+        let began = unsafe flow.pointee.hasResponseBegun
+        if !began {
+            head.append(status: 200)
+            head.append(.contentType, "application/grpc")
+            unsafe head.append(.requestID, requestID(of: flow), isVolatile: true)
+        }
+        head.append(.grpcStatus, decimal: status.rawValue)
+        if !sentence.isEmpty {
+            head.append(.grpcMessage, text: StatusMessage.encode(sentence), isVolatile: true)
+        }
+        unsafe flow.pointee.status = 200
+        unsafe flow.pointee.grpcStatus = status.rawValue
+        unsafe exchange.user = nil
+        if began { exchange.sendTrailers(head) } else { exchange.sendHead(head, endStream: true) }
+        unsafe end(flow)
+    }
+
+    /// The request's identifier, as given or made.
+    func requestID(of flow: FlowPointer) -> UnsafeRawBufferPointer {
+        unsafe UnsafeRawBufferPointer(
+            rebasing: flow.pointee.scratch[
+                FlowScratch.requestID..<(FlowScratch.requestID
+                    + Int(flow.pointee.requestIDCount))])
+    }
+
+    // MARK: - The end
+
+    /// Lets the backend go: cancels what runs there, or what waits for a connection.
+    private func abandonCall(_ flow: FlowPointer) {
+        if let call = unsafe flow.pointee.call {
+            call.cancel()
+            unsafe flow.pointee.call = nil
+        } else if unsafe flow.pointee.stage == .connecting,
+            let backend = unsafe flow.pointee.backend?._withUnsafeGuaranteedRef({ $0 })
+        {
+            let route = unsafe flow.pointee.wire == .grpc ? backend.grpc : backend.rest
+            unsafe route?.pool.cancelWaiting(UnsafeMutableRawPointer(flow))
+        }
+    }
+
+    /// Counts the backend out.
+    func leaveBackend(_ flow: FlowPointer) {
+        guard let backend = unsafe flow.pointee.backend else { return }
+        unsafe flow.pointee.backend = nil
+        unsafe backend._withUnsafeGuaranteedRef { $0.plan.load.leave() }
+    }
+
+    /// Ends a flow: everything it counted up comes down, everything it owned goes back.
+    func end(_ flow: FlowPointer) {
+        unsafe abandonCall(flow)
+        unsafe loop.cancelTimer(&flow.pointee.timer)
+        if unsafe flow.pointee.isListed {
+            unsafe refusals[UnsafeMutableRawPointer(flow)] = nil
+            unsafe watchers[UnsafeMutableRawPointer(flow)] = nil
+        }
+        unsafe account(flow)
+        unsafe leaveBackend(flow)
+        if let head = unsafe flow.pointee.head { arena.blocks.give(head) }
+        if let trailers = unsafe flow.pointee.heldTrailers { arena.blocks.give(trailers) }
+        unsafe flow.pointee.held.release(to: loop.buffers)
+        unsafe loop.buffers.give(flow.pointee.scratch)
+        let replica = unsafe flow.pointee.replica
+        unsafe flows.give(flow)
+        unsafe replica._withUnsafeGuaranteedRef { flowEnded(on: $0) }
+    }
+}

@@ -1,0 +1,169 @@
+// A worker's own copy of the snapshot, compiled for speed.
+//
+// Plain classes confined to one loop: a reference count that two cores touch costs 76-93 ns, a
+// private one is cheap, and the hot path goes by unmanaged references that the replica keeps
+// alive. A request pins the replica it began with; a replaced one goes when its last request has.
+import SluiceBalancing
+import SluiceCore
+import SluiceEgress
+import SluiceRouting
+import SluiceTelemetry
+
+/// One snapshot as one worker sees it.
+final class Replica {
+    let snapshot: Snapshot
+    let models: [WorkerModel]
+    private let table: NameTable
+    /// Requests that began on this replica and are not over.
+    var flowCount = 0
+
+    init(snapshot: Snapshot, models: [WorkerModel]) {
+        self.snapshot = snapshot
+        self.models = models
+        table = NameTable(models.map(\.nameBytes))
+    }
+
+    func model(named name: UnsafeRawBufferPointer) -> WorkerModel? {
+        guard let index = unsafe table.find(name) else { return nil }
+        return models[index]
+    }
+
+    /// The models' names if they are few enough to be worth telling a caller who missed.
+    var knownNames: String? {
+        guard models.count <= 10 else { return nil }
+        return models.map(\.plan.name).joined(separator: ", ")
+    }
+}
+
+final class WorkerModel {
+    let plan: ModelPlan
+    let nameBytes: [UInt8]
+    /// ``ModelPlan/timeout`` in nanoseconds.
+    let timeout: Int64
+    let revisions: [WorkerRevision]
+
+    init(plan: ModelPlan, revisions: [WorkerRevision]) {
+        self.plan = plan
+        nameBytes = Array(plan.name.utf8)
+        timeout = plan.timeout.nanoseconds
+        self.revisions = revisions
+    }
+
+    /// Whether any backend that takes traffic answers.
+    var isReady: Bool {
+        for (index, revision) in revisions.enumerated()
+        where plan.split.weights[index] > 0 && revision.isReady { return true }
+        return false
+    }
+}
+
+final class WorkerRevision {
+    let plan: RevisionPlan
+    let nameBytes: [UInt8]
+    let backends: [WorkerBackend]
+    let loads: [BackendLoad]
+    /// Which backends speak REST and gRPC, a bit each (the first 64).
+    let restMask: UInt64
+    let grpcMask: UInt64
+    var picker: BackendPicker
+    let metrics: RevisionMetrics
+
+    init(
+        plan: RevisionPlan, backends: [WorkerBackend], balancing: LoadBalancing, start: Int,
+        metrics: RevisionMetrics
+    ) {
+        self.plan = plan
+        nameBytes = Array(plan.name.utf8)
+        self.backends = backends
+        loads = backends.map(\.plan.load)
+        var (rest, grpc) = (UInt64(0), UInt64(0))
+        for (index, backend) in backends.enumerated() where index < 64 {
+            if backend.rest != nil { rest |= 1 << UInt64(index) }
+            if backend.grpc != nil { grpc |= 1 << UInt64(index) }
+        }
+        restMask = rest
+        grpcMask = grpc
+        picker = BackendPicker(balancing, start: start)
+        self.metrics = metrics
+    }
+
+    /// Whether a backend is up.
+    var isReady: Bool { loads.contains { $0.health == .up } }
+
+    /// Whether a backend may be tried.
+    var isUsable: Bool { loads.contains { $0.health != .down } }
+}
+
+final class WorkerBackend {
+    let plan: BackendPlan
+    let labelBytes: [UInt8]
+    let rest: BackendRoute?
+    let grpc: BackendRoute?
+    let metrics: BackendMetrics
+
+    init(plan: BackendPlan, rest: BackendRoute?, grpc: BackendRoute?, metrics: BackendMetrics) {
+        self.plan = plan
+        labelBytes = Array(plan.label.utf8)
+        self.rest = rest
+        self.grpc = grpc
+        self.metrics = metrics
+    }
+}
+
+/// One worker's way to one endpoint; kept over reloads while the endpoint stays the same.
+final class BackendRoute {
+    let target: BackendTarget
+    let authorityBytes: [UInt8]
+    let pool: ConnectionPool
+
+    init(target: BackendTarget, pool: ConnectionPool) {
+        self.target = target
+        authorityBytes = Array(target.authority.utf8)
+        self.pool = pool
+    }
+}
+
+/// Names to their numbers, looked up by bytes: open addressing over FNV-1a.
+struct NameTable {
+    private let names: [[UInt8]]
+    private let slots: [Int32]
+
+    init(_ names: [[UInt8]]) {
+        self.names = names
+        var capacity = 4
+        while capacity < names.count * 2 { capacity *= 2 }
+        var slots = [Int32](repeating: -1, count: capacity)
+        for (number, name) in names.enumerated() {
+            var index = unsafe name.withUnsafeBytes { unsafe NameTable.hash($0) } & (capacity - 1)
+            while slots[index] >= 0 { index = (index + 1) & (capacity - 1) }
+            slots[index] = Int32(number)
+        }
+        self.slots = slots
+    }
+
+    func find(_ name: UnsafeRawBufferPointer) -> Int? {
+        var index = unsafe NameTable.hash(name) & (slots.count - 1)
+        while slots[index] >= 0 {
+            let number = Int(slots[index])
+            let candidate = names[number]
+            if candidate.count == name.count {
+                var isEqual = true
+                for offset in 0..<candidate.count where unsafe candidate[offset] != name[offset] {
+                    isEqual = false
+                    break
+                }
+                if isEqual { return number }
+            }
+            index = (index + 1) & (slots.count - 1)
+        }
+        return nil
+    }
+
+    private static func hash(_ name: UnsafeRawBufferPointer) -> Int {
+        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+        for index in 0..<(name.count) {
+            hash = unsafe (hash ^ UInt64(name[index])) &* 0x100_0000_01B3
+        }
+        return Int(truncatingIfNeeded: hash & 0x7FFF_FFFF_FFFF_FFFF)
+    }
+}

@@ -1,0 +1,104 @@
+package import SluiceBalancing
+import SluiceCore
+package import SluiceEgress
+package import SluiceRouting
+
+/// The data plane's whole input: immutable, numbered, handed to every worker as one value.
+package struct Snapshot: Sendable {
+    /// Counts the configurations this process has run, from 1.
+    package var generation: Int
+    package var models: [ModelPlan]
+    /// Bytes of one request's body, at most (`limits.maxRequestBytes`).
+    package var maxRequestBytes: Int
+    /// Whether answers carry `via` and requests `x-forwarded-*`; always, but for benchmarks.
+    package init(generation: Int, models: [ModelPlan], maxRequestBytes: Int) {
+        self.generation = generation
+        self.models = models
+        self.maxRequestBytes = maxRequestBytes
+    }
+}
+
+/// One model and how its requests are shared.
+package struct ModelPlan: Sendable {
+    package var name: String
+    /// The longest a unary request may take.
+    package var timeout: Duration
+    package var balancing: LoadBalancing
+    package var split: TrafficSplit
+    package var revisions: [RevisionPlan]
+
+    /// A model as configured.
+    package init(
+        name: String, timeout: Duration, balancing: LoadBalancing, split: TrafficSplit,
+        revisions: [RevisionPlan]
+    ) {
+        self.name = name
+        self.timeout = timeout
+        self.balancing = balancing
+        self.split = split
+        self.revisions = revisions
+    }
+}
+
+/// One revision of a model.
+package struct RevisionPlan: Sendable {
+    package var name: String
+    /// The model's name at the backends, if it differs.
+    package var backendModelName: String?
+    package var backends: [BackendPlan]
+
+    /// A revision as configured.
+    package init(name: String, backendModelName: String?, backends: [BackendPlan]) {
+        self.name = name
+        self.backendModelName = backendModelName
+        self.backends = backends
+    }
+}
+
+/// One replica.
+package struct BackendPlan: Sendable {
+    /// How it is called in metrics, logs and headers: `host:port` of what it speaks first.
+    package var label: String
+    /// Where REST requests go, if it speaks REST.
+    package var rest: BackendTarget?
+    /// Where gRPC requests go, if it speaks gRPC.
+    package var grpc: BackendTarget?
+    /// Its line on the shared board; the same across reloads while the backend stays configured.
+    package var load: BackendLoad
+    /// What the probe asks for (`health.path`).
+    package var probePath: String
+    /// How often the probe asks.
+    package var probeInterval: Duration
+    /// How long the probe waits.
+    package var probeTimeout: Duration
+
+    /// A replica as configured.
+    package init(
+        label: String, rest: BackendTarget?, grpc: BackendTarget?, load: BackendLoad,
+        probePath: String, probeInterval: Duration, probeTimeout: Duration
+    ) {
+        self.label = label
+        self.rest = rest
+        self.grpc = grpc
+        self.load = load
+        self.probePath = probePath
+        self.probeInterval = probeInterval
+        self.probeTimeout = probeTimeout
+    }
+}
+
+/// An endpoint with the authority its requests carry.
+package struct BackendTarget: Sendable {
+    /// What makes two targets the same for keeping connections over a reload.
+    package var key: String
+    package var endpoint: Endpoint
+    /// `host:port` as configured, for `:authority` and `host`.
+    package var authority: String
+
+    /// A target as configured.
+    package init(key: String, endpoint: Endpoint, authority: String) {
+        self.key = key
+        self.endpoint = endpoint
+        self.authority = authority
+    }
+}

@@ -1,0 +1,68 @@
+import SluiceCore
+import SluiceGRPC
+import SluiceHTTP
+import SluiceInference
+import SluiceTelemetry
+import SluiceWire
+
+// What the gateway answers by itself, over REST.
+extension Worker {
+    /// Whether clients should come: something is configured, it answers, and we aren't leaving.
+    var isReady: Bool {
+        !shared.readiness.isDraining && replica.models.allSatisfy { $0.isReady }
+    }
+
+    /// Answers the REST paths that concern no model, or only its readiness.
+    func answerREST(_ flow: FlowPointer) {
+        switch unsafe flow.pointee.operation {
+        case .v2Live: unsafe answer(flow, 200, "{\"live\":true}")
+        case .v2Ready:
+            unsafe answer(flow, isReady ? 200 : 503, "{\"ready\":\(isReady)}")
+        case .v2Server:
+            let extensions = ["binary_tensor_data", "model_repository"].map(quoted)
+            unsafe answer(
+                flow, 200,
+                "{\"name\":\"sluice\",\"version\":\(quoted(shared.version)),\"extensions\":[\(extensions.joined(separator: ","))]}"
+            )
+        case .v2List, .v1List:
+            let names = replica.models.map { quoted($0.plan.name) }
+            unsafe answer(flow, 200, "{\"models\":[\(names.joined(separator: ","))]}")
+        case .v2RepositoryIndex:
+            let rows = replica.models.map {
+                "{\"name\":\(quoted($0.plan.name)),\"state\":\"\($0.isReady ? "READY" : "UNAVAILABLE")\",\"reason\":\"\"}"
+            }
+            unsafe answer(flow, 200, "[\(rows.joined(separator: ","))]")
+        case .v2ModelReady:
+            guard let model = unsafe flow.pointee.model?._withUnsafeGuaranteedRef({ $0 }) else {
+                return
+            }
+            unsafe answer(
+                flow, model.isReady ? 200 : 503,
+                "{\"name\":\(quoted(model.plan.name)),\"ready\":\(model.isReady)}")
+        default:
+            unsafe refuse(flow, .notFound("no such path"))
+        }
+    }
+
+    /// Answers once the request is whole; its body, if any, says nothing we need.
+    private func answer(_ flow: FlowPointer, _ status: Int, _ body: String) {
+        unsafe reply(flow, status: status, body: Array(body.utf8))
+    }
+
+    /// `text` as a JSON string.
+    func quoted(_ text: String) -> String {
+        var result = "\""
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "\"": result += "\\\""
+            case "\\": result += "\\\\"
+            case "\n": result += "\\n"
+            case _ where scalar.value < 0x20:
+                let digits = String(scalar.value, radix: 16)
+                result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+            default: result.unicodeScalars.append(scalar)
+            }
+        }
+        return result + "\""
+    }
+}

@@ -1,0 +1,258 @@
+// One core's everything, and the path of a request through it.
+//
+//   client ──► Ingress ──► intake ─► routing ─► dispatch ─► relay ◄──► Egress ──► backend
+//                            │          │           │         │
+//                            └──────────┴───────────┴─────────┴──► refuse ──► end
+//
+//   Worker+Intake     the head is read, the request classified; a gRPC body says its model
+//   Worker+Dispatch   revision, backend, connection; the head goes out
+//   Worker+Relay      bodies both ways, verbatim, as fast as the slower side takes them
+//   Worker+Surface    what the gateway answers by itself
+//   Worker+Reply      errors in the caller's dialect, and the one place where a flow ends
+//
+// Everything here runs on the worker's own thread. The outside sends it messages.
+import SluiceBalancing
+package import SluiceCore
+import SluiceEgress
+import SluiceHTTP
+package import SluiceIO
+package import SluiceIngress
+package import SluiceTLS
+package import SluiceTelemetry
+
+/// One event loop's share of the gateway.
+@safe
+package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
+    /// What all workers share.
+    package struct Shared: Sendable {
+        package var store: MetricStore
+        package var accessLog: AccessChannel?
+        package var connectionCount: ConnectionCount
+        package var readiness: GatewayReadiness
+        /// The version that `GET /v2` and metrics show.
+        package var version: String
+
+        /// The shared parts.
+        package init(
+            store: MetricStore, accessLog: AccessChannel?, connectionCount: ConnectionCount,
+            readiness: GatewayReadiness, version: String
+        ) {
+            self.store = store
+            self.accessLog = accessLog
+            self.connectionCount = connectionCount
+            self.readiness = readiness
+            self.version = version
+        }
+    }
+
+    /// The loop it runs on.
+    package let loop: EventLoop
+    let arena: HTTPArena
+    let shared: Shared
+    let shard: MetricShard
+    let codes: CodeTable
+    let strangers: RevisionMetrics
+    let log: AccessBuffer?
+    var random: RandomSource
+    let flows = Slab(stride: MemoryLayout<Flow>.stride)
+    /// The replica new requests use.
+    var replica: Replica
+    private var retired: [Replica] = []
+    private var routes: [String: BackendRoute] = [:]
+    private var metrics: [String: RevisionMetrics] = [:]
+    private var listeners: [IngressListener] = []
+    /// Streams of `grpc.health.v1.Health/Watch`, with what they were last told.
+    var watchers: [UnsafeMutableRawPointer: (service: String, status: Int)] = unsafe [:]
+    /// Refusals that wait for their client to finish sending.
+    var refusals: [UnsafeMutableRawPointer: Refusal] = unsafe [:]
+    private var watchTimer = TimerID.none
+    private var logTimer = TimerID.none
+    private let number: Int
+
+    /// Nanoseconds to add to the loop's time for the time of day.
+    private(set) var wallOffset: Int64
+
+    private static let watchInterval = Duration.milliseconds(500)
+    private static let logInterval = Duration.milliseconds(200)
+
+    /// A worker without models or listeners.
+    package init(loop: EventLoop, number: Int, shared: Shared) {
+        self.loop = loop
+        self.shared = shared
+        self.number = number
+        arena = HTTPArena(buffers: loop.buffers)
+        shard = shared.store.makeShard()
+        codes = CodeTable(store: shared.store)
+        strangers = RevisionMetrics(
+            store: shared.store, codes: codes, model: "-", revision: "-")
+        log = shared.accessLog.map { AccessBuffer(channel: $0) }
+        let wall = loop.kernel.wallClock()
+        wallOffset = wall - loop.kernel.now().nanoseconds
+        random = RandomSource(seed: UInt64(bitPattern: wall) &+ UInt64(number) &* 0x9E37_79B9)
+        replica = Replica(
+            snapshot: Snapshot(generation: 0, models: [], maxRequestBytes: 64 << 20), models: [])
+        if log != nil {
+            logTimer = loop.setTimer(after: Worker.logInterval, target: self, tag: Tag.log)
+        }
+    }
+
+    /// What a timer was set for; anything above is a flow's address.
+    private enum Tag {
+        static let log: UInt = 1
+        static let watch: UInt = 2
+    }
+
+    // MARK: - Configuration
+
+    /// Uses `snapshot` for every request that begins from now on.
+    ///
+    /// Endpoints that stay keep their connections. Requests under way finish on the replica
+    /// they began with.
+    package func publish(_ snapshot: Snapshot) {
+        var kept: [String: BackendRoute] = [:]
+        let models = snapshot.models.map { plan in
+            WorkerModel(
+                plan: plan,
+                revisions: plan.revisions.map { revision in
+                    WorkerRevision(
+                        plan: revision,
+                        backends: revision.backends.map {
+                            backend($0, model: plan.name, revision: revision.name, keeping: &kept)
+                        },
+                        balancing: plan.balancing, start: number,
+                        metrics: revisionMetrics(model: plan.name, revision: revision.name))
+                })
+        }
+        let old = replica
+        replica = Replica(snapshot: snapshot, models: models)
+        for (key, route) in routes where kept[key] == nil { route.pool.close() }
+        routes = kept
+        if old.flowCount > 0 { retired.append(old) }
+        wallOffset = loop.kernel.wallClock() - loop.kernel.now().nanoseconds
+    }
+
+    private func backend(
+        _ plan: BackendPlan, model: String, revision: String,
+        keeping kept: inout [String: BackendRoute]
+    ) -> WorkerBackend {
+        WorkerBackend(
+            plan: plan, rest: route(to: plan.rest, load: plan.load, keeping: &kept),
+            grpc: route(to: plan.grpc, load: plan.load, keeping: &kept),
+            metrics: BackendMetrics(
+                codes: codes, model: model, revision: revision, backend: plan.label))
+    }
+
+    private func route(
+        to target: BackendTarget?, load: BackendLoad, keeping kept: inout [String: BackendRoute]
+    ) -> BackendRoute? {
+        guard let target else { return nil }
+        if let known = kept[target.key] ?? routes[target.key] {
+            kept[target.key] = known
+            return known
+        }
+        let pool = ConnectionPool(
+            loop: loop, arena: arena, endpoint: target.endpoint, receiver: self)
+        pool.connectOutcome = { failure in
+            // A refusal takes the backend out at once; only its probe brings it back.
+            if failure != nil { load.health = .down }
+        }
+        let made = BackendRoute(target: target, pool: pool)
+        kept[target.key] = made
+        return made
+    }
+
+    private func revisionMetrics(model: String, revision: String) -> RevisionMetrics {
+        let key = "\(model)\u{0}\(revision)"
+        if let known = metrics[key] { return known }
+        let made = RevisionMetrics(
+            store: shared.store, codes: codes, model: model, revision: revision)
+        metrics[key] = made
+        return made
+    }
+
+    // MARK: - Listeners
+
+    /// Opens one listening socket and accepts on it; returns where.
+    package func listen(
+        on address: SocketAddress, name: String, tls: TLSServerContext?, limits: IngressLimits
+    ) throws(KernelFailure) -> SocketAddress {
+        let http1 = shared.store.gauge(GatewayMetrics.connections, [name, "http1"])
+        let http2 = shared.store.gauge(GatewayMetrics.connections, [name, "http2"])
+        let refused = shared.store.counter(GatewayMetrics.connectionsRefused, [name, "limit"])
+        let failed = shared.store.counter(GatewayMetrics.connectionsRefused, [name, "handshake"])
+        let listener = try IngressListener(
+            loop: loop, arena: arena, address: address, name: name, tls: tls, limits: limits,
+            count: shared.connectionCount, handler: self
+        ) { [shard] event in
+            switch event {
+            case .openedHTTP1: shard.add(http1, 1)
+            case .openedHTTP2: shard.add(http2, 1)
+            case .closedHTTP1: shard.add(http1, -1)
+            case .closedHTTP2: shard.add(http2, -1)
+            case .refused: shard.add(refused)
+            case .handshakeFailed: shard.add(failed)
+            }
+        }
+        listeners.append(listener)
+        listener.start()
+        return listener.address ?? address
+    }
+
+    /// Gives every listener of that name another certificate for connections to come.
+    package func replaceCertificates(of name: String, with tls: TLSServerContext) {
+        for listener in listeners where listener.name == name { listener.use(tls) }
+    }
+
+    // MARK: - Drain
+
+    /// Winds connections down; `isFinal` stops accepting and takes no new requests.
+    package func drain(isFinal: Bool) {
+        for listener in listeners { listener.drain(isFinal: isFinal) }
+    }
+
+    /// Client connections and requests that are still open.
+    package var openWork: Int {
+        listeners.reduce(flows.liveCount) { $0 + $1.connectionCount }
+    }
+
+    /// Closes everything at once.
+    package func closeAll() {
+        for listener in listeners { listener.closeAll() }
+        for route in routes.values { route.pool.closeAll() }
+        log?.flush()
+        loop.cancelTimer(&logTimer)
+        loop.cancelTimer(&watchTimer)
+    }
+
+    // MARK: - Timers
+
+    package func timerFired(_ tag: UInt, at now: Instant) {
+        switch tag {
+        case Tag.log:
+            log?.flush()
+            logTimer = loop.setTimer(after: Worker.logInterval, target: self, tag: Tag.log)
+        case Tag.watch:
+            watchTimer = .none
+            tellWatchers()
+            armWatchTimer()
+        default:
+            guard let flow = unsafe FlowPointer(bitPattern: tag) else { return }
+            unsafe flow.pointee.timer = .none
+            unsafe timedOut(flow)
+        }
+    }
+
+    /// Sees to it that health watchers hear of changes.
+    func armWatchTimer() {
+        guard watchTimer == .none, unsafe !watchers.isEmpty else { return }
+        watchTimer = loop.setTimer(after: Worker.watchInterval, target: self, tag: Tag.watch)
+    }
+
+    /// Lets a replica go once its last request is over.
+    func flowEnded(on replica: Replica) {
+        replica.flowCount -= 1
+        if replica.flowCount == 0, replica !== self.replica {
+            retired.removeAll { $0 === replica }
+        }
+    }
+}

@@ -1,0 +1,250 @@
+import SluiceCore
+
+/// Puts heads on the wire.
+///
+/// The largest size a head can have is known before it is written: each field takes four bytes
+/// beside its name and value, for which ``FieldBlock/listSize`` counts 32. So room is made once,
+/// and the rest is copying. No field is written that could be taken for anything else: names are
+/// tokens and values without control characters, whatever the block says.
+enum HTTP1Writer {
+    /// How a message says where its body ends.
+    enum Framing {
+        case none
+        case length(Int)
+        case chunked
+    }
+
+    /// What a message says about the connection after it.
+    enum Persistence {
+        case implied
+        case close
+        case keepAlive
+    }
+
+    /// What a request line is made of.
+    @safe
+    struct Target {
+        let method: UnsafeRawBufferPointer
+        let path: UnsafeRawBufferPointer
+        let authority: UnsafeRawBufferPointer
+        let isHead: Bool
+        /// Whether the method usually has content, so that none must be said (RFC 9110 §8.6).
+        let anticipatesContent: Bool
+    }
+
+    /// Start line, framing, `connection` and the last line end take less than this.
+    private static let overhead = 256
+
+    /// CR LF as a number in memory order.
+    static var lineEnd: UInt16 { UInt16(0x0A0D).littleEndian }
+
+    // MARK: - Reading the block
+
+    /// The `content-length` a block promises, or nil when it doesn't say a number.
+    static func contentLength(of block: FieldBlock) -> Int? {
+        guard let value = unsafe block.first(.contentLength) else { return nil }
+        return unsafe ASCII.decimal(value)
+    }
+
+    /// The parts of the request line and `host`; nil when they'd be read as something else.
+    static func target(of block: FieldBlock) -> Target? {
+        guard let method = unsafe block.first(.method), unsafe FieldValidation.isToken(method),
+            unsafe !HTTP1Head.equal(method, "CONNECT"),
+            let path = unsafe block.first(.path)
+        else { return nil }
+        let isOptions = unsafe HTTP1Head.equal(method, "OPTIONS")
+        guard unsafe FieldValidation.isPath(path) || (isOptions && HTTP1Head.equal(path, "*"))
+        else {
+            return nil
+        }
+        let authority =
+            unsafe block.first(.authority) ?? block.first(.host)
+            ?? UnsafeRawBufferPointer(start: nil, count: 0)
+        guard unsafe FieldValidation.isAuthority(authority) else { return nil }
+        return unsafe Target(
+            method: method,
+            path: path,
+            authority: authority,
+            isHead: HTTP1Head.equal(method, "HEAD"),
+            anticipatesContent: HTTP1Head.equal(method, "POST")
+                || HTTP1Head.equal(method, "PUT") || HTTP1Head.equal(method, "PATCH")
+        )
+    }
+
+    // MARK: - Writing
+
+    /// Writes a response head, interim or final.
+    static func writeResponse(
+        _ block: FieldBlock,
+        _ status: Int,
+        _ framing: Framing,
+        _ persistence: Persistence,
+        to output: inout ByteBuffer
+    ) {
+        let reason = HTTP1ReasonPhrase.of(status)
+        var pen = unsafe Pen(output.reserve(block.listSize + overhead + reason.utf8CodeUnitCount))
+        pen.write("HTTP/1.1 ")
+        pen.write(decimal: status)
+        pen.write(byte: ASCII.space)
+        pen.write(reason)
+        pen.endLine()
+        for index in 0..<block.count {
+            let field = block[index]
+            if !field.isRemoved, isEndToEnd(field.name) { pen.write(field, of: block) }
+        }
+        pen.write(framing)
+        pen.write(persistence)
+        pen.endLine()
+        output.commit(pen.written)
+    }
+
+    /// Writes a request head.
+    static func writeRequest(
+        _ block: FieldBlock,
+        _ target: Target,
+        _ framing: Framing,
+        _ persistence: Persistence,
+        to output: inout ByteBuffer
+    ) {
+        var pen = unsafe Pen(output.reserve(block.listSize + overhead))
+        unsafe pen.write(target.method)
+        pen.write(byte: ASCII.space)
+        unsafe pen.write(target.path)
+        pen.write(" HTTP/1.1\r\nhost: ")
+        unsafe pen.write(target.authority)
+        pen.endLine()
+        var hasCookie = false
+        for index in 0..<block.count {
+            let field = block[index]
+            switch field.name {
+            case _ where field.isRemoved: continue
+            // We never wait for 100 (Continue), so we don't ask for it.
+            case .host, .expect: continue
+            case .cookie: hasCookie = true
+            default:
+                if isEndToEnd(field.name) { pen.write(field, of: block) }
+            }
+        }
+        if hasCookie { writeCookies(block, &pen) }
+        pen.write(framing)
+        pen.write(persistence)
+        pen.endLine()
+        output.commit(pen.written)
+    }
+
+    /// Writes a trailer section with its last line end.
+    static func writeTrailers(_ block: FieldBlock, to output: inout ByteBuffer) {
+        var pen = unsafe Pen(output.reserve(block.listSize + overhead))
+        for index in 0..<block.count {
+            let field = block[index]
+            if !field.isRemoved, unsafe HTTP1Trailers.isAllowed(field.name, block.name(of: field)) {
+                pen.write(field, of: block)
+            }
+        }
+        pen.endLine()
+        output.commit(pen.written)
+    }
+
+    /// Joins the crumbs that HTTP/2 makes of cookies (RFC 9113 §8.2.3).
+    private static func writeCookies(_ block: FieldBlock, _ pen: inout Pen) {
+        var isFirst = true
+        for index in 0..<block.count {
+            let field = block[index]
+            guard field.name == .cookie, !field.isRemoved else { continue }
+            let value = unsafe block.value(of: field)
+            guard unsafe FieldValidation.isText(value) else { continue }
+            if isFirst { pen.write("cookie: ") } else { pen.write("; ") }
+            isFirst = false
+            unsafe pen.write(value)
+        }
+        if !isFirst { pen.endLine() }
+    }
+
+    /// Whether a field is passed on as it is; framing and the connection are the session's.
+    private static func isEndToEnd(_ name: FieldName) -> Bool {
+        !name.isPseudo && !name.isHopByHop && name != .contentLength && name != .transferCodings
+    }
+}
+
+/// A place to write to, in memory that has room for all that will be written.
+@safe
+private struct Pen {
+    private let start: UnsafeMutablePointer<UInt8>
+    private var place: UnsafeMutablePointer<UInt8>
+
+    init(_ place: UnsafeMutablePointer<UInt8>) {
+        unsafe start = unsafe place
+        unsafe self.place = unsafe place
+    }
+
+    var written: Int { unsafe place - start }
+
+    mutating func write(byte: UInt8) {
+        unsafe place.pointee = byte
+        unsafe place += 1
+    }
+
+    mutating func write(_ bytes: UnsafeRawBufferPointer) {
+        guard let from = bytes.baseAddress else { return }
+        unsafe UnsafeMutableRawPointer(place).copyMemory(from: from, byteCount: bytes.count)
+        unsafe place += bytes.count
+    }
+
+    mutating func write(_ text: StaticString) {
+        unsafe write(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+    }
+
+    mutating func write(decimal number: Int) {
+        var digits = 1
+        var bound = 10
+        while digits < 19, number >= bound {
+            digits += 1
+            bound = bound.multipliedReportingOverflow(by: 10).partialValue
+        }
+        var rest = number
+        var index = digits
+        while index > 0 {
+            index -= 1
+            unsafe place[index] = ASCII.zero + UInt8(truncatingIfNeeded: rest % 10)
+            rest /= 10
+        }
+        unsafe place += digits
+    }
+
+    mutating func endLine() {
+        unsafe UnsafeMutableRawPointer(place).storeBytes(of: HTTP1Writer.lineEnd, as: UInt16.self)
+        unsafe place += 2
+    }
+
+    mutating func write(_ field: Field, of block: FieldBlock) {
+        let name = unsafe block.name(of: field)
+        let value = unsafe block.value(of: field)
+        guard unsafe field.name != .other || FieldValidation.isLowercaseToken(name),
+            unsafe FieldValidation.isText(value)
+        else { return }
+        unsafe write(name)
+        write(byte: ASCII.colon)
+        write(byte: ASCII.space)
+        unsafe write(value)
+        endLine()
+    }
+
+    mutating func write(_ framing: HTTP1Writer.Framing) {
+        switch framing {
+        case .none: return
+        case .length(let length):
+            write("content-length: ")
+            write(decimal: length)
+            endLine()
+        case .chunked: write("transfer-encoding: chunked\r\n")
+        }
+    }
+
+    mutating func write(_ persistence: HTTP1Writer.Persistence) {
+        switch persistence {
+        case .implied: return
+        case .close: write("connection: close\r\n")
+        case .keepAlive: write("connection: keep-alive\r\n")
+        }
+    }
+}

@@ -1,0 +1,208 @@
+private import CLinux
+private import Glibc
+package import SluiceCore
+
+/// The real thing: epoll, eventfd and non-blocking sockets.
+@safe
+package final class LinuxKernel: Kernel {
+    private let epoll: Int32
+    private let wakeup: EventDescriptor
+    private let batch: UnsafeMutablePointer<clinux_event>
+    private static let batchCapacity = 512
+    private static let wakeToken = UInt64.max
+
+    /// An epoll instance with its wake-up descriptor.
+    package init() throws(KernelFailure) {
+        epoll = try LinuxKernel.check(clinux_epoll_create(), "epoll_create")
+        let descriptor = try LinuxKernel.check(clinux_eventfd(), "eventfd")
+        wakeup = EventDescriptor(descriptor)
+        unsafe batch = .allocate(capacity: LinuxKernel.batchCapacity)
+        _ = clinux_epoll_control(
+            epoll, 0, descriptor, UInt32(CLINUX_READABLE), LinuxKernel.wakeToken)
+    }
+
+    deinit {
+        unsafe batch.deallocate()
+        _ = Glibc.close(epoll)
+    }
+
+    package var waker: any LoopWaker { wakeup }
+
+    package func now() -> Instant { Instant(nanoseconds: clinux_monotonic_nanoseconds()) }
+
+    package func wallClock() -> Int64 { clinux_realtime_nanoseconds() }
+
+    package func wait(
+        into events: UnsafeMutableBufferPointer<Readiness>, until deadline: Instant?
+    ) -> Int {
+        var milliseconds: Int32 = -1
+        if let deadline {
+            // Rounded up: waking a little late is better than spinning until the time has come.
+            let wait = max(0, deadline.nanoseconds - now().nanoseconds)
+            milliseconds = Int32(clamping: (wait + 999_999) / 1_000_000)
+        }
+        let found = unsafe clinux_epoll_wait(
+            epoll, batch, Int32(min(events.count, LinuxKernel.batchCapacity)), milliseconds)
+        precondition(found >= 0, "epoll_wait refused its own descriptor")
+        var count = 0
+        for index in 0..<Int(found) {
+            let event = unsafe batch[index]
+            if event.token == LinuxKernel.wakeToken {
+                wakeup.clear()
+                continue
+            }
+            unsafe events[count] = Readiness(
+                token: event.token,
+                isReadable: event.ready & UInt32(CLINUX_READABLE) != 0,
+                isWritable: event.ready & UInt32(CLINUX_WRITABLE) != 0,
+                isBroken: event.ready & UInt32(CLINUX_HANGUP) != 0)
+            count += 1
+        }
+        return count
+    }
+
+    package func listen(
+        on address: SocketAddress, backlog: Int, sharesPort: Bool
+    ) throws(KernelFailure) -> Int32 {
+        if address.family == .unix { _ = unsafe Glibc.unlink(address.description) }
+        let result = unsafe address.bytes.withUnsafeBufferPointer { bytes in
+            unsafe clinux_listen(
+                address.family.rawValue, bytes.baseAddress, Int32(bytes.count), address.port,
+                Int32(backlog), sharesPort && address.family != .unix ? 1 : 0)
+        }
+        return try LinuxKernel.check(result, "listen on \(address)")
+    }
+
+    package func localPort(of descriptor: Int32) -> UInt16 {
+        UInt16(clamping: clinux_local_port(descriptor))
+    }
+
+    package func accept(from listener: Int32) -> AcceptResult {
+        var family: Int32 = 0
+        var port: UInt16 = 0
+        var bytes = InlineArray<16, UInt8>(repeating: 0)
+        let descriptor = unsafe withUnsafeMutablePointer(to: &bytes) { place in
+            unsafe place.withMemoryRebound(to: UInt8.self, capacity: 16) { raw in
+                unsafe clinux_accept(listener, &family, raw, &port)
+            }
+        }
+        guard descriptor >= 0 else {
+            switch -descriptor {
+            case EAGAIN: return .wouldBlock
+            case EMFILE, ENFILE, ENOBUFS, ENOMEM: return .exhausted
+            default: return .aborted
+            }
+        }
+        let kind = SocketAddress.Family(rawValue: family) ?? .unix
+        let length = kind == .ipv4 ? 4 : kind == .ipv6 ? 16 : 0
+        return .accepted(
+            descriptor: descriptor,
+            peer: SocketAddress(family: kind, bytes: (0..<length).map { bytes[$0] }, port: port))
+    }
+
+    package func connect(to address: SocketAddress) throws(KernelFailure) -> Int32 {
+        let result = unsafe address.bytes.withUnsafeBufferPointer { bytes in
+            unsafe clinux_connect(
+                address.family.rawValue, bytes.baseAddress, Int32(bytes.count), address.port)
+        }
+        return try LinuxKernel.check(result, "connect to \(address)")
+    }
+
+    package func connectFailure(of descriptor: Int32) -> Int32? {
+        let result = clinux_connect_result(descriptor)
+        return result == 0 ? nil : -result
+    }
+
+    package func read(
+        _ descriptor: Int32, into memory: UnsafeMutableRawBufferPointer
+    ) -> TransferResult {
+        while true {
+            let count = unsafe Glibc.read(descriptor, memory.baseAddress, memory.count)
+            if count > 0 { return .moved(count) }
+            if count == 0 { return .ended }
+            switch errno {
+            case EINTR: continue
+            case EAGAIN: return .wouldBlock
+            case let code: return .failed(code)
+            }
+        }
+    }
+
+    package func write(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> TransferResult {
+        while true {
+            // MSG_NOSIGNAL: a closed peer is an error here, not a signal.
+            let count = unsafe Glibc.send(
+                descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
+            if count >= 0 { return count == 0 ? .wouldBlock : .moved(count) }
+            switch errno {
+            case EINTR: continue
+            case EAGAIN: return .wouldBlock
+            case let code: return .failed(code)
+            }
+        }
+    }
+
+    package func shutdownWrite(_ descriptor: Int32) { _ = Glibc.shutdown(descriptor, Int32(SHUT_WR)) }
+
+    package func close(_ descriptor: Int32) { _ = Glibc.close(descriptor) }
+
+    package func watch(_ descriptor: Int32, for interest: Interest, token: UInt64) {
+        control(0, descriptor, interest, token)
+    }
+
+    package func rewatch(_ descriptor: Int32, for interest: Interest, token: UInt64) {
+        control(1, descriptor, interest, token)
+    }
+
+    package func unwatch(_ descriptor: Int32) { control(2, descriptor, [], 0) }
+
+    private func control(
+        _ operation: Int32, _ descriptor: Int32, _ interest: Interest, _ token: UInt64
+    ) {
+        let result = clinux_epoll_control(epoll, operation, descriptor, interest.rawValue, token)
+        precondition(result == 0, "epoll_ctl was asked about a descriptor it doesn't know")
+    }
+
+    private static func check(
+        _ result: Int32, _ call: @autoclosure () -> String
+    ) throws(KernelFailure) -> Int32 {
+        guard result < 0 else { return result }
+        throw KernelFailure(
+            call: call(), code: -result, text: unsafe String(cString: strerror(-result)))
+    }
+}
+
+/// An eventfd: writing wakes whoever polls it.
+private final class EventDescriptor: LoopWaker {
+    private let descriptor: Int32
+
+    init(_ descriptor: Int32) { self.descriptor = descriptor }
+
+    deinit { _ = Glibc.close(descriptor) }
+
+    func wake() {
+        var one: UInt64 = 1
+        _ = unsafe Glibc.write(descriptor, &one, 8)
+    }
+
+    func clear() {
+        var count: UInt64 = 0
+        _ = unsafe Glibc.read(descriptor, &count, 8)
+    }
+}
+
+/// What a process may ask of the machine, outside any loop.
+package enum Machine {
+    /// Cores this process may run on.
+    package static var coreCount: Int { Int(clinux_core_count()) }
+
+    /// What the system calls error number `code`.
+    package static func describe(errno code: Int32) -> String {
+        unsafe String(cString: strerror(code))
+    }
+
+    /// Lifts the soft limit on descriptors to the hard one; returns the limit in force.
+    package static func raiseDescriptorLimit() -> Int {
+        Int(max(0, clinux_raise_descriptor_limit()))
+    }
+}

@@ -1,0 +1,77 @@
+package import SluiceCore
+
+/// A listening socket of one loop.
+package final class TCPListener: ReadinessHandler, TimerTarget {
+    private let loop: EventLoop
+    private let descriptor: Int32
+    private var token: UInt64 = 0
+    private var isWatching = false
+    private var retry = TimerID.none
+    private let accepted: (Int32, SocketAddress) -> Bool
+    /// Where it listens, with the port the kernel chose.
+    package let address: SocketAddress
+
+    // Connections taken in one go, so that a burst can't starve those already open.
+    private static let batch = 64
+    private static let retryDelay = Duration.milliseconds(50)
+
+    /// Opens the socket; connections wait until ``start()``.
+    ///
+    /// `accepted` owns each new descriptor; it answers whether more are welcome. With `sharesPort`
+    /// every loop has a socket of its own on one port and the kernel deals connections out.
+    package init(
+        loop: EventLoop, address: SocketAddress, sharesPort: Bool,
+        accepted: @escaping (Int32, SocketAddress) -> Bool
+    ) throws(KernelFailure) {
+        self.loop = loop
+        self.accepted = accepted
+        descriptor = try loop.kernel.listen(on: address, backlog: 4096, sharesPort: sharesPort)
+        let port = loop.kernel.localPort(of: descriptor)
+        self.address = address.port == 0 ? address.with(port: port) : address
+    }
+
+    /// Begins or resumes accepting.
+    package func start() {
+        guard !isWatching else { return }
+        isWatching = true
+        token = loop.register(self, descriptor: descriptor, for: .read)
+    }
+
+    /// Leaves further connections in the kernel's backlog until ``start()``.
+    package func pause() {
+        guard isWatching else { return }
+        isWatching = false
+        loop.unregister(token, descriptor: descriptor)
+    }
+
+    /// Closes the socket for good.
+    package func close() {
+        pause()
+        loop.cancelTimer(&retry)
+        loop.kernel.close(descriptor)
+    }
+
+    package func ready(_ readiness: Readiness) {
+        for _ in 0..<TCPListener.batch {
+            switch loop.kernel.accept(from: descriptor) {
+            case .accepted(let descriptor, let peer):
+                if !accepted(descriptor, peer) {
+                    pause()
+                    return
+                }
+            case .wouldBlock: return
+            case .aborted: continue
+            case .exhausted:
+                // Level-triggered readiness would spin; look again when something may have closed.
+                pause()
+                retry = loop.setTimer(after: TCPListener.retryDelay, target: self, tag: 0)
+                return
+            }
+        }
+    }
+
+    package func timerFired(_ tag: UInt, at now: Instant) {
+        retry = .none
+        start()
+    }
+}

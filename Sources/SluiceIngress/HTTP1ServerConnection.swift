@@ -1,0 +1,202 @@
+import SluiceCore
+import SluiceHTTP
+import SluiceIO
+
+/// A client's HTTP/1.1 connection: one exchange after the other.
+@safe
+final class HTTP1ServerConnection: ServerConnection {
+    private var session: HTTP1Session
+    private var isProcessing = false
+    private var needsProcessing = false
+    private var isOpen = false
+    private var isRequestEnded = false
+    private var current: UnsafeMutableRawPointer?
+    private var unconsumed = 0
+
+    // Body bytes the handler may have in hand before we stop reading.
+    private static let bodyHighWater = 256 << 10
+
+    override init(stream: TCPStream, listener: IngressListener) {
+        session = HTTP1Session(
+            role: .server, arena: listener.arena, maxHeadBytes: listener.limits.maxHeaderBytes,
+            isSecure: stream.tls != nil)
+        unsafe current = nil
+        super.init(stream: stream, listener: listener)
+        headStarted = stream.loop.now
+    }
+
+    override var versionText: StaticString { "1.1" }
+    override var openExchangeCount: Int { isOpen ? 1 : 0 }
+
+    // MARK: - Exchanges
+
+    override func user(of stream: HTTP2Stream?) -> UnsafeMutableRawPointer? { unsafe current }
+
+    override func setUser(_ user: UnsafeMutableRawPointer?, of stream: HTTP2Stream?) {
+        unsafe current = user
+    }
+
+    override func sendHead(_ head: FieldBlock, endStream: Bool, on stream: HTTP2Stream?) {
+        if isDraining { session.closeAfterThisExchange() }
+        session.sendHead(head, endStream: endStream)
+        self.stream.touch()
+        if endStream { responseEnded() }
+    }
+
+    override func send(
+        _ bytes: UnsafeRawBufferPointer, endStream: Bool, on stream: HTTP2Stream?
+    ) -> Int {
+        let sent = unsafe session.send(bytes, endStream: endStream)
+        self.stream.touch()
+        if endStream { responseEnded() }
+        return sent
+    }
+
+    override func sendTrailers(_ trailers: FieldBlock, on stream: HTTP2Stream?) {
+        session.sendTrailers(trailers)
+        self.stream.touch()
+        responseEnded()
+    }
+
+    override func consumed(_ count: Int, by stream: HTTP2Stream?) {
+        unconsumed -= count
+        updateReading()
+    }
+
+    override func sendContinue(on stream: HTTP2Stream?) {
+        session.sendContinue()
+        self.stream.touch()
+    }
+
+    override func abort(_ stream: HTTP2Stream?, _ code: HTTP2ErrorCode) {
+        unsafe current = nil
+        close(.clientGone)
+    }
+
+    private func responseEnded() {
+        unsafe current = nil
+        isOpen = false
+        unconsumed = 0
+        idleSince = stream.loop.now
+        bodyMark = nil
+        // Bytes of the next request may lie in the session; the stack above may be its own.
+        needsProcessing = true
+    }
+
+    private func updateReading() {
+        stream.setReading(
+            session.wantsInput && unconsumed < HTTP1ServerConnection.bodyHighWater)
+    }
+
+    // MARK: - Stream events
+
+    override func streamReceived(_ bytes: UnsafeRawBufferPointer) {
+        unsafe session.receive(bytes)
+        process()
+        headStarted = session.isReceivingHead ? headStarted ?? stream.loop.now : nil
+        rearm()
+    }
+
+    override func streamEnded() {
+        // A client that closes its side while we work is taken to be gone: nobody would read
+        // the answer, and a model's time is dear.
+        close(.clientGone)
+    }
+
+    override var streamOutput: UnsafeRawBufferPointer {
+        if needsProcessing { process() }
+        return unsafe session.output.bytes
+    }
+
+    override func streamWrote(_ count: Int) {
+        session.output.consume(count)
+        process()
+        if stream.blockedSince != nil { rearm() }
+    }
+
+    private func process() {
+        guard !isProcessing, !isClosed else { return }
+        isProcessing = true
+        defer { isProcessing = false }
+        do throws(HTTP1Failure) {
+            repeat {
+                needsProcessing = false
+                while let event = try session.nextEvent() {
+                    handle(event)
+                    if isClosed { return }
+                }
+            } while needsProcessing
+        } catch {
+            refuse(error)
+            return
+        }
+        if session.shouldClose, !isOpen {
+            finish()
+            return
+        }
+        updateReading()
+    }
+
+    private func handle(_ event: HTTP1Event) {
+        switch event {
+        case .head(let head, let endStream):
+            isOpen = true
+            isRequestEnded = endStream
+            handler.requestBegan(Exchange(self, nil), head, endStream: endStream)
+        case .data(let bytes, let endStream):
+            countBody(bytes.count)
+            if endStream { bodyMark = nil }
+            isRequestEnded = endStream
+            guard unsafe current != nil else { return }
+            unconsumed += bytes.count
+            unsafe handler.requestBody(Exchange(self, nil), bytes, endStream: endStream)
+        case .trailers(let trailers):
+            bodyMark = nil
+            isRequestEnded = true
+            guard unsafe current != nil else {
+                arena.blocks.give(trailers)
+                return
+            }
+            handler.requestTrailers(Exchange(self, nil), trailers)
+        case .drained(let count):
+            if unsafe current != nil { handler.responseDrained(Exchange(self, nil), count) }
+        case .interim(let block): arena.blocks.give(block)
+        }
+    }
+
+    /// Answers what isn't HTTP/1.1 and closes: after a framing error nothing can be trusted.
+    private func refuse(_ failure: HTTP1Failure) {
+        let wasOpen = isOpen
+        handler.requestUnreadable(self, status: failure.status, sentence: failure.sentence)
+        abortAll(.protocolError)
+        if !wasOpen, failure.status > 0 {
+            session.output.append(
+                HTTP1Failure.answer(status: failure.status, sentence: failure.sentence))
+        }
+        finish()
+    }
+
+    // MARK: - Closing
+
+    override func abortAll(_ reason: AbortReason) {
+        guard isOpen else { return }
+        isOpen = false
+        if unsafe current != nil { handler.requestAborted(Exchange(self, nil), reason) }
+        unsafe current = nil
+    }
+
+    override func tooSlow(_ reason: AbortReason) {
+        if headStarted != nil, !isOpen, session.isReceivingHead {
+            session.output.append(
+                HTTP1Failure.answer(status: 408, sentence: "the request's head came too slowly"))
+            finish()
+        } else {
+            super.tooSlow(reason)
+        }
+    }
+
+    override func drain(isFinal: Bool) {
+        super.drain(isFinal: isFinal)
+        if session.isIdle { finish() }
+    }
+}

@@ -1,0 +1,174 @@
+import SluiceCore
+import SluiceHTTP
+import SluiceIO
+
+/// A client's HTTP/2 connection: many exchanges at once.
+final class HTTP2ServerConnection: ServerConnection {
+    private var session: HTTP2Session
+    private var isProcessing = false
+    private var openBodies = 0
+
+    // Control frames and heads beyond this stop us reading until the peer takes its answers.
+    private static let floodMark = 1 << 20
+
+    override init(stream: TCPStream, listener: IngressListener) {
+        var settings = HTTP2Settings()
+        settings.maxConcurrentStreams = listener.limits.maxConcurrentStreams
+        settings.maxHeaderListSize = listener.limits.maxHeaderBytes
+        session = HTTP2Session(role: .server, arena: listener.arena, settings: settings)
+        super.init(stream: stream, listener: listener)
+        // Until the first request is complete the preface and its head are still to come.
+        headStarted = stream.loop.now
+    }
+
+    override var versionText: StaticString { "2" }
+    override var openExchangeCount: Int { session.openStreamCount }
+
+    // MARK: - Exchanges
+
+    override func user(of stream: HTTP2Stream?) -> UnsafeMutableRawPointer? { unsafe stream?.user }
+
+    override func setUser(_ user: UnsafeMutableRawPointer?, of stream: HTTP2Stream?) {
+        unsafe stream?.user = user
+    }
+
+    override func sendHead(_ head: FieldBlock, endStream: Bool, on stream: HTTP2Stream?) {
+        guard let stream else { return }
+        session.sendHead(head, endStream: endStream, on: stream)
+        self.stream.touch()
+        if endStream { exchangeEnded() }
+    }
+
+    override func send(
+        _ bytes: UnsafeRawBufferPointer, endStream: Bool, on stream: HTTP2Stream?
+    ) -> Int {
+        guard let stream else { return 0 }
+        let sent = unsafe session.send(bytes, endStream: endStream, on: stream)
+        self.stream.touch()
+        if endStream { exchangeEnded() }
+        return sent
+    }
+
+    override func sendTrailers(_ trailers: FieldBlock, on stream: HTTP2Stream?) {
+        guard let stream else { return }
+        session.sendTrailers(trailers, on: stream)
+        self.stream.touch()
+        exchangeEnded()
+    }
+
+    override func consumed(_ count: Int, by stream: HTTP2Stream?) {
+        guard let stream else { return }
+        let before = session.output.count
+        session.consumed(count, by: stream)
+        if session.output.count != before { self.stream.touch() }
+    }
+
+    override func abort(_ stream: HTTP2Stream?, _ code: HTTP2ErrorCode) {
+        guard let stream else { return }
+        session.reset(stream, code)
+        self.stream.touch()
+        exchangeEnded()
+    }
+
+    private func exchangeEnded() {
+        if session.openStreamCount == 0 {
+            idleSince = stream.loop.now
+            bodyMark = nil
+        }
+    }
+
+    // MARK: - Stream events
+
+    override func streamReceived(_ bytes: UnsafeRawBufferPointer) {
+        unsafe session.receive(bytes)
+        process()
+        headStarted = session.isMidFrame ? headStarted ?? stream.loop.now : nil
+        rearm()
+    }
+
+    override func streamEnded() {
+        // HTTP/2 has no half-closed connections: whoever closes is gone.
+        close(.clientGone)
+    }
+
+    override var streamOutput: UnsafeRawBufferPointer {
+        session.reap()
+        return unsafe session.output.bytes
+    }
+
+    override func streamWrote(_ count: Int) {
+        session.output.consume(count)
+        process()
+        if isDraining, session.isFinished, session.output.isEmpty { finish() }
+        if stream.blockedSince != nil { rearm() }
+    }
+
+    private func process() {
+        guard !isProcessing, !isClosed else { return }
+        isProcessing = true
+        defer { isProcessing = false }
+        do throws(HTTP2Failure) {
+            while let event = try session.nextEvent() {
+                handle(event)
+                if isClosed { return }
+            }
+        } catch {
+            handler.requestUnreadable(self, status: 0, sentence: error.sentence)
+            finish()
+            return
+        }
+        stream.setReading(session.output.count < HTTP2ServerConnection.floodMark)
+        if !session.output.isEmpty { stream.touch() }
+    }
+
+    private func handle(_ event: HTTP2Event) {
+        switch event {
+        case .head(let stream, let head, let endStream):
+            handler.requestBegan(Exchange(self, stream), head, endStream: endStream)
+        case .oversizedHead(let stream, let head, _):
+            handler.requestOversized(Exchange(self, stream), head)
+        case .data(let stream, let bytes, let endStream):
+            countBody(bytes.count)
+            guard unsafe stream.user != nil else {
+                session.consumed(bytes.count, by: stream)
+                return
+            }
+            unsafe handler.requestBody(Exchange(self, stream), bytes, endStream: endStream)
+            if endStream { bodyMark = nil }
+        case .trailers(let stream, let trailers):
+            guard unsafe stream.user != nil else {
+                arena.blocks.give(trailers)
+                return
+            }
+            handler.requestTrailers(Exchange(self, stream), trailers)
+        case .reset(let stream, let code):
+            if unsafe stream.user != nil {
+                let isOurs = code == .protocolError || code == .flowControlError
+                handler.requestAborted(
+                    Exchange(self, stream), isOurs ? .protocolError : .clientGone)
+            }
+            exchangeEnded()
+        case .drained(let stream, let count):
+            if unsafe stream.user != nil {
+                handler.responseDrained(Exchange(self, stream), count)
+            }
+        case .interim(_, let block): arena.blocks.give(block)
+        case .goAway, .settings: break
+        }
+    }
+
+    // MARK: - Closing
+
+    override func abortAll(_ reason: AbortReason) {
+        for stream in session.openStreams where unsafe stream.user != nil {
+            handler.requestAborted(Exchange(self, stream), reason)
+        }
+    }
+
+    override func drain(isFinal: Bool) {
+        super.drain(isFinal: isFinal)
+        session.sendGoAway(isFinal: isFinal)
+        stream.touch()
+        if isFinal, session.openStreamCount == 0 { finish() }
+    }
+}

@@ -1,0 +1,174 @@
+import SluiceCore
+package import SluiceHTTP
+package import SluiceIO
+package import SluiceTLS
+import Synchronization
+
+/// What a listener allows its clients.
+package struct IngressLimits: Sendable {
+    /// Bytes of a request's fields, counted as HPACK does.
+    package var maxHeaderBytes = 64 << 10
+    /// Streams open at once on one HTTP/2 connection.
+    package var maxConcurrentStreams = 256
+    /// From a head's first byte (or the connection's begin) to its last.
+    package var headerTimeout = Duration.seconds(10)
+    /// Between requests.
+    package var idleTimeout = Duration.seconds(60)
+    /// For a body to show progress of 1 KiB a second, and for a client to read.
+    package var bodyTimeout = Duration.seconds(30)
+
+    /// The contract's defaults.
+    package init() {}
+}
+
+/// How many client connections the process has open, counted over all loops.
+package final class ConnectionCount: Sendable {
+    private let open = Atomic<Int>(0)
+    private let maximum: Int
+
+    /// A count that admits up to `maximum`.
+    package init(maximum: Int) { self.maximum = maximum }
+
+    /// Takes a place; false when all are taken.
+    package func enter() -> Bool {
+        if open.wrappingAdd(1, ordering: .relaxed).newValue <= maximum { return true }
+        leave()
+        return false
+    }
+
+    /// Gives a place back.
+    package func leave() { open.wrappingSubtract(1, ordering: .relaxed) }
+
+    /// Places taken now.
+    package var current: Int { open.load(ordering: .relaxed) }
+}
+
+/// What an observer may want to count.
+package enum ConnectionEvent: Sendable {
+    case openedHTTP1, openedHTTP2, closedHTTP1, closedHTTP2, refused, handshakeFailed
+}
+
+/// One loop's share of a listening address, and the connections it has accepted.
+package final class IngressListener {
+    /// What clients may do.
+    package let limits: IngressLimits
+    /// The time limits in nanoseconds, which the hot path adds without 128-bit arithmetic.
+    let pace: (head: Int64, body: Int64, idle: Int64)
+    /// How the listener is called in metrics: its configured address.
+    package let name: String
+    let handler: any RequestHandler
+    let arena: HTTPArena
+    let loop: EventLoop
+    private var tls: TLSServerContext?
+    private let count: ConnectionCount
+    private let observe: (ConnectionEvent) -> Void
+    private var socket: TCPListener?
+    private var connections: [ObjectIdentifier: ServerConnection] = [:]
+    private var starting: [ObjectIdentifier: ConnectionStart] = [:]
+    private var isDraining = false
+
+    /// Opens the socket; call ``start()`` to accept.
+    package init(
+        loop: EventLoop, arena: HTTPArena, address: SocketAddress, name: String,
+        tls: TLSServerContext?, limits: IngressLimits, count: ConnectionCount,
+        sharesPort: Bool = true, handler: any RequestHandler,
+        observe: @escaping (ConnectionEvent) -> Void
+    ) throws(KernelFailure) {
+        self.loop = loop
+        self.arena = arena
+        self.name = name
+        self.tls = tls
+        self.limits = limits
+        pace = (
+            limits.headerTimeout.nanoseconds, limits.bodyTimeout.nanoseconds,
+            limits.idleTimeout.nanoseconds
+        )
+        self.count = count
+        self.handler = handler
+        self.observe = observe
+        socket = try TCPListener(loop: loop, address: address, sharesPort: sharesPort) {
+            [unowned self] descriptor, peer in
+            accepted(descriptor, peer)
+            return true
+        }
+    }
+
+    /// Where it listens, with the port the kernel chose.
+    package var address: SocketAddress? { socket?.address }
+
+    /// Whether connections are encrypted.
+    package var isSecure: Bool { tls != nil }
+
+    /// Uses another certificate for connections to come; those that stand keep theirs.
+    package func use(_ context: TLSServerContext) { tls = context }
+
+    /// Begins to accept.
+    package func start() { socket?.start() }
+
+    /// How many connections are open.
+    package var connectionCount: Int { connections.count + starting.count }
+
+    private func accepted(_ descriptor: Int32, _ peer: SocketAddress) {
+        guard count.enter() else {
+            observe(.refused)
+            loop.kernel.close(descriptor)
+            return
+        }
+        let stream = TCPStream(
+            loop: loop, accepted: descriptor, peer: peer, tls: tls?.makeSession())
+        let start = ConnectionStart(stream: stream, listener: self)
+        starting[ObjectIdentifier(start)] = start
+        stream.handler = start
+        stream.start()
+    }
+
+    /// Hands a connection whose protocol is known to its conversation.
+    func begin(_ start: ConnectionStart, isHTTP2: Bool, first bytes: UnsafeRawBufferPointer) {
+        starting[ObjectIdentifier(start)] = nil
+        let stream = start.stream
+        let connection =
+            isHTTP2
+            ? HTTP2ServerConnection(stream: stream, listener: self)
+            : HTTP1ServerConnection(stream: stream, listener: self)
+        connections[ObjectIdentifier(connection)] = connection
+        observe(isHTTP2 ? .openedHTTP2 : .openedHTTP1)
+        stream.handler = connection
+        if isDraining { connection.drain(isFinal: false) }
+        unsafe connection.streamReceived(bytes)
+    }
+
+    func startFailed(_ start: ConnectionStart, inHandshake: Bool) {
+        guard starting.removeValue(forKey: ObjectIdentifier(start)) != nil else { return }
+        count.leave()
+        if inHandshake { observe(.handshakeFailed) }
+    }
+
+    func connectionClosed(_ connection: ServerConnection) {
+        guard connections.removeValue(forKey: ObjectIdentifier(connection)) != nil else { return }
+        count.leave()
+        observe(connection is HTTP2ServerConnection ? .closedHTTP2 : .closedHTTP1)
+    }
+
+    // MARK: - Drain
+
+    /// Winds all connections down: `isFinal` false announces, true refuses new requests.
+    ///
+    /// The socket accepts until the final stage; closing it earlier would reset connections that
+    /// wait in the kernel's queue.
+    package func drain(isFinal: Bool) {
+        isDraining = true
+        if isFinal {
+            socket?.close()
+            socket = nil
+        }
+        for connection in connections.values { connection.drain(isFinal: isFinal) }
+    }
+
+    /// Closes everything that is still open.
+    package func closeAll() {
+        socket?.close()
+        socket = nil
+        for start in starting.values { start.abandon() }
+        for connection in connections.values { connection.close(.drained) }
+    }
+}

@@ -1,0 +1,181 @@
+package import SluiceCore
+import SluiceHTTP
+package import SluiceIO
+import SluiceTLS
+
+/// A client's connection: what both HTTP versions have in common.
+///
+/// Subclasses speak the protocol. One timer watches over slowness (``deadline``); it is set
+/// lazily, so that a busy connection doesn't touch the wheel for every request.
+package class ServerConnection: StreamHandler, TimerTarget {
+    /// The connection's bytes.
+    package let stream: TCPStream
+    /// What the connection was accepted by.
+    package let listener: IngressListener
+    unowned let handler: any RequestHandler
+    let arena: HTTPArena
+
+    private var timer = TimerID.none
+    private var timerDeadline = Instant.distantFuture
+    /// When a head began to arrive that has not ended yet.
+    var headStarted: Instant?
+    /// When the last exchange ended, or the connection began.
+    var idleSince: Instant
+    /// Since when body progress is being measured, and how many bytes have come since.
+    var bodyMark: Instant?
+    var bodyBytes = 0
+    var isDraining = false
+    private(set) var isClosed = false
+
+    init(stream: TCPStream, listener: IngressListener) {
+        self.stream = stream
+        self.listener = listener
+        handler = listener.handler
+        arena = listener.arena
+        idleSince = stream.loop.now
+    }
+
+    /// The client's address without its port, as text.
+    package private(set) lazy var clientName = stream.peer.host
+
+    /// ``clientName`` as bytes.
+    package private(set) lazy var clientText = Array(clientName.utf8)
+
+    /// Whether TLS 1.3 protects it; with TLS 1.2 or none, false.
+    package var isTLS13: Bool { stream.tls?.isTLS13 ?? false }
+
+    /// `1.1` or `2`.
+    package var versionText: StaticString { "" }
+
+    /// How many exchanges are open.
+    package var openExchangeCount: Int { 0 }
+
+    // MARK: - What exchanges ask for
+
+    func user(of stream: HTTP2Stream?) -> UnsafeMutableRawPointer? { nil }
+    func setUser(_ user: UnsafeMutableRawPointer?, of stream: HTTP2Stream?) {}
+    func sendHead(_ head: FieldBlock, endStream: Bool, on stream: HTTP2Stream?) {}
+    func send(_ bytes: UnsafeRawBufferPointer, endStream: Bool, on stream: HTTP2Stream?) -> Int {
+        0
+    }
+    func sendTrailers(_ trailers: FieldBlock, on stream: HTTP2Stream?) {}
+    func consumed(_ count: Int, by stream: HTTP2Stream?) {}
+    func sendContinue(on stream: HTTP2Stream?) {}
+    func abort(_ stream: HTTP2Stream?, _ code: HTTP2ErrorCode) {}
+
+    // MARK: - Stream events
+
+    package func streamOpened(_ stream: TCPStream) {}
+    package func streamReceived(_ bytes: UnsafeRawBufferPointer) {}
+    package func streamEnded() {}
+    package var streamOutput: UnsafeRawBufferPointer {
+        unsafe UnsafeRawBufferPointer(start: nil, count: 0)
+    }
+    package func streamWrote(_ count: Int) {}
+
+    package func streamFailed(_ failure: StreamFailure) { closed(.clientGone) }
+
+    // MARK: - Closing
+
+    /// Tells every open exchange that it is dead.
+    func abortAll(_ reason: AbortReason) {}
+
+    /// Closes at once; open exchanges are told `reason`.
+    package func close(_ reason: AbortReason) {
+        guard !isClosed else { return }
+        stream.close()
+        closed(reason)
+    }
+
+    private func closed(_ reason: AbortReason) {
+        guard !isClosed else { return }
+        isClosed = true
+        stream.loop.cancelTimer(&timer)
+        abortAll(reason)
+        listener.connectionClosed(self)
+    }
+
+    /// Lets what is written reach the client, then closes.
+    func finish() {
+        guard !isClosed else { return }
+        isClosed = true
+        stream.loop.cancelTimer(&timer)
+        abortAll(.clientGone)
+        listener.connectionClosed(self)
+        stream.finish()
+    }
+
+    /// Begins to wind down: no new requests; `isFinal` after the client has had time to notice.
+    package func drain(isFinal: Bool) { isDraining = true }
+
+    // MARK: - Slowness
+
+    /// When the connection will have been too slow, as things stand, and what to call that.
+    func deadline() -> (at: Instant, reason: AbortReason) {
+        let pace = listener.pace
+        var earliest = (at: Instant.distantFuture, reason: AbortReason.tooSlow)
+        if let blocked = stream.blockedSince {
+            // A client that reads a little at a time is slow, not stuck.
+            earliest.at = max(blocked, stream.lastProgress)
+                .advanced(byNanoseconds: pace.body)
+        }
+        if let headStarted { earliest.at = min(earliest.at, headStarted.advanced(byNanoseconds: pace.head)) }
+        if let bodyMark { earliest.at = min(earliest.at, bodyMark.advanced(byNanoseconds: pace.body)) }
+        if openExchangeCount == 0, headStarted == nil {
+            earliest.at = min(earliest.at, idleSince.advanced(byNanoseconds: pace.idle))
+        }
+        return earliest
+    }
+
+    /// Moves the timer forward if slowness is now due earlier than it is set.
+    ///
+    /// Later deadlines are found when the timer fires, so a busy connection rarely pays here.
+    func rearm() {
+        guard !isClosed else { return }
+        let wanted = deadline().at
+        guard wanted < timerDeadline else { return }
+        stream.loop.cancelTimer(&timer)
+        timerDeadline = wanted
+        timer = stream.loop.setTimer(at: wanted, target: self, tag: 0)
+    }
+
+    package func timerFired(_ tag: UInt, at now: Instant) {
+        timer = .none
+        timerDeadline = .distantFuture
+        let (due, reason) = deadline()
+        guard due <= now else {
+            rearm()
+            return
+        }
+        if let bodyMark, bodyMark + listener.limits.bodyTimeout <= now,
+            stream.blockedSince == nil, isBodyFastEnough(since: bodyMark, now)
+        {
+            self.bodyMark = now
+            bodyBytes = 0
+            rearm()
+            return
+        }
+        tooSlow(reason)
+    }
+
+    /// At least 1 KiB a second over the last `bodyTimeout`.
+    private func isBodyFastEnough(since mark: Instant, _ now: Instant) -> Bool {
+        Double(bodyBytes) >= 1024 * (now - mark).inSeconds
+    }
+
+    /// Ends a connection that has been idle, or too slow.
+    func tooSlow(_ reason: AbortReason) {
+        if openExchangeCount == 0, headStarted == nil {
+            drain(isFinal: true)
+            finish()
+        } else {
+            close(reason)
+        }
+    }
+
+    /// Notes a piece of a request body.
+    func countBody(_ count: Int) {
+        bodyBytes += count
+        if bodyMark == nil { bodyMark = stream.loop.now }
+    }
+}

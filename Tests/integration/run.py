@@ -1,0 +1,300 @@
+"""Starts real processes on ports the kernel chooses and checks what users would see.
+
+Every wait is for an event (a log line, a status), never for an amount of time."""
+import argparse
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+import urllib.error
+import urllib.request
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+parser = argparse.ArgumentParser()
+parser.add_argument("--binaries", required=True)
+parser.add_argument("--only")
+options = parser.parse_args()
+SLUICE, MODEL = (os.path.join(options.binaries, name) for name in ("sluice", "sluice-model"))
+folder = tempfile.mkdtemp(prefix="sluice-test-")
+V1 = b'{"instances":[[5.1,3.5,1.4,0.2]]}'
+
+
+class Process:
+    """A child whose stderr is read for the ports it took."""
+
+    def __init__(self, *command):
+        self.child = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+        self.lines, self.changed = [], threading.Condition()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        for line in self.child.stderr:
+            with self.changed:
+                self.lines.append(line)
+                self.changed.notify_all()
+        with self.changed:
+            self.lines.append("(end)")
+            self.changed.notify_all()
+
+    def wait_for(self, pattern, count=1, timeout=20):
+        """The first group of the count-th line that matches."""
+        deadline = time.monotonic() + timeout
+        with self.changed:
+            while True:
+                found = [m for m in (re.search(pattern, line) for line in self.lines) if m]
+                if len(found) >= count:
+                    return found[count - 1].group(1) if found[count - 1].groups() else found[count - 1].group(0)
+                left = deadline - time.monotonic()
+                assert left > 0 and "(end)" not in self.lines, f"no line like {pattern}: {''.join(self.lines)}"
+                self.changed.wait(left)
+
+    def stop(self, number=signal.SIGTERM):
+        if self.child.poll() is None:
+            self.child.send_signal(number)
+        return self.child.wait(timeout=20)
+
+
+def model(*flags):
+    process = Process(MODEL, "--listen", "127.0.0.1:0", *flags)
+    process.address = process.wait_for(r"on (127\.0\.0\.1:\d+)")
+    return process
+
+
+def gateway(config):
+    path = os.path.join(folder, f"sluice-{time.monotonic_ns()}.yaml")
+    with open(path, "w") as file:
+        file.write(config)
+    process = Process(SLUICE, "serve", "--config", path)
+    process.config = path
+    process.admin = process.wait_for(r"admin listening address=(\S+)")
+    process.address = process.wait_for(r" listening address=(\S+) tls=off")
+    until(lambda: get(process.admin, "/readyz")[0] == 200)
+    return process
+
+
+def until(condition, timeout=20):
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def get(address, path, body=None, headers={}):
+    request = urllib.request.Request(f"http://{address}{path}", data=body, headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status, dict(answer.headers), answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, dict(error.headers), error.read()
+
+
+def config(models, extra=""):
+    lines = ["listeners: [{address: '127.0.0.1:0'}]", "admin: {address: '127.0.0.1:0'}",
+             f"accessLog: {folder}/access.log", extra, "models:"]
+    return "\n".join(lines + models) + "\n"
+
+
+def one(name, *backends, **keys):
+    rows = "".join(f"{{rest: 'http://{b}', grpc: 'http://{b}'}}, " for b in backends)
+    more = "".join(f", {key}: {value}" for key, value in keys.items())
+    return f"  - {{name: {name}{more}, revisions: [{{name: v1, backends: [{rows}]}}]}}"
+
+
+def predictions(backend):
+    text = get(backend.address, "/metrics")[2].decode()
+    return int(re.search(r"predictions_total (\d+)", text).group(1))
+
+
+checks = []
+
+
+def check(function):
+    checks.append(function)
+    return function
+
+
+@check
+def real_clients_get_the_backends_numbers():
+    certificate, key = f"{folder}/cert.pem", f"{folder}/key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+         "-keyout", key, "-out", certificate, "-subj", "/CN=localhost", "-addext",
+         "subjectAltName=DNS:localhost,IP:127.0.0.1"], check=True, capture_output=True)
+    backend = model()
+    proxy = gateway(config([one("iris", backend.address), one("echo", backend.address)]).replace(
+        "'127.0.0.1:0'}]", f"'127.0.0.1:0'}}, {{address: 'localhost:0', tls: {{certificate: {certificate}, privateKey: {key}}}}}]"))
+    secure = proxy.wait_for(r"address=(\S+) tls=on").replace("127.0.0.1", "localhost").replace("[::1]", "localhost")
+    subprocess.run(
+        [sys.executable, os.path.join(HERE, "../clients/check.py"), "--gateway", proxy.address, "--gateway-tls", secure,
+         "--ca", certificate, "--backend", backend.address, "--backend-grpc", backend.address], check=True, timeout=240)
+    # Prometheus's own judge, and the access log's shape.
+    metrics = get(proxy.admin, "/metrics")[2]
+    subprocess.run(["promtool", "check", "metrics"], input=metrics, check=True)
+    assert proxy.stop() == 0
+    with open(f"{folder}/access.log") as file:
+        rows = [json.loads(line) for line in file]
+    assert len(rows) > 20 and all(row["time"] and row["duration_us"] >= 0 for row in rows)
+    assert any(row.get("why") == "no_route" for row in rows)
+    backend.stop()
+
+
+@check
+def the_demo_proves_itself():
+    text = subprocess.run(
+        [SLUICE, "demo", "--once", "--listen", "127.0.0.1:18480", "--admin", "127.0.0.1:0"],
+        check=True, capture_output=True, text=True, timeout=60).stdout
+    for words in ("REST V1 over HTTP/1.1", "REST V2 over HTTP/2", "gRPC ModelInfer", "sluice_requests_total"):
+        assert words in text, text
+    assert text.count("  v1  {") == 3 and text.count("  v2  {") == 3, text
+
+
+@check
+def predict_and_status_show_what_happened():
+    backend = model()
+    proxy = gateway(config([one("iris", backend.address)]))
+    base = [SLUICE, "predict", "iris", "--url", f"http://{proxy.address}", "--data"]
+    v2 = '{"inputs":[{"name":"input","datatype":"FP32","shape":[1,4],"data":[5.1,3.5,1.4,0.2]}]}'
+    for extra in ([V1.decode()], [v2], [v2, "--grpc"]):
+        text = subprocess.run(base + extra, check=True, capture_output=True, text=True, timeout=30).stdout
+        assert "0.98" in text and "revision v1" in text and " ms" in text, text
+    failed = subprocess.run(
+        [SLUICE, "predict", "nope", "--url", f"http://{proxy.address}", "--data", V1.decode()],
+        capture_output=True, text=True, timeout=30)
+    assert failed.returncode == 1 and "unknown model 'nope'; known: iris" in failed.stderr, failed
+    table = subprocess.run(
+        [SLUICE, "status", "--admin", f"http://{proxy.admin}"], check=True, capture_output=True, text=True).stdout
+    assert re.search(r"iris\s+v1\s+100 %\s+1/1 up", table), table
+    proxy.stop(), backend.stop()
+
+
+@check
+def a_dead_backend_is_skipped_and_comes_back():
+    first, second = model(), model()
+    proxy = gateway(config([one("iris", first.address, second.address, health="{interval: 200ms}")]))
+    second.stop(signal.SIGKILL)
+    for _ in range(50):
+        status, headers, body = get(proxy.address, "/v1/models/iris:predict", V1)
+        assert status == 200 and headers["x-sluice-backend"] == first.address, (status, body)
+    first.stop(signal.SIGKILL)
+    until(lambda: get(proxy.address, "/v1/models/iris:predict", V1)[0] == 503)
+    status, headers, body = get(proxy.address, "/v1/models/iris:predict", V1)
+    assert json.loads(body)["error"] == "no healthy backend for model 'iris'" and headers["retry-after"] == "1"
+    assert get(proxy.address, "/v2/health/ready")[0] == 503
+    third = Process(MODEL, "--listen", first.address)
+    third.wait_for("on ")
+    until(lambda: get(proxy.address, "/v1/models/iris:predict", V1)[0] == 200)
+    proxy.stop(), third.stop()
+
+
+@check
+def least_request_prefers_the_faster():
+    slow, fast = model("--delay", "80ms"), model("--delay", "4ms")
+    proxy = gateway(config([one("iris", slow.address, fast.address)]))
+    threads = [threading.Thread(target=lambda: [get(proxy.address, "/v1/models/iris:predict", V1) for _ in range(25)])
+               for _ in range(8)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    assert predictions(slow) + predictions(fast) == 200
+    assert predictions(fast) > 2 * predictions(slow), (predictions(slow), predictions(fast))
+    proxy.stop(), slow.stop(), fast.stop()
+
+
+@check
+def limits_name_their_keys():
+    backend = model()
+    proxy = gateway(config([one("echo", backend.address)], "limits: {maxRequestBytes: 1KiB, headerTimeout: 300ms}"))
+    status, _, body = get(proxy.address, "/v2/models/echo/infer", b"x" * 2000)
+    assert status == 413 and "limits.maxRequestBytes" in json.loads(body)["error"], (status, body)
+    host, port = proxy.address.split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as slow:
+        slow.sendall(b"POST /v1/models/echo:predict HTTP/1.1\r\nhost: x\r\n")
+        assert slow.recv(1000).startswith(b"HTTP/1.1 408 "), "a slow head ends in 408"
+    with socket.create_connection((host, int(port)), timeout=10) as bad:
+        bad.sendall(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n")
+        assert bad.recv(1000).startswith(b"HTTP/1.1 400 ")
+    assert predictions(backend) == 0
+    proxy.stop(), backend.stop()
+
+
+@check
+def a_model_that_takes_too_long_is_a_timeout():
+    backend = model("--delay", "5s")
+    proxy = gateway(config([one("iris", backend.address, timeout="200ms")]))
+    status, _, body = get(proxy.address, "/v1/models/iris:predict", V1)
+    assert status == 504 and "no answer within" in json.loads(body)["error"], (status, body)
+    until(lambda: 'sluice_backend_in_flight{model="iris",revision="v1",backend="%s"} 0' % backend.address
+          in get(proxy.admin, "/metrics")[2].decode())
+    proxy.stop(), backend.stop(signal.SIGKILL)
+
+
+@check
+def a_reload_swaps_backends_and_a_broken_file_changes_nothing():
+    first, second = model("--revision", "v1"), model("--revision", "v2")
+    proxy = gateway(config([one("iris", first.address)]))
+    before = get(proxy.address, "/v1/models/iris:predict", V1)[2]
+    with open(proxy.config, "w") as file:
+        file.write(config([one("iris", second.address)]))
+    proxy.child.send_signal(signal.SIGHUP)
+    proxy.wait_for("configuration reloaded")
+    until(lambda: get(proxy.address, "/v1/models/iris:predict", V1)[2] != before)
+    with open(proxy.config, "w") as file:
+        file.write("listeners: []\nmodles: []\n")
+    proxy.child.send_signal(signal.SIGHUP)
+    assert ":2:1" in proxy.wait_for(r"configuration refused: (.*unknown key.*)")
+    assert get(proxy.address, "/v1/models/iris:predict", V1)[0] == 200
+    metrics = get(proxy.admin, "/metrics")[2].decode()
+    assert 'sluice_config_reloads_total{result="success"} 1' in metrics
+    assert 'sluice_config_reloads_total{result="failure"} 1' in metrics
+    proxy.stop(), first.stop(), second.stop()
+
+
+@check
+def sigterm_lets_running_requests_finish():
+    backend = model("--delay", "700ms")
+    proxy = gateway(config([one("iris", backend.address)]))
+    answers = []
+    thread = threading.Thread(target=lambda: answers.append(get(proxy.address, "/v1/models/iris:predict", V1)[0]))
+    thread.start()
+    until(lambda: 'in_flight{model="iris",revision="v1"} 1' in get(proxy.admin, "/metrics")[2].decode())
+    assert proxy.stop() == 0
+    thread.join()
+    assert answers == [200], answers
+    backend.stop()
+
+
+@check
+def load_is_shared_and_every_count_agrees():
+    backends = [model() for _ in range(4)]
+    proxy = gateway(config([one("echo", *[b.address for b in backends], loadBalancing="roundRobin")]))
+    body = os.path.join(folder, "body.json")
+    with open(body, "w") as file:
+        file.write('{"instances":[1,2,3]}')
+    text = subprocess.run(
+        ["h2load", "-n", "4000", "-c", "4", "-m", "8", "-d", body, f"http://{proxy.address}/v1/models/echo:predict"],
+        check=True, capture_output=True, text=True).stdout
+    assert "4000 succeeded, 0 failed" in text, text
+    counts = [predictions(b) for b in backends]
+    assert sum(counts) == 4000 and max(counts) - min(counts) <= 40, counts
+    metrics = get(proxy.admin, "/metrics")[2].decode()
+    assert 'sluice_requests_total{model="echo",revision="v1",protocol="v1",code="200"} 4000' in metrics
+    proxy.stop(), [b.stop() for b in backends]
+
+
+failed = 0
+chosen = [function for function in checks if options.only in (None, function.__name__)]
+for function in chosen:
+    try:
+        function()
+        print(f"ok    {function.__name__}", flush=True)
+    except Exception:  # noqa: BLE001 - every failure is a finding
+        failed += 1
+        print(f"FAIL  {function.__name__}\n{traceback.format_exc()}", flush=True)
+print(f"{len(chosen) - failed} passed, {failed} failed")
+sys.exit(1 if failed else 0)
