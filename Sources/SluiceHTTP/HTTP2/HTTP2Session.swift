@@ -248,9 +248,12 @@ package struct HTTP2Session: ~Copyable {
             .bindMemory(to: HTTP2StreamRecord.self, capacity: 1)
         unsafe record.initialize(
             to: HTTP2StreamRecord(
-                id: id, sendWindow: remote.initialWindowSize,
+                id: id,
+                sendWindow: remote.initialWindowSize,
                 receiveWindow: firstWindow,
-                receiveTarget: local.initialWindowSize))
+                receiveTarget: local.initialWindowSize
+            )
+        )
         let stream = unsafe HTTP2Stream(record)
         streams.insert(stream)
         return stream
