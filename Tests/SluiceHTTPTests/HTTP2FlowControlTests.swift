@@ -177,6 +177,37 @@ struct HTTP2FlowControlTests {
         #expect(second.failure?.code == .flowControlError)
     }
 
+    @Test("Padding counts against a stream's window (§6.1)")
+    func paddingCounts() {
+        var settings = HTTP2Settings()
+        settings.initialWindowSize = 100
+        let server = TestSession(.server, settings: settings)
+        server.consumesAtOnce = false
+        let opening = [
+            RawFrame.preface, .settings(), .settingsAcknowledgement,
+            .headers(1, HandHPACK.post, flags: RawFrame.endHeaders),
+        ]
+        let frame = { (count: Int) in
+            RawFrame.data(1, [40] + [UInt8](repeating: 0, count: count - 1), flags: RawFrame.padded)
+        }
+        server.receive((opening + [frame(49), frame(49)]).flatMap(\.bytes))
+        #expect(server.messages[1]?.body.count == 16)
+        server.receive(frame(49).bytes)
+        #expect(server.failure == nil)
+        let updates = FrameReader.frames(in: server.takeOutput()).filter { $0.stream == 1 }
+        let given = updates.filter { $0.type == 8 }.map { Int($0.word(0)) }.reduce(0, +)
+        // The padding of the first frames came back with an update that also grew the window.
+        var left = 100 + given - 3 * 49
+        while left > 0 {
+            let size = min(left, 16_384)
+            server.receive(RawFrame.data(1, [UInt8](repeating: 0, count: size)).bytes)
+            left -= size
+        }
+        #expect(server.streams[1] != nil)
+        server.receive(RawFrame.data(1, [0]).bytes)
+        #expect(server.events.last == .reset(1, .flowControlError))
+    }
+
     @Test("Frames of nothing but padding give their window back")
     func padding() {
         var settings = HTTP2Settings()

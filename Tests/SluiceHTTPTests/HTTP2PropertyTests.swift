@@ -37,6 +37,9 @@ private final class World {
             connectionWindow: connectionWindow,
             arena: arena
         )
+        // A frame that is half on its way may have been credited, but not counted yet.
+        auditor.connectionWindowMaximum = connectionWindow + 16_384
+        auditor.streamWindowMaximum = (1 << 20) + 16_384
         for session in [client, server] {
             session.consumesAtOnce = random.next(below: 2) == 0
             session.chunk = [1000, 20_000, 64 << 10][random.next(below: 3)]

@@ -17,6 +17,9 @@ struct WireAuditor {
         var frameMaximum = 16_384
     }
 
+    /// What the two sides may hold open for each other at most, on the connection and a stream.
+    var connectionWindowMaximum = 0x7FFF_FFFF
+    var streamWindowMaximum = 0x7FFF_FFFF
     private var sides = (client: Side(), server: Side())
     /// Sentences about rules that were broken.
     private(set) var findings: [String] = []
@@ -105,10 +108,14 @@ struct WireAuditor {
             }
             if id == 0 {
                 other.connectionWindow += increment
-                if other.connectionWindow > 0x7FFF_FFFF { findings.append("too much window") }
+                if other.connectionWindow > connectionWindowMaximum {
+                    findings.append("too much window")
+                }
             } else if let window = other.streamWindows[id] {
                 other.streamWindows[id] = window + increment
-                if window + increment > 0x7FFF_FFFF { findings.append("too much stream window") }
+                if window + increment > streamWindowMaximum {
+                    findings.append("too much stream window")
+                }
             } else {
                 findings.append("an update of idle stream \(id)")
             }

@@ -615,7 +615,9 @@ extension HTTP2Session {
         goAwayReceivedLast = last
         if role == .client {
             // Never processed there, so safe to send elsewhere (RFC 9113 §6.8).
-            for stream in streams.all where stream.id > last {
+            // Oldest first, so that they start elsewhere in the order in which they started here.
+            let lost = streams.all.filter { $0.id > last }.sorted { $0.id < $1.id }
+            for stream in lost {
                 close(stream, telling: .refusedStream)
             }
         }
