@@ -87,7 +87,7 @@ package struct SampleModelCommand: ParsableCommand {
                 let bound = try server.listen(on: address)
                 Terminal.complain("sluice-model: revision \(revision.rawValue) on \(bound)")
             }
-            loop.run(name: "model")
+            loop.run(name: "sluice-model")
         } catch {
             Terminal.complain("sluice-model: \(error.description)")
             throw ExitCode(1)

@@ -5,7 +5,8 @@ package import SluiceIO
 /// A connection to a backend: what both HTTP versions have in common.
 package class ClientConnection: StreamHandler {
     let stream: TCPStream
-    unowned let pool: ConnectionPool
+    /// Kept alive: a pool that was replaced by a reload still hears of its last connections.
+    let pool: ConnectionPool
     unowned let receiver: any ResponseReceiver
     let arena: HTTPArena
     private(set) var isClosed = false

@@ -4,7 +4,7 @@ import SluiceTLS
 
 /// A connection to a backend until it stands.
 final class ConnectAttempt: StreamHandler, TimerTarget {
-    private unowned let pool: ConnectionPool
+    private let pool: ConnectionPool
     private(set) var stream: TCPStream?
     private var timer = TimerID.none
     private var immediateFailure: String?

@@ -133,10 +133,9 @@ package final class ConnectionPool: TimerTarget {
         guard !isServing else { return }
         isServing = true
         defer { isServing = false }
-        var served = 0
-        while unsafe served < waiting.count, let connection = takeReady() {
-            let user = unsafe waiting[served]
-            served += 1
+        while unsafe !waiting.isEmpty, let connection = takeReady() {
+            // Out of the line before it is told: what it does then may change the line.
+            let user = unsafe waiting.removeFirst()
             unsafe receiver.callReady(user, connection)
             // A receiver that changed its mind leaves the connection unused.
             if let single = connection as? HTTP1ClientConnection, single.hasRoom {
@@ -144,7 +143,6 @@ package final class ConnectionPool: TimerTarget {
                 idle.append(single)
             }
         }
-        if served > 0 { unsafe waiting.removeFirst(min(served, waiting.count)) }
         if unsafe !waiting.isEmpty { connectIfNeeded() }
     }
 

@@ -7,6 +7,7 @@ import SluiceIO
 final class HTTP1ClientConnection: ClientConnection {
     private var session: HTTP1Session
     private var isProcessing = false
+    private var needsProcessing = false
     private var current: UnsafeMutableRawPointer?
     private var isRequestEnded = false
     private var isResponseEnded = false
@@ -40,6 +41,8 @@ final class HTTP1ClientConnection: ClientConnection {
         isResponseEnded = false
         unconsumed = 0
         session.sendRequest(head, endStream: endStream)
+        // A head the session refuses is reported as an event, outside this call.
+        needsProcessing = session.output.isEmpty
         stream.touch()
         return Call(self, nil)
     }
@@ -118,7 +121,13 @@ final class HTTP1ClientConnection: ClientConnection {
         close(.connectionLost("the backend closed the connection"))
     }
 
-    override var streamOutput: UnsafeRawBufferPointer { unsafe session.output.bytes }
+    override var streamOutput: UnsafeRawBufferPointer {
+        if needsProcessing {
+            needsProcessing = false
+            process()
+        }
+        return unsafe session.output.bytes
+    }
 
     override func streamWrote(_ count: Int) {
         session.output.consume(count)

@@ -30,6 +30,7 @@ final class HTTP1ServerConnection: ServerConnection {
 
     override var versionText: StaticString { "1.1" }
     override var openExchangeCount: Int { isOpen ? 1 : 0 }
+    override var isHeldBack: Bool { unconsumed > 0 }
 
     // MARK: - Exchanges
 

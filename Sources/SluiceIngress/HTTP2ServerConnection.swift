@@ -75,7 +75,6 @@ final class HTTP2ServerConnection: ServerConnection {
     private func exchangeEnded() {
         if session.openStreamCount == 0 {
             idleSince = stream.loop.now
-            bodyMark = nil
         }
     }
 
@@ -130,13 +129,11 @@ final class HTTP2ServerConnection: ServerConnection {
         case .oversizedHead(let stream, let head, _):
             handler.requestOversized(Exchange(self, stream), head)
         case .data(let stream, let bytes, let endStream):
-            countBody(bytes.count)
             guard unsafe stream.user != nil else {
                 session.consumed(bytes.count, by: stream)
                 return
             }
             unsafe handler.requestBody(Exchange(self, stream), bytes, endStream: endStream)
-            if endStream { bodyMark = nil }
         case .trailers(let stream, let trailers):
             guard unsafe stream.user != nil else {
                 arena.blocks.give(trailers)

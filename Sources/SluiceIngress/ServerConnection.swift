@@ -22,6 +22,9 @@ package class ServerConnection: StreamHandler, TimerTarget {
     /// When the last exchange ended, or the connection began.
     var idleSince: Instant
     /// Since when body progress is being measured, and how many bytes have come since.
+    ///
+    /// HTTP/1.1 only: over HTTP/2 a stream may rest between messages, and a single request's
+    /// body is bound by its deadline.
     var bodyMark: Instant?
     var bodyBytes = 0
     var isDraining = false
@@ -152,7 +155,7 @@ package class ServerConnection: StreamHandler, TimerTarget {
             return
         }
         if let bodyMark, bodyMark + listener.limits.bodyTimeout <= now,
-            stream.blockedSince == nil, isBodyFastEnough(since: bodyMark, now)
+            stream.blockedSince == nil, isHeldBack || isBodyFastEnough(since: bodyMark, now)
         {
             self.bodyMark = now
             bodyBytes = 0
@@ -176,6 +179,9 @@ package class ServerConnection: StreamHandler, TimerTarget {
             close(reason)
         }
     }
+
+    /// Whether body bytes wait for the backend, so that their slowness isn't the client's.
+    var isHeldBack: Bool { false }
 
     /// Notes a piece of a request body.
     func countBody(_ count: Int) {

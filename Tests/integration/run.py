@@ -107,6 +107,11 @@ def one(name, *backends, **keys):
     return f"  - {{name: {name}{more}, revisions: [{{name: v1, backends: [{rows}]}}]}}"
 
 
+def resident(process):
+    with open(f"/proc/{process.child.pid}/status") as file:
+        return int(re.search(r"VmRSS:\s+(\d+)", file.read()).group(1)) << 10
+
+
 def predictions(backend):
     text = get(backend.address, "/metrics")[2].decode()
     return int(re.search(r"predictions_total (\d+)", text).group(1))
@@ -253,6 +258,56 @@ def a_reload_swaps_backends_and_a_broken_file_changes_nothing():
     assert 'sluice_config_reloads_total{result="success"} 1' in metrics
     assert 'sluice_config_reloads_total{result="failure"} 1' in metrics
     proxy.stop(), first.stop(), second.stop()
+
+
+@check
+def a_reload_lets_running_requests_finish_where_they_began():
+    first, second = model("--delay", "600ms"), model("--revision", "v2")
+    proxy = gateway(config([one("iris", first.address).replace("rest: 'http", "rest: 'h2c")]))
+    answers = []
+    threads = [threading.Thread(target=lambda: answers.append(get(proxy.address, "/v1/models/iris:predict", V1)))
+               for _ in range(4)]
+    [thread.start() for thread in threads]
+    until(lambda: 'in_flight{model="iris",revision="v1"} 4' in get(proxy.admin, "/metrics")[2].decode())
+    with open(proxy.config, "w") as file:
+        file.write(config([one("iris", second.address)]))
+    proxy.child.send_signal(signal.SIGHUP)
+    proxy.wait_for("configuration reloaded")
+    [thread.join() for thread in threads]
+    assert [row[0] for row in answers] == [200] * 4, answers
+    assert {row[1]["x-sluice-backend"] for row in answers} == {first.address}
+    assert get(proxy.address, "/v1/models/iris:predict", V1)[1]["x-sluice-backend"] == second.address
+    assert proxy.stop() == 0
+    first.stop(), second.stop()
+
+
+@check
+def a_reader_that_stops_holds_the_backend_not_the_memory():
+    backend = model()
+    proxy = gateway(config([one("echo", backend.address)], "workers: 1"))
+    size = 40 << 20
+    head = json.dumps({"inputs": [{"name": "x", "datatype": "UINT8", "shape": [size],
+                                   "parameters": {"binary_data_size": size}}],
+                       "parameters": {"binary_data_output": True}}).encode()
+    before = resident(proxy)
+    host, port = proxy.address.split(":")
+    with socket.create_connection((host, int(port)), timeout=30) as slow:
+        slow.sendall(b"POST /v2/models/echo/infer HTTP/1.1\r\nhost: x\r\ninference-header-content-length: %d\r\n"
+                     b"content-length: %d\r\n\r\n" % (len(head), len(head) + size) + head)
+        piece = bytes(1 << 20)
+        for _ in range(size >> 20):
+            slow.sendall(piece)
+        # The answer has begun, and nobody reads it; others are served all the same.
+        until(lambda: predictions(backend) == 1)
+        for _ in range(50):
+            assert get(proxy.address, "/v1/models/echo:predict", V1)[0] == 200
+        assert resident(proxy) - before < 20 << 20, (before, resident(proxy))
+        total = 0
+        while total < size:
+            piece = slow.recv(1 << 20)
+            assert piece
+            total += len(piece)
+    proxy.stop(), backend.stop()
 
 
 @check

@@ -130,6 +130,7 @@ extension Worker {
         let isGRPC = unsafe flow.pointee.wire == .grpc
         var forwardedFor: Int?
         var hasRequestID = false
+        var acceptsTrailers = false
         for index in 0..<head.count {
             switch head[index].name {
             case .connection, .keepAlive, .proxyConnection, .transferEncoding, .upgrade,
@@ -137,7 +138,7 @@ extension Worker {
                 .proxyAuthorization:
                 head.remove(at: index)
             case .transferCodings:
-                if !isGRPC { head.remove(at: index) }
+                if isGRPC { acceptsTrailers = true } else { head.remove(at: index) }
             case .forwardedFor: forwardedFor = index
             case .requestID: hasRequestID = true
             case .contentLength, .traceparent: head.markVolatile(at: index)
@@ -170,7 +171,11 @@ extension Worker {
         if !hasRequestID {
             unsafe head.append(.requestID, requestID(of: flow), isVolatile: true)
         }
-        if isGRPC { unsafe writeTimeout(head, flow) }
+        if isGRPC {
+            // gRPC servers refuse calls without it.
+            if !acceptsTrailers { head.append(.transferCodings, "trailers") }
+            unsafe writeTimeout(head, flow)
+        }
         unsafe renameModel(head, flow)
     }
 

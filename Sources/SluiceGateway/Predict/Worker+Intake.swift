@@ -21,6 +21,14 @@ extension Worker {
             unsafe refuse(flow, .badRequest("the request has no path"))
             return
         }
+        guard unsafe FieldValidation.isPath(path),
+            unsafe FieldValidation.isAuthority(
+                head.first(.authority) ?? UnsafeRawBufferPointer(start: nil, count: 0)
+            )
+        else {
+            unsafe refuse(flow, .badRequest("the path or authority is not a valid one"))
+            return
+        }
         if unsafe GRPCMethod.isGRPC(path) {
             unsafe beginGRPC(flow, head, path)
         } else {
