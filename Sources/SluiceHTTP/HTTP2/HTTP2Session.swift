@@ -44,7 +44,7 @@ package struct HTTP2Session: ~Copyable {
 
     let role: Role
     let arena: HTTPArena
-    let coder = HeaderCoder()
+    var coder = HeaderCoder()
     var local: HTTP2Settings
     /// What the peer allows us.
     package internal(set) var remote = HTTP2Settings.assumedOfPeer

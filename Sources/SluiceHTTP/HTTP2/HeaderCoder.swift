@@ -1,5 +1,6 @@
 private import CNghttp2
-// HPACK (RFC 7541) by nghttp2's coder: the only file that touches `nghttp2_hd_*`.
+// HPACK (RFC 7541): sending by our own encoder, receiving by nghttp2's decoder. The only file that
+// touches `nghttp2_hd_*`.
 import SluiceCore
 
 /// Both directions of one connection's header compression.
@@ -13,32 +14,23 @@ struct HeaderCoder: ~Copyable {
     }
 
     private let inflater: OpaquePointer
-    private let deflater: OpaquePointer
+    private var encoder = HPACKEncoder()
 
     /// A pair of coders with tables of 4096 bytes.
     init() {
-        // nghttp2_hd_inflate_new and nghttp2_hd_deflate_new fail only when memory runs out.
+        // nghttp2_hd_inflate_new fails only when memory runs out.
         var inflater: OpaquePointer?
-        var deflater: OpaquePointer?
-        let made =
-            unsafe nghttp2_hd_inflate_new(&inflater) == 0
-            && nghttp2_hd_deflate_new(&deflater, 4096) == 0
-        guard made, let inflater = unsafe inflater, let deflater = unsafe deflater else {
-            preconditionFailure("out of memory for an HPACK coder")
+        let made = unsafe nghttp2_hd_inflate_new(&inflater) == 0
+        guard made, let inflater = unsafe inflater else {
+            preconditionFailure("out of memory for an HPACK decoder")
         }
         unsafe self.inflater = inflater
-        unsafe self.deflater = deflater
     }
 
-    deinit {
-        unsafe nghttp2_hd_inflate_del(inflater)
-        unsafe nghttp2_hd_deflate_del(deflater)
-    }
+    deinit { unsafe nghttp2_hd_inflate_del(inflater) }
 
     /// Follows the peer's SETTINGS_HEADER_TABLE_SIZE; we never use more than 4096.
-    func limitEncoderTable(to size: Int) {
-        _ = unsafe nghttp2_hd_deflate_change_table_size(deflater, min(size, 4096))
-    }
+    mutating func limitEncoderTable(to size: Int) { encoder.limit(to: size) }
 
     /// Holds the peer's encoder to our SETTINGS_HEADER_TABLE_SIZE, once it has acknowledged them.
     func limitDecoderTable(to size: Int) {
@@ -90,36 +82,7 @@ struct HeaderCoder: ~Copyable {
     }
 
     /// Encodes `block` at the end of `output` and returns the number of bytes.
-    func encode(_ block: FieldBlock, arena: HTTPArena, into output: inout ByteBuffer) -> Int {
-        arena.reservePairs(block.count)
-        let pairs = unsafe arena.pairs.assumingMemoryBound(to: nghttp2_nv.self)
-        var count = 0
-        for index in 0..<block.count {
-            let field = block[index]
-            if field.isRemoved { continue }
-            let name = unsafe block.name(of: field)
-            let value = unsafe block.value(of: field)
-            // nghttp2 takes the strings as non-const but only reads them.
-            unsafe pairs[count] = nghttp2_nv(
-                name: UnsafeMutablePointer(
-                    mutating: name.baseAddress?.assumingMemoryBound(to: UInt8.self)
-                ),
-                value: UnsafeMutablePointer(
-                    mutating: value.baseAddress?.assumingMemoryBound(to: UInt8.self)
-                ),
-                namelen: name.count,
-                valuelen: value.count,
-                flags: field.isVolatile
-                    ? UInt8(NGHTTP2_NV_FLAG_NO_INDEX.rawValue)
-                    : UInt8(NGHTTP2_NV_FLAG_NONE.rawValue)
-            )
-            count += 1
-        }
-        let bound = unsafe nghttp2_hd_deflate_bound(deflater, pairs, count)
-        let place = unsafe output.reserve(bound)
-        let written = unsafe nghttp2_hd_deflate_hd(deflater, place, bound, pairs, count)
-        precondition(written >= 0, "the HPACK encoder had room by its own bound")
-        output.commit(written)
-        return written
+    mutating func encode(_ block: FieldBlock, into output: inout ByteBuffer) -> Int {
+        encoder.encode(block, into: &output)
     }
 }
