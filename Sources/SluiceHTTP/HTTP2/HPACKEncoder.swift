@@ -39,6 +39,10 @@ struct HPACKEncoder: ~Copyable {
     private let ring: UnsafeMutablePointer<Entry>
     private let arena: UnsafeMutablePointer<UInt8>
     private var newest = 0
+    /// Entries inserted so far, and for each known name the number of its latest: most fields
+    /// repeat the value they had last, and then one comparison finds them.
+    private var sequence: UInt32 = 0
+    private var latest = InlineArray<64, UInt32>(repeating: 0)
     private var count = 0
     private var arenaEnd = 0
     private var size = 0
@@ -107,6 +111,11 @@ struct HPACKEncoder: ~Copyable {
             && name.count + value.count + HPACKEncoder.entryOverhead <= capacity
         var nameIndex = staticName
         if isIndexed {
+            if let index = unsafe findLatest(field.name, value) {
+                unsafe HPACKEncoder.write(index, prefix: 7, flags: 0x80, to: place, &end)
+                output.commit(end)
+                return
+            }
             let hash = unsafe HPACKEncoder.hash(field.name, name, value)
             if let index = unsafe find(field.name, name, value, hash) {
                 unsafe HPACKEncoder.write(index, prefix: 7, flags: 0x80, to: place, &end)
@@ -191,6 +200,20 @@ struct HPACKEncoder: ~Copyable {
         unsafe ring + ((newest - age) & (HPACKEncoder.ringCount - 1))
     }
 
+    private func findLatest(_ name: FieldName, _ value: UnsafeRawBufferPointer) -> Int? {
+        let inserted = latest[Int(name.rawValue)]
+        guard inserted > 0, name != .other else { return nil }
+        let age = Int(sequence &- inserted)
+        guard age < count else { return nil }
+        let candidate = unsafe entry(age)
+        // The number may be from before the count went round.
+        guard unsafe candidate.pointee.name == name,
+            unsafe Int(candidate.pointee.valueLength) == value.count,
+            unsafe HPACKEncoder.equal(arena + Int(candidate.pointee.start), value)
+        else { return nil }
+        return HPACKEncoder.firstDynamicIndex + age
+    }
+
     private func find(
         _ name: FieldName,
         _ nameText: UnsafeRawBufferPointer,
@@ -238,6 +261,8 @@ struct HPACKEncoder: ~Copyable {
         let keptName = name == .other ? nameText.count : 0
         if arenaEnd + keptName + value.count > HPACKEncoder.arenaSize { compact() }
         newest = (newest + 1) & (HPACKEncoder.ringCount - 1)
+        sequence &+= 1
+        latest[Int(name.rawValue)] = sequence
         count += 1
         unsafe ring[newest] = Entry(
             hash: hash,
