@@ -10,7 +10,8 @@ package struct Snapshot: Sendable {
     package var models: [ModelPlan]
     /// Bytes of one request's body, at most (`limits.maxRequestBytes`).
     package var maxRequestBytes: Int
-    /// Whether answers carry `via` and requests `x-forwarded-*`; always, but for benchmarks.
+
+    /// A snapshot; its number is above all earlier ones'.
     package init(generation: Int, models: [ModelPlan], maxRequestBytes: Int) {
         self.generation = generation
         self.models = models

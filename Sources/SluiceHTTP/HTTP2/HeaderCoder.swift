@@ -39,9 +39,8 @@ struct HeaderCoder: ~Copyable {
 
     /// Decodes one fragment of a header block into `block`.
     ///
-    /// `visit` sees each new field's index and says whether to keep it. Fields beyond `limit` bytes
-    /// (``FieldBlock/listSize``) are dropped and reported by the return value, but decoded all the
-    /// same, because the table must stay in step.
+    /// Fields beyond `limit` bytes (counted as ``FieldBlock/listSize``) are dropped, but decoded all
+    /// the same, because the table must stay in step; `decodedSize` counts them.
     func decode(
         _ fragment: UnsafeRawBufferPointer,
         isLast: Bool,
