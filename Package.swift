@@ -79,7 +79,7 @@ let package = Package(
         // 2  notation
         room("SluiceWire", imports: ["SluiceCore"]),
         // 3  protocols, policies, instruments: no I/O
-        room("SluiceHTTP", imports: ["SluiceCore", "CNghttp2"]),
+        room("SluiceHTTP", imports: ["SluiceCore"]),
         room("SluiceTLS", imports: ["SluiceCore", "COpenSSL"]),
         room(
             "SluiceGRPC",

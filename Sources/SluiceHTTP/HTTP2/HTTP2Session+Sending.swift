@@ -263,7 +263,7 @@ extension HTTP2Session {
         let before = output.count
         unsafe _ = output.reserve(9)
         output.commit(9)
-        let length = coder.encode(head, into: &output)
+        let length = coder.encoder.encode(head, into: &output)
         guardian.countMoved(length)
         arena.blocks.give(head)
         let flags = endStream ? HTTP2Flag.endStream : 0

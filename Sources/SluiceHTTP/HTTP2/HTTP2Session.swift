@@ -30,15 +30,13 @@ package struct HTTP2Session: ~Copyable {
         case nothing
     }
 
-    /// A header block under way over HEADERS and CONTINUATION frames.
+    /// What a HEADERS frame began; its CONTINUATION frames may still be to come.
     struct HeaderBlock {
-        var streamID: UInt32
+        let streamID: UInt32
         var stream: HTTP2Stream?
-        var block: FieldBlock
-        var endStream: Bool
-        var isRefused: Bool
-        var isSelfDependent: Bool
-        var decodedSize = 0
+        let endStream: Bool
+        let isRefused: Bool
+        let isSelfDependent: Bool
         var fragments = 1
     }
 
@@ -59,7 +57,9 @@ package struct HTTP2Session: ~Copyable {
     var input: UnsafeRawBufferPointer
     var reading: Reading
     var partial: ByteBuffer
+    /// A header block that needs CONTINUATION frames, and what has arrived of it.
     var headerBlock: HeaderBlock?
+    var fragments: ByteBuffer
     var sawFirstFrame = false
     var guardian = AbuseGuard()
 
@@ -113,6 +113,7 @@ package struct HTTP2Session: ~Copyable {
         local = settings
         output = ByteBuffer(pool: arena.buffers)
         partial = ByteBuffer(pool: arena.buffers)
+        fragments = ByteBuffer(pool: arena.buffers)
         unsafe input = UnsafeRawBufferPointer(start: nil, count: 0)
         reading = role == .server ? .preface(0) : .frameHeader
         unsafe readyHead = nil
@@ -133,7 +134,6 @@ package struct HTTP2Session: ~Copyable {
         for stream in streams.all { HTTP2Session.release(stream, arena) }
         unsafe HTTP2Session.give(closed, arena)
         unsafe HTTP2Session.give(untoldHead, arena)
-        if let headerBlock { arena.blocks.give(headerBlock.block) }
     }
 
     // MARK: - State
@@ -235,7 +235,7 @@ package struct HTTP2Session: ~Copyable {
     /// Applies those settings of ours that hold once the peer knows them.
     mutating func settingsWereAcknowledged() {
         isSettingsAcknowledged = true
-        coder.limitDecoderTable(to: local.headerTableSize)
+        coder.decoder.limit(to: local.headerTableSize)
         guard role == .server, local.initialWindowSize < 65_535 else { return }
         for stream in streams.all {
             unsafe stream.record.pointee.receiveWindow -= 65_535 - local.initialWindowSize

@@ -2,14 +2,25 @@ import SluiceCore
 
 /// One field of a message: where its name and value lie in the block's memory.
 package struct Field: BitwiseCopyable {
-    package fileprivate(set) var name: FieldName
-    package fileprivate(set) var isRemoved = false
-    /// Whether the value changes from message to message, so that HPACK shouldn't remember it.
-    package fileprivate(set) var isVolatile = false
-    fileprivate var nameLength: UInt16
-    fileprivate var nameStart: UInt32
+    package let name: FieldName
+    fileprivate var marks: UInt8 = 0
+    fileprivate let nameLength: UInt16
+    fileprivate let nameStart: UInt32
     fileprivate var valueStart: UInt32
     fileprivate var valueLength: UInt32
+
+    fileprivate static let removed: UInt8 = 1
+    fileprivate static let volatile: UInt8 = 2
+    fileprivate static let secret: UInt8 = 4
+    fileprivate static let sound: UInt8 = 8
+
+    package var isRemoved: Bool { marks & Field.removed != 0 }
+    /// Whether the value changes from message to message, so that HPACK shouldn't remember it.
+    package var isVolatile: Bool { marks & Field.volatile != 0 }
+    /// Whether its sender forbade every hop to remember it (RFC 7541 §6.2.3).
+    var isSecret: Bool { marks & Field.secret != 0 }
+    /// Whether name and value are known to be what RFC 9113 §8.2.1 allows.
+    var isSound: Bool { marks & Field.sound != 0 }
 }
 
 /// All fields of one message head or trailer section, in one piece of reused memory.
@@ -28,12 +39,20 @@ package struct FieldBlock: BitwiseCopyable {
         var fields: UnsafeMutablePointer<Field>
         var fieldCount = 0
         var fieldCapacity: Int
+        /// A bit for each known name that was ever added: most questions are about absent fields.
+        var present: UInt64 = 0
+        /// The next idle block of a pool.
+        var next: UnsafeMutablePointer<Storage>?
     }
 
     fileprivate let storage: UnsafeMutablePointer<Storage>
 
-    fileprivate init() {
-        unsafe storage = .allocate(capacity: 1)
+    fileprivate init(_ storage: UnsafeMutablePointer<Storage>) {
+        unsafe self.storage = storage
+    }
+
+    fileprivate static func make() -> FieldBlock {
+        let storage = UnsafeMutablePointer<Storage>.allocate(capacity: 1)
         unsafe storage.initialize(
             to: Storage(
                 bytes: .allocate(capacity: 1024),
@@ -42,6 +61,7 @@ package struct FieldBlock: BitwiseCopyable {
                 fieldCapacity: 32
             )
         )
+        return unsafe FieldBlock(storage)
     }
 
     fileprivate func deallocate() {
@@ -59,6 +79,9 @@ package struct FieldBlock: BitwiseCopyable {
 
     /// How many fields the block has, removed ones included.
     package var count: Int { unsafe storage.pointee.fieldCount }
+
+    /// Bytes of memory its values take: more than they have where some were replaced.
+    var byteCount: Int { unsafe storage.pointee.byteCount }
 
     /// Field number `index`, in order of arrival.
     package subscript(index: Int) -> Field {
@@ -90,6 +113,7 @@ package struct FieldBlock: BitwiseCopyable {
     }
 
     /// The value of `field`; valid until the block changes.
+    @inline(__always)
     package func value(of field: Field) -> UnsafeRawBufferPointer {
         unsafe UnsafeRawBufferPointer(
             start: storage.pointee.bytes + Int(field.valueStart),
@@ -105,10 +129,13 @@ package struct FieldBlock: BitwiseCopyable {
 
     /// The index of the first field called `name` that hasn't been removed.
     package func index(of name: FieldName) -> Int? {
-        for index in 0..<(unsafe storage.pointee.fieldCount)
-        where unsafe storage.pointee.fields[index].name == name
-            && !storage.pointee.fields[index].isRemoved
-        { return index }
+        guard unsafe storage.pointee.present & name.bit != 0 else { return nil }
+        let (fields, count) = unsafe (storage.pointee.fields, storage.pointee.fieldCount)
+        var index = 0
+        while index < count {
+            if unsafe fields[index].name == name, unsafe !fields[index].isRemoved { return index }
+            index &+= 1
+        }
         return nil
     }
 
@@ -131,8 +158,14 @@ package struct FieldBlock: BitwiseCopyable {
 
     /// The `:status` of a response, or 0.
     package var status: Int {
-        guard let value = unsafe first(.status) else { return 0 }
-        return unsafe ASCII.decimal(value) ?? 0
+        guard let value = unsafe first(.status), value.count == 3 else { return 0 }
+        var status = 0
+        for index in 0..<3 {
+            let digit = unsafe value[index] &- ASCII.zero
+            guard digit < 10 else { return 0 }
+            status = status * 10 + Int(digit)
+        }
+        return status
     }
 
     // MARK: - Writing
@@ -141,11 +174,15 @@ package struct FieldBlock: BitwiseCopyable {
     package func removeAll() {
         unsafe storage.pointee.byteCount = 0
         unsafe storage.pointee.fieldCount = 0
+        unsafe storage.pointee.present = 0
     }
 
     /// Adds a received field; `name` must be lower case already.
     package func append(name: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer) {
-        unsafe append(.lookup(name), text: name, value: value)
+        let known = unsafe FieldName.lookup(name)
+        // A known name's text is a literal of ours; only others are kept.
+        let start = unsafe known == .other ? store(name) : storage.pointee.byteCount
+        unsafe add(known, nameStart: start, nameLength: name.count, value: value)
     }
 
     /// Adds a received field whose name may have capitals, which are folded on the way in.
@@ -185,13 +222,13 @@ package struct FieldBlock: BitwiseCopyable {
         _ value: UnsafeRawBufferPointer,
         isVolatile: Bool = false
     ) {
-        let text = name.text
-        let raw = unsafe UnsafeRawBufferPointer(
-            start: text.utf8Start,
-            count: text.utf8CodeUnitCount
+        unsafe add(
+            name,
+            nameStart: storage.pointee.byteCount,
+            nameLength: 0,
+            value: value,
+            marks: isVolatile ? Field.volatile : 0
         )
-        unsafe append(name, text: raw, value: value)
-        if isVolatile { unsafe storage.pointee.fields[count - 1].isVolatile = true }
     }
 
     /// Adds a field with a known name and a literal value.
@@ -249,13 +286,14 @@ package struct FieldBlock: BitwiseCopyable {
     /// Takes field number `index` out; the numbers of the others stay.
     package func remove(at index: Int) {
         precondition(index < count, "no such field")
-        unsafe storage.pointee.fields[index].isRemoved = true
+        unsafe storage.pointee.fields[index].marks |= Field.removed
     }
 
     /// Takes out every field called `name`.
     package func remove(_ name: FieldName) {
+        guard unsafe storage.pointee.present & name.bit != 0 else { return }
         for index in 0..<count where unsafe storage.pointee.fields[index].name == name {
-            unsafe storage.pointee.fields[index].isRemoved = true
+            unsafe storage.pointee.fields[index].marks |= Field.removed
         }
     }
 
@@ -272,63 +310,125 @@ package struct FieldBlock: BitwiseCopyable {
             return
         }
         let start = unsafe store(value)
-        unsafe storage.pointee.fields[index].valueStart = UInt32(start)
-        unsafe storage.pointee.fields[index].valueLength = UInt32(value.count)
-        unsafe storage.pointee.fields[index].isVolatile = isVolatile
+        unsafe storage.pointee.fields[index].valueStart = UInt32(truncatingIfNeeded: start)
+        unsafe storage.pointee.fields[index].valueLength = UInt32(truncatingIfNeeded: value.count)
+        unsafe storage.pointee.fields[index].marks = isVolatile ? Field.volatile : 0
     }
 
     /// Marks field number `index` as one whose value rarely repeats.
     package func markVolatile(at index: Int) {
         precondition(index < count, "no such field")
-        unsafe storage.pointee.fields[index].isVolatile = true
-    }
-
-    private func append(
-        _ name: FieldName,
-        text: UnsafeRawBufferPointer,
-        value: UnsafeRawBufferPointer
-    ) {
-        // A known name's text is a literal of ours; only others are kept.
-        let nameStart = unsafe name == .other ? store(text) : storage.pointee.byteCount
-        unsafe add(name, nameStart: nameStart, nameLength: text.count, value: value)
+        unsafe storage.pointee.fields[index].marks |= Field.volatile
     }
 
     private func add(
         _ name: FieldName,
         nameStart: Int,
         nameLength: Int,
-        value: UnsafeRawBufferPointer
+        value: UnsafeRawBufferPointer,
+        marks: UInt8 = 0
     ) {
         let valueStart = unsafe store(value)
-        if unsafe storage.pointee.fieldCount == storage.pointee.fieldCapacity { growFields() }
-        unsafe storage.pointee.fields[storage.pointee.fieldCount] = Field(
-            name: name,
-            nameLength: UInt16(truncatingIfNeeded: nameLength),
-            nameStart: UInt32(nameStart),
-            valueStart: UInt32(valueStart),
-            valueLength: UInt32(value.count)
+        add(
+            name,
+            nameStart: nameStart,
+            nameLength: nameLength,
+            valueStart: valueStart,
+            valueLength: value.count,
+            marks: marks
         )
-        unsafe storage.pointee.fieldCount += 1
     }
 
+    @inline(__always)
+    private func add(
+        _ name: FieldName,
+        nameStart: Int,
+        nameLength: Int,
+        valueStart: Int,
+        valueLength: Int,
+        marks: UInt8
+    ) {
+        let count = unsafe storage.pointee.fieldCount
+        if unsafe count == storage.pointee.fieldCapacity { growFields() }
+        unsafe storage.pointee.fields[count] = Field(
+            name: name,
+            marks: marks,
+            nameLength: UInt16(truncatingIfNeeded: nameLength),
+            nameStart: UInt32(truncatingIfNeeded: nameStart),
+            valueStart: UInt32(truncatingIfNeeded: valueStart),
+            valueLength: UInt32(truncatingIfNeeded: valueLength)
+        )
+        unsafe storage.pointee.fieldCount = count &+ 1
+        unsafe storage.pointee.present |= name.bit
+    }
+
+    @inline(__always)
     private func store(_ text: UnsafeRawBufferPointer) -> Int {
         let start = unsafe storage.pointee.byteCount
-        if unsafe start + text.count > storage.pointee.byteCapacity {
-            // The text may lie in this very block, so the old memory goes only after the copy.
-            let old = unsafe storage.pointee.bytes
-            growBytes(to: start + text.count)
-            if let from = text.baseAddress {
-                unsafe UnsafeMutableRawPointer(storage.pointee.bytes + start)
-                    .copyMemory(from: from, byteCount: text.count)
-            }
-            unsafe old.deallocate()
-        } else if let from = text.baseAddress {
-            unsafe UnsafeMutableRawPointer(storage.pointee.bytes + start)
-                .copyMemory(from: from, byteCount: text.count)
-        }
+        guard let from = text.baseAddress,
+            unsafe start &+ text.count <= storage.pointee.byteCapacity
+        else { return unsafe storeGrowing(text) }
+        unsafe ShortBytes.copy(from, to: storage.pointee.bytes + start, count: text.count)
+        unsafe storage.pointee.byteCount = start &+ text.count
+        return start
+    }
+
+    @inline(never)
+    private func storeGrowing(_ text: UnsafeRawBufferPointer) -> Int {
+        let start = unsafe storage.pointee.byteCount
+        guard let from = text.baseAddress else { return start }
+        // The text may lie in this very block, so the old memory goes only after the copy.
+        let old = unsafe storage.pointee.bytes
+        growBytes(to: start + text.count)
+        unsafe UnsafeMutableRawPointer(storage.pointee.bytes + start)
+            .copyMemory(from: from, byteCount: text.count)
+        unsafe old.deallocate()
         unsafe storage.pointee.byteCount = start + text.count
         return start
     }
+
+    // MARK: - For HPACK's decoder
+
+    /// Makes room for `count` bytes behind the last value and returns where they go; the first
+    /// `keeping` of them have been written already.
+    ///
+    /// Nothing is added until ``addStaged(_:nameLength:valueLength:isSecret:isSound:)``.
+    @inline(__always)
+    func stage(_ count: Int, keeping: Int = 0) -> UnsafeMutablePointer<UInt8> {
+        let start = unsafe storage.pointee.byteCount
+        if unsafe start &+ count > storage.pointee.byteCapacity {
+            unsafe storage.pointee.byteCount = start + keeping
+            let old = unsafe storage.pointee.bytes
+            growBytes(to: start + count)
+            unsafe old.deallocate()
+            unsafe storage.pointee.byteCount = start
+        }
+        return unsafe storage.pointee.bytes + start
+    }
+
+    /// Adds a field whose name (if ``FieldName/other``) and value lie staged, one behind the other.
+    @inline(__always)
+    func addStaged(
+        _ name: FieldName,
+        nameLength: Int,
+        valueLength: Int,
+        isSecret: Bool,
+        isSound: Bool
+    ) {
+        let start = unsafe storage.pointee.byteCount
+        let kept = name == .other ? nameLength : 0
+        add(
+            name,
+            nameStart: start,
+            nameLength: nameLength,
+            valueStart: start &+ kept,
+            valueLength: valueLength,
+            marks: (isSecret ? Field.secret : 0) | (isSound ? Field.sound : 0)
+        )
+        unsafe storage.pointee.byteCount = start &+ kept &+ valueLength
+    }
+
+    // MARK: - Growth
 
     private func growBytes(to minimum: Int) {
         let capacity = unsafe max(minimum, 2 * storage.pointee.byteCapacity)
@@ -353,21 +453,28 @@ package struct FieldBlock: BitwiseCopyable {
 package final class FieldBlockPool {
     /// How many blocks are handed out.
     package private(set) var liveCount = 0
-    private var idle: [FieldBlock] = []
+    private var idle: UnsafeMutablePointer<FieldBlock.Storage>?
+    private var idleCount = 0
     private static let idleMaximum = 256
     private static let retainedBlockBytes = 16 << 10
 
     /// An empty pool.
-    package init() {}
+    package init() { unsafe idle = nil }
 
     deinit {
-        for block in idle { block.deallocate() }
+        while let storage = unsafe idle {
+            unsafe idle = storage.pointee.next
+            unsafe FieldBlock(storage).deallocate()
+        }
     }
 
     /// Hands out an empty block.
     package func take() -> FieldBlock {
         liveCount += 1
-        guard let block = idle.popLast() else { return FieldBlock() }
+        guard let storage = unsafe idle else { return FieldBlock.make() }
+        unsafe idle = storage.pointee.next
+        idleCount -= 1
+        let block = unsafe FieldBlock(storage)
         block.removeAll()
         return block
     }
@@ -375,12 +482,14 @@ package final class FieldBlockPool {
     /// Takes a block back; every copy of the handle is dead from here on.
     package func give(_ block: FieldBlock) {
         liveCount -= 1
-        guard idle.count < FieldBlockPool.idleMaximum,
+        guard idleCount < FieldBlockPool.idleMaximum,
             block.capacityBytes <= FieldBlockPool.retainedBlockBytes
         else {
             block.deallocate()
             return
         }
-        idle.append(block)
+        unsafe block.storage.pointee.next = idle
+        unsafe idle = block.storage
+        idleCount += 1
     }
 }

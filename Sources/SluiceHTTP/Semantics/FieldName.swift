@@ -65,6 +65,10 @@ package enum FieldName: UInt8, BitwiseCopyable, Sendable {
     /// `te` is handled apart: HTTP/2 allows `te: trailers`.
     package var isHopByHop: Bool { isBetween(.connection, .http2Settings) }
 
+    /// The name's bit in a set of names; ``other`` has one as well.
+    @inline(__always)
+    var bit: UInt64 { 1 << UInt64(rawValue) }
+
     private func isBetween(_ first: FieldName, _ last: FieldName) -> Bool {
         rawValue >= first.rawValue && rawValue <= last.rawValue
     }
