@@ -109,7 +109,9 @@ package final class ConnectionPool: TimerTarget {
     }
 
     private func takeReady() -> ClientConnection? {
-        for connection in multiplexed where connection.hasRoom { return connection }
+        for index in multiplexed.indices where multiplexed[index].hasRoom {
+            return multiplexed[index]
+        }
         while let connection = idle.popLast() {
             guard connection.hasRoom else { continue }
             busy[ObjectIdentifier(connection)] = connection

@@ -42,8 +42,6 @@ final class HTTP2ClientConnection: ClientConnection {
         return Call(self, opened)
     }
 
-    override func user(of stream: HTTP2Stream?) -> UnsafeMutableRawPointer? { unsafe stream?.user }
-
     override func send(
         _ bytes: UnsafeRawBufferPointer,
         endStream: Bool,

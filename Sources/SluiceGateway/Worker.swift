@@ -48,6 +48,8 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
         }
     }
 
+    deinit { flows.deallocate() }
+
     /// The loop it runs on.
     package let loop: EventLoop
     let arena: HTTPArena

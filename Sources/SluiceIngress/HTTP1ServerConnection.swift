@@ -10,7 +10,6 @@ final class HTTP1ServerConnection: ServerConnection {
     private var needsProcessing = false
     private var isOpen = false
     private var isRequestEnded = false
-    private var current: UnsafeMutableRawPointer?
     private var unconsumed = 0
 
     // Body bytes the handler may have in hand before we stop reading.
@@ -23,7 +22,6 @@ final class HTTP1ServerConnection: ServerConnection {
             maxHeadBytes: listener.limits.maxHeaderBytes,
             isSecure: stream.tls != nil
         )
-        unsafe current = nil
         super.init(stream: stream, listener: listener)
         headStarted = stream.loop.now
     }
@@ -33,12 +31,6 @@ final class HTTP1ServerConnection: ServerConnection {
     override var isHeldBack: Bool { unconsumed > 0 }
 
     // MARK: - Exchanges
-
-    override func user(of stream: HTTP2Stream?) -> UnsafeMutableRawPointer? { unsafe current }
-
-    override func setUser(_ user: UnsafeMutableRawPointer?, of stream: HTTP2Stream?) {
-        unsafe current = user
-    }
 
     override func sendHead(_ head: FieldBlock, endStream: Bool, on stream: HTTP2Stream?) {
         if isDraining { session.closeAfterThisExchange() }
@@ -69,18 +61,18 @@ final class HTTP1ServerConnection: ServerConnection {
         updateReading()
     }
 
-    override func sendContinue(on stream: HTTP2Stream?) {
+    override func sendContinue() {
         session.sendContinue()
         self.stream.touch()
     }
 
     override func abort(_ stream: HTTP2Stream?, _ code: HTTP2ErrorCode) {
-        unsafe current = nil
+        unsafe user = nil
         close(.clientGone)
     }
 
     private func responseEnded() {
-        unsafe current = nil
+        unsafe user = nil
         isOpen = false
         unconsumed = 0
         idleSince = stream.loop.now
@@ -154,19 +146,19 @@ final class HTTP1ServerConnection: ServerConnection {
             countBody(bytes.count)
             if endStream { bodyMark = nil }
             isRequestEnded = endStream
-            guard unsafe current != nil else { return }
+            guard unsafe user != nil else { return }
             unconsumed += bytes.count
             unsafe handler.requestBody(Exchange(self, nil), bytes, endStream: endStream)
         case .trailers(let trailers):
             bodyMark = nil
             isRequestEnded = true
-            guard unsafe current != nil else {
+            guard unsafe user != nil else {
                 arena.blocks.give(trailers)
                 return
             }
             handler.requestTrailers(Exchange(self, nil), trailers)
         case .drained(let count):
-            if unsafe current != nil { handler.responseDrained(Exchange(self, nil), count) }
+            if unsafe user != nil { handler.responseDrained(Exchange(self, nil), count) }
         case .interim(let block): arena.blocks.give(block)
         }
     }
@@ -189,8 +181,8 @@ final class HTTP1ServerConnection: ServerConnection {
     override func abortAll(_ reason: AbortReason) {
         guard isOpen else { return }
         isOpen = false
-        if unsafe current != nil { handler.requestAborted(Exchange(self, nil), reason) }
-        unsafe current = nil
+        if unsafe user != nil { handler.requestAborted(Exchange(self, nil), reason) }
+        unsafe user = nil
     }
 
     override func tooSlow(_ reason: AbortReason) {

@@ -26,12 +26,6 @@ final class HTTP2ServerConnection: ServerConnection {
 
     // MARK: - Exchanges
 
-    override func user(of stream: HTTP2Stream?) -> UnsafeMutableRawPointer? { unsafe stream?.user }
-
-    override func setUser(_ user: UnsafeMutableRawPointer?, of stream: HTTP2Stream?) {
-        unsafe stream?.user = user
-    }
-
     override func sendHead(_ head: FieldBlock, endStream: Bool, on stream: HTTP2Stream?) {
         guard let stream else { return }
         session.sendHead(head, endStream: endStream, on: stream)

@@ -135,8 +135,7 @@ extension Worker {
         } else if unsafe flow.pointee.stage == .connecting,
             let backend = unsafe flow.pointee.backend?._withUnsafeGuaranteedRef({ $0 })
         {
-            let route = unsafe flow.pointee.wire == .grpc ? backend.grpc : backend.rest
-            unsafe route?.pool.cancelWaiting(UnsafeMutableRawPointer(flow))
+            unsafe backend.route(flow.pointee.wire)?.pool.cancelWaiting(UnsafeMutableRawPointer(flow))
         }
     }
 
@@ -144,7 +143,7 @@ extension Worker {
     func leaveBackend(_ flow: FlowPointer) {
         guard let backend = unsafe flow.pointee.backend else { return }
         unsafe flow.pointee.backend = nil
-        unsafe backend._withUnsafeGuaranteedRef { $0.plan.load.leave() }
+        unsafe backend._withUnsafeGuaranteedRef { $0.load.leave() }
     }
 
     /// Ends a flow: everything it counted up comes down, everything it owned goes back.

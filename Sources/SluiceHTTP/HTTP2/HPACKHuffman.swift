@@ -61,35 +61,53 @@ struct HPACKHuffman: BitwiseCopyable, @unchecked Sendable {
     ///
     /// What is left at the end must be under eight bits, all ones (§5.2).
     func decode(_ text: UnsafeRawBufferPointer, to place: UnsafeMutablePointer<UInt8>) -> Int? {
+        guard let base = text.baseAddress else { return 0 }
         // The next bits stand at the top of `bits`; `held` of them are real.
         var (bits, held) = (UInt64(0), UInt64(0))
         var (next, written) = (0, 0)
         while true {
-            while held <= 56, next < text.count {
-                unsafe bits |= UInt64(text[next]) << (56 - held)
-                held += 8
-                next += 1
+            if next &+ 8 <= text.count {
+                let word = unsafe UInt64(
+                    bigEndian: base.loadUnaligned(fromByteOffset: next, as: UInt64.self)
+                )
+                bits |= word >> held
+                let taken = (63 &- held) >> 3
+                next &+= Int(taken)
+                held &+= taken << 3
+                // Bits of a byte that isn't counted yet come again with the next load.
+            } else {
+                while held <= 56, next < text.count {
+                    unsafe bits |= UInt64(text[next]) << (56 &- held)
+                    held &+= 8
+                    next &+= 1
+                }
             }
             guard held > 0 else { return written }
-            let entry = unsafe quick[Int(bits >> (64 - HPACKHuffman.quickBits))]
-            var (symbol, length) = (entry & 0xFF, UInt64(entry >> 8))
-            if length == 0 {
-                let top = bits >> 32
-                var wanted = 10
-                // The last limit is above all 32-bit numbers.
-                while unsafe top >= limits[wanted] { wanted += 1 }
-                let first = unsafe firsts[wanted]
-                let offset = Int(top >> UInt64(32 - wanted)) - Int(first.code)
-                symbol = unsafe symbols[first.index + offset]
-                length = UInt64(wanted)
+            while held >= HPACKHuffman.quickBits {
+                let entry = unsafe quick[Int(bits >> (64 &- HPACKHuffman.quickBits))]
+                guard entry != 0 else { break }
+                unsafe place[written] = UInt8(truncatingIfNeeded: entry)
+                written &+= 1
+                bits <<= UInt64(entry >> 8)
+                held &-= UInt64(entry >> 8)
             }
+            // One symbol the long way: few bits are left, or its code is long.
+            if held < UInt64(HPACKHuffman.longest), next < text.count { continue }
+            guard held > 0 else { return written }
+            let top = bits >> 32
+            var length = 5
+            // The last limit is above all 32-bit numbers.
+            while unsafe top >= limits[length] { length &+= 1 }
             // A code that reaches beyond the text can only be padding.
-            guard length <= held else { return isPadding(bits, held) ? written : nil }
+            guard UInt64(length) <= held else { return isPadding(bits, held) ? written : nil }
+            let first = unsafe firsts[length]
+            let offset = Int(top >> UInt64(32 &- length)) &- Int(first.code)
+            let symbol = unsafe symbols[first.index &+ offset]
             guard symbol != HPACKHuffman.endOfString else { return nil }
             unsafe place[written] = UInt8(truncatingIfNeeded: symbol)
-            written += 1
-            bits <<= length
-            held -= length
+            written &+= 1
+            bits <<= UInt64(length)
+            held &-= UInt64(length)
         }
     }
 

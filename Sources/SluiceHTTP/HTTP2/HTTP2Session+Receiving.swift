@@ -386,7 +386,7 @@ extension HTTP2Session {
         _ encoded: UnsafeRawBufferPointer,
         _ open: HeaderBlock
     ) throws(HTTP2Failure) -> HTTP2Event? {
-        let block = arena.blocks.take()
+        let block = blocks.take()
         let size: Int
         do {
             size = unsafe try coder.decoder.decode(
@@ -395,7 +395,7 @@ extension HTTP2Session {
                 maximum: local.maxHeaderListSize
             )
         } catch {
-            arena.blocks.give(block)
+            blocks.give(block)
             switch error {
             case .malformed:
                 throw HTTP2Failure(.compressionError, "a header block that is not HPACK")
@@ -405,7 +405,7 @@ extension HTTP2Session {
         if let event = try finish(open, block, isOversized: size > local.maxHeaderListSize) {
             return event
         }
-        arena.blocks.give(block)
+        blocks.give(block)
         return nil
     }
 

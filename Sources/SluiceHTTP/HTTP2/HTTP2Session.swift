@@ -42,6 +42,9 @@ package struct HTTP2Session: ~Copyable {
 
     let role: Role
     let arena: HTTPArena
+    // Two of the arena's pools once more: reaching them through the class counts references.
+    let blocks: FieldBlockPool
+    let records: Slab
     var coder = HeaderCoder()
     var local: HTTP2Settings
     /// What the peer allows us.
@@ -110,6 +113,8 @@ package struct HTTP2Session: ~Copyable {
         )
         self.role = role
         self.arena = arena
+        blocks = arena.blocks
+        records = arena.streams
         local = settings
         output = ByteBuffer(pool: arena.buffers)
         partial = ByteBuffer(pool: arena.buffers)
@@ -214,7 +219,7 @@ package struct HTTP2Session: ~Copyable {
     package mutating func reap() {
         while let dead = unsafe closed {
             unsafe closed = dead.pointee.next
-            unsafe arena.streams.give(dead)
+            unsafe records.give(dead)
         }
     }
 
@@ -244,7 +249,7 @@ package struct HTTP2Session: ~Copyable {
 
     /// Takes a record for a stream that begins now.
     mutating func open(_ id: UInt32) -> HTTP2Stream {
-        let record = unsafe arena.streams.take()
+        let record = unsafe records.take()
             .bindMemory(to: HTTP2StreamRecord.self, capacity: 1)
         unsafe record.initialize(
             to: HTTP2StreamRecord(
@@ -274,8 +279,10 @@ package struct HTTP2Session: ~Copyable {
         if unsafe record.pointee.isQueued { unqueue(stream) }
         if role == .server { unsafe creditConnection(record.pointee.unconsumed) }
         unsafe record.pointee.unconsumed = 0
-        unsafe record.pointee.pending.release(to: arena.buffers)
-        if let trailers = unsafe record.pointee.trailers { arena.blocks.give(trailers) }
+        if unsafe !record.pointee.pending.isEmpty {
+            unsafe record.pointee.pending.release(to: arena.buffers)
+        }
+        if let trailers = unsafe record.pointee.trailers { blocks.give(trailers) }
         unsafe record.pointee.trailers = nil
         unsafe record.pointee.isLocalClosed = true
         unsafe record.pointee.isRemoteClosed = true

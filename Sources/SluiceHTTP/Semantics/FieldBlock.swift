@@ -449,31 +449,44 @@ package struct FieldBlock: BitwiseCopyable {
 }
 
 /// The blocks of one loop that lie idle; steady traffic reuses a handful.
+///
+/// A handle, as sessions reach for it several times a request: copying it copies a pointer. The
+/// ``HTTPArena`` owns what it points to.
 @safe
-package final class FieldBlockPool {
-    /// How many blocks are handed out.
-    package private(set) var liveCount = 0
-    private var idle: UnsafeMutablePointer<FieldBlock.Storage>?
-    private var idleCount = 0
+package struct FieldBlockPool: BitwiseCopyable {
+    @safe
+    private struct State: BitwiseCopyable {
+        var liveCount = 0
+        var idle: UnsafeMutablePointer<FieldBlock.Storage>?
+        var idleCount = 0
+    }
+
     private static let idleMaximum = 256
     private static let retainedBlockBytes = 16 << 10
+    private let state: UnsafeMutablePointer<State>
 
-    /// An empty pool.
-    package init() { unsafe idle = nil }
+    init() {
+        unsafe state = .allocate(capacity: 1)
+        unsafe state.initialize(to: State(idle: nil))
+    }
 
-    deinit {
-        while let storage = unsafe idle {
-            unsafe idle = storage.pointee.next
+    func deallocate() {
+        while let storage = unsafe state.pointee.idle {
+            unsafe state.pointee.idle = storage.pointee.next
             unsafe FieldBlock(storage).deallocate()
         }
+        unsafe state.deallocate()
     }
+
+    /// How many blocks are handed out.
+    package var liveCount: Int { unsafe state.pointee.liveCount }
 
     /// Hands out an empty block.
     package func take() -> FieldBlock {
-        liveCount += 1
-        guard let storage = unsafe idle else { return FieldBlock.make() }
-        unsafe idle = storage.pointee.next
-        idleCount -= 1
+        unsafe state.pointee.liveCount += 1
+        guard let storage = unsafe state.pointee.idle else { return FieldBlock.make() }
+        unsafe state.pointee.idle = storage.pointee.next
+        unsafe state.pointee.idleCount -= 1
         let block = unsafe FieldBlock(storage)
         block.removeAll()
         return block
@@ -481,15 +494,15 @@ package final class FieldBlockPool {
 
     /// Takes a block back; every copy of the handle is dead from here on.
     package func give(_ block: FieldBlock) {
-        liveCount -= 1
-        guard idleCount < FieldBlockPool.idleMaximum,
+        unsafe state.pointee.liveCount -= 1
+        guard unsafe state.pointee.idleCount < FieldBlockPool.idleMaximum,
             block.capacityBytes <= FieldBlockPool.retainedBlockBytes
         else {
             block.deallocate()
             return
         }
-        unsafe block.storage.pointee.next = idle
-        unsafe idle = block.storage
-        idleCount += 1
+        unsafe block.storage.pointee.next = state.pointee.idle
+        unsafe state.pointee.idle = block.storage
+        unsafe state.pointee.idleCount += 1
     }
 }
