@@ -2,12 +2,12 @@
 ///
 /// For names that each request reads: an array's buffer is counted up and down on every look.
 @safe
-package struct KeptBytes: ~Copyable {
+public struct KeptBytes: ~Copyable {
     /// The bytes; valid while this value lives.
-    package let bytes: UnsafeRawBufferPointer
+    public let bytes: UnsafeRawBufferPointer
 
     /// A copy of the text's UTF-8 bytes.
-    package init(_ text: String) {
+    public init(_ text: String) {
         let memory = UnsafeMutableRawBufferPointer.allocate(
             byteCount: text.utf8.count,
             alignment: 1

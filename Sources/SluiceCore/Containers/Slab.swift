@@ -6,21 +6,22 @@
 /// 12 % of a whole request. It is a handle for the same reason: copying it copies a pointer. One
 /// slab belongs to one loop; whoever made it calls ``deallocate()`` in the end.
 @safe
-package struct Slab: BitwiseCopyable {
+public struct Slab: BitwiseCopyable {
     @safe
-    private struct State {
-        let stride: Int
-        let chunkCount: Int
-        var liveCount = 0
-        var chunks: [UnsafeMutableRawPointer] = unsafe []
+    @usableFromInline
+    struct State {
+        @usableFromInline let stride: Int
+        @usableFromInline let chunkCount: Int
+        @usableFromInline var liveCount = 0
+        @usableFromInline var chunks: [UnsafeMutableRawPointer] = unsafe []
         // Each idle record stores the address of the next one in its first word.
-        var idle: UnsafeMutableRawPointer?
+        @usableFromInline var idle: UnsafeMutableRawPointer?
     }
 
-    private let state: UnsafeMutablePointer<State>
+    @usableFromInline let state: UnsafeMutablePointer<State>
 
     /// An empty slab for records of `stride` bytes that grows by `chunkCount` of them at a time.
-    package init(stride: Int, chunkCount: Int = 64) {
+    public init(stride: Int, chunkCount: Int = 64) {
         unsafe state = .allocate(capacity: 1)
         unsafe state.initialize(
             to: State(stride: (max(stride, 16) + 15) & ~15, chunkCount: chunkCount, idle: nil)
@@ -28,7 +29,7 @@ package struct Slab: BitwiseCopyable {
     }
 
     /// Frees all memory; every record and every copy of the handle is dead from here on.
-    package func deallocate() {
+    public func deallocate() {
         for index in unsafe state.pointee.chunks.indices {
             unsafe state.pointee.chunks[index].deallocate()
         }
@@ -37,10 +38,12 @@ package struct Slab: BitwiseCopyable {
     }
 
     /// How many records are handed out.
-    package var liveCount: Int { unsafe state.pointee.liveCount }
+    @inlinable
+    public var liveCount: Int { unsafe state.pointee.liveCount }
 
     /// Hands out memory for a record, for the caller to initialise and to give back exactly once.
-    package func take() -> UnsafeMutableRawPointer {
+    @inlinable
+    public func take() -> UnsafeMutableRawPointer {
         if unsafe state.pointee.idle == nil { grow() }
         guard let record = unsafe state.pointee.idle else {
             preconditionFailure("growing makes idle records")
@@ -51,14 +54,16 @@ package struct Slab: BitwiseCopyable {
     }
 
     /// Takes back a record; every pointer to it is dead from here on.
-    package func give(_ record: UnsafeMutableRawPointer) {
+    @inlinable
+    public func give(_ record: UnsafeMutableRawPointer) {
         unsafe record.storeBytes(of: state.pointee.idle, as: UnsafeMutableRawPointer?.self)
         unsafe state.pointee.idle = record
         unsafe state.pointee.liveCount -= 1
     }
 
     @inline(never)
-    private func grow() {
+    @usableFromInline
+    func grow() {
         let (stride, count) = unsafe (state.pointee.stride, state.pointee.chunkCount)
         let chunk = UnsafeMutableRawPointer.allocate(byteCount: count * stride, alignment: 16)
         unsafe state.pointee.chunks.append(chunk)

@@ -55,7 +55,7 @@ struct HPACKEncoder: ~Copyable {
             let field = block[index]
             if field.isRemoved { continue }
             let value = unsafe block.value(of: field)
-            let known = unsafe HPACKStatic.index(of: field.name, value)
+            let known = unsafe field.name.isPseudo ? HPACKStatic.index(of: field.name, value) : 0
             if known > 0 {
                 unsafe place.pointee = 0x80 | UInt8(truncatingIfNeeded: known)
                 unsafe place += 1

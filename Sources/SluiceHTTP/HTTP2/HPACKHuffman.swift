@@ -70,10 +70,10 @@ struct HPACKHuffman: BitwiseCopyable, @unchecked Sendable {
                 let word = unsafe UInt64(
                     bigEndian: base.loadUnaligned(fromByteOffset: next, as: UInt64.self)
                 )
-                bits |= word >> held
-                let taken = (63 &- held) >> 3
+                bits |= word &>> held
+                let taken = (63 &- held) &>> 3
                 next &+= Int(taken)
-                held &+= taken << 3
+                held &+= taken &<< 3
                 // Bits of a byte that isn't counted yet come again with the next load.
             } else {
                 while held <= 56, next < text.count {
@@ -88,7 +88,7 @@ struct HPACKHuffman: BitwiseCopyable, @unchecked Sendable {
                 guard entry != 0 else { break }
                 unsafe place[written] = UInt8(truncatingIfNeeded: entry)
                 written &+= 1
-                bits <<= UInt64(entry >> 8)
+                bits &<<= UInt64(entry >> 8)
                 held &-= UInt64(entry >> 8)
             }
             // One symbol the long way: few bits are left, or its code is long.

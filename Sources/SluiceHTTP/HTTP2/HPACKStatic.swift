@@ -75,10 +75,10 @@ struct HPACKStatic: BitwiseCopyable, @unchecked Sendable {
         }
     }
 
-    /// The index of a whole entry, a field the table has with this very value, or 0.
+    /// The index of a pseudo-field that the table has with this very value, or 0.
     @inline(__always)
     static func index(of name: FieldName, _ value: UnsafeRawBufferPointer) -> Int {
-        // Only these five are sent often enough to be worth a look.
+        // The others are worth a place in the dynamic table, where they are found as fast.
         switch name {
         case .method:
             if unsafe spells(value, "POST") { return 3 }
@@ -92,7 +92,6 @@ struct HPACKStatic: BitwiseCopyable, @unchecked Sendable {
             if unsafe spells(value, "400") { return 12 }
             if unsafe spells(value, "404") { return 13 }
             return unsafe spells(value, "500") ? 14 : 0
-        case .acceptEncoding: return unsafe spells(value, "gzip, deflate") ? 16 : 0
         default: return 0
         }
     }

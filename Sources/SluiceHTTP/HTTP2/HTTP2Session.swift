@@ -143,29 +143,38 @@ package struct HTTP2Session: ~Copyable {
 
     // MARK: - State
 
+    // The questions asked once a request are `mutating`: a caller in another module would else
+    // make a copy of the whole session to put them.
+
     /// How many streams are open.
-    package var openStreamCount: Int { streams.count }
+    package var openStreamCount: Int { mutating get { streams.count } }
 
     /// Every open stream; a walk over the table, for closing and draining.
     package var openStreams: [HTTP2Stream] { streams.all }
 
     /// Whether the client may open another stream now.
     package var canOpenStream: Bool {
-        goAwayReceivedLast == nil && !isFailed && streams.count < remote.maxConcurrentStreams
-            && lastStreamID < 0x7FFF_FFFD
+        mutating get {
+            goAwayReceivedLast == nil && !isFailed && streams.count < remote.maxConcurrentStreams
+                && lastStreamID < 0x7FFF_FFFD
+        }
     }
 
     /// Whether the peer has been told to open nothing more, and nothing is open.
     package var isFinished: Bool {
-        (goAwaySentLast != nil && goAwaySentLast != 0x7FFF_FFFF || goAwayReceivedLast != nil)
-            && streams.count == 0
+        mutating get {
+            (goAwaySentLast != nil && goAwaySentLast != 0x7FFF_FFFF || goAwayReceivedLast != nil)
+                && streams.count == 0
+        }
     }
 
     /// Whether bytes of a frame, or a header block, have begun and not ended.
     package var isMidFrame: Bool {
-        if headerBlock != nil || !partial.isEmpty { return true }
-        if case .frameHeader = reading { return false }
-        return true
+        mutating get {
+            if headerBlock != nil || !partial.isEmpty { return true }
+            if case .frameHeader = reading { return false }
+            return true
+        }
     }
 
     // MARK: - Events

@@ -1,22 +1,22 @@
 import SluiceCore
 
 /// One field of a message: where its name and value lie in the block's memory.
-package struct Field: BitwiseCopyable {
-    package let name: FieldName
-    fileprivate var marks: UInt8 = 0
-    fileprivate let nameLength: UInt16
-    fileprivate let nameStart: UInt32
-    fileprivate var valueStart: UInt32
-    fileprivate var valueLength: UInt32
+public struct Field: BitwiseCopyable {
+    public let name: FieldName
+    @usableFromInline var marks: UInt8 = 0
+    @usableFromInline let nameLength: UInt16
+    @usableFromInline let nameStart: UInt32
+    @usableFromInline var valueStart: UInt32
+    @usableFromInline var valueLength: UInt32
 
-    fileprivate static let removed: UInt8 = 1
-    fileprivate static let volatile: UInt8 = 2
+    @inlinable static var removed: UInt8 { 1 }
+    @inlinable static var volatile: UInt8 { 2 }
     fileprivate static let secret: UInt8 = 4
     fileprivate static let sound: UInt8 = 8
 
-    package var isRemoved: Bool { marks & Field.removed != 0 }
+    @inlinable public var isRemoved: Bool { marks & Field.removed != 0 }
     /// Whether the value changes from message to message, so that HPACK shouldn't remember it.
-    package var isVolatile: Bool { marks & Field.volatile != 0 }
+    @inlinable public var isVolatile: Bool { marks & Field.volatile != 0 }
     /// Whether its sender forbade every hop to remember it (RFC 7541 §6.2.3).
     var isSecret: Bool { marks & Field.secret != 0 }
     /// Whether name and value are known to be what RFC 9113 §8.2.1 allows.
@@ -30,22 +30,25 @@ package struct Field: BitwiseCopyable {
 /// a pointer. Whoever holds it last returns it to the ``FieldBlockPool`` it came from; passing a
 /// block to a session or an event handler passes that duty along.
 @safe
-package struct FieldBlock: BitwiseCopyable {
+public struct FieldBlock: BitwiseCopyable {
     @safe
-    fileprivate struct Storage: BitwiseCopyable {
-        var bytes: UnsafeMutablePointer<UInt8>
+    @usableFromInline
+    struct Storage: BitwiseCopyable {
+        @usableFromInline var bytes: UnsafeMutablePointer<UInt8>
         var byteCount = 0
         var byteCapacity: Int
-        var fields: UnsafeMutablePointer<Field>
-        var fieldCount = 0
+        @usableFromInline var fields: UnsafeMutablePointer<Field>
+        @usableFromInline var fieldCount = 0
         var fieldCapacity: Int
-        /// A bit for each known name that was ever added: most questions are about absent fields.
-        var present: UInt64 = 0
+        /// A bit for each name that was ever added: most questions are about absent fields.
+        @usableFromInline var present: UInt64 = 0
+        /// Where each of these came first; nothing where the bit isn't set.
+        @usableFromInline var firsts = InlineArray<64, UInt8>(repeating: 0)
         /// The next idle block of a pool.
         var next: UnsafeMutablePointer<Storage>?
     }
 
-    fileprivate let storage: UnsafeMutablePointer<Storage>
+    @usableFromInline let storage: UnsafeMutablePointer<Storage>
 
     fileprivate init(_ storage: UnsafeMutablePointer<Storage>) {
         unsafe self.storage = storage
@@ -78,13 +81,15 @@ package struct FieldBlock: BitwiseCopyable {
     // MARK: - Reading
 
     /// How many fields the block has, removed ones included.
-    package var count: Int { unsafe storage.pointee.fieldCount }
+    @inlinable
+    public var count: Int { unsafe storage.pointee.fieldCount }
 
     /// Bytes of memory its values take: more than they have where some were replaced.
     var byteCount: Int { unsafe storage.pointee.byteCount }
 
     /// Field number `index`, in order of arrival.
-    package subscript(index: Int) -> Field {
+    @inlinable
+    public subscript(index: Int) -> Field {
         unsafe precondition(index < storage.pointee.fieldCount, "no such field")
         return unsafe storage.pointee.fields[index]
     }
@@ -113,8 +118,8 @@ package struct FieldBlock: BitwiseCopyable {
     }
 
     /// The value of `field`; valid until the block changes.
-    @inline(__always)
-    package func value(of field: Field) -> UnsafeRawBufferPointer {
+    @inlinable
+    public func value(of field: Field) -> UnsafeRawBufferPointer {
         unsafe UnsafeRawBufferPointer(
             start: storage.pointee.bytes + Int(field.valueStart),
             count: Int(field.valueLength)
@@ -122,20 +127,30 @@ package struct FieldBlock: BitwiseCopyable {
     }
 
     /// The value of the first field called `name`, or nil.
-    package func first(_ name: FieldName) -> UnsafeRawBufferPointer? {
+    @inlinable
+    public func first(_ name: FieldName) -> UnsafeRawBufferPointer? {
         guard let index = index(of: name) else { return nil }
         return unsafe value(of: storage.pointee.fields[index])
     }
 
     /// The index of the first field called `name` that hasn't been removed.
-    package func index(of name: FieldName) -> Int? {
+    @inlinable
+    public func index(of name: FieldName) -> Int? {
         guard unsafe storage.pointee.present & name.bit != 0 else { return nil }
-        let (fields, count) = unsafe (storage.pointee.fields, storage.pointee.fieldCount)
-        var index = 0
-        while index < count {
-            if unsafe fields[index].name == name, unsafe !fields[index].isRemoved { return index }
-            index &+= 1
+        let first = unsafe Int(storage.pointee.firsts[Int(name.rawValue)])
+        guard first < 255, unsafe !storage.pointee.fields[first].isRemoved else {
+            return search(from: first, name)
         }
+        return first
+    }
+
+    /// Looks on behind a first field that was removed, or is too far back to be remembered.
+    @usableFromInline
+    func search(from first: Int, _ name: FieldName) -> Int? {
+        for index in first..<max(first, count)
+        where unsafe storage.pointee.fields[index].name == name
+            && !storage.pointee.fields[index].isRemoved
+        { return index }
         return nil
     }
 
@@ -211,6 +226,9 @@ package struct FieldBlock: BitwiseCopyable {
         let last = unsafe storage.pointee.fields[count - 1]
         unsafe storage.pointee.byteCount = Int(last.nameStart)
         unsafe storage.pointee.fieldCount -= 1
+        if unsafe Int(storage.pointee.firsts[Int(last.name.rawValue)]) == count {
+            unsafe storage.pointee.present &= ~last.name.bit
+        }
     }
 
     /// Adds a field with a known name.
@@ -359,7 +377,10 @@ package struct FieldBlock: BitwiseCopyable {
             valueLength: UInt32(truncatingIfNeeded: valueLength)
         )
         unsafe storage.pointee.fieldCount = count &+ 1
-        unsafe storage.pointee.present |= name.bit
+        if unsafe storage.pointee.present & name.bit == 0 {
+            unsafe storage.pointee.present |= name.bit
+            unsafe storage.pointee.firsts[Int(name.rawValue)] = UInt8(clamping: count)
+        }
     }
 
     @inline(__always)
@@ -453,9 +474,9 @@ package struct FieldBlock: BitwiseCopyable {
 /// A handle, as sessions reach for it several times a request: copying it copies a pointer. The
 /// ``HTTPArena`` owns what it points to.
 @safe
-package struct FieldBlockPool: BitwiseCopyable {
+public struct FieldBlockPool: BitwiseCopyable {
     @safe
-    private struct State: BitwiseCopyable {
+    struct State: BitwiseCopyable {
         var liveCount = 0
         var idle: UnsafeMutablePointer<FieldBlock.Storage>?
         var idleCount = 0

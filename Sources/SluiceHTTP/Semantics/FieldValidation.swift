@@ -17,8 +17,8 @@ package enum FieldValidation {
     /// Whether `byte` may stand in a field name or a method.
     @inline(__always)
     package static func isToken(_ byte: UInt8) -> Bool {
-        if byte < 64 { return tokenLow >> UInt64(byte) & 1 == 1 }
-        if byte < 128 { return tokenHigh >> UInt64(byte - 64) & 1 == 1 }
+        if byte < 64 { return tokenLow &>> UInt64(byte) & 1 == 1 }
+        if byte < 128 { return tokenHigh &>> UInt64(byte &- 64) & 1 == 1 }
         return false
     }
 
@@ -118,7 +118,7 @@ package enum FieldValidation {
         for index in 0..<authority.count {
             let byte = unsafe authority[index]
             let set = byte < 64 ? authorityLow : byte < 128 ? authorityHigh : 0
-            guard set >> UInt64(byte & 63) & 1 == 1 else { return false }
+            guard set &>> UInt64(byte & 63) & 1 == 1 else { return false }
         }
         return true
     }

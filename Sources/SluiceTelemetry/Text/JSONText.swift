@@ -57,11 +57,13 @@ enum JSONText {
                 base.loadUnaligned(fromByteOffset: count &- 8, as: UInt64.self)
             )
         }
+        // Shorter ones are put into a word over harmless letters.
+        var word: UInt64 = 0x6161_6161_6161_6161
         for index in 0..<count {
             let byte = unsafe base.load(fromByteOffset: index, as: UInt8.self)
-            if needsCare(UInt64(byte) &* 0x0101_0101_0101_0101) { return false }
+            word = word << 8 | UInt64(byte)
         }
-        return true
+        return !needsCare(word)
     }
 
     /// Whether a byte of `word` is a control character, a quote, a backslash or not ASCII.
