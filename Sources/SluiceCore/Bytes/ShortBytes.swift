@@ -12,31 +12,45 @@ public enum ShortBytes {
         to: UnsafeMutableRawPointer,
         count: Int
     ) {
-        if count >= 8 {
+        // Pairs of loads that may overlap: a loop would be unrolled into more than it saves.
+        if count >= 16 {
             guard count <= 64 else {
                 unsafe to.copyMemory(from: from, byteCount: count)
                 return
             }
-            var offset = 0
-            while offset &+ 8 < count {
-                let word = unsafe from.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
-                unsafe to.storeBytes(of: word, toByteOffset: offset, as: UInt64.self)
-                offset &+= 8
+            let first = unsafe from.loadUnaligned(as: SIMD2<UInt64>.self)
+            let last = unsafe from.loadUnaligned(
+                fromByteOffset: count &- 16,
+                as: SIMD2<UInt64>.self
+            )
+            if count > 32 {
+                let second = unsafe from.loadUnaligned(fromByteOffset: 16, as: SIMD2<UInt64>.self)
+                let third = unsafe from.loadUnaligned(
+                    fromByteOffset: count &- 32,
+                    as: SIMD2<UInt64>.self
+                )
+                unsafe to.storeBytes(of: second, toByteOffset: 16, as: SIMD2<UInt64>.self)
+                unsafe to.storeBytes(of: third, toByteOffset: count &- 32, as: SIMD2<UInt64>.self)
             }
+            unsafe to.storeBytes(of: first, as: SIMD2<UInt64>.self)
+            unsafe to.storeBytes(of: last, toByteOffset: count &- 16, as: SIMD2<UInt64>.self)
+        } else if count >= 8 {
+            let first = unsafe from.loadUnaligned(as: UInt64.self)
             let last = unsafe from.loadUnaligned(fromByteOffset: count &- 8, as: UInt64.self)
+            unsafe to.storeBytes(of: first, as: UInt64.self)
             unsafe to.storeBytes(of: last, toByteOffset: count &- 8, as: UInt64.self)
         } else if count >= 4 {
             let first = unsafe from.loadUnaligned(as: UInt32.self)
             let last = unsafe from.loadUnaligned(fromByteOffset: count &- 4, as: UInt32.self)
             unsafe to.storeBytes(of: first, as: UInt32.self)
             unsafe to.storeBytes(of: last, toByteOffset: count &- 4, as: UInt32.self)
-        } else {
-            var offset = 0
-            while offset < count {
-                let byte = unsafe from.load(fromByteOffset: offset, as: UInt8.self)
-                unsafe to.storeBytes(of: byte, toByteOffset: offset, as: UInt8.self)
-                offset &+= 1
-            }
+        } else if count > 0 {
+            let first = unsafe from.load(as: UInt8.self)
+            let middle = unsafe from.load(fromByteOffset: count &>> 1, as: UInt8.self)
+            let last = unsafe from.load(fromByteOffset: count &- 1, as: UInt8.self)
+            unsafe to.storeBytes(of: first, as: UInt8.self)
+            unsafe to.storeBytes(of: middle, toByteOffset: count &>> 1, as: UInt8.self)
+            unsafe to.storeBytes(of: last, toByteOffset: count &- 1, as: UInt8.self)
         }
     }
 

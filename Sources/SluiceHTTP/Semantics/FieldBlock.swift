@@ -418,13 +418,19 @@ public struct FieldBlock: BitwiseCopyable {
     func stage(_ count: Int, keeping: Int = 0) -> UnsafeMutablePointer<UInt8> {
         let start = unsafe storage.pointee.byteCount
         if unsafe start &+ count > storage.pointee.byteCapacity {
-            unsafe storage.pointee.byteCount = start + keeping
-            let old = unsafe storage.pointee.bytes
-            growBytes(to: start + count)
-            unsafe old.deallocate()
-            unsafe storage.pointee.byteCount = start
+            growStage(count, keeping: keeping)
         }
         return unsafe storage.pointee.bytes + start
+    }
+
+    @inline(never)
+    private func growStage(_ count: Int, keeping: Int) {
+        let start = unsafe storage.pointee.byteCount
+        unsafe storage.pointee.byteCount = start + keeping
+        let old = unsafe storage.pointee.bytes
+        growBytes(to: start + count)
+        unsafe old.deallocate()
+        unsafe storage.pointee.byteCount = start
     }
 
     /// Adds a field whose name (if ``FieldName/other``) and value lie staged, one behind the other.
