@@ -63,7 +63,7 @@ package final class ConnectionPool: TimerTarget {
     private var multiplexed: [HTTP2ClientConnection] = []
     private var retiring: [ObjectIdentifier: ClientConnection] = [:]
     private var idle: [HTTP1ClientConnection] = []
-    private var busy: [ObjectIdentifier: HTTP1ClientConnection] = [:]
+    private var busy: [HTTP1ClientConnection] = []
     private var connecting: [ObjectIdentifier: ConnectAttempt] = [:]
     private var waiting: [UnsafeMutableRawPointer] = unsafe []
     private var isServing = false
@@ -114,7 +114,8 @@ package final class ConnectionPool: TimerTarget {
         }
         while let connection = idle.popLast() {
             guard connection.hasRoom else { continue }
-            busy[ObjectIdentifier(connection)] = connection
+            connection.busyPlace = busy.count
+            busy.append(connection)
             return connection
         }
         return nil
@@ -141,7 +142,7 @@ package final class ConnectionPool: TimerTarget {
             unsafe receiver.callReady(user, connection)
             // A receiver that changed its mind leaves the connection unused.
             if let single = connection as? HTTP1ClientConnection, single.hasRoom {
-                busy[ObjectIdentifier(single)] = nil
+                removeBusy(single)
                 idle.append(single)
             }
         }
@@ -185,13 +186,23 @@ package final class ConnectionPool: TimerTarget {
     }
 
     func becameIdle(_ connection: HTTP1ClientConnection) {
-        busy[ObjectIdentifier(connection)] = nil
+        removeBusy(connection)
         if isClosed {
             connection.close(.connectionLost("the backend was removed"))
             return
         }
         idle.append(connection)
         roomAppeared()
+    }
+
+    /// The last one takes its place.
+    private func removeBusy(_ connection: HTTP1ClientConnection) {
+        guard let place = connection.busyPlace else { return }
+        connection.busyPlace = nil
+        let last = busy.removeLast()
+        guard last !== connection else { return }
+        busy[place] = last
+        last.busyPlace = place
     }
 
     func connectionRetired(_ connection: HTTP2ClientConnection) {
@@ -205,7 +216,7 @@ package final class ConnectionPool: TimerTarget {
         let key = ObjectIdentifier(connection)
         multiplexed.removeAll { $0 === connection }
         idle.removeAll { $0 === connection }
-        busy[key] = nil
+        if let single = connection as? HTTP1ClientConnection { removeBusy(single) }
         retiring[key] = nil
         if unsafe !waiting.isEmpty { connectIfNeeded() }
     }
@@ -243,7 +254,7 @@ package final class ConnectionPool: TimerTarget {
     package func closeAll() {
         close()
         let reason = CallFailure.connectionLost("the gateway is shutting down")
-        for connection in Array(busy.values) { connection.close(reason) }
+        for connection in busy { connection.close(reason) }
         for connection in multiplexed { connection.close(reason) }
         for connection in Array(retiring.values) { connection.close(reason) }
     }

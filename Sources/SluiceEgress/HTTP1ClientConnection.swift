@@ -6,6 +6,8 @@ import SluiceIO
 @safe
 final class HTTP1ClientConnection: ClientConnection {
     private var session: HTTP1Session
+    /// Where it stands in the pool's list of busy ones.
+    var busyPlace: Int?
     private var isProcessing = false
     private var needsProcessing = false
     private var isRequestEnded = false
@@ -44,7 +46,6 @@ final class HTTP1ClientConnection: ClientConnection {
         stream.touch()
         return Call(self, nil)
     }
-
 
     override func send(
         _ bytes: UnsafeRawBufferPointer,

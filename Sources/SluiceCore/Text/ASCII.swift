@@ -79,15 +79,13 @@ public enum ASCII {
     /// The decimal number `text` spells, or nil when it is empty, has another byte or overflows.
     package static func decimal(_ text: UnsafeRawBufferPointer) -> Int? {
         guard unsafe !text.isEmpty, text.count <= 19 else { return nil }
-        var value = 0
+        // Nineteen digits fit 64 bits without a sign.
+        var value: UInt64 = 0
         for index in 0..<text.count {
-            let byte = unsafe text[index]
-            guard isDigit(byte) else { return nil }
-            let (scaled, overflow) = value.multipliedReportingOverflow(by: 10)
-            let (sum, carried) = scaled.addingReportingOverflow(Int(byte - zero))
-            guard !overflow, !carried else { return nil }
-            value = sum
+            let digit = unsafe text[index] &- zero
+            guard digit < 10 else { return nil }
+            value = value &* 10 &+ UInt64(digit)
         }
-        return value
+        return Int(exactly: value)
     }
 }

@@ -135,7 +135,9 @@ extension Worker {
         } else if unsafe flow.pointee.stage == .connecting,
             let backend = unsafe flow.pointee.backend?._withUnsafeGuaranteedRef({ $0 })
         {
-            unsafe backend.route(flow.pointee.wire)?.pool.cancelWaiting(UnsafeMutableRawPointer(flow))
+            unsafe backend.route(flow.pointee.wire)?.pool.cancelWaiting(
+                UnsafeMutableRawPointer(flow)
+            )
         }
     }
 

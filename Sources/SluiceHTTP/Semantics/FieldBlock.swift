@@ -202,22 +202,58 @@ public struct FieldBlock: BitwiseCopyable {
 
     /// Adds a received field whose name may have capitals, which are folded on the way in.
     ///
-    /// `name` must be a token of at most ``FieldValidation/nameLengthMaximum`` bytes. Returns what
-    /// the name turned out to be.
+    /// `name` has at most ``FieldValidation/nameLengthMaximum`` bytes; it and `value` must be what
+    /// RFC 9110 §5.1 and §5.5 allow, where a name turns out to be ``FieldName/other`` at the latest
+    /// before the block is used. Returns what the name turned out to be.
     package func append(
         folding name: UnsafeRawBufferPointer,
         value: UnsafeRawBufferPointer
     ) -> FieldName {
-        let nameStart = unsafe store(name)
-        let text = unsafe storage.pointee.bytes + nameStart
-        // Written out, since a call into another module stands outside of vectors.
-        for index in 0..<name.count {
-            let byte = unsafe text[index]
-            unsafe text[index] = byte | (byte &- 0x41 < 26 ? 0x20 : 0)
-        }
+        let text = unsafe stage(name.count)
+        unsafe FieldBlock.fold(name, to: text)
         let known = unsafe FieldName.lookup(UnsafeRawBufferPointer(start: text, count: name.count))
-        unsafe add(known, nameStart: nameStart, nameLength: name.count, value: value)
+        let start = unsafe storage.pointee.byteCount
+        if known == .other { unsafe storage.pointee.byteCount = start &+ name.count }
+        unsafe add(
+            known,
+            nameStart: start,
+            nameLength: name.count,
+            value: value,
+            marks: Field.sound
+        )
         return known
+    }
+
+    /// Copies `name` in lower case, eight bytes at a time.
+    private static func fold(_ name: UnsafeRawBufferPointer, to place: UnsafeMutablePointer<UInt8>)
+    {
+        guard let from = name.baseAddress else { return }
+        let to = UnsafeMutableRawPointer(place)
+        var offset = 0
+        if name.count >= 8 {
+            while true {
+                let word = unsafe from.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+                unsafe to.storeBytes(of: folded(word), toByteOffset: offset, as: UInt64.self)
+                if offset == name.count &- 8 { return }
+                // The last eight may overlap those before.
+                offset = min(offset &+ 8, name.count &- 8)
+            }
+        }
+        while offset < name.count {
+            let byte = unsafe from.load(fromByteOffset: offset, as: UInt8.self)
+            unsafe place[offset] = ASCII.lowercased(byte)
+            offset &+= 1
+        }
+    }
+
+    /// Sets the bit 0x20 in each byte that is a capital: adding carries into a byte's top bit when
+    /// it is beyond `A`, or beyond `Z`.
+    @inline(__always)
+    private static func folded(_ word: UInt64) -> UInt64 {
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        let low = word & (ones &* 0x7F)
+        let capitals = ((low &+ ones &* 0x3F) ^ (low &+ ones &* 0x25)) & ~word & (ones &* 0x80)
+        return word | capitals >> 2
     }
 
     /// Takes the field added last back, as if it had never been there.

@@ -115,12 +115,14 @@ package enum FieldValidation {
     /// Whether `authority` is a host with an optional port, without user information.
     package static func isAuthority(_ authority: UnsafeRawBufferPointer) -> Bool {
         guard authority.count <= 512 else { return false }
+        // Without branches: nearly all are good, so all bytes are looked at anyway.
+        var good: UInt64 = 1
         for index in 0..<authority.count {
-            let byte = unsafe authority[index]
-            let set = byte < 64 ? authorityLow : byte < 128 ? authorityHigh : 0
-            guard set &>> UInt64(byte & 63) & 1 == 1 else { return false }
+            let byte = unsafe UInt64(authority[index])
+            let set = byte & 64 == 0 ? authorityLow : authorityHigh
+            good &= (set &>> (byte & 63)) & ~(byte >> 7)
         }
-        return true
+        return good == 1
     }
 
     /// Whether `text` is what `host` may say: a name or address and an optional port.
