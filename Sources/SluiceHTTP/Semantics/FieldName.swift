@@ -69,7 +69,8 @@ public enum FieldName: UInt8, BitwiseCopyable, Sendable {
 
     /// The name's bit in a set of names; ``other`` has one as well.
     @inlinable
-    public var bit: UInt64 { 1 << UInt64(rawValue) }
+    @inline(__always)
+    public var bit: UInt64 { 1 &<< UInt64(rawValue) }
 
     @inlinable
     func isBetween(_ first: FieldName, _ last: FieldName) -> Bool {
