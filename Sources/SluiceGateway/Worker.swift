@@ -254,9 +254,16 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
         listeners.reduce(flows.liveCount) { $0 + $1.connectionCount }
     }
 
+    /// Records that are handed out: flows, HTTP/2 streams, heads; zero when all is quiet.
+    package var liveRecordCount: Int {
+        flows.liveCount + arena.openStreamCount + arena.blocks.liveCount
+    }
+
     /// Closes everything at once.
     package func closeAll() {
         for listener in listeners { listener.closeAll() }
+        // They hold the worker as it holds them.
+        listeners.removeAll()
         for route in routes.values { route.pool.closeAll() }
         log?.flush()
         loop.cancelTimer(&logTimer)
