@@ -46,7 +46,7 @@ package final class EventLoop {
     private var handlers: [(any ReadinessHandler)?] = []
     private var generations: [UInt32] = []
     private var freeSlots: [Int] = []
-    private var departed: [any ReadinessHandler] = []
+    private var departed: [AnyObject] = []
     private var dirty: [TCPStream] = []
     private var isRunning = false
     private let events: UnsafeMutableBufferPointer<Readiness>
@@ -100,7 +100,7 @@ package final class EventLoop {
         for index in 0..<count { unsafe dispatch(events[index]) }
         flush()
         endOfTick?()
-        // Only now may handlers that have unregistered go away.
+        // Only now may those go away whose own calls may have been on the stack.
         departed.removeAll(keepingCapacity: true)
     }
 
@@ -122,6 +122,9 @@ package final class EventLoop {
         }
         dirty.removeAll(keepingCapacity: true)
     }
+
+    /// Holds `object` until the tick's end.
+    func keepUntilTickEnds(_ object: AnyObject) { departed.append(object) }
 
     func markDirty(_ stream: TCPStream) { dirty.append(stream) }
 

@@ -154,13 +154,16 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
         loop.kernel.close(descriptor)
         cipher.removeAll()
         blockedSince = nil
-        departing = handler
-        handler = nil
+        letHandlerGo()
     }
 
-    // Keeps the handler alive while its own call may still be on the stack; the loop lets this
-    // stream go at the tick's end.
-    private var departing: (any StreamHandler)?
+    /// The handler's own call may still be on the stack, so the loop keeps it to the tick's end.
+    ///
+    /// The stream mustn't: handlers hold their streams, and the two would hold each other for ever.
+    private func letHandlerGo() {
+        if let handler { loop.keepUntilTickEnds(handler) }
+        handler = nil
+    }
 
     // MARK: - Readiness
 
@@ -369,8 +372,7 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
         wantsRead = true
         loop.kernel.shutdownWrite(descriptor)
         lingerTimer = loop.setTimer(after: TCPStream.lingerTime, target: self, tag: 0)
-        departing = handler
-        handler = nil
+        letHandlerGo()
     }
 
     private func updateInterest() {

@@ -1,6 +1,8 @@
 import SluiceCore
 
-/// How the network treats the connections to one address. Chances are per mille.
+/// How the network treats the connections to one address.
+///
+/// Chances are per mille.
 package struct FaultPlan: Sendable {
     /// Nanoseconds one way, for each piece of data anew; order is kept.
     package var delay: ClosedRange<Int64> = 20_000...200_000

@@ -104,5 +104,10 @@ package final class World {
         return true
     }
 
+    /// Lets every loop make a tick, due or not: what was closed from outside is let go then.
+    package func tickAll() {
+        for member in members { member.loop.tick(until: nil) }
+    }
+
     private static let tickMaximum = 200_000
 }

@@ -1,0 +1,58 @@
+import SluiceCore
+import SluiceHTTP
+import SluiceIO
+import SluiceSimulation
+import Testing
+
+@Suite("Client connections, to their very end")
+struct IngressLifetimeTests {
+    private static let address = SocketAddress.loopback(port: 80)
+    private static let get = Array("GET / HTTP/1.1\r\nhost: a\r\n\r\n".utf8)
+
+    private struct Scene {
+        let world = World(seed: 1)
+        let server: Answerer
+        let serverKernel: SimulatedKernel
+        let clientLoop: EventLoop
+
+        init(delay: Duration?, buffer: Int = 65_536) throws {
+            let (loop, kernel) = world.makeLoop(name: "server")
+            serverKernel = kernel
+            clientLoop = world.makeLoop(name: "client").loop
+            var plan = FaultPlan()
+            plan.buffer = buffer...buffer
+            world.network.use(plan, for: IngressLifetimeTests.address)
+            server = try Answerer(loop: loop, on: IngressLifetimeTests.address, delay: delay)
+        }
+
+        func connect(saying bytes: [UInt8]) throws -> RawPeer {
+            try RawPeer(loop: clientLoop, to: IngressLifetimeTests.address, saying: bytes)
+        }
+
+        /// Closes what is left, and says whether all of it went.
+        func end() throws -> Bool {
+            server.close()
+            world.tickAll()
+            try world.pass(.seconds(2))
+            return world.network.openDescriptorCount == 0 && world.network.violations.isEmpty
+        }
+    }
+
+    @Test("A closed connection gives everything back")
+    func release() throws {
+        let scene = try Scene(delay: nil)
+        weak var stream: TCPStream?
+        weak var handler: RawPeer?
+        do {
+            let peer = try scene.connect(saying: Self.get)
+            try scene.world.pass(.seconds(1))
+            #expect(peer.text.hasSuffix("hello"))
+            (stream, handler) = (peer.stream, peer)
+            peer.stream?.close()
+        }
+        try scene.world.pass(.seconds(2))
+        scene.world.tickAll()
+        #expect(stream == nil && handler == nil)
+        #expect(try scene.end())
+    }
+}
