@@ -78,6 +78,8 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
 
     private static let cipherHighWater = 256 << 10
     private static let lingerTime = Duration.seconds(1)
+    // How long a finished stream waits for a peer that takes nothing of what is still to be said.
+    private static let stallTime = Duration.seconds(30)
 
     /// A connection that was accepted; call ``start()`` once the handler is set.
     package init(loop: EventLoop, accepted descriptor: Int32, peer: SocketAddress, tls: TLSSession?)
@@ -140,8 +142,10 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
     /// Closing at once while the peer still sends would make the kernel reset the connection and
     /// destroy the last answer on its way.
     package func finish() {
-        guard state != .closed else { return }
+        guard state != .closed, !finishesWhenFlushed else { return }
         finishesWhenFlushed = true
+        // The handler has done its part and watches no longer.
+        lingerTimer = loop.setTimer(after: TCPStream.stallTime, target: self, tag: 0)
         touch()
     }
 
@@ -184,7 +188,15 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
 
     package func timerFired(_ tag: UInt, at now: Instant) {
         lingerTimer = .none
-        close()
+        if state != .lingering, lastProgress + TCPStream.stallTime > now {
+            lingerTimer = loop.setTimer(
+                at: lastProgress + TCPStream.stallTime,
+                target: self,
+                tag: 0
+            )
+        } else {
+            close()
+        }
     }
 
     private func finishConnecting() {
@@ -371,6 +383,7 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
         state = .lingering
         wantsRead = true
         loop.kernel.shutdownWrite(descriptor)
+        loop.cancelTimer(&lingerTimer)
         lingerTimer = loop.setTimer(after: TCPStream.lingerTime, target: self, tag: 0)
         letHandlerGo()
     }

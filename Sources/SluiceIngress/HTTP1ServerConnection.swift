@@ -100,6 +100,8 @@ final class HTTP1ServerConnection: ServerConnection {
     override func streamReceived(_ bytes: UnsafeRawBufferPointer) {
         unsafe session.receive(bytes)
         process()
+        // Finished, and the last words wait for the client to read: nobody listens any more.
+        guard !isClosed else { return }
         headStarted = session.isReceivingHead ? headStarted ?? stream.loop.now : nil
         rearm()
     }

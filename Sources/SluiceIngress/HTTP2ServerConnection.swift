@@ -84,6 +84,8 @@ final class HTTP2ServerConnection: ServerConnection {
         unsafe session.receive(bytes)
         process()
         headStarted = session.isMidFrame ? headStarted ?? stream.loop.now : nil
+        // Finished, and the last words wait for the client to read: nobody listens any more.
+        guard !isClosed else { return }
         rearm()
     }
 

@@ -55,4 +55,23 @@ struct IngressLifetimeTests {
         #expect(stream == nil && handler == nil)
         #expect(try scene.end())
     }
+
+    @Test("What comes after the last word is dropped, and who reads nothing is left in the end")
+    func finishedAndStuck() throws {
+        let scene = try Scene(delay: nil, buffer: 64)
+        let peer = try scene.connect(saying: Self.get + Self.get + Array("nonsense\r\n".utf8))
+        peer.setReading(false)
+        // Piece by piece, so that the server reads again and again with its answer stuck.
+        for _ in 0..<20 {
+            try scene.world.pass(.milliseconds(50))
+            peer.say(Array("and more of the same\r\n".utf8))
+        }
+        try scene.world.pass(.seconds(5))
+        #expect(scene.server.connectionCount == 0)
+        #expect(scene.serverKernel.openDescriptorCount == 2)
+        try scene.world.pass(.seconds(60))
+        #expect(scene.serverKernel.openDescriptorCount == 1)
+        peer.close()
+        #expect(try scene.end())
+    }
 }
