@@ -85,6 +85,8 @@ final class HTTP1ServerConnection: ServerConnection {
         unconsumed = 0
         idleSince = stream.loop.now
         bodyMark = nil
+        // The client may never say another word; being idle has to be noticed all the same.
+        rearm()
         // Bytes of the next request may lie in the session; the stack above may be its own.
         needsProcessing = true
     }

@@ -76,6 +76,8 @@ final class HTTP2ServerConnection: ServerConnection {
         if session.openStreamCount == 0 {
             idleSince = stream.loop.now
         }
+            // The client may never say another word; being idle has to be noticed all the same.
+            rearm()
     }
 
     // MARK: - Stream events

@@ -56,6 +56,20 @@ struct IngressLifetimeTests {
         #expect(try scene.end())
     }
 
+    @Test("A client that never says another word after its answer is idle some day")
+    func idleAfterAnswer() throws {
+        let scene = try Scene(delay: .milliseconds(30))
+        let peer = try scene.connect(saying: Self.get)
+        try scene.world.pass(.seconds(50))
+        #expect(peer.text.hasSuffix("hello"))
+        #expect(scene.server.connectionCount == 1)
+        try scene.world.pass(.seconds(15))
+        #expect(scene.server.connectionCount == 0)
+        #expect(peer.isOver)
+        peer.close()
+        #expect(try scene.end())
+    }
+
     @Test("What comes after the last word is dropped, and who reads nothing is left in the end")
     func finishedAndStuck() throws {
         let scene = try Scene(delay: nil, buffer: 64)
