@@ -16,6 +16,7 @@ final class HTTP2ServerConnection: ServerConnection {
         settings.maxConcurrentStreams = listener.limits.maxConcurrentStreams
         settings.maxHeaderListSize = listener.limits.maxHeaderBytes
         session = HTTP2Session(role: .server, arena: listener.arena, settings: settings)
+        session.stopsAnsweredRequests = true
         super.init(stream: stream, listener: listener)
         // Until the first request is complete the preface and its head are still to come.
         headStarted = stream.loop.now
@@ -75,19 +76,19 @@ final class HTTP2ServerConnection: ServerConnection {
     private func exchangeEnded() {
         if session.openStreamCount == 0 {
             idleSince = stream.loop.now
-        }
             // The client may never say another word; being idle has to be noticed all the same.
             rearm()
+        }
     }
 
     // MARK: - Stream events
 
     override func streamReceived(_ bytes: UnsafeRawBufferPointer) {
+        // Finished, and the last words wait for the client to read: nobody listens any more.
+        guard !isClosed else { return }
         unsafe session.receive(bytes)
         process()
         headStarted = session.isMidFrame ? headStarted ?? stream.loop.now : nil
-        // Finished, and the last words wait for the client to read: nobody listens any more.
-        guard !isClosed else { return }
         rearm()
     }
 

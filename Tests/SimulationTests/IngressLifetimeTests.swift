@@ -88,4 +88,43 @@ struct IngressLifetimeTests {
         peer.close()
         #expect(try scene.end())
     }
+
+    @Test("An HTTP/2 request that never ends doesn't outlive its answer (RFC 9113 §8.1)")
+    func endlessRequest() throws {
+        let scene = try Scene(delay: nil)
+        let arena = HTTPArena()
+        var session = HTTP2Session(role: .client, arena: arena)
+        let head = arena.blocks.take()
+        head.append(.method, "POST")
+        head.append(.scheme, "http")
+        head.append(.authority, "a")
+        head.append(.path, "/")
+        _ = unsafe session.openStream(head, endStream: false, user: nil)
+        let peer = try scene.connect(saying: unsafe [UInt8](session.output.bytes))
+        session.output.removeAll()
+        try scene.world.pass(.seconds(1))
+        var status = 0
+        var body = 0
+        var reset: HTTP2ErrorCode?
+        let input = peer.input
+        unsafe try input.withUnsafeBytes { bytes in
+            unsafe session.receive(bytes)
+            while let event = try session.nextEvent() {
+                switch event {
+                case .head(_, let head, _):
+                    status = head.status
+                    arena.blocks.give(head)
+                case .data(_, let bytes, _): body += bytes.count
+                case .reset(_, let code): reset = code
+                default: break
+                }
+            }
+        }
+        #expect(status == 200 && body == 5 && reset == .noError)
+        #expect(scene.server.arena.openStreamCount == 0)
+        try scene.world.pass(.seconds(65))
+        #expect(scene.server.connectionCount == 0)
+        peer.close()
+        #expect(try scene.end())
+    }
 }
