@@ -67,6 +67,8 @@ package final class ConnectionPool: TimerTarget {
     private var connecting: [ObjectIdentifier: ConnectAttempt] = [:]
     private var waiting: [UnsafeMutableRawPointer] = unsafe []
     private var isServing = false
+    /// Whether a reload has replaced the pool: requests older than that are served to their end.
+    private var isRetired = false
     private var isClosed = false
     private var idleTimer = TimerID.none
 
@@ -111,7 +113,11 @@ package final class ConnectionPool: TimerTarget {
     private func takeReady() -> ClientConnection? {
         for connection in multiplexed where connection.hasRoom { return connection }
         while let connection = idle.popLast() {
-            guard connection.hasRoom else { continue }
+            guard connection.hasRoom else {
+                // It still sends, or the backend speaks unasked: not for another call.
+                connection.close(.connectionLost("the connection isn't idle"))
+                continue
+            }
             busy[ObjectIdentifier(connection)] = connection
             return connection
         }
@@ -144,6 +150,16 @@ package final class ConnectionPool: TimerTarget {
             }
         }
         if unsafe !waiting.isEmpty { connectIfNeeded() }
+        closeUnneeded()
+    }
+
+    /// A retired pool keeps nothing for later.
+    private func closeUnneeded() {
+        guard isRetired, unsafe waiting.isEmpty else { return }
+        for connection in idle { connection.close(.connectionLost("the backend was removed")) }
+        for connection in multiplexed { connection.retire() }
+        for attempt in connecting.values { attempt.cancel() }
+        connecting.removeAll()
     }
 
     // MARK: - What connections report
@@ -184,12 +200,9 @@ package final class ConnectionPool: TimerTarget {
 
     func becameIdle(_ connection: HTTP1ClientConnection) {
         busy[ObjectIdentifier(connection)] = nil
-        if isClosed {
-            connection.close(.connectionLost("the backend was removed"))
-            return
-        }
         idle.append(connection)
         roomAppeared()
+        closeUnneeded()
     }
 
     func connectionRetired(_ connection: HTTP2ClientConnection) {
@@ -211,7 +224,7 @@ package final class ConnectionPool: TimerTarget {
     // MARK: - Age
 
     private func armIdleTimer() {
-        guard idleTimer == .none, !isClosed else { return }
+        guard idleTimer == .none, !isRetired else { return }
         idleTimer = loop.setTimer(
             after: .nanoseconds(ConnectionPool.idleTime.nanoseconds / 4),
             target: self,
@@ -227,18 +240,18 @@ package final class ConnectionPool: TimerTarget {
         if connectionCount > 0 { armIdleTimer() }
     }
 
-    /// Makes no new connections, lets calls under way end, and closes the rest.
+    /// Winds down: calls that wait or are under way end well, and so do those that requests older
+    /// than the reload still make; everything else is closed.
     package func close() {
-        isClosed = true
+        isRetired = true
         loop.cancelTimer(&idleTimer)
-        for connection in idle { connection.close(.connectionLost("the backend was removed")) }
-        for connection in multiplexed { connection.retire() }
-        for attempt in connecting.values { attempt.cancel() }
-        connecting.removeAll()
+        closeUnneeded()
     }
 
-    /// Closes everything at once.
+    /// Closes everything at once; calls that wait for a connection are forgotten.
     package func closeAll() {
+        isClosed = true
+        unsafe waiting.removeAll()
         close()
         let reason = CallFailure.connectionLost("the gateway is shutting down")
         for connection in Array(busy.values) { connection.close(reason) }

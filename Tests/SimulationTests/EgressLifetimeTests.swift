@@ -1,0 +1,73 @@
+import SluiceCore
+import SluiceEgress
+import SluiceHTTP
+import SluiceIO
+import SluiceSimulation
+import Testing
+
+@Suite("Backend connections, to their very end")
+struct EgressLifetimeTests {
+    private static let address = SocketAddress.loopback(port: 80)
+
+    private struct Scene {
+        let world = World(seed: 1)
+        let server: Answerer
+        let kernel: SimulatedKernel
+        let loop: EventLoop
+        let caller: Caller
+        let pool: ConnectionPool
+
+        init(_ dialect: Endpoint.Dialect, delay: Duration?, plan: FaultPlan = FaultPlan()) throws {
+            let serverLoop = world.makeLoop(name: "server").loop
+            (loop, kernel) = world.makeLoop(name: "client")
+            world.network.use(plan, for: EgressLifetimeTests.address)
+            server = try Answerer(
+                loop: serverLoop,
+                on: EgressLifetimeTests.address,
+                delay: delay
+            )
+            let arena = HTTPArena(buffers: loop.buffers)
+            caller = Caller(arena: arena)
+            pool = ConnectionPool(
+                loop: loop,
+                arena: arena,
+                endpoint: Endpoint(
+                    address: EgressLifetimeTests.address,
+                    dialect: dialect,
+                    tls: nil,
+                    serverName: "a"
+                ),
+                receiver: caller
+            )
+        }
+
+        func end() throws -> Bool {
+            pool.closeAll()
+            server.close()
+            world.tickAll()
+            try world.pass(.seconds(2))
+            return world.network.openDescriptorCount == 0 && world.network.violations.isEmpty
+        }
+    }
+
+    @Test(
+        "A reload lets calls that wait for a connection go on, and keeps no connection",
+        arguments: [Endpoint.Dialect.http1, .http2]
+    )
+    func reloadWhileConnecting(dialect: Endpoint.Dialect) throws {
+        let scene = try Scene(dialect, delay: .milliseconds(5))
+        scene.caller.call(1, by: scene.pool)
+        scene.caller.call(2, by: scene.pool)
+        scene.pool.close()
+        try scene.world.pass(.milliseconds(100))
+        #expect(scene.caller.heard[1] == ["200", "end"])
+        #expect(scene.caller.heard[2] == ["200", "end"])
+        #expect(scene.kernel.openDescriptorCount == 0)
+        // A request from before the reload may come to its call only now.
+        scene.caller.call(3, by: scene.pool)
+        try scene.world.pass(.milliseconds(100))
+        #expect(scene.caller.heard[3] == ["200", "end"])
+        #expect(scene.kernel.openDescriptorCount == 0)
+        #expect(try scene.end())
+    }
+}
