@@ -75,6 +75,16 @@ final class HTTP2ClientConnection: ClientConnection {
         callEnded()
     }
 
+    /// The receiver has its answer and lets go of the call; what still waits of its request must
+    /// not report to it any more, so it isn't sent (RFC 9113 §8.1).
+    private func responseEnded(_ stream: HTTP2Stream) {
+        if !stream.isLocalClosed {
+            session.reset(stream, .cancel)
+            self.stream.touch()
+        }
+        callEnded()
+    }
+
     private func callEnded() {
         if session.openStreamCount == 0 { idleSince = stream.loop.now }
         pool.roomAppeared()
@@ -121,7 +131,7 @@ final class HTTP2ClientConnection: ClientConnection {
         switch event {
         case .head(let stream, let head, let endStream):
             receiver.responseHead(Call(self, stream), head, endStream: endStream)
-            if endStream { callEnded() }
+            if endStream { responseEnded(stream) }
         case .oversizedHead(let stream, let head, _):
             arena.blocks.give(head)
             let call = Call(self, stream)
@@ -135,10 +145,10 @@ final class HTTP2ClientConnection: ClientConnection {
             receiver.responseInterim(Call(self, stream), head)
         case .data(let stream, let bytes, let endStream):
             unsafe receiver.responseBody(Call(self, stream), bytes, endStream: endStream)
-            if endStream { callEnded() }
+            if endStream { responseEnded(stream) }
         case .trailers(let stream, let trailers):
             receiver.responseTrailers(Call(self, stream), trailers)
-            callEnded()
+            responseEnded(stream)
         case .reset(let stream, let code):
             receiver.callFailed(
                 Call(self, stream),

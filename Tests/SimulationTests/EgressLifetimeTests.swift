@@ -70,4 +70,22 @@ struct EgressLifetimeTests {
         #expect(scene.kernel.openDescriptorCount == 0)
         #expect(try scene.end())
     }
+
+    @Test("Who has the whole answer hears nothing more of a request still on its way")
+    func earlyAnswer() throws {
+        // The server answers at the head; the body is more than the windows hold.
+        let scene = try Scene(.http2, delay: nil)
+        scene.caller.body = [UInt8](repeating: 7, count: 300_000)
+        scene.caller.call(1, by: scene.pool)
+        try scene.world.pass(.seconds(1))
+        let heard = scene.caller.heard[1] ?? []
+        #expect(heard.last == "end")
+        #expect(!heard.contains("failed"))
+        #expect(scene.caller.arena.openStreamCount == 0)
+        scene.caller.body = []
+        scene.caller.call(2, by: scene.pool)
+        try scene.world.pass(.seconds(1))
+        #expect(scene.caller.heard[2] == ["200", "end"])
+        #expect(try scene.end())
+    }
 }
