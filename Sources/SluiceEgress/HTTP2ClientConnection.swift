@@ -73,6 +73,13 @@ final class HTTP2ClientConnection: ClientConnection {
         session.reset(stream, .cancel)
         self.stream.touch()
         callEnded()
+        // A backend that reads no more would never let us come to this otherwise.
+        closeIfRetired()
+    }
+
+    private func closeIfRetired() {
+        guard isRetiring, !isClosed, session.openStreamCount == 0 else { return }
+        close(.connectionLost("the backend has finished with this connection"))
     }
 
     /// The receiver has its answer and lets go of the call; what still waits of its request must
@@ -122,9 +129,7 @@ final class HTTP2ClientConnection: ClientConnection {
         }
         stream.setReading(session.output.count < HTTP2ClientConnection.floodMark)
         if !session.output.isEmpty { stream.touch() }
-        if isRetiring, session.openStreamCount == 0 {
-            close(.connectionLost("the backend has finished with this connection"))
-        }
+        closeIfRetired()
     }
 
     private func handle(_ event: HTTP2Event) {

@@ -88,4 +88,24 @@ struct EgressLifetimeTests {
         #expect(scene.caller.heard[2] == ["200", "end"])
         #expect(try scene.end())
     }
+
+    @Test("A backend that has fallen silent keeps no connection that a reload retired")
+    func silentAndRetired() throws {
+        var plan = FaultPlan()
+        plan.silence = 1_000
+        plan.horizon = 400...400
+        plan.buffer = 600...600
+        let scene = try Scene(.http2, delay: .milliseconds(5), plan: plan)
+        scene.caller.body = [UInt8](repeating: 7, count: 4_000)
+        scene.caller.call(1, by: scene.pool)
+        try scene.world.pass(.seconds(2))
+        scene.pool.close()
+        #expect(scene.kernel.openDescriptorCount == 1)
+        scene.caller.calls[1]?.cancel()
+        try scene.world.pass(.seconds(1))
+        #expect(scene.kernel.openDescriptorCount == 0)
+        #expect(scene.caller.heard[1] == nil)
+        scene.server.close()
+        scene.world.tickAll()
+    }
 }
