@@ -100,10 +100,10 @@ final class HTTP1ServerConnection: ServerConnection {
     // MARK: - Stream events
 
     override func streamReceived(_ bytes: UnsafeRawBufferPointer) {
-        unsafe session.receive(bytes)
-        process()
         // Finished, and the last words wait for the client to read: nobody listens any more.
         guard !isClosed else { return }
+        unsafe session.receive(bytes)
+        process()
         headStarted = session.isReceivingHead ? headStarted ?? stream.loop.now : nil
         rearm()
     }

@@ -9,7 +9,7 @@ struct GatewaySimulationTests {
         world.world.network.trace.keepsLines = verbose
         let faults = world.play()
         if verbose {
-            for line in world.world.network.trace.lines.suffix(400) { print(line) }
+            for line in world.world.network.trace.lines.suffix(Seeds.lineCount) { print(line) }
             for call in world.calls { print(call.id, call.kind, call.outcome) }
         }
         #expect(

@@ -37,7 +37,7 @@ final class PipeliningClient: StreamHandler, TimerTarget {
     func timerFired(_ tag: UInt, at now: Instant) {
         timer = .none
         guard tag == 0 else {
-            fail(.hung)
+            fail(isConnected ? .hung : .failed("nobody answered"))
             return
         }
         do throws(KernelFailure) {

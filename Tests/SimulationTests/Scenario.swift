@@ -50,7 +50,8 @@ struct Scenario {
         balancing = LoadBalancing.allCases[random.next(below: LoadBalancing.allCases.count)]
         usesProbe = random.next(below: 2) == 0
         usesHTTP2Backends = random.next(below: 3) == 0
-        timeout = .milliseconds(1_500 + random.next(below: 2_000))
+        // On a calm day nothing may fail, so nobody is in a hurry.
+        timeout = isCalm ? .seconds(60) : .milliseconds(1_500 + random.next(below: 2_000))
         clientSide = Scenario.faults(isCalm: isCalm, &random)
         backendSide = Scenario.faults(isCalm: isCalm, &random)
         roles = Scenario.roles(isCalm: isCalm, &random)
@@ -111,7 +112,10 @@ struct Scenario {
                 1_000...50_000, 100_000...2_000_000, 1_000_000...30_000_000,
             ][random.next(below: 3)]
         plan.buffer = [64...2_048, 4_096...16_384, 65_536...262_144][random.next(below: 3)]
-        guard !isCalm else { return plan }
+        guard !isCalm else {
+            plan.buffer = max(1_024, plan.buffer.lowerBound)...plan.buffer.upperBound
+            return plan
+        }
         plan.exhausted = random.next(below: 4) == 0 ? 300 : 0
         plan.aborted = random.next(below: 4) == 0 ? 150 : 0
         plan.refusal = random.next(below: 4) == 0 ? 200 : 0

@@ -9,6 +9,13 @@ enum Seeds {
         return unsafe UInt64(String(cString: text))
     }
 
+    /// How many of the last lines of its trace are printed: `SLUICE_SIMULATION_LINES`, or 400.
+    static var lineCount: Int {
+        // As above.
+        guard let text = unsafe getenv("SLUICE_SIMULATION_LINES") else { return 400 }
+        return unsafe Int(String(cString: text)) ?? 400
+    }
+
     /// `range`, or the one seed asked for if it lies there.
     static func wanted(_ range: Range<UInt64>) -> [UInt64] {
         guard let only else { return Array(range) }
