@@ -9,12 +9,15 @@ package class ClientConnection: StreamHandler {
     let pool: ConnectionPool
     unowned let receiver: any ResponseReceiver
     let arena: HTTPArena
+    /// Its place among all that its pool has made.
+    let number: Int
     private(set) var isClosed = false
     /// When the connection last became idle.
     var idleSince: Instant
 
-    init(stream: TCPStream, pool: ConnectionPool) {
+    init(stream: TCPStream, pool: ConnectionPool, number: Int) {
         self.stream = stream
+        self.number = number
         self.pool = pool
         receiver = pool.receiver
         arena = pool.arena

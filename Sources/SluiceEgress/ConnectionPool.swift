@@ -61,10 +61,13 @@ package final class ConnectionPool: TimerTarget {
     package var connectOutcome: ((String?) -> Void)?
 
     private var multiplexed: [HTTP2ClientConnection] = []
-    private var retiring: [ObjectIdentifier: ClientConnection] = [:]
+    private var retiring: [Int: ClientConnection] = [:]
     private var idle: [HTTP1ClientConnection] = []
-    private var busy: [ObjectIdentifier: HTTP1ClientConnection] = [:]
-    private var connecting: [ObjectIdentifier: ConnectAttempt] = [:]
+    private var busy: [Int: HTTP1ClientConnection] = [:]
+    private var connecting: [Int: ConnectAttempt] = [:]
+    /// Attempts so far. Connections bear the number of theirs, so that a walk over all of them has
+    /// the same order in every run.
+    private var attemptCount = 0
     private var waiting: [UnsafeMutableRawPointer] = unsafe []
     private var isServing = false
     /// Whether a reload has replaced the pool: requests older than that are served to their end.
@@ -118,7 +121,7 @@ package final class ConnectionPool: TimerTarget {
                 connection.close(.connectionLost("the connection isn't idle"))
                 continue
             }
-            busy[ObjectIdentifier(connection)] = connection
+            busy[connection.number] = connection
             return connection
         }
         return nil
@@ -130,8 +133,9 @@ package final class ConnectionPool: TimerTarget {
         guard standing < endpoint.maxConnections else { return }
         let perConnection = endpoint.dialect == .http1 ? 1 : 100
         guard unsafe connecting.count * perConnection < waiting.count else { return }
-        let attempt = ConnectAttempt(pool: self)
-        connecting[ObjectIdentifier(attempt)] = attempt
+        attemptCount += 1
+        let attempt = ConnectAttempt(pool: self, number: attemptCount)
+        connecting[attempt.number] = attempt
         attempt.start()
     }
 
@@ -145,7 +149,7 @@ package final class ConnectionPool: TimerTarget {
             unsafe receiver.callReady(user, connection)
             // A receiver that changed its mind leaves the connection unused.
             if let single = connection as? HTTP1ClientConnection, single.hasRoom {
-                busy[ObjectIdentifier(single)] = nil
+                busy[single.number] = nil
                 idle.append(single)
             }
         }
@@ -158,24 +162,32 @@ package final class ConnectionPool: TimerTarget {
         guard isRetired, unsafe waiting.isEmpty else { return }
         for connection in idle { connection.close(.connectionLost("the backend was removed")) }
         for connection in multiplexed { connection.retire() }
-        for attempt in connecting.values { attempt.cancel() }
+        for attempt in ConnectionPool.inOrder(connecting) { attempt.cancel() }
         connecting.removeAll()
     }
 
     // MARK: - What connections report
 
     func connected(_ attempt: ConnectAttempt, isHTTP2: Bool) {
-        connecting[ObjectIdentifier(attempt)] = nil
+        connecting[attempt.number] = nil
         let stream = attempt.stream
         connectOutcome?(nil)
         if isHTTP2 {
             guard let stream else { return }
-            let connection = HTTP2ClientConnection(stream: stream, pool: self)
+            let connection = HTTP2ClientConnection(
+                stream: stream,
+                pool: self,
+                number: attempt.number
+            )
             stream.handler = connection
             multiplexed.append(connection)
         } else {
             guard let stream else { return }
-            let connection = HTTP1ClientConnection(stream: stream, pool: self)
+            let connection = HTTP1ClientConnection(
+                stream: stream,
+                pool: self,
+                number: attempt.number
+            )
             stream.handler = connection
             idle.append(connection)
         }
@@ -184,7 +196,7 @@ package final class ConnectionPool: TimerTarget {
     }
 
     func connectFailed(_ attempt: ConnectAttempt, _ reason: String) {
-        connecting[ObjectIdentifier(attempt)] = nil
+        connecting[attempt.number] = nil
         connectOutcome?(reason)
         // Whoever waits goes elsewhere at once; waiting for another try would only add delay.
         let refused = unsafe waiting
@@ -199,7 +211,7 @@ package final class ConnectionPool: TimerTarget {
     }
 
     func becameIdle(_ connection: HTTP1ClientConnection) {
-        busy[ObjectIdentifier(connection)] = nil
+        busy[connection.number] = nil
         idle.append(connection)
         roomAppeared()
         closeUnneeded()
@@ -208,17 +220,20 @@ package final class ConnectionPool: TimerTarget {
     func connectionRetired(_ connection: HTTP2ClientConnection) {
         guard let index = multiplexed.firstIndex(where: { $0 === connection }) else { return }
         multiplexed.remove(at: index)
-        retiring[ObjectIdentifier(connection)] = connection
+        retiring[connection.number] = connection
         if unsafe !waiting.isEmpty { connectIfNeeded() }
     }
 
     func connectionClosed(_ connection: ClientConnection) {
-        let key = ObjectIdentifier(connection)
         multiplexed.removeAll { $0 === connection }
         idle.removeAll { $0 === connection }
-        busy[key] = nil
-        retiring[key] = nil
+        busy[connection.number] = nil
+        retiring[connection.number] = nil
         if unsafe !waiting.isEmpty { connectIfNeeded() }
+    }
+
+    private static func inOrder<Value>(_ table: [Int: Value]) -> [Value] {
+        table.sorted { $0.key < $1.key }.map(\.value)
     }
 
     // MARK: - Age
@@ -254,8 +269,8 @@ package final class ConnectionPool: TimerTarget {
         unsafe waiting.removeAll()
         close()
         let reason = CallFailure.connectionLost("the gateway is shutting down")
-        for connection in Array(busy.values) { connection.close(reason) }
+        for connection in ConnectionPool.inOrder(busy) { connection.close(reason) }
         for connection in multiplexed { connection.close(reason) }
-        for connection in Array(retiring.values) { connection.close(reason) }
+        for connection in ConnectionPool.inOrder(retiring) { connection.close(reason) }
     }
 }

@@ -10,7 +10,7 @@ final class HTTP2ClientConnection: ClientConnection {
 
     private static let floodMark = 1 << 20
 
-    override init(stream: TCPStream, pool: ConnectionPool) {
+    override init(stream: TCPStream, pool: ConnectionPool, number: Int) {
         var settings = HTTP2Settings()
         settings.initialWindowSize = 1 << 20
         settings.maxHeaderListSize = pool.endpoint.maxHeaderBytes
@@ -20,7 +20,7 @@ final class HTTP2ClientConnection: ClientConnection {
             settings: settings,
             connectionWindow: 64 << 20
         )
-        super.init(stream: stream, pool: pool)
+        super.init(stream: stream, pool: pool, number: number)
         stream.touch()
     }
 

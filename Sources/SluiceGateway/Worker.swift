@@ -137,7 +137,9 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
         }
         let old = replica
         replica = Replica(snapshot: snapshot, models: models)
-        for (key, route) in routes where kept[key] == nil { route.pool.close() }
+        for (key, route) in routes.sorted(by: { $0.key < $1.key }) where kept[key] == nil {
+            route.pool.close()
+        }
         routes = kept
         if old.flowCount > 0 { retired.append(old) }
         wallOffset = loop.kernel.wallClock() - loop.kernel.now().nanoseconds
@@ -264,7 +266,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
         for listener in listeners { listener.closeAll() }
         // They hold the worker as it holds them.
         listeners.removeAll()
-        for route in routes.values { route.pool.closeAll() }
+        for route in routes.sorted(by: { $0.key < $1.key }) { route.value.pool.closeAll() }
         log?.flush()
         loop.cancelTimer(&logTimer)
         loop.cancelTimer(&watchTimer)

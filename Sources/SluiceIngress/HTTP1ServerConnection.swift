@@ -16,7 +16,7 @@ final class HTTP1ServerConnection: ServerConnection {
     // Body bytes the handler may have in hand before we stop reading.
     private static let bodyHighWater = 256 << 10
 
-    override init(stream: TCPStream, listener: IngressListener) {
+    override init(stream: TCPStream, listener: IngressListener, number: Int) {
         session = HTTP1Session(
             role: .server,
             arena: listener.arena,
@@ -24,7 +24,7 @@ final class HTTP1ServerConnection: ServerConnection {
             isSecure: stream.tls != nil
         )
         unsafe current = nil
-        super.init(stream: stream, listener: listener)
+        super.init(stream: stream, listener: listener, number: number)
         headStarted = stream.loop.now
     }
 

@@ -11,13 +11,13 @@ final class HTTP2ServerConnection: ServerConnection {
     // Control frames and heads beyond this stop us reading until the peer takes its answers.
     private static let floodMark = 1 << 20
 
-    override init(stream: TCPStream, listener: IngressListener) {
+    override init(stream: TCPStream, listener: IngressListener, number: Int) {
         var settings = HTTP2Settings()
         settings.maxConcurrentStreams = listener.limits.maxConcurrentStreams
         settings.maxHeaderListSize = listener.limits.maxHeaderBytes
         session = HTTP2Session(role: .server, arena: listener.arena, settings: settings)
         session.stopsAnsweredRequests = true
-        super.init(stream: stream, listener: listener)
+        super.init(stream: stream, listener: listener, number: number)
         // Until the first request is complete the preface and its head are still to come.
         headStarted = stream.loop.now
     }

@@ -14,6 +14,8 @@ package class ServerConnection: StreamHandler, TimerTarget {
     package let listener: IngressListener
     unowned let handler: any RequestHandler
     let arena: HTTPArena
+    /// Its place among all that its listener has accepted.
+    let number: Int
 
     private var timer = TimerID.none
     private var timerDeadline = Instant.distantFuture
@@ -30,8 +32,9 @@ package class ServerConnection: StreamHandler, TimerTarget {
     var isDraining = false
     private(set) var isClosed = false
 
-    init(stream: TCPStream, listener: IngressListener) {
+    init(stream: TCPStream, listener: IngressListener, number: Int) {
         self.stream = stream
+        self.number = number
         self.listener = listener
         handler = listener.handler
         arena = listener.arena
