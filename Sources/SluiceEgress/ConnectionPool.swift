@@ -65,7 +65,9 @@ package final class ConnectionPool: TimerTarget {
     private var idle: [HTTP1ClientConnection] = []
     private var busy: [Int: HTTP1ClientConnection] = [:]
     private var connecting: [Int: ConnectAttempt] = [:]
-    /// Attempts so far. Connections bear the number of theirs, so that a walk over all of them has
+    /// Attempts so far.
+    ///
+    /// Connections bear the number of theirs, so that a walk over all of them has
     /// the same order in every run.
     private var attemptCount = 0
     private var waiting: [UnsafeMutableRawPointer] = unsafe []

@@ -89,6 +89,26 @@ struct EgressLifetimeTests {
         #expect(try scene.end())
     }
 
+    @Test(
+        "A stream may rest as long as it likes, if its client is there",
+        arguments: [false, true]
+    )
+    func restingStream(isSilent: Bool) throws {
+        var plan = FaultPlan()
+        plan.silence = isSilent ? 1_000 : 0
+        plan.horizon = 150...150
+        let scene = try Scene(.http2, delay: .seconds(200), plan: plan)
+        scene.caller.call(1, by: scene.pool)
+        try scene.world.pass(.seconds(20))
+        #expect(scene.server.connectionCount == 1 && scene.server.requestCount == 1)
+        try scene.world.pass(.seconds(50))
+        #expect(scene.server.connectionCount == (isSilent ? 0 : 1))
+        #expect(scene.server.abortCount == (isSilent ? 1 : 0))
+        try scene.world.pass(.seconds(140))
+        #expect(scene.caller.heard[1] == (isSilent ? nil : ["200", "end"]))
+        #expect(try scene.end())
+    }
+
     @Test("A backend that has fallen silent keeps no connection that a reload retired")
     func silentAndRetired() throws {
         var plan = FaultPlan()
