@@ -3,25 +3,37 @@ import SluiceHTTP
 import SluiceIO
 import SluiceIngress
 
-/// A server on one loop that answers every request with `hello`, after a while or at once.
+/// A server on one loop that answers every request alike, after a while or at its head.
 final class Answerer: RequestHandler, TimerTarget {
-    let loop: EventLoop
-    let kernel: any Kernel
+    enum Reply {
+        /// `hello`, with 200.
+        case hello
+        /// 500 in the caller's dialect.
+        case failure
+    }
+
+    private let loop: EventLoop
+    private let reply: Reply
     let arena: HTTPArena
     /// How long an answer takes; nil answers at the request's head.
-    var delay: Duration?
+    private let delay: Duration?
     private var listener: IngressListener?
-    private var waiting: [UInt: Exchange] = [:]
+    private var waiting: [UInt: (exchange: Exchange, isGRPC: Bool)] = [:]
     private var timers: [UInt: TimerID] = [:]
     private var nextTicket: UInt = 1
     /// Requests that came, and those that were aborted.
     private(set) var requestCount = 0
     private(set) var abortCount = 0
 
-    init(loop: EventLoop, on address: SocketAddress, delay: Duration?) throws {
+    init(
+        loop: EventLoop,
+        on address: SocketAddress,
+        reply: Reply = .hello,
+        delay: Duration?
+    ) throws {
         self.loop = loop
+        self.reply = reply
         self.delay = delay
-        kernel = loop.kernel
         arena = HTTPArena(buffers: loop.buffers)
         let listener = try IngressListener(
             loop: loop,
@@ -45,31 +57,43 @@ final class Answerer: RequestHandler, TimerTarget {
     }
 
     func requestBegan(_ exchange: Exchange, _ head: FieldBlock, endStream: Bool) {
+        let isGRPC =
+            unsafe head.first(.contentType).map {
+                unsafe ASCII.hasPrefix($0, "application/grpc")
+            } ?? false
         arena.blocks.give(head)
         requestCount += 1
         guard let delay else {
-            answer(exchange)
+            answer(exchange, isGRPC: isGRPC)
             return
         }
         let ticket = nextTicket
         nextTicket += 1
         unsafe exchange.user = UnsafeMutableRawPointer(bitPattern: ticket)
-        waiting[ticket] = exchange
+        waiting[ticket] = (exchange, isGRPC)
         timers[ticket] = loop.setTimer(after: delay, target: self, tag: ticket)
     }
 
     func timerFired(_ tag: UInt, at now: Instant) {
         timers[tag] = nil
-        if let exchange = waiting.removeValue(forKey: tag) { answer(exchange) }
+        guard let (exchange, isGRPC) = waiting.removeValue(forKey: tag) else { return }
+        answer(exchange, isGRPC: isGRPC)
     }
 
-    private func answer(_ exchange: Exchange) {
+    private func answer(_ exchange: Exchange, isGRPC: Bool) {
         unsafe exchange.user = nil
         let head = arena.blocks.take()
-        head.append(status: 200)
-        head.append(.contentLength, decimal: 5)
+        if isGRPC {
+            head.append(status: 200)
+            head.append(.contentType, "application/grpc")
+            head.append(.grpcStatus, decimal: reply == .hello ? 0 : 13)
+            exchange.sendHead(head, endStream: true)
+            return
+        }
+        let body = Array((reply == .hello ? "hello" : "{\"error\":\"no\"}").utf8)
+        head.append(status: reply == .hello ? 200 : 500)
+        head.append(.contentLength, decimal: body.count)
         exchange.sendHead(head, endStream: false)
-        let body = Array("hello".utf8)
         unsafe body.withUnsafeBytes { unsafe _ = exchange.send($0, endStream: true) }
     }
 

@@ -25,6 +25,7 @@ final class GatewayWorld {
     private var loops: [(name: String, loop: EventLoop)] = []
     private var servers: [SampleServer] = []
     private var rude: [TCPListener] = []
+    private var hasty: [Answerer] = []
     private var loads: [BackendLoad] = []
     private var plans: [BackendPlan] = []
     private var clients: [EchoClient] = []
@@ -86,6 +87,8 @@ final class GatewayWorld {
             }
             listener.start()
             rude.append(listener)
+        case .hasty:
+            hasty.append(try Answerer(loop: loop, on: address, reply: .failure, delay: nil))
         case .good, .slow, .failing, .stalling:
             var options = SampleServerOptions()
             if role == .slow {
@@ -279,6 +282,7 @@ final class GatewayWorld {
         for server in servers { server.closeAll() }
         for listener in rude { listener.close() }
         rude = []
+        for answerer in hasty { answerer.close() }
         world.tickAll()
     }
 

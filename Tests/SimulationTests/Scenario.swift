@@ -15,6 +15,8 @@ struct Scenario {
         case absent
         /// Accepts and closes at once.
         case rude
+        /// Fails every request at its head, before it has read the body.
+        case hasty
     }
 
     struct Client {
@@ -91,12 +93,13 @@ struct Scenario {
     private static func roles(isCalm: Bool, _ random: inout RandomSource) -> [Role] {
         (0..<(2 + random.next(below: 2))).map { _ in
             guard !isCalm else { return random.next(below: 3) == 0 ? .slow : .good }
-            switch random.next(below: 12) {
+            switch random.next(below: 13) {
             case 0: return .stalling
             case 1: return .absent
             case 2: return .rude
             case 3: return .failing
-            case 4, 5: return .slow
+            case 4: return .hasty
+            case 5, 6: return .slow
             default: return .good
             }
         }

@@ -16,9 +16,18 @@ enum Seeds {
         return unsafe Int(String(cString: text)) ?? 400
     }
 
-    /// `range`, or the one seed asked for if it lies there.
+    /// How many thousands of seeds are played: `SLUICE_SIMULATION_ROUNDS`, or 1.
+    private static var rounds: UInt64 {
+        // As above.
+        guard let text = unsafe getenv("SLUICE_SIMULATION_ROUNDS") else { return 1 }
+        return unsafe UInt64(String(cString: text)) ?? 1
+    }
+
+    /// The seeds whose place in their thousand lies in `range`, or the one asked for if it does.
     static func wanted(_ range: Range<UInt64>) -> [UInt64] {
-        guard let only else { return Array(range) }
-        return range.contains(only) ? [only] : []
+        guard let only else {
+            return (0..<rounds).flatMap { round in range.map { round * 1_000 + $0 } }
+        }
+        return range.contains(only % 1_000) ? [only] : []
     }
 }
