@@ -70,6 +70,7 @@ final class HTTP1ServerConnection: ServerConnection {
     }
 
     override func sendContinue(on stream: HTTP2Stream?) {
+        if session.expectsContinue { awaitBody() }
         session.sendContinue()
         self.stream.touch()
     }
@@ -77,6 +78,12 @@ final class HTTP1ServerConnection: ServerConnection {
     override func abort(_ stream: HTTP2Stream?, _ code: HTTP2ErrorCode) {
         unsafe current = nil
         close(.clientGone)
+    }
+
+    /// The body is the client's turn from now on, and it may never begin.
+    private func awaitBody() {
+        bodyMark = stream.loop.now
+        bodyBytes = 0
     }
 
     private func responseEnded() {
@@ -153,6 +160,8 @@ final class HTTP1ServerConnection: ServerConnection {
         case .head(let head, let endStream):
             isOpen = true
             isRequestEnded = endStream
+            // A client that waits for 100 (Continue) isn't slow while it isn't told.
+            if !endStream, !session.expectsContinue { awaitBody() }
             handler.requestBegan(Exchange(self, nil), head, endStream: endStream)
         case .data(let bytes, let endStream):
             countBody(bytes.count)

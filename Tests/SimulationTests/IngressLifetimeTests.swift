@@ -70,6 +70,19 @@ struct IngressLifetimeTests {
         #expect(try scene.end())
     }
 
+    @Test("A client that promises a body and never begins it is too slow")
+    func bodyNeverBegun() throws {
+        let scene = try Scene(delay: .seconds(1_000))
+        let head = "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\n"
+        let peer = try scene.connect(saying: Array(head.utf8))
+        try scene.world.pass(.seconds(20))
+        #expect(scene.server.requestCount == 1 && scene.server.abortCount == 0)
+        try scene.world.pass(.seconds(20))
+        #expect(scene.server.abortCount == 1 && scene.server.connectionCount == 0)
+        peer.close()
+        #expect(try scene.end())
+    }
+
     @Test("What comes after the last word is dropped, and who reads nothing is left in the end")
     func finishedAndStuck() throws {
         let scene = try Scene(delay: nil, buffer: 64)
