@@ -42,6 +42,9 @@ package struct Exchange: BitwiseCopyable {
     /// Says that `count` bytes of the request's body have moved on.
     package func consumed(_ count: Int) { connection.consumed(count, by: stream) }
 
+    /// Whether the client sends its body only when it has been told to continue.
+    package var expectsContinue: Bool { connection.expectsContinue }
+
     /// Answers `Expect: 100-continue`, if the request asked for that.
     package func sendContinue() { connection.sendContinue(on: stream) }
 

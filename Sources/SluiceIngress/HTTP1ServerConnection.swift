@@ -69,6 +69,8 @@ final class HTTP1ServerConnection: ServerConnection {
         updateReading()
     }
 
+    override var expectsContinue: Bool { session.expectsContinue }
+
     override func sendContinue(on stream: HTTP2Stream?) {
         if session.expectsContinue { awaitBody() }
         session.sendContinue()

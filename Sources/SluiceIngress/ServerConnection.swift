@@ -67,6 +67,7 @@ package class ServerConnection: StreamHandler, TimerTarget {
     func sendTrailers(_ trailers: FieldBlock, on stream: HTTP2Stream?) {}
     func consumed(_ count: Int, by stream: HTTP2Stream?) {}
     func sendContinue(on stream: HTTP2Stream?) {}
+    var expectsContinue: Bool { false }
     func abort(_ stream: HTTP2Stream?, _ code: HTTP2ErrorCode) {}
 
     // MARK: - Stream events
