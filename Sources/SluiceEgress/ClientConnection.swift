@@ -11,14 +11,17 @@ package class ClientConnection: StreamHandler {
     /// Held while the connection is open: an unowned reference would be checked on every event.
     let receiver: any ResponseReceiver
     let arena: HTTPArena
+    /// Its place among all that its pool has made.
+    let number: Int
     private(set) var isClosed = false
     /// The caller's word for the one call of an HTTP/1.1 connection.
     var user: UnsafeMutableRawPointer?
     /// When the connection last became idle.
     var idleSince: Instant
 
-    init(stream: TCPStream, pool: ConnectionPool) {
+    init(stream: TCPStream, pool: ConnectionPool, number: Int) {
         self.stream = stream
+        self.number = number
         self.pool = pool
         receiver = pool.receiver
         arena = pool.arena

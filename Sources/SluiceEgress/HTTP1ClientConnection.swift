@@ -16,13 +16,13 @@ final class HTTP1ClientConnection: ClientConnection {
 
     private static let bodyHighWater = 256 << 10
 
-    override init(stream: TCPStream, pool: ConnectionPool) {
+    override init(stream: TCPStream, pool: ConnectionPool, number: Int) {
         session = HTTP1Session(
             role: .client,
             arena: pool.arena,
             maxHeadBytes: pool.endpoint.maxHeaderBytes
         )
-        super.init(stream: stream, pool: pool)
+        super.init(stream: stream, pool: pool, number: number)
     }
 
     override var openCallCount: Int { unsafe user == nil ? 0 : 1 }

@@ -26,8 +26,9 @@ package enum CallFailure: Error, Sendable {
 
 /// Whoever makes calls; called on the pool's loop.
 ///
-/// A ``Call`` is dead once the response's end has arrived and the request's end was sent, after
-/// ``callFailed(_:_:)``, or after ``Call/cancel()``.
+/// A ``Call`` is dead once the response's end has arrived and the request's end was given to
+/// ``Call/send(_:endStream:)``, whether it has left or not, after ``callFailed(_:_:)``, or after
+/// ``Call/cancel()``. A receiver that has its answer before it ended the request cancels.
 package protocol ResponseReceiver: AnyObject {
     /// A connection is there for the call that ``ConnectionPool/acquire(_:)`` made wait.
     func callReady(_ user: UnsafeMutableRawPointer, _ connection: ClientConnection)

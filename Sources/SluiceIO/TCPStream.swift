@@ -78,6 +78,8 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
 
     private static let cipherHighWater = 256 << 10
     private static let lingerTime = Duration.seconds(1)
+    // How long a finished stream waits for a peer that takes nothing of what is still to be said.
+    private static let stallTime = Duration.seconds(30)
 
     /// A connection that was accepted; call ``start()`` once the handler is set.
     package init(loop: EventLoop, accepted descriptor: Int32, peer: SocketAddress, tls: TLSSession?)
@@ -140,8 +142,10 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
     /// Closing at once while the peer still sends would make the kernel reset the connection and
     /// destroy the last answer on its way.
     package func finish() {
-        guard state != .closed else { return }
+        guard state != .closed, !finishesWhenFlushed else { return }
         finishesWhenFlushed = true
+        // The handler has done its part and watches no longer.
+        lingerTimer = loop.setTimer(after: TCPStream.stallTime, target: self, tag: 0)
         touch()
     }
 
@@ -154,13 +158,16 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
         loop.kernel.close(descriptor)
         cipher.removeAll()
         blockedSince = nil
-        departing = handler
-        handler = nil
+        letHandlerGo()
     }
 
-    // Keeps the handler alive while its own call may still be on the stack; the loop lets this
-    // stream go at the tick's end.
-    private var departing: (any StreamHandler)?
+    /// The handler's own call may still be on the stack, so the loop keeps it to the tick's end.
+    ///
+    /// The stream mustn't: handlers hold their streams, and the two would hold each other for ever.
+    private func letHandlerGo() {
+        if let handler { loop.keepUntilTickEnds(handler) }
+        handler = nil
+    }
 
     // MARK: - Readiness
 
@@ -181,7 +188,15 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
 
     package func timerFired(_ tag: UInt, at now: Instant) {
         lingerTimer = .none
-        close()
+        if state != .lingering, lastProgress + TCPStream.stallTime > now {
+            lingerTimer = loop.setTimer(
+                at: lastProgress + TCPStream.stallTime,
+                target: self,
+                tag: 0
+            )
+        } else {
+            close()
+        }
     }
 
     private func finishConnecting() {
@@ -368,9 +383,9 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
         state = .lingering
         wantsRead = true
         loop.kernel.shutdownWrite(descriptor)
+        loop.cancelTimer(&lingerTimer)
         lingerTimer = loop.setTimer(after: TCPStream.lingerTime, target: self, tag: 0)
-        departing = handler
-        handler = nil
+        letHandlerGo()
     }
 
     private func updateInterest() {

@@ -69,6 +69,11 @@ package struct Exchange: BitwiseCopyable {
         unsafe holder._withUnsafeGuaranteedRef { $0.consumed(count, by: stream) }
     }
 
+    /// Whether the client sends its body only when it has been told to continue.
+    package var expectsContinue: Bool {
+        unsafe stream == nil && holder._withUnsafeGuaranteedRef { $0.expectsContinue }
+    }
+
     /// Answers `Expect: 100-continue`, if the request asked for that; over HTTP/1.1 only.
     package func sendContinue() {
         guard stream == nil else { return }

@@ -15,14 +15,14 @@ final class HTTP1ServerConnection: ServerConnection {
     // Body bytes the handler may have in hand before we stop reading.
     private static let bodyHighWater = 256 << 10
 
-    override init(stream: TCPStream, listener: IngressListener) {
+    override init(stream: TCPStream, listener: IngressListener, number: Int) {
         session = HTTP1Session(
             role: .server,
             arena: listener.arena,
             maxHeadBytes: listener.limits.maxHeaderBytes,
             isSecure: stream.tls != nil
         )
-        super.init(stream: stream, listener: listener)
+        super.init(stream: stream, listener: listener, number: number)
         headStarted = stream.loop.now
     }
 
@@ -61,7 +61,10 @@ final class HTTP1ServerConnection: ServerConnection {
         updateReading()
     }
 
+    override var expectsContinue: Bool { session.expectsContinue }
+
     override func sendContinue() {
+        if session.expectsContinue { awaitBody() }
         session.sendContinue()
         self.stream.touch()
     }
@@ -71,12 +74,20 @@ final class HTTP1ServerConnection: ServerConnection {
         close(.clientGone)
     }
 
+    /// The body is the client's turn from now on, and it may never begin.
+    private func awaitBody() {
+        bodyMark = stream.loop.now
+        bodyBytes = 0
+    }
+
     private func responseEnded() {
         unsafe user = nil
         isOpen = false
         unconsumed = 0
         idleSince = stream.loop.now
         bodyMark = nil
+        // The client may never say another word; being idle has to be noticed all the same.
+        rearm()
         // Bytes of the next request may lie in the session; the stack above may be its own.
         needsProcessing = true
     }
@@ -90,6 +101,8 @@ final class HTTP1ServerConnection: ServerConnection {
     // MARK: - Stream events
 
     override func streamReceived(_ bytes: UnsafeRawBufferPointer) {
+        // Finished, and the last words wait for the client to read: nobody listens any more.
+        guard !isClosed else { return }
         unsafe session.receive(bytes)
         process()
         headStarted = session.isReceivingHead ? headStarted ?? stream.loop.now : nil
@@ -141,6 +154,8 @@ final class HTTP1ServerConnection: ServerConnection {
         case .head(let head, let endStream):
             isOpen = true
             isRequestEnded = endStream
+            // A client that waits for 100 (Continue) isn't slow while it isn't told.
+            if !endStream, !session.expectsContinue { awaitBody() }
             handler.requestBegan(Exchange(self, nil), head, endStream: endStream)
         case .data(let bytes, let endStream):
             countBody(bytes.count)

@@ -6,17 +6,23 @@ import SluiceIO
 final class HTTP2ServerConnection: ServerConnection {
     private var session: HTTP2Session
     private var isProcessing = false
-    private var openBodies = 0
+    private var heard: Instant
+    private var asked: Instant?
 
     // Control frames and heads beyond this stop us reading until the peer takes its answers.
     private static let floodMark = 1 << 20
+    // Silence for which a client with open streams is asked whether it lives, and time to answer.
+    private static let silence = Duration.seconds(30).nanoseconds
+    private static let answerTime = Duration.seconds(10).nanoseconds
 
-    override init(stream: TCPStream, listener: IngressListener) {
+    override init(stream: TCPStream, listener: IngressListener, number: Int) {
         var settings = HTTP2Settings()
         settings.maxConcurrentStreams = listener.limits.maxConcurrentStreams
         settings.maxHeaderListSize = listener.limits.maxHeaderBytes
         session = HTTP2Session(role: .server, arena: listener.arena, settings: settings)
-        super.init(stream: stream, listener: listener)
+        session.stopsAnsweredRequests = true
+        heard = stream.loop.now
+        super.init(stream: stream, listener: listener, number: number)
         // Until the first request is complete the preface and its head are still to come.
         headStarted = stream.loop.now
     }
@@ -69,12 +75,18 @@ final class HTTP2ServerConnection: ServerConnection {
     private func exchangeEnded() {
         if session.openStreamCount == 0 {
             idleSince = stream.loop.now
+            // The client may never say another word; being idle has to be noticed all the same.
+            rearm()
         }
     }
 
     // MARK: - Stream events
 
     override func streamReceived(_ bytes: UnsafeRawBufferPointer) {
+        // Finished, and the last words wait for the client to read: nobody listens any more.
+        guard !isClosed else { return }
+        heard = stream.loop.now
+        asked = nil
         unsafe session.receive(bytes)
         process()
         headStarted = session.isMidFrame ? headStarted ?? stream.loop.now : nil
@@ -150,6 +162,32 @@ final class HTTP2ServerConnection: ServerConnection {
         case .interim(_, let block): arena.blocks.give(block)
         case .goAway, .settings: break
         }
+    }
+
+    // MARK: - Silence
+
+    /// A stream may rest as long as both sides like, but not its client's machine: when nothing has
+    /// come for a while, it is asked by PING (RFC 9113 §6.7).
+    override func deadline() -> (at: Instant, reason: AbortReason) {
+        var earliest = super.deadline()
+        guard openExchangeCount > 0 else { return earliest }
+        let silent =
+            asked.map { $0.advanced(byNanoseconds: HTTP2ServerConnection.answerTime) }
+            ?? max(heard, stream.lastProgress)
+            .advanced(byNanoseconds: HTTP2ServerConnection.silence)
+        if silent < earliest.at { earliest = (silent, .clientGone) }
+        return earliest
+    }
+
+    override func tooSlow(_ reason: AbortReason) {
+        guard case .clientGone = reason, asked == nil else {
+            super.tooSlow(reason)
+            return
+        }
+        asked = stream.loop.now
+        session.sendPing(UInt64(bitPattern: stream.loop.now.nanoseconds))
+        stream.touch()
+        rearm()
     }
 
     // MARK: - Closing

@@ -16,6 +16,8 @@ package class ServerConnection: StreamHandler, TimerTarget {
     /// Held while the connection is open: an unowned reference would be checked on every event.
     let handler: any RequestHandler
     let arena: HTTPArena
+    /// Its place among all that its listener has accepted.
+    let number: Int
 
     private var timer = TimerID.none
     private var timerDeadline = Instant.distantFuture
@@ -32,8 +34,9 @@ package class ServerConnection: StreamHandler, TimerTarget {
     var isDraining = false
     private(set) var isClosed = false
 
-    init(stream: TCPStream, listener: IngressListener) {
+    init(stream: TCPStream, listener: IngressListener, number: Int) {
         self.stream = stream
+        self.number = number
         self.listener = listener
         handler = listener.handler
         arena = listener.arena
@@ -70,6 +73,7 @@ package class ServerConnection: StreamHandler, TimerTarget {
     func sendTrailers(_ trailers: FieldBlock, on stream: HTTP2Stream?) {}
     func consumed(_ count: Int, by stream: HTTP2Stream?) {}
     func sendContinue() {}
+    var expectsContinue: Bool { false }
     func abort(_ stream: HTTP2Stream?, _ code: HTTP2ErrorCode) {}
 
     // MARK: - Stream events

@@ -12,7 +12,8 @@ extension Worker {
     /// Gives the request up with an error in the caller's dialect.
     ///
     /// Over HTTP/1.1 the reply waits until the client has sent its body (or a lot of it): an answer
-    /// in the middle of a request costs the connection.
+    /// in the middle of a request costs the connection. A client that asked whether to send it at
+    /// all (`Expect: 100-continue`) needn't.
     func refuse(_ flow: FlowPointer, _ refusal: Refusal) {
         if unsafe flow.pointee.why == .ok { unsafe flow.pointee.why = refusal.why }
         unsafe abandonCall(flow)
@@ -39,6 +40,7 @@ extension Worker {
         unsafe flow.pointee.stage = .refusing
         if unsafe flow.pointee.exchange.isHTTP2 || flow.pointee.hasRequestEnded
             || refusal.why == .tooLarge || refusal.why == .timeout
+            || flow.pointee.exchange.expectsContinue
         {
             unsafe sendRefusal(flow)
         } else {

@@ -56,6 +56,11 @@ package struct HTTP2Session: ~Copyable {
     /// Frames to be written; the owner writes from the front and consumes.
     package var output: ByteBuffer
     var streams = StreamTable()
+    /// Whether a stream ends with our side, the peer being asked to stop (RFC 9113 §8.1).
+    ///
+    /// For servers that want nothing of a request once it's answered: a client that never ends it
+    /// would keep the stream open for ever.
+    package var stopsAnsweredRequests = false
 
     var input: UnsafeRawBufferPointer
     var reading: Reading
@@ -330,6 +335,12 @@ package struct HTTP2Session: ~Copyable {
     }
 
     mutating func closeLocal(_ stream: HTTP2Stream) {
+        if stopsAnsweredRequests, unsafe !stream.record.pointee.isRemoteClosed {
+            writeReset(stream.id, .noError)
+            recentlyReset.insert(stream.id)
+            close(stream)
+            return
+        }
         unsafe stream.record.pointee.isLocalClosed = true
         if unsafe stream.record.pointee.isRemoteClosed { close(stream) }
     }
