@@ -136,9 +136,12 @@ def real_clients_get_the_backends_numbers():
     proxy = gateway(config([one("iris", backend.address), one("echo", backend.address)]).replace(
         "'127.0.0.1:0'}]", f"'127.0.0.1:0'}}, {{address: 'localhost:0', tls: {{certificate: {certificate}, privateKey: {key}}}}}]"))
     secure = proxy.wait_for(r"address=(\S+) tls=on").replace("127.0.0.1", "localhost").replace("[::1]", "localhost")
-    subprocess.run(
-        [sys.executable, os.path.join(HERE, "../clients/check.py"), "--gateway", proxy.address, "--gateway-tls", secure,
-         "--ca", certificate, "--backend", backend.address, "--backend-grpc", backend.address], check=True, timeout=240)
+    addresses = ["--gateway", proxy.address, "--gateway-tls", secure, "--ca", certificate,
+                 "--backend", backend.address, "--backend-grpc", backend.address]
+    scripts = [os.path.join(HERE, "../clients", name) for name in ("check.py", "check_kserve.py")]
+    failed = [script for script in scripts
+              if subprocess.run([sys.executable, script, *addresses], timeout=240).returncode]
+    assert not failed, f"see the lines that begin with FAIL, above, of {failed}"
     # Prometheus's own judge, and the access log's shape.
     metrics = get(proxy.admin, "/metrics")[2]
     subprocess.run(["promtool", "check", "metrics"], input=metrics, check=True)
