@@ -81,10 +81,11 @@ def gateway(config):
     return process
 
 
-def until(condition, timeout=20):
+def until(condition, timeout=20, what=lambda: "it did not happen"):
+    """Waits for the condition; `what` tells, when it was in vain, what was seen instead."""
     deadline = time.monotonic() + timeout
     while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
+        assert time.monotonic() < deadline, f"{what()} within {timeout} s"
         time.sleep(0.02)
 
 

@@ -1,5 +1,6 @@
 """Starts real processes on ports the kernel chooses and checks what users would see."""
 import argparse
+import http.server
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import threading
 import traceback
+import urllib.parse
 
 import processes
 from processes import (V1, Process, config, folder, gateway, get, model, one, predictions, resident, until)
@@ -247,6 +249,72 @@ def load_is_shared_and_every_count_agrees():
     metrics = get(proxy.admin, "/metrics")[2].decode()
     assert 'sluice_requests_total{model="echo",revision="v1",protocol="v1",code="200"} 4000' in metrics
     proxy.stop(), [b.stop() for b in backends]
+
+
+class TextOnly(http.server.BaseHTTPRequestHandler):
+    """Hands Prometheus's scrape on, but asks for the plain text format; this Prometheus asks only for OpenMetrics."""
+    admin, accepts = "", []
+
+    def do_GET(self):
+        self.accepts.append(self.headers["Accept"])
+        status, headers, body = get(self.admin, self.path, headers={"Accept": "text/plain;version=0.0.4"})
+        self.send_response(status)
+        self.send_header("Content-Type", headers["content-type"])
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@check
+def a_real_prometheus_counts_what_was_sent():
+    backend = model()
+    proxy = gateway(config([one("iris", backend.address), one("echo", backend.address)]))
+    TextOnly.admin = proxy.admin
+    relay = http.server.ThreadingHTTPServer(("127.0.0.1", 0), TextOnly)
+    threading.Thread(target=relay.serve_forever, daemon=True).start()
+    targets = {"openmetrics": proxy.admin, "text": f"127.0.0.1:{relay.server_port}"}
+    with open(f"{folder}/prometheus.yml", "w") as file:
+        file.write("global: {scrape_interval: 1s, scrape_timeout: 1s}\nscrape_configs:\n" + "".join(
+            f"  - {{job_name: {job}, static_configs: [{{targets: ['{target}']}}]}}\n" for job, target in targets.items()))
+    prometheus = Process(
+        "prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/prometheus",
+        "--web.listen-address=127.0.0.1:0", "--log.level=info")
+    address = prometheus.wait_for(r'msg="Listening on" address=(\S+)')
+    until(lambda: get(address, "/-/ready")[0] == 200, what=lambda: "Prometheus did not become ready")
+
+    def ask(query):
+        answer = json.loads(get(address, f"/api/v1/query?query={urllib.parse.quote(query)}")[2])
+        assert answer["status"] == "success", answer
+        return {row["metric"].get("job"): float(row["value"][1]) for row in answer["data"]["result"]}
+
+    sent = 60
+    for number in range(sent):
+        assert get(proxy.address, f"/v1/models/{('iris', 'echo', 'nope')[number % 3]}:predict", V1)[0] in (200, 404)
+    expected = {
+        "up": 1, "sum by (job) (sluice_requests_total)": sent,
+        "sum by (job) (sluice_requests_total{code='200'})": sent * 2 / 3,
+        "sum by (job) (sluice_request_duration_seconds_count)": sent,
+        "sum by (job) (sluice_backend_requests_total)": sent * 2 / 3,
+        "count by (job) (sluice_build_info == 1)": 1}
+
+    def seen():
+        return {query: ask(query) for query in expected}
+
+    def told():
+        active = json.loads(get(address, "/api/v1/targets")[2])["data"]["activeTargets"]
+        return f"Prometheus shows {seen()}, not {expected}; its targets: {[(t['health'], t['lastError']) for t in active]}"
+
+    wanted = {query: dict.fromkeys(targets, value) for query, value in expected.items()}
+    until(lambda: seen() == wanted, timeout=10, what=told)
+    # The header Prometheus sends is answered in OpenMetrics; whoever does not ask for it gets the text format.
+    kinds = {accept: get(proxy.admin, "/metrics", headers={"Accept": accept})[1]["content-type"]
+             for accept in (TextOnly.accepts[-1], "text/plain;version=0.0.4", "*/*")}
+    assert [kind.split(";")[0] for kind in kinds.values()] == [
+        "application/openmetrics-text", "text/plain", "text/plain"], kinds
+    prometheus.stop(), relay.shutdown(), proxy.stop(), backend.stop()
 
 
 failed = 0
