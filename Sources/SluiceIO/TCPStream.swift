@@ -59,7 +59,7 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
     package var handler: (any StreamHandler)?
     /// The TLS session, if there is one.
     package let tls: TLSSession?
-    /// When bytes last moved in either direction.
+    /// When output last moved.
     package private(set) var lastProgress: Instant
     /// Since when output has been waiting for the peer to read, if it is.
     package private(set) var blockedSince: Instant?
@@ -74,6 +74,8 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
     private var interest: Interest = []
     private var hasEnded = false
     private var finishesWhenFlushed = false
+    /// How long a peer may leave the last output unread.
+    private var patience = Duration.zero
     private var lingerTimer = TimerID.none
 
     private static let cipherHighWater = 256 << 10
@@ -138,10 +140,12 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
     /// Writes what waits, says goodbye and closes; reads and drops until the peer has seen it.
     ///
     /// Closing at once while the peer still sends would make the kernel reset the connection and
-    /// destroy the last answer on its way.
-    package func finish() {
+    /// destroy the last answer on its way. A peer that takes nothing for `patience` is let go with
+    /// its answer unread. From here on the handler hears no more bytes.
+    package func finish(patience: Duration) {
         guard state != .closed else { return }
         finishesWhenFlushed = true
+        self.patience = patience
         touch()
     }
 
@@ -181,7 +185,12 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
 
     package func timerFired(_ tag: UInt, at now: Instant) {
         lingerTimer = .none
-        close()
+        let end = lastProgress + patience
+        if state != .lingering, now < end {
+            lingerTimer = loop.setTimer(at: end, target: self, tag: 0)
+        } else {
+            close()
+        }
     }
 
     private func finishConnecting() {
@@ -205,9 +214,8 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
     private func readOnce() {
         switch unsafe loop.kernel.read(descriptor, into: loop.readMemory) {
         case .moved(let count):
-            lastProgress = loop.now
             let bytes = unsafe UnsafeRawBufferPointer(rebasing: loop.readMemory[..<count])
-            if state == .lingering { return }
+            if finishesWhenFlushed { return }
             if let tls {
                 unsafe receiveCipher(bytes, tls)
             } else {
@@ -296,8 +304,11 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
         if isDone {
             blockedSince = nil
             if finishesWhenFlushed { linger() }
-        } else if blockedSince == nil {
-            blockedSince = loop.now
+        } else {
+            if blockedSince == nil { blockedSince = loop.now }
+            if finishesWhenFlushed, lingerTimer == .none {
+                lingerTimer = loop.setTimer(after: patience, target: self, tag: 0)
+            }
         }
         guard state != .closed else { return }
         updateInterest()
@@ -368,6 +379,7 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
         state = .lingering
         wantsRead = true
         loop.kernel.shutdownWrite(descriptor)
+        loop.cancelTimer(&lingerTimer)
         lingerTimer = loop.setTimer(after: TCPStream.lingerTime, target: self, tag: 0)
         departing = handler
         handler = nil

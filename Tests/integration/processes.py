@@ -115,6 +115,15 @@ def resident(process):
         return int(re.search(r"VmRSS:\s+(\d+)", file.read()).group(1)) << 10
 
 
+def accepted(address):
+    """How many accepted connections a process still holds on its listening address, by the kernel's own list."""
+    port = f"{int(address.split(':')[1]):04X}"
+    with open("/proc/net/tcp") as file:
+        rows = [line.split() for line in file.readlines()[1:]]
+    # State 0A is the listening socket itself; what has been closed has no inode.
+    return sum(row[1].endswith(":" + port) and row[3] != "0A" and row[9] != "0" for row in rows)
+
+
 def predictions(backend):
     text = get(backend.address, "/metrics")[2].decode()
     return int(re.search(r"predictions_total (\d+)", text).group(1))

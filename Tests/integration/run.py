@@ -1,11 +1,13 @@
 """Starts real processes on ports the kernel chooses and checks what users would see."""
 import argparse
+import contextlib
 import http.server
 import json
 import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -13,7 +15,8 @@ import traceback
 import urllib.parse
 
 import processes
-from processes import (V1, Process, config, folder, gateway, get, model, one, predictions, resident, until)
+from slow_clients import PREFACE, frame, http2_head, unread_connection
+from processes import (V1, Process, accepted, config, folder, gateway, get, model, one, predictions, resident, until)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 parser = argparse.ArgumentParser()
@@ -217,6 +220,36 @@ def a_reader_that_stops_holds_the_backend_not_the_memory():
             assert piece
             total += len(piece)
     proxy.stop(), backend.stop()
+
+
+@check
+def a_client_that_reads_nothing_and_goes_on_sending_ends_only_itself():
+    backend = model()
+    proxy = gateway(config([one("echo", backend.address)], "workers: 1\nlimits: {bodyTimeout: 500ms}"))
+    bodies = [b'{"instances":["%s"]}' % (b"x" * size) for size in (256 << 10, 15_000)]
+    # HTTP/1.1: the connection is to be closed after an answer that nobody reads; then more is sent.
+    http1 = b"POST /v1/models/echo:predict HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%s" % (
+        len(bodies[0]), bodies[0])
+    # HTTP/2: the windows are wide open, the socket is not read; then a frame breaks the rules, and more is sent.
+    http2 = PREFACE + frame(4, 0, 0, struct.pack(">HI", 4, 0x7fffffff)) + frame(8, 0, 0, struct.pack(">I", 0x7ffe0000))
+    for stream in range(1, 81, 2):
+        http2 += http2_head(stream, end_headers=True) + frame(0, 1, stream, bodies[1])
+    for request, garbage in ((http1, b"GET "), (http2, frame(5, 4, 1, b"push"))):
+        with unread_connection(proxy.address) as client:
+            client.settimeout(10)
+            client.sendall(request)
+            until(lambda: predictions(backend) in (1, 41) and
+                  'sluice_backend_in_flight{model="echo",revision="v1",backend="%s"} 0' % backend.address
+                  in get(proxy.admin, "/metrics")[2].decode())
+            for piece in (garbage, b"more", b"and more"):
+                with contextlib.suppress(ConnectionError):
+                    client.sendall(piece)
+                assert get(proxy.address, "/v2/health/live")[0] == 200, "the gateway serves others all the while"
+            # The answer is given up after bodyTimeout, though the client never hangs up.
+            until(lambda: accepted(proxy.address) == 0, timeout=5,
+                  what=lambda: f"the gateway still holds {accepted(proxy.address)} client connections; none were let go")
+    assert proxy.stop() == 0, "".join(proxy.lines)
+    backend.stop()
 
 
 @check
