@@ -46,7 +46,7 @@ package final class EventLoop {
     private var handlers: [(any ReadinessHandler)?] = []
     private var generations: [UInt32] = []
     private var freeSlots: [Int] = []
-    private var departed: [any ReadinessHandler] = []
+    private var departed: [AnyObject] = []
     private var dirty: [TCPStream] = []
     private var isRunning = false
     private let events: UnsafeMutableBufferPointer<Readiness>
@@ -181,6 +181,9 @@ package final class EventLoop {
         generations[slot] &+= 1
         freeSlots.append(slot)
     }
+
+    /// Keeps an object alive until the tick's end, because its own call may be on the stack.
+    func keepUntilTickEnds(_ object: AnyObject) { departed.append(object) }
 
     /// How many descriptors are watched; zero when all is quiet.
     package var descriptorCount: Int { handlers.count - freeSlots.count }

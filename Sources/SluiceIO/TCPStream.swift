@@ -158,13 +158,14 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
         loop.kernel.close(descriptor)
         cipher.removeAll()
         blockedSince = nil
-        departing = handler
-        handler = nil
+        letGo()
     }
 
-    // Keeps the handler alive while its own call may still be on the stack; the loop lets this
-    // stream go at the tick's end.
-    private var departing: (any StreamHandler)?
+    // The handler usually owns this stream, so whoever keeps it alive must not be the stream.
+    private func letGo() {
+        if let handler { loop.keepUntilTickEnds(handler) }
+        handler = nil
+    }
 
     // MARK: - Readiness
 
@@ -381,8 +382,7 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
         loop.kernel.shutdownWrite(descriptor)
         loop.cancelTimer(&lingerTimer)
         lingerTimer = loop.setTimer(after: TCPStream.lingerTime, target: self, tag: 0)
-        departing = handler
-        handler = nil
+        letGo()
     }
 
     private func updateInterest() {

@@ -15,8 +15,8 @@ import traceback
 import urllib.parse
 
 import processes
-from slow_clients import PREFACE, frame, http2_head, unread_connection
 from processes import (V1, Process, accepted, config, folder, gateway, get, model, one, predictions, resident, until)
+from slow_clients import PREFACE, frame, http2_head, unread_connection
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 parser = argparse.ArgumentParser()
@@ -250,6 +250,25 @@ def a_client_that_reads_nothing_and_goes_on_sending_ends_only_itself():
                   what=lambda: f"the gateway still holds {accepted(proxy.address)} client connections; none were let go")
     assert proxy.stop() == 0, "".join(proxy.lines)
     backend.stop()
+
+
+@check
+def connections_that_clients_close_leave_no_memory_behind():
+    backend = model()
+    proxy = gateway(config([one("echo", backend.address)], "workers: 1"))
+    host, port = proxy.address.split(":")
+
+    def come_and_go(count):
+        for _ in range(count):
+            with socket.create_connection((host, int(port)), timeout=10) as client:
+                client.sendall(b"GET /v2/health/live HTTP/1.1\r\nhost: x\r\n\r\n")
+                assert client.recv(1000).startswith(b"HTTP/1.1 200 ")
+        until(lambda: accepted(proxy.address) == 0)
+        return resident(proxy)
+
+    before, after = come_and_go(1000), come_and_go(3000)
+    assert after - before < 1 << 20, f"3000 connections left {(after - before) >> 10} KB behind"
+    proxy.stop(), backend.stop()
 
 
 @check
