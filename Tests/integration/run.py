@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 import traceback
 import urllib.parse
 
@@ -268,6 +269,28 @@ def connections_that_clients_close_leave_no_memory_behind():
 
     before, after = come_and_go(1000), come_and_go(3000)
     assert after - before < 1 << 20, f"3000 connections left {(after - before) >> 10} KB behind"
+    proxy.stop(), backend.stop()
+
+
+@check
+def an_http2_body_whose_reads_never_end_with_a_frame_is_not_a_slow_head():
+    backend = model()
+    proxy = gateway(config([one("echo", backend.address)], "limits: {headerTimeout: 300ms}"))
+    host, port = proxy.address.split(":")
+    rows = [b"1" * 998 + b"," for _ in range(12)]
+    body = b'{"instances":[' + b"".join(rows).rstrip(b",") + b"]}"
+    frames = b"".join(frame(0, 0, 1, body[start:start + 1000]) for start in range(0, len(body), 1000))
+    frames += frame(0, 1, 1, b"")
+    with socket.create_connection((host, int(port)), timeout=10) as client:
+        client.sendall(PREFACE + frame(4, 0, 0, b"") + http2_head(1, end_headers=True) + frames[:500])
+        for start in range(500, len(frames), 1009):
+            time.sleep(0.1)  # the pace of a slow line; three of these make a headerTimeout
+            client.sendall(frames[start:start + 1009])
+        received = b""
+        while b"instances" not in received and b"predictions" not in received:
+            piece = client.recv(1 << 16)
+            assert piece, f"the gateway closed a connection that sent 10 KB a second; it said {received}"
+            received += piece
     proxy.stop(), backend.stop()
 
 

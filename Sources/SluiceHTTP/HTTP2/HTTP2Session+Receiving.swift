@@ -103,6 +103,8 @@ extension HTTP2Session {
             else {
                 throw HTTP2Failure(.protocolError, "a header block was interrupted")
             }
+        } else {
+            pieceCount &+= 1
         }
         switch header.type {
         case HTTP2FrameType.data:
