@@ -16,6 +16,7 @@ import traceback
 import urllib.parse
 
 import processes
+import slow_clients
 from processes import (V1, Process, accepted, config, folder, gateway, get, model, one, predictions, resident, until)
 from slow_clients import PREFACE, frame, http2_head, unread_connection
 
@@ -292,6 +293,9 @@ def an_http2_body_whose_reads_never_end_with_a_frame_is_not_a_slow_head():
             assert piece, f"the gateway closed a connection that sent 10 KB a second; it said {received}"
             received += piece
     proxy.stop(), backend.stop()
+
+
+check(slow_clients.a_thousand_slow_clients_are_cut_off)
 
 
 @check
