@@ -152,7 +152,8 @@ extension HTTP2Session {
     /// moved for `limit` visits; `isAnyWaiting` tells whether further visits are needed.
     ///
     /// A body that waits only for room in ``output`` is the socket's business.
-    package mutating func sweepStalled(limit: UInt8) -> (stalled: [HTTP2Stream], isAnyWaiting: Bool) {
+    package mutating func sweepStalled(limit: UInt8) -> (stalled: [HTTP2Stream], isAnyWaiting: Bool)
+    {
         var stalled: [HTTP2Stream] = []
         var isAnyWaiting = false
         for stream in streams.all where stream.pendingCount > 0 {
