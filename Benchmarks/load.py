@@ -83,6 +83,14 @@ def wait_for_port(port, timeout=60):
             time.sleep(0.05)
 
 
+def wait_until(condition, what, timeout=30):
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"in {timeout} s it did not come true that {what}")
+        time.sleep(0.05)
+
+
 def start_model(port, core=None, *flags):
     pin = ["taskset", "-c", str(core)] if core is not None else []
     process = subprocess.Popen(
@@ -97,14 +105,15 @@ def predictions(port):
     return int(re.search(r"predictions_total (\d+)", text).group(1))
 
 
-def sluice_config(port, admin, backends, rest_scheme="http", listener="", balancing="leastRequest"):
+def sluice_config(port, admin, backends, rest_scheme="http", listener="", balancing="leastRequest",
+                  workers=1):
     rows = "".join(
         f"          - {{rest: '{rest_scheme}://127.0.0.1:{b}', grpc: 'http://127.0.0.1:{b}'}}\n" for b in backends)
     path = os.path.join(WORK, f"sluice-{port}.yaml")
     with open(path, "w") as file:
         file.write(
             f"listeners:\n  - address: 127.0.0.1:{port}\n{listener}admin: {{address: 127.0.0.1:{admin}}}\n"
-            f"workers: 1\naccessLog: {WORK}/access.log\nlimits: {{maxConcurrentStreams: 1000}}\n"
+            f"workers: {workers}\naccessLog: {WORK}/access.log\nlimits: {{maxConcurrentStreams: 1000}}\n"
             f"models:\n  - name: echo\n    timeout: 60s\n    loadBalancing: {balancing}\n"
             f"    revisions:\n      - name: v1\n        backends:\n{rows}")
     return path

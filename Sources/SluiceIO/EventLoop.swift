@@ -123,9 +123,6 @@ package final class EventLoop {
         dirty.removeAll(keepingCapacity: true)
     }
 
-    /// Holds `object` until the tick's end.
-    func keepUntilTickEnds(_ object: AnyObject) { departed.append(object) }
-
     func markDirty(_ stream: TCPStream) { dirty.append(stream) }
 
     // MARK: - Messages
@@ -186,6 +183,9 @@ package final class EventLoop {
         generations[slot] &+= 1
         freeSlots.append(slot)
     }
+
+    /// Keeps an object alive until the tick's end, because its own call may be on the stack.
+    func keepUntilTickEnds(_ object: AnyObject) { departed.append(object) }
 
     /// How many descriptors are watched; zero when all is quiet.
     package var descriptorCount: Int { handlers.count - freeSlots.count }

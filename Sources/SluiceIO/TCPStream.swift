@@ -59,7 +59,7 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
     package var handler: (any StreamHandler)?
     /// The TLS session, if there is one.
     package let tls: TLSSession?
-    /// When bytes last moved in either direction.
+    /// When output last moved.
     package private(set) var lastProgress: Instant
     /// Since when output has been waiting for the peer to read, if it is.
     package private(set) var blockedSince: Instant?
@@ -74,12 +74,13 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
     private var interest: Interest = []
     private var hasEnded = false
     private var finishesWhenFlushed = false
+    /// How long a peer may leave the last output unread.
+    private var patience = Duration.zero
     private var lingerTimer = TimerID.none
 
     private static let cipherHighWater = 256 << 10
     private static let lingerTime = Duration.seconds(1)
     // How long a finished stream waits for a peer that takes nothing of what is still to be said.
-    private static let stallTime = Duration.seconds(30)
 
     /// A connection that was accepted; call ``start()`` once the handler is set.
     package init(loop: EventLoop, accepted descriptor: Int32, peer: SocketAddress, tls: TLSSession?)
@@ -140,12 +141,14 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
     /// Writes what waits, says goodbye and closes; reads and drops until the peer has seen it.
     ///
     /// Closing at once while the peer still sends would make the kernel reset the connection and
-    /// destroy the last answer on its way.
-    package func finish() {
+    /// destroy the last answer on its way. A peer that takes nothing for `patience` is let go with
+    /// its answer unread. From here on the handler hears no more bytes.
+    package func finish(patience: Duration) {
         guard state != .closed, !finishesWhenFlushed else { return }
         finishesWhenFlushed = true
+        self.patience = patience
         // The handler has done its part and watches no longer.
-        lingerTimer = loop.setTimer(after: TCPStream.stallTime, target: self, tag: 0)
+        lingerTimer = loop.setTimer(after: patience, target: self, tag: 0)
         touch()
     }
 
@@ -188,12 +191,9 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
 
     package func timerFired(_ tag: UInt, at now: Instant) {
         lingerTimer = .none
-        if state != .lingering, lastProgress + TCPStream.stallTime > now {
-            lingerTimer = loop.setTimer(
-                at: lastProgress + TCPStream.stallTime,
-                target: self,
-                tag: 0
-            )
+        let end = lastProgress + patience
+        if state != .lingering, now < end {
+            lingerTimer = loop.setTimer(at: end, target: self, tag: 0)
         } else {
             close()
         }
@@ -220,9 +220,8 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
     private func readOnce() {
         switch unsafe loop.kernel.read(descriptor, into: loop.readMemory) {
         case .moved(let count):
-            lastProgress = loop.now
             let bytes = unsafe UnsafeRawBufferPointer(rebasing: loop.readMemory[..<count])
-            if state == .lingering { return }
+            if finishesWhenFlushed { return }
             if let tls {
                 unsafe receiveCipher(bytes, tls)
             } else {

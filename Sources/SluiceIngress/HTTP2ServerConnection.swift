@@ -8,6 +8,14 @@ final class HTTP2ServerConnection: ServerConnection {
     private var isProcessing = false
     private var heard: Instant
     private var asked: Instant?
+    /// Which of the session's pieces ``headStarted`` is about.
+    private var piece: UInt64 = 0
+    /// When streams are next looked at whose answers wait for the client's window.
+    private var sweepDue: Instant?
+
+    // A stream that has not moved for this many visits, and since before the first, is given up:
+    // after one to one and a half times `bodyTimeout`.
+    private static let sweepLimit: UInt8 = 2
 
     // Control frames and heads beyond this stop us reading until the peer takes its answers.
     private static let floodMark = 1 << 20
@@ -48,6 +56,10 @@ final class HTTP2ServerConnection: ServerConnection {
         let sent = unsafe session.send(bytes, endStream: endStream, on: stream)
         self.stream.touch()
         if endStream { exchangeEnded() }
+        if sent < bytes.count, sweepDue == nil {
+            sweepDue = nextSweep(after: self.stream.loop.now)
+            rearm()
+        }
         return sent
     }
 
@@ -89,7 +101,12 @@ final class HTTP2ServerConnection: ServerConnection {
         asked = nil
         unsafe session.receive(bytes)
         process()
-        headStarted = session.isMidFrame ? headStarted ?? stream.loop.now : nil
+        if !session.isMidFrame {
+            headStarted = nil
+        } else if headStarted == nil || piece != session.pieceCount {
+            headStarted = stream.loop.now
+            piece = session.pieceCount
+        }
         rearm()
     }
 
@@ -164,12 +181,13 @@ final class HTTP2ServerConnection: ServerConnection {
         }
     }
 
-    // MARK: - Silence
+    // MARK: - Slowness
 
     /// A stream may rest as long as both sides like, but not its client's machine: when nothing has
     /// come for a while, it is asked by PING (RFC 9113 §6.7).
     override func deadline() -> (at: Instant, reason: AbortReason) {
         var earliest = super.deadline()
+        if let sweepDue { earliest.at = min(earliest.at, sweepDue) }
         guard openExchangeCount > 0 else { return earliest }
         let silent =
             asked.map { $0.advanced(byNanoseconds: HTTP2ServerConnection.answerTime) }
@@ -188,6 +206,27 @@ final class HTTP2ServerConnection: ServerConnection {
         session.sendPing(UInt64(bitPattern: stream.loop.now.nanoseconds))
         stream.touch()
         rearm()
+    }
+
+    package override func timerFired(_ tag: UInt, at now: Instant) {
+        if let sweepDue, sweepDue <= now { sweep(now) }
+        super.timerFired(tag, at: now)
+    }
+
+    private func nextSweep(after now: Instant) -> Instant {
+        now.advanced(byNanoseconds: max(1, listener.pace.body / 2))
+    }
+
+    /// Resets streams whose client gives their answer no window.
+    private func sweep(_ now: Instant) {
+        let (stalled, isAnyWaiting) = session.sweepStalled(limit: HTTP2ServerConnection.sweepLimit)
+        sweepDue = isAnyWaiting ? nextSweep(after: now) : nil
+        for stalledStream in stalled {
+            if unsafe stalledStream.user != nil {
+                handler.requestAborted(Exchange(self, stalledStream), .tooSlow)
+            }
+            abort(stalledStream, .cancel)
+        }
     }
 
     // MARK: - Closing

@@ -108,14 +108,15 @@ package class ServerConnection: StreamHandler, TimerTarget {
         listener.connectionClosed(self)
     }
 
-    /// Lets what is written reach the client, then closes.
+    /// Lets what is written reach the client, then closes; a client that does not read it is
+    /// waited for no longer than for any other answer.
     func finish() {
         guard !isClosed else { return }
         isClosed = true
         stream.loop.cancelTimer(&timer)
         abortAll(.clientGone)
         listener.connectionClosed(self)
-        stream.finish()
+        stream.finish(patience: listener.limits.bodyTimeout)
     }
 
     /// Begins to wind down: no new requests; `isFinal` after the client has had time to notice.
@@ -182,7 +183,7 @@ package class ServerConnection: StreamHandler, TimerTarget {
 
     /// Ends a connection that has been idle, or too slow.
     func tooSlow(_ reason: AbortReason) {
-        if openExchangeCount == 0, headStarted == nil {
+        if openExchangeCount == 0, headStarted == nil, stream.blockedSince == nil {
             drain(isFinal: true)
             finish()
         } else {

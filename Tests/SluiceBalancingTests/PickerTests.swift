@@ -45,6 +45,34 @@ struct PickerTests {
         for count in counts { #expect(abs(count - 10_000) < 440) }
     }
 
+    @Test(
+        "Equally fast backends share evenly while many requests are under way",
+        arguments: [1, 8, 128]
+    )
+    func evenUnderLoad(clients: Int) {
+        let board = LoadBoard()
+        let loads = Self.loads(board, [0, 0, 0, 0])
+        var picker = BackendPicker(.leastRequest)
+        var random = RandomSource(seed: 7)
+        var counts = [0, 0, 0, 0]
+        var underWay: [Int] = []
+        for _ in 0..<40_000 {
+            if underWay.count == clients {
+                // Any request may be the next to end.
+                let ended = random.next(below: clients)
+                loads[underWay[ended]].leave()
+                underWay.swapAt(ended, clients - 1)
+                underWay.removeLast()
+            }
+            let index = picker.pick(from: loads, eligible: .max, excluded: 0, random: &random) ?? 0
+            loads[index].enter()
+            underWay.append(index)
+            counts[index] += 1
+        }
+        // Five standard deviations of a fair draw, which one client's requests are.
+        for count in counts { #expect(abs(count - 10_000) < 440) }
+    }
+
     @Test("Nobody is picked where everybody is down or tried", arguments: LoadBalancing.allCases)
     func nobody(algorithm: LoadBalancing) {
         let board = LoadBoard()

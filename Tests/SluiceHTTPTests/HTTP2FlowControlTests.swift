@@ -248,4 +248,55 @@ struct HTTP2FlowControlTests {
         let body = FrameReader.frames(in: output).filter { $0.type == 0 }.flatMap(\.payload)
         #expect(body == TestSession.body(2 << 20))
     }
+
+    @Test("A body that gets no window is told apart from one that moves")
+    func stalled() {
+        let server = TestSession(.server)
+        let client = NghttpPeer(.client, settings: [(4, 100)], creditsByHand: true)
+        let ids = [client.request(TestSession.get()), client.request(TestSession.get())]
+        exchange(server, client)
+        for id in ids {
+            server.respond(UInt32(id), TestSession.status(200), body: TestSession.body(3000))
+        }
+        exchange(server, client)
+        for _ in 0..<3 {
+            client.updateWindow(ids[0], by: 10)
+            exchange(server, client)
+            let sweep = server.session.sweepStalled(limit: 3)
+            #expect(sweep.isAnyWaiting)
+            #expect(sweep.stalled.isEmpty)
+        }
+        let last = server.session.sweepStalled(limit: 3)
+        #expect(last.stalled.map(\.id) == [UInt32(ids[1])])
+        for id in ids { client.updateWindow(id, by: 10_000) }
+        exchange(server, client)
+        let done = server.session.sweepStalled(limit: 0)
+        #expect(!done.isAnyWaiting)
+        #expect(done.stalled.isEmpty)
+    }
+
+    @Test("Frames that follow each other are different pieces; a header block is one")
+    func pieces() {
+        let server = TestSession(.server)
+        server.receive([RawFrame.preface, .settings(), .settingsAcknowledgement].flatMap(\.bytes))
+        let start = server.session.pieceCount
+        server.receive(RawFrame.headers(1, Array(HandHPACK.get.prefix(3)), flags: 1).bytes)
+        for byte in HandHPACK.get.dropFirst(3).prefix(5) {
+            #expect(server.isMidFrame)
+            server.receive(RawFrame.continuation(1, [byte], flags: 0).bytes)
+        }
+        #expect(server.session.pieceCount == start + 1)
+        server.receive(RawFrame.continuation(1, Array(HandHPACK.get.dropFirst(8))).bytes)
+        #expect(!server.isMidFrame)
+        // Each read ends in the middle of a frame, and each time of another one.
+        var bytes: [UInt8] = []
+        for _ in 0..<3 { bytes += RawFrame.ping().bytes }
+        var counts: [UInt64] = []
+        for piece in [bytes[..<12], bytes[12..<29], bytes[29..<46]] {
+            server.receive(Array(piece))
+            #expect(server.isMidFrame)
+            counts.append(server.session.pieceCount)
+        }
+        #expect(counts == [start + 2, start + 3, start + 4])
+    }
 }

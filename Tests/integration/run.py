@@ -1,121 +1,32 @@
-"""Starts real processes on ports the kernel chooses and checks what users would see.
-
-Every wait is for an event (a log line, a status), never for an amount of time."""
+"""Starts real processes on ports the kernel chooses and checks what users would see."""
 import argparse
+import contextlib
+import http.server
 import json
 import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import traceback
-import urllib.error
-import urllib.request
+import urllib.parse
+
+import processes
+import slow_clients
+from processes import (V1, Process, accepted, config, folder, gateway, get, model, one, predictions, resident, until)
+from slow_clients import PREFACE, frame, http2_head, unread_connection
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 parser = argparse.ArgumentParser()
 parser.add_argument("--binaries", required=True)
 parser.add_argument("--only")
 options = parser.parse_args()
-SLUICE, MODEL = (os.path.join(options.binaries, name) for name in ("sluice", "sluice-model"))
-folder = tempfile.mkdtemp(prefix="sluice-test-")
-V1 = b'{"instances":[[5.1,3.5,1.4,0.2]]}'
-
-
-class Process:
-    """A child whose stderr is read for the ports it took."""
-
-    def __init__(self, *command):
-        self.child = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-        self.lines, self.changed = [], threading.Condition()
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _read(self):
-        for line in self.child.stderr:
-            with self.changed:
-                self.lines.append(line)
-                self.changed.notify_all()
-        with self.changed:
-            self.lines.append("(end)")
-            self.changed.notify_all()
-
-    def wait_for(self, pattern, count=1, timeout=20):
-        """The first group of the count-th line that matches."""
-        deadline = time.monotonic() + timeout
-        with self.changed:
-            while True:
-                found = [m for m in (re.search(pattern, line) for line in self.lines) if m]
-                if len(found) >= count:
-                    return found[count - 1].group(1) if found[count - 1].groups() else found[count - 1].group(0)
-                left = deadline - time.monotonic()
-                assert left > 0 and "(end)" not in self.lines, f"no line like {pattern}: {''.join(self.lines)}"
-                self.changed.wait(left)
-
-    def stop(self, number=signal.SIGTERM):
-        if self.child.poll() is None:
-            self.child.send_signal(number)
-        return self.child.wait(timeout=20)
-
-
-def model(*flags):
-    process = Process(MODEL, "--listen", "127.0.0.1:0", *flags)
-    process.address = process.wait_for(r"on (127\.0\.0\.1:\d+)")
-    return process
-
-
-def gateway(config):
-    path = os.path.join(folder, f"sluice-{time.monotonic_ns()}.yaml")
-    with open(path, "w") as file:
-        file.write(config)
-    process = Process(SLUICE, "serve", "--config", path)
-    process.config = path
-    process.admin = process.wait_for(r"admin listening address=(\S+)")
-    process.address = process.wait_for(r" listening address=(\S+) tls=off")
-    until(lambda: get(process.admin, "/readyz")[0] == 200)
-    return process
-
-
-def until(condition, timeout=20):
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
-
-
-def get(address, path, body=None, headers={}):
-    request = urllib.request.Request(f"http://{address}{path}", data=body, headers=headers)
-    try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return answer.status, dict(answer.headers), answer.read()
-    except urllib.error.HTTPError as error:
-        return error.code, dict(error.headers), error.read()
-
-
-def config(models, extra=""):
-    lines = ["listeners: [{address: '127.0.0.1:0'}]", "admin: {address: '127.0.0.1:0'}",
-             f"accessLog: {folder}/access.log", extra, "models:"]
-    return "\n".join(lines + models) + "\n"
-
-
-def one(name, *backends, **keys):
-    rows = "".join(f"{{rest: 'http://{b}', grpc: 'http://{b}'}}, " for b in backends)
-    more = "".join(f", {key}: {value}" for key, value in keys.items())
-    return f"  - {{name: {name}{more}, revisions: [{{name: v1, backends: [{rows}]}}]}}"
-
-
-def resident(process):
-    with open(f"/proc/{process.child.pid}/status") as file:
-        return int(re.search(r"VmRSS:\s+(\d+)", file.read()).group(1)) << 10
-
-
-def predictions(backend):
-    text = get(backend.address, "/metrics")[2].decode()
-    return int(re.search(r"predictions_total (\d+)", text).group(1))
-
+processes.use(options.binaries)
+SLUICE, MODEL = processes.SLUICE, processes.MODEL
 
 checks = []
 
@@ -136,9 +47,12 @@ def real_clients_get_the_backends_numbers():
     proxy = gateway(config([one("iris", backend.address), one("echo", backend.address)]).replace(
         "'127.0.0.1:0'}]", f"'127.0.0.1:0'}}, {{address: 'localhost:0', tls: {{certificate: {certificate}, privateKey: {key}}}}}]"))
     secure = proxy.wait_for(r"address=(\S+) tls=on").replace("127.0.0.1", "localhost").replace("[::1]", "localhost")
-    subprocess.run(
-        [sys.executable, os.path.join(HERE, "../clients/check.py"), "--gateway", proxy.address, "--gateway-tls", secure,
-         "--ca", certificate, "--backend", backend.address, "--backend-grpc", backend.address], check=True, timeout=240)
+    addresses = ["--gateway", proxy.address, "--gateway-tls", secure, "--ca", certificate,
+                 "--backend", backend.address, "--backend-grpc", backend.address]
+    scripts = [os.path.join(HERE, "../clients", name) for name in ("check.py", "check_kserve.py")]
+    failed = [script for script in scripts
+              if subprocess.run([sys.executable, script, *addresses], timeout=240).returncode]
+    assert not failed, f"see the lines that begin with FAIL, above, of {failed}"
     # Prometheus's own judge, and the access log's shape.
     metrics = get(proxy.admin, "/metrics")[2]
     subprocess.run(["promtool", "check", "metrics"], input=metrics, check=True)
@@ -311,6 +225,80 @@ def a_reader_that_stops_holds_the_backend_not_the_memory():
 
 
 @check
+def a_client_that_reads_nothing_and_goes_on_sending_ends_only_itself():
+    backend = model()
+    proxy = gateway(config([one("echo", backend.address)], "workers: 1\nlimits: {bodyTimeout: 500ms}"))
+    bodies = [b'{"instances":["%s"]}' % (b"x" * size) for size in (256 << 10, 15_000)]
+    # HTTP/1.1: the connection is to be closed after an answer that nobody reads; then more is sent.
+    http1 = b"POST /v1/models/echo:predict HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%s" % (
+        len(bodies[0]), bodies[0])
+    # HTTP/2: the windows are wide open, the socket is not read; then a frame breaks the rules, and more is sent.
+    http2 = PREFACE + frame(4, 0, 0, struct.pack(">HI", 4, 0x7fffffff)) + frame(8, 0, 0, struct.pack(">I", 0x7ffe0000))
+    for stream in range(1, 81, 2):
+        http2 += http2_head(stream, end_headers=True) + frame(0, 1, stream, bodies[1])
+    for request, garbage in ((http1, b"GET "), (http2, frame(5, 4, 1, b"push"))):
+        with unread_connection(proxy.address) as client:
+            client.settimeout(10)
+            client.sendall(request)
+            until(lambda: predictions(backend) in (1, 41) and
+                  'sluice_backend_in_flight{model="echo",revision="v1",backend="%s"} 0' % backend.address
+                  in get(proxy.admin, "/metrics")[2].decode())
+            for piece in (garbage, b"more", b"and more"):
+                with contextlib.suppress(ConnectionError):
+                    client.sendall(piece)
+                assert get(proxy.address, "/v2/health/live")[0] == 200, "the gateway serves others all the while"
+            # The answer is given up after bodyTimeout, though the client never hangs up.
+            until(lambda: accepted(proxy.address) == 0, timeout=5,
+                  what=lambda: f"the gateway still holds {accepted(proxy.address)} client connections; none were let go")
+    assert proxy.stop() == 0, "".join(proxy.lines)
+    backend.stop()
+
+
+@check
+def connections_that_clients_close_leave_no_memory_behind():
+    backend = model()
+    proxy = gateway(config([one("echo", backend.address)], "workers: 1"))
+    host, port = proxy.address.split(":")
+
+    def come_and_go(count):
+        for _ in range(count):
+            with socket.create_connection((host, int(port)), timeout=10) as client:
+                client.sendall(b"GET /v2/health/live HTTP/1.1\r\nhost: x\r\n\r\n")
+                assert client.recv(1000).startswith(b"HTTP/1.1 200 ")
+        until(lambda: accepted(proxy.address) == 0)
+        return resident(proxy)
+
+    before, after = come_and_go(1000), come_and_go(3000)
+    assert after - before < 1 << 20, f"3000 connections left {(after - before) >> 10} KB behind"
+    proxy.stop(), backend.stop()
+
+
+@check
+def an_http2_body_whose_reads_never_end_with_a_frame_is_not_a_slow_head():
+    backend = model()
+    proxy = gateway(config([one("echo", backend.address)], "limits: {headerTimeout: 300ms}"))
+    host, port = proxy.address.split(":")
+    rows = [b"1" * 998 + b"," for _ in range(12)]
+    body = b'{"instances":[' + b"".join(rows).rstrip(b",") + b"]}"
+    frames = b"".join(frame(0, 0, 1, body[start:start + 1000]) for start in range(0, len(body), 1000))
+    frames += frame(0, 1, 1, b"")
+    with socket.create_connection((host, int(port)), timeout=10) as client:
+        client.sendall(PREFACE + frame(4, 0, 0, b"") + http2_head(1, end_headers=True) + frames[:500])
+        for start in range(500, len(frames), 1009):
+            time.sleep(0.1)  # the pace of a slow line; three of these make a headerTimeout
+            client.sendall(frames[start:start + 1009])
+        received = b""
+        while b"instances" not in received and b"predictions" not in received:
+            piece = client.recv(1 << 16)
+            assert piece, f"the gateway closed a connection that sent 10 KB a second; it said {received}"
+            received += piece
+    proxy.stop(), backend.stop()
+
+
+check(slow_clients.a_thousand_slow_clients_are_cut_off)
+
+
+@check
 def sigterm_lets_running_requests_finish():
     backend = model("--delay", "700ms")
     proxy = gateway(config([one("iris", backend.address)]))
@@ -342,8 +330,76 @@ def load_is_shared_and_every_count_agrees():
     proxy.stop(), [b.stop() for b in backends]
 
 
+class TextOnly(http.server.BaseHTTPRequestHandler):
+    """Hands Prometheus's scrape on, but asks for the plain text format; this Prometheus asks only for OpenMetrics."""
+    admin, accepts = "", []
+
+    def do_GET(self):
+        self.accepts.append(self.headers["Accept"])
+        status, headers, body = get(self.admin, self.path, headers={"Accept": "text/plain;version=0.0.4"})
+        self.send_response(status)
+        self.send_header("Content-Type", headers["content-type"])
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@check
+def a_real_prometheus_counts_what_was_sent():
+    backend = model()
+    proxy = gateway(config([one("iris", backend.address), one("echo", backend.address)]))
+    TextOnly.admin = proxy.admin
+    relay = http.server.ThreadingHTTPServer(("127.0.0.1", 0), TextOnly)
+    threading.Thread(target=relay.serve_forever, daemon=True).start()
+    targets = {"openmetrics": proxy.admin, "text": f"127.0.0.1:{relay.server_port}"}
+    with open(f"{folder}/prometheus.yml", "w") as file:
+        file.write("global: {scrape_interval: 1s, scrape_timeout: 1s}\nscrape_configs:\n" + "".join(
+            f"  - {{job_name: {job}, static_configs: [{{targets: ['{target}']}}]}}\n" for job, target in targets.items()))
+    prometheus = Process(
+        "prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/prometheus",
+        "--web.listen-address=127.0.0.1:0", "--log.level=info")
+    address = prometheus.wait_for(r'msg="Listening on" address=(\S+)')
+    until(lambda: get(address, "/-/ready")[0] == 200, what=lambda: "Prometheus did not become ready")
+
+    def ask(query):
+        answer = json.loads(get(address, f"/api/v1/query?query={urllib.parse.quote(query)}")[2])
+        assert answer["status"] == "success", answer
+        return {row["metric"].get("job"): float(row["value"][1]) for row in answer["data"]["result"]}
+
+    sent = 60
+    for number in range(sent):
+        assert get(proxy.address, f"/v1/models/{('iris', 'echo', 'nope')[number % 3]}:predict", V1)[0] in (200, 404)
+    expected = {
+        "up": 1, "sum by (job) (sluice_requests_total)": sent,
+        "sum by (job) (sluice_requests_total{code='200'})": sent * 2 / 3,
+        "sum by (job) (sluice_request_duration_seconds_count)": sent,
+        "sum by (job) (sluice_backend_requests_total)": sent * 2 / 3,
+        "count by (job) (sluice_build_info == 1)": 1}
+
+    def seen():
+        return {query: ask(query) for query in expected}
+
+    def told():
+        active = json.loads(get(address, "/api/v1/targets")[2])["data"]["activeTargets"]
+        return f"Prometheus shows {seen()}, not {expected}; its targets: {[(t['health'], t['lastError']) for t in active]}"
+
+    wanted = {query: dict.fromkeys(targets, value) for query, value in expected.items()}
+    until(lambda: seen() == wanted, timeout=10, what=told)
+    # The header Prometheus sends is answered in OpenMetrics; whoever does not ask for it gets the text format.
+    kinds = {accept: get(proxy.admin, "/metrics", headers={"Accept": accept})[1]["content-type"]
+             for accept in (TextOnly.accepts[-1], "text/plain;version=0.0.4", "*/*")}
+    assert [kind.split(";")[0] for kind in kinds.values()] == [
+        "application/openmetrics-text", "text/plain", "text/plain"], kinds
+    prometheus.stop(), relay.shutdown(), proxy.stop(), backend.stop()
+
+
 failed = 0
 chosen = [function for function in checks if options.only in (None, function.__name__)]
+if not chosen:
+    sys.exit(f"no check is named {options.only}; there are: {', '.join(f.__name__ for f in checks)}")
 for function in chosen:
     try:
         function()

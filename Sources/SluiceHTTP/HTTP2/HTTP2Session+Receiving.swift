@@ -120,6 +120,8 @@ extension HTTP2Session {
             guard header.type == HTTP2FrameType.continuation, header.streamID == open else {
                 throw HTTP2Failure(.protocolError, "a header block was interrupted")
             }
+        } else {
+            pieceCount &+= 1
         }
         switch header.type {
         case HTTP2FrameType.data:

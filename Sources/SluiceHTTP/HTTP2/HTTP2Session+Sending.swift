@@ -148,6 +148,27 @@ extension HTTP2Session {
 
     // MARK: - Waiting bodies
 
+    /// Visits the streams whose body waits for the peer's window, and returns those that have not
+    /// moved for `limit` visits; `isAnyWaiting` tells whether further visits are needed.
+    ///
+    /// A body that waits only for room in ``output`` is the socket's business.
+    package mutating func sweepStalled(limit: UInt8) -> (stalled: [HTTP2Stream], isAnyWaiting: Bool)
+    {
+        var stalled: [HTTP2Stream] = []
+        var isAnyWaiting = false
+        for stream in streams.all where stream.pendingCount > 0 {
+            let record = unsafe stream.record
+            isAnyWaiting = true
+            guard unsafe sendWindow <= 0 || record.pointee.sendWindow <= 0 else { continue }
+            if unsafe record.pointee.stalledSweeps >= limit {
+                stalled.append(stream)
+            } else {
+                unsafe record.pointee.stalledSweeps += 1
+            }
+        }
+        return (stalled, isAnyWaiting)
+    }
+
     /// Frames waiting bytes of the next stream in turn; nil when none can go.
     mutating func pump() -> HTTP2Event? {
         while let record = unsafe readyHead {
@@ -256,6 +277,7 @@ extension HTTP2Session {
         guardian.countMoved(length)
         sendWindow -= length
         unsafe stream.record.pointee.sendWindow -= length
+        unsafe stream.record.pointee.stalledSweeps = 0
     }
 
     private mutating func writeHead(_ head: FieldBlock, stream: HTTP2Stream, endStream: Bool) {

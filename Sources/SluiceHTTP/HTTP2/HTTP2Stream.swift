@@ -29,6 +29,8 @@ struct HTTP2StreamRecord: BitwiseCopyable {
     var expectedBody: Int = -1
     /// Body that waits for window or room.
     var pending = PooledBytes()
+    /// How many sweeps have found the pending body waiting for window, none of it sent.
+    var stalledSweeps: UInt8 = 0
     /// Trailers that wait for the pending body.
     var trailers: FieldBlock?
     @usableFromInline var user: UnsafeMutableRawPointer?

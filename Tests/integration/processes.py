@@ -1,0 +1,129 @@
+"""Gateways and models as real processes on ports the kernel chooses, and small tools around them.
+
+Every wait is for an event (a log line, a status), never for an amount of time."""
+import atexit
+import os
+import re
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+
+folder = tempfile.mkdtemp(prefix="sluice-test-")
+SLUICE = MODEL = None
+V1 = b'{"instances":[[5.1,3.5,1.4,0.2]]}'
+
+
+def use(binaries):
+    """Takes the programs from a folder of the build."""
+    global SLUICE, MODEL
+    SLUICE, MODEL = (os.path.join(binaries, name) for name in ("sluice", "sluice-model"))
+    for program in (SLUICE, MODEL):
+        if not os.access(program, os.X_OK):
+            raise SystemExit(f"{program} is missing; build it: swift build (-c release for .build/release)")
+
+
+class Process:
+    """A child whose stderr is read for the ports it took."""
+
+    def __init__(self, *command):
+        self.child = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+        # A check that fails leaves nothing running.
+        atexit.register(self.child.kill)
+        self.lines, self.changed = [], threading.Condition()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        for line in self.child.stderr:
+            with self.changed:
+                self.lines.append(line)
+                self.changed.notify_all()
+        with self.changed:
+            self.lines.append("(end)")
+            self.changed.notify_all()
+
+    def wait_for(self, pattern, count=1, timeout=20):
+        """The first group of the count-th line that matches."""
+        deadline = time.monotonic() + timeout
+        with self.changed:
+            while True:
+                found = [m for m in (re.search(pattern, line) for line in self.lines) if m]
+                if len(found) >= count:
+                    return found[count - 1].group(1) if found[count - 1].groups() else found[count - 1].group(0)
+                left = deadline - time.monotonic()
+                assert left > 0 and "(end)" not in self.lines, f"no line like {pattern}: {''.join(self.lines)}"
+                self.changed.wait(left)
+
+    def stop(self, number=signal.SIGTERM):
+        if self.child.poll() is None:
+            self.child.send_signal(number)
+        return self.child.wait(timeout=20)
+
+
+def model(*flags):
+    process = Process(MODEL, "--listen", "127.0.0.1:0", *flags)
+    process.address = process.wait_for(r"on (127\.0\.0\.1:\d+)")
+    return process
+
+
+def gateway(config):
+    path = os.path.join(folder, f"sluice-{time.monotonic_ns()}.yaml")
+    with open(path, "w") as file:
+        file.write(config)
+    process = Process(SLUICE, "serve", "--config", path)
+    process.config = path
+    process.admin = process.wait_for(r"admin listening address=(\S+)")
+    process.address = process.wait_for(r" listening address=(\S+) tls=off")
+    until(lambda: get(process.admin, "/readyz")[0] == 200)
+    return process
+
+
+def until(condition, timeout=20, what=lambda: "it did not happen"):
+    """Waits for the condition; `what` tells, when it was in vain, what was seen instead."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, f"{what()} within {timeout} s"
+        time.sleep(0.02)
+
+
+def get(address, path, body=None, headers={}):
+    request = urllib.request.Request(f"http://{address}{path}", data=body, headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status, dict(answer.headers), answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, dict(error.headers), error.read()
+
+
+def config(models, extra=""):
+    lines = ["listeners: [{address: '127.0.0.1:0'}]", "admin: {address: '127.0.0.1:0'}",
+             f"accessLog: {folder}/access.log", extra, "models:"]
+    return "\n".join(lines + models) + "\n"
+
+
+def one(name, *backends, **keys):
+    rows = "".join(f"{{rest: 'http://{b}', grpc: 'http://{b}'}}, " for b in backends)
+    more = "".join(f", {key}: {value}" for key, value in keys.items())
+    return f"  - {{name: {name}{more}, revisions: [{{name: v1, backends: [{rows}]}}]}}"
+
+
+def resident(process):
+    with open(f"/proc/{process.child.pid}/status") as file:
+        return int(re.search(r"VmRSS:\s+(\d+)", file.read()).group(1)) << 10
+
+
+def accepted(address):
+    """How many accepted connections a process still holds on its listening address, by the kernel's own list."""
+    port = f"{int(address.split(':')[1]):04X}"
+    with open("/proc/net/tcp") as file:
+        rows = [line.split() for line in file.readlines()[1:]]
+    # State 0A is the listening socket itself; what has been closed has no inode.
+    return sum(row[1].endswith(":" + port) and row[3] != "0A" and row[9] != "0" for row in rows)
+
+
+def predictions(backend):
+    text = get(backend.address, "/metrics")[2].decode()
+    return int(re.search(r"predictions_total (\d+)", text).group(1))
