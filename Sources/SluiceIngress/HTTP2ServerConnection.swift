@@ -28,7 +28,6 @@ final class HTTP2ServerConnection: ServerConnection {
         settings.maxConcurrentStreams = listener.limits.maxConcurrentStreams
         settings.maxHeaderListSize = listener.limits.maxHeaderBytes
         session = HTTP2Session(role: .server, arena: listener.arena, settings: settings)
-        session.stopsAnsweredRequests = true
         heard = stream.loop.now
         super.init(stream: stream, listener: listener, number: number)
         // Until the first request is complete the preface and its head are still to come.
@@ -36,7 +35,11 @@ final class HTTP2ServerConnection: ServerConnection {
     }
 
     override var versionText: StaticString { "2" }
-    override var openExchangeCount: Int { session.openStreamCount }
+    // A request that is answered but never ended keeps nothing open. The client isn't told to stop
+    // at once, as RFC 9113 §8.1 allows: curl 7.88 then drops the answer it has.
+    override var openExchangeCount: Int {
+        session.openStreamCount - session.answeredStreamCount
+    }
 
     // MARK: - Exchanges
 
@@ -85,7 +88,7 @@ final class HTTP2ServerConnection: ServerConnection {
     }
 
     private func exchangeEnded() {
-        if session.openStreamCount == 0 {
+        if openExchangeCount == 0 {
             idleSince = stream.loop.now
             // The client may never say another word; being idle has to be noticed all the same.
             rearm()

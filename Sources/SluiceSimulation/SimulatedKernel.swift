@@ -56,11 +56,15 @@ package final class SimulatedKernel: Kernel {
 
     /// Whether ``wait(into:until:)`` would return at once.
     var hasEvents: Bool {
-        if bell.isRung { return true }
         let now = network.clock.now
-        for watch in watches where report(watch, at: now) != nil { return true }
+        for index in 0..<watches.count where report(watches[index], at: now) != nil {
+            return true
+        }
         return false
     }
+
+    /// Whether somebody has interrupted the wait that comes.
+    var isWoken: Bool { bell.isRung }
 
     package func wait(
         into events: UnsafeMutableBufferPointer<Readiness>,
@@ -72,7 +76,7 @@ package final class SimulatedKernel: Kernel {
         var count = 0
         // Anything may come first in a real kernel's list.
         let start = network.random.next(below: watches.count)
-        for step in watches.indices where count < events.count {
+        for step in 0..<watches.count where count < events.count {
             let watch = watches[(start + step) % watches.count]
             guard let readiness = report(watch, at: now) ?? spurious(watch) else { continue }
             unsafe events[count] = readiness
@@ -90,8 +94,9 @@ package final class SimulatedKernel: Kernel {
             state = connection.readiness(of: side, at: now)
         case .closed: break
         }
-        let isReadable = state.read && watch.interest.contains(.read)
-        let isWritable = state.write && watch.interest.contains(.write)
+        let interest = watch.interest.rawValue
+        let isReadable = state.read && interest & Interest.read.rawValue != 0
+        let isWritable = state.write && interest & Interest.write.rawValue != 0
         guard isReadable || isWritable || state.broken else { return nil }
         return Readiness(
             token: watch.token,
@@ -135,6 +140,7 @@ package final class SimulatedKernel: Kernel {
     }
 
     package func accept(from listener: Int32) -> AcceptResult {
+        network.changed()
         guard case .listener(let socket) = object(listener, "accept"),
             socket.isReadable(at: time), let next = socket.next
         else { return .wouldBlock }
@@ -171,6 +177,7 @@ package final class SimulatedKernel: Kernel {
     package func connectFailure(of descriptor: Int32) -> Int32? {
         guard case .connection(let connection, let side) = object(descriptor, "connectFailure")
         else { return EBADF }
+        network.changed()
         return connection.failure(of: side, at: time)
     }
 
@@ -183,6 +190,7 @@ package final class SimulatedKernel: Kernel {
         guard case .connection(let connection, let side) = object(descriptor, "read") else {
             return .failed(EBADF)
         }
+        network.changed()
         let result = unsafe connection.read(side, into: memory, at: time, &network.random)
         network.trace.note(.read, number, Int(descriptor), result.outcome)
         return result
@@ -192,6 +200,7 @@ package final class SimulatedKernel: Kernel {
         guard case .connection(let connection, let side) = object(descriptor, "write") else {
             return .failed(EBADF)
         }
+        network.changed()
         let result = unsafe connection.write(side, bytes, at: time, &network.random)
         network.trace.note(.write, number, Int(descriptor), result.outcome)
         return result
@@ -201,6 +210,7 @@ package final class SimulatedKernel: Kernel {
         guard case .connection(let connection, let side) = object(descriptor, "shutdown") else {
             return
         }
+        network.changed()
         network.trace.note(.shutDown, number, Int(descriptor), 0)
         connection.shutDown(side, at: time, &network.random)
     }
@@ -211,6 +221,7 @@ package final class SimulatedKernel: Kernel {
             network.violated("\(name) closes descriptor \(descriptor) while watching it")
             unwatch(descriptor)
         }
+        network.changed()
         network.trace.note(.close, number, Int(descriptor), 0)
         switch object {
         case .closed: return
@@ -230,6 +241,7 @@ package final class SimulatedKernel: Kernel {
         if watches.contains(where: { $0.descriptor == descriptor }) {
             network.violated("\(name) watches descriptor \(descriptor) twice")
         }
+        network.changed()
         watches.append(Watch(descriptor: descriptor, interest: interest, token: token))
     }
 
@@ -239,6 +251,7 @@ package final class SimulatedKernel: Kernel {
             network.violated("\(name) changes its watch of \(descriptor), which it doesn't watch")
             return
         }
+        network.changed()
         watches[index].interest = interest
         watches[index].token = token
     }
@@ -248,12 +261,14 @@ package final class SimulatedKernel: Kernel {
             network.violated("\(name) unwatches \(descriptor), which it doesn't watch")
             return
         }
+        network.changed()
         watches.remove(at: index)
     }
 
     // MARK: - Descriptors
 
     private func open(_ object: Object) -> Int32 {
+        network.changed()
         objects.append(object)
         openDescriptorCount += 1
         return first + Int32(objects.count - 1)

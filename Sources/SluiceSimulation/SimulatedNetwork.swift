@@ -13,6 +13,8 @@ package final class SimulatedNetwork {
     package private(set) var connectionCount = 0
 
     var random: RandomSource
+    /// Counts everything that may change what is readable or writable where.
+    private(set) var deeds = 0
     /// What the time of day is ahead of the clock; another for each world.
     var wallOffset: Int64 = 0
     private var plans: [UInt16: FaultPlan] = [:]
@@ -40,6 +42,9 @@ package final class SimulatedNetwork {
 
     /// Open descriptors over all kernels.
     package var openDescriptorCount: Int { kernels.reduce(0) { $0 + $1.openDescriptorCount } }
+
+    /// Notes that something may be readable or writable now that wasn't, or the reverse.
+    func changed() { deeds += 1 }
 
     /// Notes what no program may do.
     func violated(_ sentence: String) {

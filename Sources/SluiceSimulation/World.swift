@@ -17,9 +17,16 @@ package final class World {
         package init(_ description: String) { self.description = description }
     }
 
-    private struct Member {
+    private final class Member {
         let loop: EventLoop
         let kernel: SimulatedKernel
+        /// Whether the kernel had something to tell when it was last asked.
+        var hasEvents = false
+
+        init(loop: EventLoop, kernel: SimulatedKernel) {
+            self.loop = loop
+            self.kernel = kernel
+        }
     }
 
     /// The time.
@@ -31,7 +38,11 @@ package final class World {
 
     private var members: [Member] = []
     private var random: RandomSource
-    private var ready: [Int] = []
+    private var ready: [Member] = []
+    // What was found out about the network holds until somebody does something or time has come
+    // so far; in a world at rest, asking everybody at every step would be most of the work.
+    private var askedAfter = -1
+    private var holdsUntil = Instant.zero
 
     /// An empty world; everything in it follows from `seed`.
     package init(seed: UInt64) {
@@ -78,16 +89,25 @@ package final class World {
         let now = clock.now
         ready.removeAll(keepingCapacity: true)
         var next = Instant.distantFuture
-        for (index, member) in members.enumerated() {
+        if askedAfter != network.deeds || now >= holdsUntil {
+            for index in 0..<members.count {
+                members[index].hasEvents = members[index].kernel.hasEvents
+            }
+            askedAfter = network.deeds
+            holdsUntil = .zero
+        }
+        for index in 0..<members.count {
+            let member = members[index]
             let deadline = member.loop.nextDeadline ?? .distantFuture
-            if deadline <= now || member.kernel.hasEvents {
-                ready.append(index)
-            } else {
-                next = min(next, deadline)
+            if deadline <= now || member.hasEvents || member.kernel.isWoken {
+                ready.append(member)
+            } else if deadline < next {
+                next = deadline
             }
         }
         guard !ready.isEmpty else {
-            next = min(next, network.nextChange ?? .distantFuture)
+            if holdsUntil == .zero { holdsUntil = network.nextChange ?? .distantFuture }
+            next = min(next, holdsUntil)
             if next > limit {
                 if limit > now { clock.advance(to: limit) }
                 return false
@@ -98,7 +118,7 @@ package final class World {
         guard now < limit else { return false }
         tickCount += 1
         if tickCount > World.tickMaximum { throw Failure("the loops don't come to rest") }
-        members[ready[random.next(below: ready.count)]].loop.tick(until: nil)
+        ready[random.next(below: ready.count)].loop.tick(until: nil)
         // Work takes time, and two loops never do anything at the very same moment.
         clock.advance(byNanoseconds: Int64(1_000 + random.next(below: 9_000)))
         return true
@@ -107,6 +127,8 @@ package final class World {
     /// Lets every loop make a tick, due or not: what was closed from outside is let go then.
     package func tickAll() {
         for member in members { member.loop.tick(until: nil) }
+        // Closing from outside is nothing that the loops' kernels have seen done.
+        askedAfter = -1
     }
 
     private static let tickMaximum = 200_000

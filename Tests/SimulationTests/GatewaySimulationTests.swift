@@ -1,3 +1,10 @@
+// Worlds of the code that ships: a worker, two or three backends, a probe and some clients, each on
+// its own loop over a simulated kernel. What is checked is in `GatewayWorld`.
+//
+// A seed is played alone with SLUICE_SIMULATION_SEED; the end of its trace is printed, as many lines
+// as SLUICE_SIMULATION_LINES says. SLUICE_SIMULATION_ROUNDS plays further thousands. Worlds in the
+// clear repeat to the last byte. Under TLS OpenSSL draws keys and nonces of its own, so a rerun may
+// cut a record elsewhere; who connects, asks and vanishes when stays the same.
 import SluiceSimulation
 import Testing
 

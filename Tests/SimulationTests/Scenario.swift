@@ -157,6 +157,14 @@ struct Scenario {
             make(number, [.v1, .v2, .live][random.next(below: 3)], &random)
         }
 
+        /// Bytes counting up from `first`; long ones by doubling, for tests are built for looking,
+        /// not for speed.
+        private static func payload(_ size: Int, from first: UInt8) -> [UInt8] {
+            var bytes = (0..<min(size, 256)).map { first &+ UInt8(truncatingIfNeeded: $0) }
+            while bytes.count < size { bytes += bytes.prefix(size - bytes.count) }
+            return bytes
+        }
+
         private func make(
             _ number: Int,
             _ kind: EchoCall.Kind,
@@ -170,7 +178,7 @@ struct Scenario {
             return EchoCall(
                 id: "s\(seed)r\(number)",
                 kind: kind,
-                payload: (0..<size).map { first &+ UInt8(truncatingIfNeeded: $0) },
+                payload: Maker.payload(size, from: first),
                 messageCount: kind == .grpcStream ? 1 + random.next(below: 3) : 1
             )
         }

@@ -56,11 +56,8 @@ package struct HTTP2Session: ~Copyable {
     /// Frames to be written; the owner writes from the front and consumes.
     package var output: ByteBuffer
     var streams = StreamTable()
-    /// Whether a stream ends with our side, the peer being asked to stop (RFC 9113 §8.1).
-    ///
-    /// For servers that want nothing of a request once it's answered: a client that never ends it
-    /// would keep the stream open for ever.
-    package var stopsAnsweredRequests = false
+    /// How many open streams have had all they get from us, while the peer hasn't ended its side.
+    package private(set) var answeredStreamCount = 0
 
     var input: UnsafeRawBufferPointer
     var reading: Reading
@@ -293,6 +290,9 @@ package struct HTTP2Session: ~Copyable {
             reading = .skip(remaining + padding)
         }
         if headerBlock?.stream == stream { headerBlock?.stream = nil }
+        if unsafe record.pointee.isLocalClosed, unsafe !record.pointee.isRemoteClosed {
+            answeredStreamCount -= 1
+        }
         unsafe streams.remove(record.pointee.id)
         if unsafe record.pointee.isQueued { unqueue(stream) }
         if role == .server { unsafe creditConnection(record.pointee.unconsumed) }
@@ -335,18 +335,19 @@ package struct HTTP2Session: ~Copyable {
 
     mutating func closeRemote(_ stream: HTTP2Stream) {
         unsafe stream.record.pointee.isRemoteClosed = true
-        if unsafe stream.record.pointee.isLocalClosed { close(stream) }
+        if unsafe stream.record.pointee.isLocalClosed {
+            answeredStreamCount -= 1
+            close(stream)
+        }
     }
 
     mutating func closeLocal(_ stream: HTTP2Stream) {
-        if stopsAnsweredRequests, unsafe !stream.record.pointee.isRemoteClosed {
-            writeReset(stream.id, .noError)
-            recentlyReset.insert(stream.id)
-            close(stream)
-            return
-        }
         unsafe stream.record.pointee.isLocalClosed = true
-        if unsafe stream.record.pointee.isRemoteClosed { close(stream) }
+        if unsafe stream.record.pointee.isRemoteClosed {
+            close(stream)
+        } else {
+            answeredStreamCount += 1
+        }
     }
 }
 
