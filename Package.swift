@@ -79,7 +79,7 @@ let package = Package(
         // 2  notation
         room("SluiceWire", imports: ["SluiceCore"]),
         // 3  protocols, policies, instruments: no I/O
-        room("SluiceHTTP", imports: ["SluiceCore", "CNghttp2"]),
+        room("SluiceHTTP", imports: ["SluiceCore"]),
         room("SluiceTLS", imports: ["SluiceCore", "COpenSSL"]),
         room(
             "SluiceGRPC",
@@ -151,6 +151,7 @@ let package = Package(
             "SluiceTestKit",
             imports: ["SluiceCore", "SluiceHTTP", "SluiceTLS", "SluiceIO", "CNghttp2"]
         ),
+        room("SluiceSimulation", imports: ["SluiceCore", "SluiceIO"]),
         // tests
         tests(for: "SluiceCore", imports: ["SluiceCore"]),
         tests(for: "SluiceWire", imports: ["SluiceWire", "SluiceCore"]),
@@ -167,6 +168,15 @@ let package = Package(
         tests(
             for: "SluiceConfiguration",
             imports: ["SluiceConfiguration", "SluiceCore"]
+        ),
+        tests(
+            for: "Simulation",
+            imports: [
+                "SluiceSimulation", "SluiceCore", "SluiceWire", "SluiceHTTP", "SluiceTLS",
+                "SluiceGRPC", "SluiceInference", "SluiceRouting", "SluiceBalancing",
+                "SluiceTelemetry", "SluiceIO", "SluiceIngress", "SluiceEgress", "SluiceGateway",
+                "SluiceSampleModels",
+            ]
         ),
         tests(for: "Architecture", imports: []),
     ],

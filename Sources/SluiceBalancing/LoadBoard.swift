@@ -1,4 +1,4 @@
-import Synchronization
+public import Synchronization
 
 /// The shared counters of one backend: a cache line of atomics.
 ///
@@ -6,12 +6,13 @@ import Synchronization
 /// handles. Every worker counts here, because counts that workers keep to themselves make each of
 /// them blind to the others' load (p99 179 ms against 133 in simulation).
 @safe
-package struct BackendLoad: BitwiseCopyable, @unchecked Sendable {
+public struct BackendLoad: BitwiseCopyable, @unchecked Sendable {
     // Unchecked: the pointed-to values are atomics, and the memory is never moved or freed while
     // the board lives.
-    fileprivate struct Line: ~Copyable {
-        let inFlight = Atomic<Int>(0)
-        let health = Atomic<Int>(0)
+    @usableFromInline
+    struct Line: ~Copyable {
+        @usableFromInline let inFlight = Atomic<Int>(0)
+        @usableFromInline let health = Atomic<Int>(0)
         let failures = Atomic<Int>(0)
         let padding = InlineArray<13, Int>(repeating: 0)
     }
@@ -24,18 +25,21 @@ package struct BackendLoad: BitwiseCopyable, @unchecked Sendable {
         case down = 2
     }
 
-    fileprivate let line: UnsafeMutablePointer<Line>
+    @usableFromInline let line: UnsafeMutablePointer<Line>
 
     /// Requests sent to it that have not been answered, over all workers.
-    package var inFlight: Int { unsafe line.pointee.inFlight.load(ordering: .relaxed) }
+    @inlinable
+    public var inFlight: Int { unsafe line.pointee.inFlight.load(ordering: .relaxed) }
 
     /// Counts a request in.
-    package func enter() {
+    @inlinable
+    public func enter() {
         unsafe line.pointee.inFlight.wrappingAdd(1, ordering: .relaxed)
     }
 
     /// Counts a request out.
-    package func leave() {
+    @inlinable
+    public func leave() {
         unsafe line.pointee.inFlight.wrappingSubtract(1, ordering: .relaxed)
     }
 

@@ -3,22 +3,30 @@ package import SluiceHTTP
 package import SluiceIO
 
 /// A connection to a backend: what both HTTP versions have in common.
+@safe
 package class ClientConnection: StreamHandler {
     let stream: TCPStream
     /// Kept alive: a pool that was replaced by a reload still hears of its last connections.
     let pool: ConnectionPool
-    unowned let receiver: any ResponseReceiver
+    /// Held while the connection is open: an unowned reference would be checked on every event.
+    let receiver: any ResponseReceiver
     let arena: HTTPArena
+    /// Its place among all that its pool has made.
+    let number: Int
     private(set) var isClosed = false
+    /// The caller's word for the one call of an HTTP/1.1 connection.
+    var user: UnsafeMutableRawPointer?
     /// When the connection last became idle.
     var idleSince: Instant
 
-    init(stream: TCPStream, pool: ConnectionPool) {
+    init(stream: TCPStream, pool: ConnectionPool, number: Int) {
         self.stream = stream
+        self.number = number
         self.pool = pool
         receiver = pool.receiver
         arena = pool.arena
         idleSince = stream.loop.now
+        unsafe user = nil
     }
 
     /// Whether responses come over HTTP/2.
@@ -35,7 +43,6 @@ package class ClientConnection: StreamHandler {
         return nil
     }
 
-    func user(of stream: HTTP2Stream?) -> UnsafeMutableRawPointer? { nil }
     func send(_ bytes: UnsafeRawBufferPointer, endStream: Bool, on stream: HTTP2Stream?) -> Int {
         0
     }

@@ -5,11 +5,15 @@ import SluiceTLS
 /// A connection to a backend until it stands.
 final class ConnectAttempt: StreamHandler, TimerTarget {
     private let pool: ConnectionPool
+    let number: Int
     private(set) var stream: TCPStream?
     private var timer = TimerID.none
     private var immediateFailure: String?
 
-    init(pool: ConnectionPool) { self.pool = pool }
+    init(pool: ConnectionPool, number: Int) {
+        self.pool = pool
+        self.number = number
+    }
 
     func start() {
         let endpoint = pool.endpoint

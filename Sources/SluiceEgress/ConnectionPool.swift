@@ -61,12 +61,19 @@ package final class ConnectionPool: TimerTarget {
     package var connectOutcome: ((String?) -> Void)?
 
     private var multiplexed: [HTTP2ClientConnection] = []
-    private var retiring: [ObjectIdentifier: ClientConnection] = [:]
+    private var retiring: [Int: ClientConnection] = [:]
     private var idle: [HTTP1ClientConnection] = []
-    private var busy: [ObjectIdentifier: HTTP1ClientConnection] = [:]
-    private var connecting: [ObjectIdentifier: ConnectAttempt] = [:]
+    private var busy: [HTTP1ClientConnection] = []
+    private var connecting: [Int: ConnectAttempt] = [:]
+    /// Attempts so far.
+    ///
+    /// Connections bear the number of theirs, so that a walk over all of them has
+    /// the same order in every run.
+    private var attemptCount = 0
     private var waiting: [UnsafeMutableRawPointer] = unsafe []
     private var isServing = false
+    /// Whether a reload has replaced the pool: requests older than that are served to their end.
+    private var isRetired = false
     private var isClosed = false
     private var idleTimer = TimerID.none
 
@@ -109,10 +116,17 @@ package final class ConnectionPool: TimerTarget {
     }
 
     private func takeReady() -> ClientConnection? {
-        for connection in multiplexed where connection.hasRoom { return connection }
+        for index in multiplexed.indices where multiplexed[index].hasRoom {
+            return multiplexed[index]
+        }
         while let connection = idle.popLast() {
-            guard connection.hasRoom else { continue }
-            busy[ObjectIdentifier(connection)] = connection
+            guard connection.hasRoom else {
+                // It still sends, or the backend speaks unasked: not for another call.
+                connection.close(.connectionLost("the connection isn't idle"))
+                continue
+            }
+            connection.busyPlace = busy.count
+            busy.append(connection)
             return connection
         }
         return nil
@@ -124,8 +138,9 @@ package final class ConnectionPool: TimerTarget {
         guard standing < endpoint.maxConnections else { return }
         let perConnection = endpoint.dialect == .http1 ? 1 : 100
         guard unsafe connecting.count * perConnection < waiting.count else { return }
-        let attempt = ConnectAttempt(pool: self)
-        connecting[ObjectIdentifier(attempt)] = attempt
+        attemptCount += 1
+        let attempt = ConnectAttempt(pool: self, number: attemptCount)
+        connecting[attempt.number] = attempt
         attempt.start()
     }
 
@@ -139,27 +154,45 @@ package final class ConnectionPool: TimerTarget {
             unsafe receiver.callReady(user, connection)
             // A receiver that changed its mind leaves the connection unused.
             if let single = connection as? HTTP1ClientConnection, single.hasRoom {
-                busy[ObjectIdentifier(single)] = nil
+                removeBusy(single)
                 idle.append(single)
             }
         }
         if unsafe !waiting.isEmpty { connectIfNeeded() }
+        closeUnneeded()
+    }
+
+    /// A retired pool keeps nothing for later.
+    private func closeUnneeded() {
+        guard isRetired, unsafe waiting.isEmpty else { return }
+        for connection in idle { connection.close(.connectionLost("the backend was removed")) }
+        for connection in multiplexed { connection.retire() }
+        for attempt in ConnectionPool.inOrder(connecting) { attempt.cancel() }
+        connecting.removeAll()
     }
 
     // MARK: - What connections report
 
     func connected(_ attempt: ConnectAttempt, isHTTP2: Bool) {
-        connecting[ObjectIdentifier(attempt)] = nil
+        connecting[attempt.number] = nil
         let stream = attempt.stream
         connectOutcome?(nil)
         if isHTTP2 {
             guard let stream else { return }
-            let connection = HTTP2ClientConnection(stream: stream, pool: self)
+            let connection = HTTP2ClientConnection(
+                stream: stream,
+                pool: self,
+                number: attempt.number
+            )
             stream.handler = connection
             multiplexed.append(connection)
         } else {
             guard let stream else { return }
-            let connection = HTTP1ClientConnection(stream: stream, pool: self)
+            let connection = HTTP1ClientConnection(
+                stream: stream,
+                pool: self,
+                number: attempt.number
+            )
             stream.handler = connection
             idle.append(connection)
         }
@@ -168,7 +201,7 @@ package final class ConnectionPool: TimerTarget {
     }
 
     func connectFailed(_ attempt: ConnectAttempt, _ reason: String) {
-        connecting[ObjectIdentifier(attempt)] = nil
+        connecting[attempt.number] = nil
         connectOutcome?(reason)
         // Whoever waits goes elsewhere at once; waiting for another try would only add delay.
         let refused = unsafe waiting
@@ -183,35 +216,45 @@ package final class ConnectionPool: TimerTarget {
     }
 
     func becameIdle(_ connection: HTTP1ClientConnection) {
-        busy[ObjectIdentifier(connection)] = nil
-        if isClosed {
-            connection.close(.connectionLost("the backend was removed"))
-            return
-        }
+        removeBusy(connection)
         idle.append(connection)
         roomAppeared()
+        closeUnneeded()
+    }
+
+    /// The last one takes its place.
+    private func removeBusy(_ connection: HTTP1ClientConnection) {
+        guard let place = connection.busyPlace else { return }
+        connection.busyPlace = nil
+        let last = busy.removeLast()
+        guard last !== connection else { return }
+        busy[place] = last
+        last.busyPlace = place
     }
 
     func connectionRetired(_ connection: HTTP2ClientConnection) {
         guard let index = multiplexed.firstIndex(where: { $0 === connection }) else { return }
         multiplexed.remove(at: index)
-        retiring[ObjectIdentifier(connection)] = connection
+        retiring[connection.number] = connection
         if unsafe !waiting.isEmpty { connectIfNeeded() }
     }
 
     func connectionClosed(_ connection: ClientConnection) {
-        let key = ObjectIdentifier(connection)
         multiplexed.removeAll { $0 === connection }
         idle.removeAll { $0 === connection }
-        busy[key] = nil
-        retiring[key] = nil
+        if let single = connection as? HTTP1ClientConnection { removeBusy(single) }
+        retiring[connection.number] = nil
         if unsafe !waiting.isEmpty { connectIfNeeded() }
+    }
+
+    private static func inOrder<Value>(_ table: [Int: Value]) -> [Value] {
+        table.sorted { $0.key < $1.key }.map(\.value)
     }
 
     // MARK: - Age
 
     private func armIdleTimer() {
-        guard idleTimer == .none, !isClosed else { return }
+        guard idleTimer == .none, !isRetired else { return }
         idleTimer = loop.setTimer(
             after: .nanoseconds(ConnectionPool.idleTime.nanoseconds / 4),
             target: self,
@@ -227,22 +270,22 @@ package final class ConnectionPool: TimerTarget {
         if connectionCount > 0 { armIdleTimer() }
     }
 
-    /// Makes no new connections, lets calls under way end, and closes the rest.
+    /// Winds down: calls that wait or are under way end well, and so do those that requests older
+    /// than the reload still make; everything else is closed.
     package func close() {
-        isClosed = true
+        isRetired = true
         loop.cancelTimer(&idleTimer)
-        for connection in idle { connection.close(.connectionLost("the backend was removed")) }
-        for connection in multiplexed { connection.retire() }
-        for attempt in connecting.values { attempt.cancel() }
-        connecting.removeAll()
+        closeUnneeded()
     }
 
-    /// Closes everything at once.
+    /// Closes everything at once; calls that wait for a connection are forgotten.
     package func closeAll() {
+        isClosed = true
+        unsafe waiting.removeAll()
         close()
         let reason = CallFailure.connectionLost("the gateway is shutting down")
-        for connection in Array(busy.values) { connection.close(reason) }
+        for connection in busy { connection.close(reason) }
         for connection in multiplexed { connection.close(reason) }
-        for connection in Array(retiring.values) { connection.close(reason) }
+        for connection in ConnectionPool.inOrder(retiring) { connection.close(reason) }
     }
 }

@@ -6,27 +6,27 @@ import SluiceIO
 @safe
 final class HTTP1ClientConnection: ClientConnection {
     private var session: HTTP1Session
+    /// Where it stands in the pool's list of busy ones.
+    var busyPlace: Int?
     private var isProcessing = false
     private var needsProcessing = false
-    private var current: UnsafeMutableRawPointer?
     private var isRequestEnded = false
     private var isResponseEnded = false
     private var unconsumed = 0
 
     private static let bodyHighWater = 256 << 10
 
-    override init(stream: TCPStream, pool: ConnectionPool) {
+    override init(stream: TCPStream, pool: ConnectionPool, number: Int) {
         session = HTTP1Session(
             role: .client,
             arena: pool.arena,
             maxHeadBytes: pool.endpoint.maxHeaderBytes
         )
-        unsafe current = nil
-        super.init(stream: stream, pool: pool)
+        super.init(stream: stream, pool: pool, number: number)
     }
 
-    override var openCallCount: Int { unsafe current == nil ? 0 : 1 }
-    override var hasRoom: Bool { unsafe !isClosed && current == nil && session.isIdle }
+    override var openCallCount: Int { unsafe user == nil ? 0 : 1 }
+    override var hasRoom: Bool { unsafe !isClosed && user == nil && session.isIdle }
 
     // MARK: - Calls
 
@@ -35,8 +35,8 @@ final class HTTP1ClientConnection: ClientConnection {
         endStream: Bool,
         user: UnsafeMutableRawPointer
     ) -> Call? {
-        unsafe precondition(current == nil, "a call is under way on this connection")
-        unsafe current = user
+        unsafe precondition(self.user == nil, "a call is under way on this connection")
+        unsafe self.user = user
         isRequestEnded = endStream
         isResponseEnded = false
         unconsumed = 0
@@ -46,8 +46,6 @@ final class HTTP1ClientConnection: ClientConnection {
         stream.touch()
         return Call(self, nil)
     }
-
-    override func user(of stream: HTTP2Stream?) -> UnsafeMutableRawPointer? { unsafe current }
 
     override func send(
         _ bytes: UnsafeRawBufferPointer,
@@ -72,7 +70,7 @@ final class HTTP1ClientConnection: ClientConnection {
     }
 
     override func cancel(_ stream: HTTP2Stream?) {
-        unsafe current = nil
+        unsafe user = nil
         close(.connectionLost("cancelled"))
     }
 
@@ -88,7 +86,7 @@ final class HTTP1ClientConnection: ClientConnection {
 
     /// The exchange is complete: back to the pool, or closed if the backend wants that.
     private func release() {
-        unsafe current = nil
+        unsafe user = nil
         unconsumed = 0
         idleSince = stream.loop.now
         if session.shouldClose {
@@ -152,7 +150,7 @@ final class HTTP1ClientConnection: ClientConnection {
 
     private func handle(_ event: HTTP1Event) {
         let call = Call(self, nil)
-        guard unsafe current != nil else {
+        guard unsafe user != nil else {
             switch event {
             case .head(let block, _), .interim(let block), .trailers(let block):
                 arena.blocks.give(block)
@@ -177,8 +175,8 @@ final class HTTP1ClientConnection: ClientConnection {
     }
 
     override func failAll(_ failure: CallFailure) {
-        guard unsafe current != nil else { return }
+        guard unsafe user != nil else { return }
         receiver.callFailed(Call(self, nil), failure)
-        unsafe current = nil
+        unsafe user = nil
     }
 }

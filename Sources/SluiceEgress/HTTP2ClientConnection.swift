@@ -10,7 +10,7 @@ final class HTTP2ClientConnection: ClientConnection {
 
     private static let floodMark = 1 << 20
 
-    override init(stream: TCPStream, pool: ConnectionPool) {
+    override init(stream: TCPStream, pool: ConnectionPool, number: Int) {
         var settings = HTTP2Settings()
         settings.initialWindowSize = 1 << 20
         settings.maxHeaderListSize = pool.endpoint.maxHeaderBytes
@@ -20,7 +20,7 @@ final class HTTP2ClientConnection: ClientConnection {
             settings: settings,
             connectionWindow: 64 << 20
         )
-        super.init(stream: stream, pool: pool)
+        super.init(stream: stream, pool: pool, number: number)
         stream.touch()
     }
 
@@ -41,8 +41,6 @@ final class HTTP2ClientConnection: ClientConnection {
         stream.touch()
         return Call(self, opened)
     }
-
-    override func user(of stream: HTTP2Stream?) -> UnsafeMutableRawPointer? { unsafe stream?.user }
 
     override func send(
         _ bytes: UnsafeRawBufferPointer,
@@ -72,6 +70,23 @@ final class HTTP2ClientConnection: ClientConnection {
         guard let stream else { return }
         session.reset(stream, .cancel)
         self.stream.touch()
+        callEnded()
+        // A backend that reads no more would never let us come to this otherwise.
+        closeIfRetired()
+    }
+
+    private func closeIfRetired() {
+        guard isRetiring, !isClosed, session.openStreamCount == 0 else { return }
+        close(.connectionLost("the backend has finished with this connection"))
+    }
+
+    /// The receiver has its answer and lets go of the call; what still waits of its request must
+    /// not report to it any more, so it isn't sent (RFC 9113 §8.1).
+    private func responseEnded(_ stream: HTTP2Stream) {
+        if !stream.isLocalClosed {
+            session.reset(stream, .cancel)
+            self.stream.touch()
+        }
         callEnded()
     }
 
@@ -112,16 +127,14 @@ final class HTTP2ClientConnection: ClientConnection {
         }
         stream.setReading(session.output.count < HTTP2ClientConnection.floodMark)
         if !session.output.isEmpty { stream.touch() }
-        if isRetiring, session.openStreamCount == 0 {
-            close(.connectionLost("the backend has finished with this connection"))
-        }
+        closeIfRetired()
     }
 
     private func handle(_ event: HTTP2Event) {
         switch event {
         case .head(let stream, let head, let endStream):
             receiver.responseHead(Call(self, stream), head, endStream: endStream)
-            if endStream { callEnded() }
+            if endStream { responseEnded(stream) }
         case .oversizedHead(let stream, let head, _):
             arena.blocks.give(head)
             let call = Call(self, stream)
@@ -135,10 +148,10 @@ final class HTTP2ClientConnection: ClientConnection {
             receiver.responseInterim(Call(self, stream), head)
         case .data(let stream, let bytes, let endStream):
             unsafe receiver.responseBody(Call(self, stream), bytes, endStream: endStream)
-            if endStream { callEnded() }
+            if endStream { responseEnded(stream) }
         case .trailers(let stream, let trailers):
             receiver.responseTrailers(Call(self, stream), trailers)
-            callEnded()
+            responseEnded(stream)
         case .reset(let stream, let code):
             receiver.callFailed(
                 Call(self, stream),

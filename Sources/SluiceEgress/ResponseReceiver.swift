@@ -26,8 +26,9 @@ package enum CallFailure: Error, Sendable {
 
 /// Whoever makes calls; called on the pool's loop.
 ///
-/// A ``Call`` is dead once the response's end has arrived and the request's end was sent, after
-/// ``callFailed(_:_:)``, or after ``Call/cancel()``.
+/// A ``Call`` is dead once the response's end has arrived and the request's end was given to
+/// ``Call/send(_:endStream:)``, whether it has left or not, after ``callFailed(_:_:)``, or after
+/// ``Call/cancel()``. A receiver that has its answer before it ended the request cancels.
 package protocol ResponseReceiver: AnyObject {
     /// A connection is there for the call that ``ConnectionPool/acquire(_:)`` made wait.
     func callReady(_ user: UnsafeMutableRawPointer, _ connection: ClientConnection)
@@ -63,21 +64,30 @@ package struct Call: BitwiseCopyable {
     package var connection: ClientConnection { unsafe holder._withUnsafeGuaranteedRef { $0 } }
 
     /// The word given to ``ClientConnection/begin(_:endStream:user:)``.
-    package var user: UnsafeMutableRawPointer? { unsafe connection.user(of: stream) }
+    package var user: UnsafeMutableRawPointer? {
+        if let stream { return unsafe stream.user }
+        return unsafe holder._withUnsafeGuaranteedRef { unsafe $0.user }
+    }
+
+    // A guaranteed reference, rather than `connection`, saves counting it up and down.
 
     /// Sends request body; returns how many bytes moved on at once, the rest is reported later.
     package func send(_ bytes: UnsafeRawBufferPointer, endStream: Bool) -> Int {
-        unsafe connection.send(bytes, endStream: endStream, on: stream)
+        unsafe holder._withUnsafeGuaranteedRef {
+            unsafe $0.send(bytes, endStream: endStream, on: stream)
+        }
     }
 
     /// Ends the request with trailers; takes the block.
     package func sendTrailers(_ trailers: FieldBlock) {
-        connection.sendTrailers(trailers, on: stream)
+        unsafe holder._withUnsafeGuaranteedRef { $0.sendTrailers(trailers, on: stream) }
     }
 
     /// Says that `count` bytes of the response's body have moved on.
-    package func consumed(_ count: Int) { connection.consumed(count, by: stream) }
+    package func consumed(_ count: Int) {
+        unsafe holder._withUnsafeGuaranteedRef { $0.consumed(count, by: stream) }
+    }
 
     /// Gives the call up: RST_STREAM, or the connection's end over HTTP/1.1.
-    package func cancel() { connection.cancel(stream) }
+    package func cancel() { unsafe holder._withUnsafeGuaranteedRef { $0.cancel(stream) } }
 }

@@ -8,6 +8,8 @@
 //     body = 1 byte compressed flag, 4 bytes big-endian length, message, next message ...
 //     message = (tag varint, value) ...      field 1, wire type 2: model_name
 
+import SluiceCore
+
 /// An incremental reader of one request's routing field; trivial, so that flows hold it inline.
 package struct RoutingScanner: BitwiseCopyable, Sendable {
     /// What is known after the bytes so far.
@@ -72,6 +74,7 @@ package struct RoutingScanner: BitwiseCopyable, Sendable {
         _ bytes: UnsafeRawBufferPointer,
         name: UnsafeMutablePointer<UInt8>
     ) -> Outcome {
+        if unsafe scanWhole(bytes, name: name) { return .routed }
         var index = 0
         let count = bytes.count
         while index < count || (state == .tag && remaining == 0) {
@@ -156,6 +159,70 @@ package struct RoutingScanner: BitwiseCopyable, Sendable {
             }
         }
         return isRouted ? .routed : .needMore
+    }
+
+    /// The usual case: the bytes are one whole message and nothing else, and all is well with it.
+    ///
+    /// Whatever is odd changes nothing and is left to the careful way, which says what it is.
+    private mutating func scanWhole(
+        _ bytes: UnsafeRawBufferPointer,
+        name: UnsafeMutablePointer<UInt8>
+    ) -> Bool {
+        guard state == .prefix, prefixCount == 0, messages == 0, bytes.count > 5,
+            let base = bytes.baseAddress, unsafe base.load(as: UInt8.self) == 0
+        else { return false }
+        let length = unsafe Int(
+            UInt32(bigEndian: base.loadUnaligned(fromByteOffset: 1, as: UInt32.self))
+        )
+        guard length == bytes.count - 5, length <= messageMaximum else { return false }
+        var (next, end) = unsafe (base + 5, base + bytes.count)
+        var found = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
+        var hasFound = false
+        while unsafe next < end {
+            let tag = unsafe next.load(as: UInt8.self)
+            unsafe next += 1
+            guard tag < 0x80, tag >= 8 else { return false }
+            switch tag & 7 {
+            case 0:
+                var size = 0
+                repeat {
+                    guard unsafe next < end, size < 10 else { return false }
+                    size += 1
+                    unsafe next += 1
+                } while unsafe (next - 1).load(as: UInt8.self) >= 0x80
+            case 1: unsafe next += 8
+            case 2:
+                var (size, shift) = (0, 0)
+                while true {
+                    guard unsafe next < end, shift < 35 else { return false }
+                    let byte = unsafe next.load(as: UInt8.self)
+                    unsafe next += 1
+                    size |= Int(byte & 0x7F) << shift
+                    shift += 7
+                    if byte < 0x80 { break }
+                }
+                guard unsafe size <= end - next else { return false }
+                if tag >> 3 == UInt8(truncatingIfNeeded: nameField) {
+                    guard !hasFound, size <= RoutingScanner.nameMaximum else { return false }
+                    unsafe found = UnsafeRawBufferPointer(start: next, count: size)
+                    hasFound = true
+                }
+                unsafe next += size
+            case 5: unsafe next += 4
+            default: return false
+            }
+        }
+        guard unsafe next == end else { return false }
+        if let from = found.baseAddress {
+            unsafe ShortBytes.copy(from, to: name, count: found.count)
+        }
+        nameCount = found.count
+        hasName = hasFound
+        isRouted = true
+        messages = 1
+        messageLength = length
+        state = isStreaming ? .passing : .prefix
+        return true
     }
 
     private mutating func finishName() {

@@ -48,6 +48,8 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
         }
     }
 
+    deinit { flows.deallocate() }
+
     /// The loop it runs on.
     package let loop: EventLoop
     let arena: HTTPArena
@@ -137,7 +139,9 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
         }
         let old = replica
         replica = Replica(snapshot: snapshot, models: models)
-        for (key, route) in routes where kept[key] == nil { route.pool.close() }
+        for (key, route) in routes.sorted(by: { $0.key < $1.key }) where kept[key] == nil {
+            route.pool.close()
+        }
         routes = kept
         if old.flowCount > 0 { retired.append(old) }
         wallOffset = loop.kernel.wallClock() - loop.kernel.now().nanoseconds
@@ -254,10 +258,17 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
         listeners.reduce(flows.liveCount) { $0 + $1.connectionCount }
     }
 
+    /// Records that are handed out: flows, HTTP/2 streams, heads; zero when all is quiet.
+    package var liveRecordCount: Int {
+        flows.liveCount + arena.openStreamCount + arena.blocks.liveCount
+    }
+
     /// Closes everything at once.
     package func closeAll() {
         for listener in listeners { listener.closeAll() }
-        for route in routes.values { route.pool.closeAll() }
+        // They hold the worker as it holds them.
+        listeners.removeAll()
+        for route in routes.sorted(by: { $0.key < $1.key }) { route.value.pool.closeAll() }
         log?.flush()
         loop.cancelTimer(&logTimer)
         loop.cancelTimer(&watchTimer)

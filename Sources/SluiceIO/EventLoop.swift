@@ -86,11 +86,13 @@ package final class EventLoop {
     /// Ends ``run(name:)`` after the current tick; call it on the loop.
     package func stop() { isRunning = false }
 
+    /// When ``tick(until:)`` has something to do even if nothing happens; nil is never.
+    package var nextDeadline: Instant? { dirty.isEmpty ? timers.nextDeadline : now }
+
     /// Waits until something happens or `limit`, and does all that is due.
     package func tick(until limit: Instant?) {
-        var deadline = timers.nextDeadline
+        var deadline = nextDeadline
         if let limit { deadline = min(limit, deadline ?? limit) }
-        if !dirty.isEmpty { deadline = now }
         let count = unsafe kernel.wait(into: events, until: deadline)
         now = kernel.now()
         for task in mailbox.takeAll() { task() }
@@ -98,7 +100,7 @@ package final class EventLoop {
         for index in 0..<count { unsafe dispatch(events[index]) }
         flush()
         endOfTick?()
-        // Only now may handlers that have unregistered go away.
+        // Only now may those go away whose own calls may have been on the stack.
         departed.removeAll(keepingCapacity: true)
     }
 

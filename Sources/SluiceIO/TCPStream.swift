@@ -80,6 +80,7 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
 
     private static let cipherHighWater = 256 << 10
     private static let lingerTime = Duration.seconds(1)
+    // How long a finished stream waits for a peer that takes nothing of what is still to be said.
 
     /// A connection that was accepted; call ``start()`` once the handler is set.
     package init(loop: EventLoop, accepted descriptor: Int32, peer: SocketAddress, tls: TLSSession?)
@@ -143,9 +144,11 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
     /// destroy the last answer on its way. A peer that takes nothing for `patience` is let go with
     /// its answer unread. From here on the handler hears no more bytes.
     package func finish(patience: Duration) {
-        guard state != .closed else { return }
+        guard state != .closed, !finishesWhenFlushed else { return }
         finishesWhenFlushed = true
         self.patience = patience
+        // The handler has done its part and watches no longer.
+        lingerTimer = loop.setTimer(after: patience, target: self, tag: 0)
         touch()
     }
 
@@ -158,11 +161,13 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
         loop.kernel.close(descriptor)
         cipher.removeAll()
         blockedSince = nil
-        letGo()
+        letHandlerGo()
     }
 
-    // The handler usually owns this stream, so whoever keeps it alive must not be the stream.
-    private func letGo() {
+    /// The handler's own call may still be on the stack, so the loop keeps it to the tick's end.
+    ///
+    /// The stream mustn't: handlers hold their streams, and the two would hold each other for ever.
+    private func letHandlerGo() {
         if let handler { loop.keepUntilTickEnds(handler) }
         handler = nil
     }
@@ -305,11 +310,8 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
         if isDone {
             blockedSince = nil
             if finishesWhenFlushed { linger() }
-        } else {
-            if blockedSince == nil { blockedSince = loop.now }
-            if finishesWhenFlushed, lingerTimer == .none {
-                lingerTimer = loop.setTimer(after: patience, target: self, tag: 0)
-            }
+        } else if blockedSince == nil {
+            blockedSince = loop.now
         }
         guard state != .closed else { return }
         updateInterest()
@@ -382,7 +384,7 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
         loop.kernel.shutdownWrite(descriptor)
         loop.cancelTimer(&lingerTimer)
         lingerTimer = loop.setTimer(after: TCPStream.lingerTime, target: self, tag: 0)
-        letGo()
+        letHandlerGo()
     }
 
     private func updateInterest() {

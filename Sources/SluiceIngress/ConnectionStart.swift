@@ -9,6 +9,7 @@ import SluiceTLS
 /// knowledge begins with a fixed preface (RFC 9113 §3.4), and no HTTP/1.1 method is `PRI`.
 final class ConnectionStart: StreamHandler, TimerTarget {
     let stream: TCPStream
+    let number: Int
     private unowned let listener: IngressListener
     private var held: [UInt8] = []
     private var timer = TimerID.none
@@ -16,8 +17,9 @@ final class ConnectionStart: StreamHandler, TimerTarget {
 
     private static let preface: StaticString = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
-    init(stream: TCPStream, listener: IngressListener) {
+    init(stream: TCPStream, listener: IngressListener, number: Int) {
         self.stream = stream
+        self.number = number
         self.listener = listener
         timer = stream.loop.setTimer(after: listener.limits.headerTimeout, target: self, tag: 0)
     }

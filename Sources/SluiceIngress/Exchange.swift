@@ -17,34 +17,71 @@ package struct Exchange: BitwiseCopyable {
 
     /// A word for the handler; nil means that nobody waits for events.
     package var user: UnsafeMutableRawPointer? {
-        get { unsafe connection.user(of: stream) }
-        nonmutating set { unsafe connection.setUser(newValue, of: stream) }
+        get {
+            if let stream { return unsafe stream.user }
+            return unsafe holder._withUnsafeGuaranteedRef { unsafe $0.user }
+        }
+        nonmutating set {
+            if let stream {
+                unsafe stream.user = newValue
+            } else {
+                unsafe holder._withUnsafeGuaranteedRef { unsafe $0.user = newValue }
+            }
+        }
     }
 
     /// Whether it came over HTTP/2.
     package var isHTTP2: Bool { stream != nil }
 
+    /// The client's address without its port, as text; valid while the connection lives.
+    package var clientText: UnsafeRawBufferPointer {
+        unsafe holder._withUnsafeGuaranteedRef { unsafe $0.clientBytes }
+    }
+
+    /// Whether it came over TLS.
+    package var isSecure: Bool {
+        unsafe holder._withUnsafeGuaranteedRef { $0.listener.isSecure }
+    }
+
+    // A guaranteed reference, rather than `connection`, saves counting it up and down.
+
     /// Sends an answer's head, interim or final; takes the block.
     package func sendHead(_ head: FieldBlock, endStream: Bool) {
-        connection.sendHead(head, endStream: endStream, on: stream)
+        unsafe holder._withUnsafeGuaranteedRef {
+            $0.sendHead(head, endStream: endStream, on: stream)
+        }
     }
 
     /// Sends body bytes; returns how many moved on at once, the rest is reported later.
     package func send(_ bytes: UnsafeRawBufferPointer, endStream: Bool) -> Int {
-        unsafe connection.send(bytes, endStream: endStream, on: stream)
+        unsafe holder._withUnsafeGuaranteedRef {
+            unsafe $0.send(bytes, endStream: endStream, on: stream)
+        }
     }
 
     /// Ends the answer with trailers; takes the block.
     package func sendTrailers(_ trailers: FieldBlock) {
-        connection.sendTrailers(trailers, on: stream)
+        unsafe holder._withUnsafeGuaranteedRef { $0.sendTrailers(trailers, on: stream) }
     }
 
     /// Says that `count` bytes of the request's body have moved on.
-    package func consumed(_ count: Int) { connection.consumed(count, by: stream) }
+    package func consumed(_ count: Int) {
+        unsafe holder._withUnsafeGuaranteedRef { $0.consumed(count, by: stream) }
+    }
 
-    /// Answers `Expect: 100-continue`, if the request asked for that.
-    package func sendContinue() { connection.sendContinue(on: stream) }
+    /// Whether the client sends its body only when it has been told to continue.
+    package var expectsContinue: Bool {
+        unsafe stream == nil && holder._withUnsafeGuaranteedRef { $0.expectsContinue }
+    }
+
+    /// Answers `Expect: 100-continue`, if the request asked for that; over HTTP/1.1 only.
+    package func sendContinue() {
+        guard stream == nil else { return }
+        unsafe holder._withUnsafeGuaranteedRef { $0.sendContinue() }
+    }
 
     /// Ends the exchange so that the client can't take it for a complete answer.
-    package func abort(_ code: HTTP2ErrorCode) { connection.abort(stream, code) }
+    package func abort(_ code: HTTP2ErrorCode) {
+        unsafe holder._withUnsafeGuaranteedRef { $0.abort(stream, code) }
+    }
 }

@@ -10,21 +10,19 @@ final class HTTP1ServerConnection: ServerConnection {
     private var needsProcessing = false
     private var isOpen = false
     private var isRequestEnded = false
-    private var current: UnsafeMutableRawPointer?
     private var unconsumed = 0
 
     // Body bytes the handler may have in hand before we stop reading.
     private static let bodyHighWater = 256 << 10
 
-    override init(stream: TCPStream, listener: IngressListener) {
+    override init(stream: TCPStream, listener: IngressListener, number: Int) {
         session = HTTP1Session(
             role: .server,
             arena: listener.arena,
             maxHeadBytes: listener.limits.maxHeaderBytes,
             isSecure: stream.tls != nil
         )
-        unsafe current = nil
-        super.init(stream: stream, listener: listener)
+        super.init(stream: stream, listener: listener, number: number)
         headStarted = stream.loop.now
     }
 
@@ -33,12 +31,6 @@ final class HTTP1ServerConnection: ServerConnection {
     override var isHeldBack: Bool { unconsumed > 0 }
 
     // MARK: - Exchanges
-
-    override func user(of stream: HTTP2Stream?) -> UnsafeMutableRawPointer? { unsafe current }
-
-    override func setUser(_ user: UnsafeMutableRawPointer?, of stream: HTTP2Stream?) {
-        unsafe current = user
-    }
 
     override func sendHead(_ head: FieldBlock, endStream: Bool, on stream: HTTP2Stream?) {
         if isDraining { session.closeAfterThisExchange() }
@@ -69,22 +61,33 @@ final class HTTP1ServerConnection: ServerConnection {
         updateReading()
     }
 
-    override func sendContinue(on stream: HTTP2Stream?) {
+    override var expectsContinue: Bool { session.expectsContinue }
+
+    override func sendContinue() {
+        if session.expectsContinue { awaitBody() }
         session.sendContinue()
         self.stream.touch()
     }
 
     override func abort(_ stream: HTTP2Stream?, _ code: HTTP2ErrorCode) {
-        unsafe current = nil
+        unsafe user = nil
         close(.clientGone)
     }
 
+    /// The body is the client's turn from now on, and it may never begin.
+    private func awaitBody() {
+        bodyMark = stream.loop.now
+        bodyBytes = 0
+    }
+
     private func responseEnded() {
-        unsafe current = nil
+        unsafe user = nil
         isOpen = false
         unconsumed = 0
         idleSince = stream.loop.now
         bodyMark = nil
+        // The client may never say another word; being idle has to be noticed all the same.
+        rearm()
         // Bytes of the next request may lie in the session; the stack above may be its own.
         needsProcessing = true
     }
@@ -98,6 +101,8 @@ final class HTTP1ServerConnection: ServerConnection {
     // MARK: - Stream events
 
     override func streamReceived(_ bytes: UnsafeRawBufferPointer) {
+        // Finished, and the last words wait for the client to read: nobody listens any more.
+        guard !isClosed else { return }
         unsafe session.receive(bytes)
         process()
         headStarted = session.isReceivingHead ? headStarted ?? stream.loop.now : nil
@@ -149,24 +154,26 @@ final class HTTP1ServerConnection: ServerConnection {
         case .head(let head, let endStream):
             isOpen = true
             isRequestEnded = endStream
+            // A client that waits for 100 (Continue) isn't slow while it isn't told.
+            if !endStream, !session.expectsContinue { awaitBody() }
             handler.requestBegan(Exchange(self, nil), head, endStream: endStream)
         case .data(let bytes, let endStream):
             countBody(bytes.count)
             if endStream { bodyMark = nil }
             isRequestEnded = endStream
-            guard unsafe current != nil else { return }
+            guard unsafe user != nil else { return }
             unconsumed += bytes.count
             unsafe handler.requestBody(Exchange(self, nil), bytes, endStream: endStream)
         case .trailers(let trailers):
             bodyMark = nil
             isRequestEnded = true
-            guard unsafe current != nil else {
+            guard unsafe user != nil else {
                 arena.blocks.give(trailers)
                 return
             }
             handler.requestTrailers(Exchange(self, nil), trailers)
         case .drained(let count):
-            if unsafe current != nil { handler.responseDrained(Exchange(self, nil), count) }
+            if unsafe user != nil { handler.responseDrained(Exchange(self, nil), count) }
         case .interim(let block): arena.blocks.give(block)
         }
     }
@@ -189,8 +196,8 @@ final class HTTP1ServerConnection: ServerConnection {
     override func abortAll(_ reason: AbortReason) {
         guard isOpen else { return }
         isOpen = false
-        if unsafe current != nil { handler.requestAborted(Exchange(self, nil), reason) }
-        unsafe current = nil
+        if unsafe user != nil { handler.requestAborted(Exchange(self, nil), reason) }
+        unsafe user = nil
     }
 
     override func tooSlow(_ reason: AbortReason) {

@@ -6,6 +6,8 @@ import SluiceIO
 final class HTTP2ServerConnection: ServerConnection {
     private var session: HTTP2Session
     private var isProcessing = false
+    private var heard: Instant
+    private var asked: Instant?
     /// Which of the session's pieces ``headStarted`` is about.
     private var piece: UInt64 = 0
     /// When streams are next looked at whose answers wait for the client's window.
@@ -17,13 +19,18 @@ final class HTTP2ServerConnection: ServerConnection {
 
     // Control frames and heads beyond this stop us reading until the peer takes its answers.
     private static let floodMark = 1 << 20
+    // Silence for which a client with open streams is asked whether it lives, and time to answer.
+    private static let silence = Duration.seconds(30).nanoseconds
+    private static let answerTime = Duration.seconds(10).nanoseconds
 
-    override init(stream: TCPStream, listener: IngressListener) {
+    override init(stream: TCPStream, listener: IngressListener, number: Int) {
         var settings = HTTP2Settings()
         settings.maxConcurrentStreams = listener.limits.maxConcurrentStreams
         settings.maxHeaderListSize = listener.limits.maxHeaderBytes
         session = HTTP2Session(role: .server, arena: listener.arena, settings: settings)
-        super.init(stream: stream, listener: listener)
+        session.stopsAnsweredRequests = true
+        heard = stream.loop.now
+        super.init(stream: stream, listener: listener, number: number)
         // Until the first request is complete the preface and its head are still to come.
         headStarted = stream.loop.now
     }
@@ -32,12 +39,6 @@ final class HTTP2ServerConnection: ServerConnection {
     override var openExchangeCount: Int { session.openStreamCount }
 
     // MARK: - Exchanges
-
-    override func user(of stream: HTTP2Stream?) -> UnsafeMutableRawPointer? { unsafe stream?.user }
-
-    override func setUser(_ user: UnsafeMutableRawPointer?, of stream: HTTP2Stream?) {
-        unsafe stream?.user = user
-    }
 
     override func sendHead(_ head: FieldBlock, endStream: Bool, on stream: HTTP2Stream?) {
         guard let stream else { return }
@@ -86,12 +87,18 @@ final class HTTP2ServerConnection: ServerConnection {
     private func exchangeEnded() {
         if session.openStreamCount == 0 {
             idleSince = stream.loop.now
+            // The client may never say another word; being idle has to be noticed all the same.
+            rearm()
         }
     }
 
     // MARK: - Stream events
 
     override func streamReceived(_ bytes: UnsafeRawBufferPointer) {
+        // Finished, and the last words wait for the client to read: nobody listens any more.
+        guard !isClosed else { return }
+        heard = stream.loop.now
+        asked = nil
         unsafe session.receive(bytes)
         process()
         if !session.isMidFrame {
@@ -176,10 +183,29 @@ final class HTTP2ServerConnection: ServerConnection {
 
     // MARK: - Slowness
 
+    /// A stream may rest as long as both sides like, but not its client's machine: when nothing has
+    /// come for a while, it is asked by PING (RFC 9113 §6.7).
     override func deadline() -> (at: Instant, reason: AbortReason) {
         var earliest = super.deadline()
         if let sweepDue { earliest.at = min(earliest.at, sweepDue) }
+        guard openExchangeCount > 0 else { return earliest }
+        let silent =
+            asked.map { $0.advanced(byNanoseconds: HTTP2ServerConnection.answerTime) }
+            ?? max(heard, stream.lastProgress)
+            .advanced(byNanoseconds: HTTP2ServerConnection.silence)
+        if silent < earliest.at { earliest = (silent, .clientGone) }
         return earliest
+    }
+
+    override func tooSlow(_ reason: AbortReason) {
+        guard case .clientGone = reason, asked == nil else {
+            super.tooSlow(reason)
+            return
+        }
+        asked = stream.loop.now
+        session.sendPing(UInt64(bitPattern: stream.loop.now.nanoseconds))
+        stream.touch()
+        rearm()
     }
 
     package override func timerFired(_ tag: UInt, at now: Instant) {

@@ -63,8 +63,11 @@ package final class IngressListener {
     private let count: ConnectionCount
     private let observe: (ConnectionEvent) -> Void
     private var socket: TCPListener?
-    private var connections: [ObjectIdentifier: ServerConnection] = [:]
-    private var starting: [ObjectIdentifier: ConnectionStart] = [:]
+    private var connections: [Int: ServerConnection] = [:]
+    private var starting: [Int: ConnectionStart] = [:]
+    /// Connections so far; each bears its number, so that a walk over all of them has the same order
+    /// in every run.
+    private var acceptedCount = 0
     private var isDraining = false
 
     /// Opens the socket; call ``start()`` to accept.
@@ -126,21 +129,22 @@ package final class IngressListener {
             peer: peer,
             tls: tls?.makeSession()
         )
-        let start = ConnectionStart(stream: stream, listener: self)
-        starting[ObjectIdentifier(start)] = start
+        acceptedCount += 1
+        let start = ConnectionStart(stream: stream, listener: self, number: acceptedCount)
+        starting[start.number] = start
         stream.handler = start
         stream.start()
     }
 
     /// Hands a connection whose protocol is known to its conversation.
     func begin(_ start: ConnectionStart, isHTTP2: Bool, first bytes: UnsafeRawBufferPointer) {
-        starting[ObjectIdentifier(start)] = nil
+        starting[start.number] = nil
         let stream = start.stream
         let connection =
             isHTTP2
-            ? HTTP2ServerConnection(stream: stream, listener: self)
-            : HTTP1ServerConnection(stream: stream, listener: self)
-        connections[ObjectIdentifier(connection)] = connection
+            ? HTTP2ServerConnection(stream: stream, listener: self, number: start.number)
+            : HTTP1ServerConnection(stream: stream, listener: self, number: start.number)
+        connections[connection.number] = connection
         observe(isHTTP2 ? .openedHTTP2 : .openedHTTP1)
         stream.handler = connection
         if isDraining { connection.drain(isFinal: false) }
@@ -148,15 +152,19 @@ package final class IngressListener {
     }
 
     func startFailed(_ start: ConnectionStart, inHandshake: Bool) {
-        guard starting.removeValue(forKey: ObjectIdentifier(start)) != nil else { return }
+        guard starting.removeValue(forKey: start.number) != nil else { return }
         count.leave()
         if inHandshake { observe(.handshakeFailed) }
     }
 
     func connectionClosed(_ connection: ServerConnection) {
-        guard connections.removeValue(forKey: ObjectIdentifier(connection)) != nil else { return }
+        guard connections.removeValue(forKey: connection.number) != nil else { return }
         count.leave()
         observe(connection is HTTP2ServerConnection ? .closedHTTP2 : .closedHTTP1)
+    }
+
+    private var inOrder: [ServerConnection] {
+        connections.sorted { $0.key < $1.key }.map(\.value)
     }
 
     // MARK: - Drain
@@ -171,14 +179,14 @@ package final class IngressListener {
             socket?.close()
             socket = nil
         }
-        for connection in connections.values { connection.drain(isFinal: isFinal) }
+        for connection in inOrder { connection.drain(isFinal: isFinal) }
     }
 
     /// Closes everything that is still open.
     package func closeAll() {
         socket?.close()
         socket = nil
-        for start in starting.values { start.abandon() }
-        for connection in connections.values { connection.close(.drained) }
+        for start in starting.sorted(by: { $0.key < $1.key }) { start.value.abandon() }
+        for connection in inOrder { connection.close(.drained) }
     }
 }

@@ -7,13 +7,17 @@ import SluiceTLS
 ///
 /// Subclasses speak the protocol. One timer watches over slowness (``deadline``); it is set
 /// lazily, so that a busy connection doesn't touch the wheel for every request.
+@safe
 package class ServerConnection: StreamHandler, TimerTarget {
     /// The connection's bytes.
     package let stream: TCPStream
     /// What the connection was accepted by.
     package let listener: IngressListener
-    unowned let handler: any RequestHandler
+    /// Held while the connection is open: an unowned reference would be checked on every event.
+    let handler: any RequestHandler
     let arena: HTTPArena
+    /// Its place among all that its listener has accepted.
+    let number: Int
 
     private var timer = TimerID.none
     private var timerDeadline = Instant.distantFuture
@@ -30,19 +34,24 @@ package class ServerConnection: StreamHandler, TimerTarget {
     var isDraining = false
     private(set) var isClosed = false
 
-    init(stream: TCPStream, listener: IngressListener) {
+    init(stream: TCPStream, listener: IngressListener, number: Int) {
         self.stream = stream
+        self.number = number
         self.listener = listener
         handler = listener.handler
         arena = listener.arena
         idleSince = stream.loop.now
+        clientText = KeptBytes(stream.peer.host)
+        unsafe user = nil
     }
 
     /// The client's address without its port, as text.
-    package private(set) lazy var clientName = stream.peer.host
+    package var clientName: String { stream.peer.host }
 
-    /// ``clientName`` as bytes.
-    package private(set) lazy var clientText = Array(clientName.utf8)
+    private let clientText: KeptBytes
+
+    /// ``clientName`` as bytes; valid while the connection lives.
+    package var clientBytes: UnsafeRawBufferPointer { unsafe clientText.bytes }
 
     /// Whether TLS 1.3 protects it; with TLS 1.2 or none, false.
     package var isTLS13: Bool { stream.tls?.isTLS13 ?? false }
@@ -55,15 +64,16 @@ package class ServerConnection: StreamHandler, TimerTarget {
 
     // MARK: - What exchanges ask for
 
-    func user(of stream: HTTP2Stream?) -> UnsafeMutableRawPointer? { nil }
-    func setUser(_ user: UnsafeMutableRawPointer?, of stream: HTTP2Stream?) {}
+    /// The handler's word for the one exchange of an HTTP/1.1 connection.
+    var user: UnsafeMutableRawPointer?
     func sendHead(_ head: FieldBlock, endStream: Bool, on stream: HTTP2Stream?) {}
     func send(_ bytes: UnsafeRawBufferPointer, endStream: Bool, on stream: HTTP2Stream?) -> Int {
         0
     }
     func sendTrailers(_ trailers: FieldBlock, on stream: HTTP2Stream?) {}
     func consumed(_ count: Int, by stream: HTTP2Stream?) {}
-    func sendContinue(on stream: HTTP2Stream?) {}
+    func sendContinue() {}
+    var expectsContinue: Bool { false }
     func abort(_ stream: HTTP2Stream?, _ code: HTTP2ErrorCode) {}
 
     // MARK: - Stream events

@@ -104,6 +104,13 @@ package final class SampleServer: RequestHandler, TimerTarget {
         return listener.address ?? address
     }
 
+    /// Closes everything at once.
+    package func closeAll() {
+        for listener in listeners { listener.closeAll() }
+        // They hold the server as it holds them.
+        listeners.removeAll()
+    }
+
     private var isReady: Bool { loop.now - started >= options.unreadyFor }
 
     // MARK: - Requests

@@ -25,11 +25,14 @@ struct StairsTests {
 
     /// The one room that may open each C door.
     static let keys = [
-        "CNghttp2": ["SluiceHTTP", "SluiceTestKit"], "COpenSSL": ["SluiceTLS"],
+        "CNghttp2": ["SluiceTestKit"], "COpenSSL": ["SluiceTLS"],
         "CLinux": ["SluiceIO"],
     ]
 
-    static let rooms = floors.dropFirst().joined().map { $0 }
+    /// The garden shed: what tests are made with, and what it may be made of.
+    static let shed = ["SluiceSimulation": ["SluiceCore", "SluiceIO"]]
+
+    static let rooms = Array(floors.dropFirst().joined()) + shed.keys.sorted()
 
     static func sources(of room: String) throws -> [(name: String, lines: [Substring])] {
         let folder = root.appending(path: "Sources/\(room)")
@@ -59,7 +62,8 @@ struct StairsTests {
 
     @Test("A room imports only rooms on lower floors", arguments: rooms)
     func stairs(room: String) throws {
-        let floor = try #require(Self.floors.firstIndex { $0.contains(room) })
+        // The shed has imports of its own, below.
+        guard let floor = Self.floors.firstIndex(where: { $0.contains(room) }) else { return }
         let files = try Self.sources(of: room)
         #expect(!files.isEmpty, "\(room) has no sources")
         for file in files {
@@ -68,6 +72,42 @@ struct StairsTests {
                     continue
                 }
                 #expect(other < floor, "\(room)/\(file.name) imports \(name)")
+            }
+        }
+    }
+
+    @Test("The simulation is made of the loop and the ground alone", arguments: shed.keys.sorted())
+    func simulation(room: String) throws {
+        let allowed = Set(Self.shed[room] ?? []).union(["Glibc", "Synchronization"])
+        let files = try Self.sources(of: room)
+        #expect(!files.isEmpty, "\(room) has no sources")
+        for file in files {
+            for name in Self.imports(file.lines) {
+                #expect(allowed.contains(name), "\(room)/\(file.name) imports \(name)")
+            }
+        }
+    }
+
+    @Test(
+        "What ships never imports the garden shed",
+        arguments: Array(floors.dropFirst().joined())
+    )
+    func onlyTestsSimulate(room: String) throws {
+        for file in try Self.sources(of: room) {
+            for name in Self.imports(file.lines) {
+                #expect(Self.shed[name] == nil, "\(room)/\(file.name) imports \(name)")
+            }
+        }
+    }
+
+    @Test("The simulation reads no clock and starts no thread", arguments: shed.keys.sorted())
+    func virtual(room: String) throws {
+        for file in try Self.sources(of: room) {
+            for line in file.lines where !line.drop(while: { $0 == " " }).hasPrefix("//") {
+                for word in ["clock_gettime", "ContinuousClock", "Thread(", "pthread_", "Date("] {
+                    #expect(!line.contains(word), "\(room)/\(file.name): \(line)")
+                }
+                #expect(!line.contains("SystemRandomNumberGenerator"), "\(file.name): \(line)")
             }
         }
     }

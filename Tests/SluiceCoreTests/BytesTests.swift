@@ -66,6 +66,7 @@ struct BytesTests {
     @Test("A slab's records keep their places, and memory is reused")
     func slab() {
         let slab = Slab(stride: 48, chunkCount: 4)
+        defer { slab.deallocate() }
         var records: [UnsafeMutableRawPointer] = unsafe []
         for index in 0..<10 {
             let record = unsafe slab.take()

@@ -292,6 +292,23 @@ struct HTTP1RequestTests {
         #expect(server.heard.count == 6)
     }
 
+    @Test("Pipelined requests that are answered at once are heard once", arguments: 1...3)
+    func pipeliningAtOnce(waiting: Int) {
+        let server = HTTP1TestSession(.server)
+        let get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+        server.receive(String(repeating: get, count: 1 + waiting))
+        server.onEvent = { server, heard in
+            // An end to it, should the requests be heard again and again.
+            if heard == .end, server.heard.count < 20 { server.respond([":status: 200"]) }
+        }
+        server.respond([":status: 200"])
+        server.pump()
+        #expect(server.heard.count == 2 * (1 + waiting))
+        #expect(server.isIdle && server.wantsInput)
+        server.receive(get)
+        #expect(server.heard.count == 2 * (2 + waiting))
+    }
+
     @Test("A client that closes its side still gets its answers, pipelined ones too")
     func halfClose() {
         let server = HTTP1TestSession(.server)

@@ -4,11 +4,11 @@
 /// belongs to one loop; it isn't safe to share. At most `retainedMaximum` bytes lie idle; what
 /// comes back above that goes to the allocator.
 @safe
-package final class BufferPool {
+public final class BufferPool {
     /// Bytes of idle memory the pool keeps for later, at most.
-    package let retainedMaximum: Int
+    public let retainedMaximum: Int
     /// Bytes of idle memory the pool holds now.
-    package private(set) var retained = 0
+    public private(set) var retained = 0
 
     private static let smallestShift = 9
     private static let classCount = 14
@@ -16,7 +16,7 @@ package final class BufferPool {
     private var heads: [UnsafeMutableRawPointer?]
 
     /// An empty pool that will keep up to `retainedMaximum` bytes.
-    package init(retainedMaximum: Int = 16 << 20) {
+    public init(retainedMaximum: Int = 16 << 20) {
         self.retainedMaximum = retainedMaximum
         unsafe heads = Array(repeating: nil, count: BufferPool.classCount)
     }
@@ -33,7 +33,7 @@ package final class BufferPool {
     /// Takes a piece of at least `minimum` bytes; its count is the whole usable size.
     ///
     /// The caller owns it until ``give(_:)``.
-    package func take(minimum: Int) -> UnsafeMutableRawBufferPointer {
+    public func take(minimum: Int) -> UnsafeMutableRawBufferPointer {
         let sizeClass = BufferPool.sizeClass(for: minimum)
         guard sizeClass < BufferPool.classCount else {
             return .allocate(byteCount: minimum, alignment: 16)
@@ -48,7 +48,7 @@ package final class BufferPool {
     }
 
     /// Returns a piece that ``take(minimum:)`` of any pool handed out.
-    package func give(_ piece: UnsafeMutableRawBufferPointer) {
+    public func give(_ piece: UnsafeMutableRawBufferPointer) {
         guard let base = piece.baseAddress else { return }
         let sizeClass = BufferPool.sizeClass(for: piece.count)
         guard sizeClass < BufferPool.classCount, retained + piece.count <= retainedMaximum

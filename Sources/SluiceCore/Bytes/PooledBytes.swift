@@ -3,23 +3,27 @@
 /// A trivial value: it frees nothing by itself. Whoever owns the record calls ``release(to:)``;
 /// everybody else wants ``ByteBuffer``, which does that on its own. An empty value holds no memory.
 @safe
-package struct PooledBytes: BitwiseCopyable {
-    private var base: UnsafeMutableRawPointer?
-    private var capacity = 0
-    private var start = 0
-    private var end = 0
+public struct PooledBytes: BitwiseCopyable {
+    @usableFromInline var base: UnsafeMutableRawPointer?
+    @usableFromInline var capacity = 0
+    @usableFromInline var start = 0
+    @usableFromInline var end = 0
 
     /// No bytes and no memory.
-    package init() { unsafe base = nil }
+    @inlinable
+    public init() { unsafe base = nil }
 
     /// How many bytes wait.
-    package var count: Int { end - start }
+    @inlinable
+    public var count: Int { end - start }
 
     /// Whether nothing waits.
-    package var isEmpty: Bool { start == end }
+    @inlinable
+    public var isEmpty: Bool { start == end }
 
     /// The waiting bytes; valid until the next mutating call.
-    package var bytes: UnsafeRawBufferPointer {
+    @inlinable
+    public var bytes: UnsafeRawBufferPointer {
         guard let base = unsafe base else {
             return unsafe UnsafeRawBufferPointer(start: nil, count: 0)
         }
@@ -27,14 +31,15 @@ package struct PooledBytes: BitwiseCopyable {
     }
 
     /// Drops `count` bytes from the front; an emptied value returns its memory to `pool`.
-    package mutating func consume(_ count: Int, pool: BufferPool) {
+    @inlinable
+    public mutating func consume(_ count: Int, pool: BufferPool) {
         precondition(count <= end - start, "a buffer can't give more than it holds")
         start += count
         if start == end { release(to: pool) }
     }
 
     /// Drops everything and returns the memory to `pool`.
-    package mutating func release(to pool: BufferPool) {
+    public mutating func release(to pool: BufferPool) {
         if let memory = unsafe base {
             unsafe pool.give(UnsafeMutableRawBufferPointer(start: memory, count: capacity))
         }
@@ -42,13 +47,15 @@ package struct PooledBytes: BitwiseCopyable {
     }
 
     /// Makes room for `count` more bytes and returns where they go, valid until the next call.
-    package mutating func reserve(_ count: Int, pool: BufferPool) -> UnsafeMutablePointer<UInt8> {
+    @inlinable
+    public mutating func reserve(_ count: Int, pool: BufferPool) -> UnsafeMutablePointer<UInt8> {
         if capacity - end < count { grow(by: count, pool: pool) }
         return unsafe base.unsafelyUnwrapped.assumingMemoryBound(to: UInt8.self) + end
     }
 
     /// Counts `count` bytes written to the place ``reserve(_:pool:)`` returned.
-    package mutating func commit(_ count: Int) {
+    @inlinable
+    public mutating func commit(_ count: Int) {
         precondition(end + count <= capacity, "more was written than was reserved")
         end += count
     }
@@ -56,26 +63,30 @@ package struct PooledBytes: BitwiseCopyable {
     /// The place of the waiting byte at `offset`, to patch what was appended before.
     ///
     /// Valid until the next mutating call; `offset` must be below ``count``.
-    package func place(at offset: Int) -> UnsafeMutablePointer<UInt8> {
+    @inlinable
+    public func place(at offset: Int) -> UnsafeMutablePointer<UInt8> {
         precondition(offset < count, "nothing has been written there yet")
         return unsafe base.unsafelyUnwrapped.assumingMemoryBound(to: UInt8.self) + start + offset
     }
 
     /// Takes the last `count` bytes back, as if they had never been appended.
-    package mutating func truncate(_ count: Int) {
+    @inlinable
+    public mutating func truncate(_ count: Int) {
         precondition(count <= end - start, "a buffer can't forget more than it holds")
         end -= count
     }
 
     /// Appends a copy of `source`.
-    package mutating func append(_ source: UnsafeRawBufferPointer, pool: BufferPool) {
+    public mutating func append(_ source: UnsafeRawBufferPointer, pool: BufferPool) {
         guard let from = source.baseAddress, source.count > 0 else { return }
         let to = unsafe reserve(source.count, pool: pool)
         unsafe UnsafeMutableRawPointer(to).copyMemory(from: from, byteCount: source.count)
         end += source.count
     }
 
-    private mutating func grow(by count: Int, pool: BufferPool) {
+    @inline(never)
+    @usableFromInline
+    mutating func grow(by count: Int, pool: BufferPool) {
         let live = end - start
         // Sliding down is enough when at least half of the memory is free already.
         if let memory = unsafe base, live + count <= capacity / 2 {

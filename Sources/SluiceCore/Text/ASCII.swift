@@ -1,35 +1,36 @@
 /// ASCII bytes by name, and the few questions parsers ask about them.
 ///
-/// Inlinable computed constants: a stored one would be an accessor call from every other module.
-package enum ASCII {
-    @inlinable package static var tab: UInt8 { 0x09 }
-    @inlinable package static var lineFeed: UInt8 { 0x0A }
-    @inlinable package static var carriageReturn: UInt8 { 0x0D }
-    @inlinable package static var space: UInt8 { 0x20 }
-    @inlinable package static var quote: UInt8 { 0x22 }
-    @inlinable package static var percent: UInt8 { 0x25 }
-    @inlinable package static var comma: UInt8 { 0x2C }
-    @inlinable package static var dash: UInt8 { 0x2D }
-    @inlinable package static var dot: UInt8 { 0x2E }
-    @inlinable package static var slash: UInt8 { 0x2F }
-    @inlinable package static var zero: UInt8 { 0x30 }
-    @inlinable package static var nine: UInt8 { 0x39 }
-    @inlinable package static var colon: UInt8 { 0x3A }
-    @inlinable package static var semicolon: UInt8 { 0x3B }
+/// Inlinable computed constants: a stored one would be an accessor call from every other module. They
+/// are public because the compiler doesn't inline what is only `package`.
+public enum ASCII {
+    @inlinable public static var tab: UInt8 { 0x09 }
+    @inlinable public static var lineFeed: UInt8 { 0x0A }
+    @inlinable public static var carriageReturn: UInt8 { 0x0D }
+    @inlinable public static var space: UInt8 { 0x20 }
+    @inlinable public static var quote: UInt8 { 0x22 }
+    @inlinable public static var percent: UInt8 { 0x25 }
+    @inlinable public static var comma: UInt8 { 0x2C }
+    @inlinable public static var dash: UInt8 { 0x2D }
+    @inlinable public static var dot: UInt8 { 0x2E }
+    @inlinable public static var slash: UInt8 { 0x2F }
+    @inlinable public static var zero: UInt8 { 0x30 }
+    @inlinable public static var nine: UInt8 { 0x39 }
+    @inlinable public static var colon: UInt8 { 0x3A }
+    @inlinable public static var semicolon: UInt8 { 0x3B }
 
     /// Whether `byte` is `0`…`9`.
     @inlinable
-    package static func isDigit(_ byte: UInt8) -> Bool { byte &- zero < 10 }
+    public static func isDigit(_ byte: UInt8) -> Bool { byte &- zero < 10 }
 
     /// `byte` with `A`…`Z` folded to `a`…`z`.
     @inlinable
-    package static func lowercased(_ byte: UInt8) -> UInt8 {
+    public static func lowercased(_ byte: UInt8) -> UInt8 {
         byte &- 0x41 < 26 ? byte | 0x20 : byte
     }
 
     /// The value of a hexadecimal digit, or nil.
     @inlinable
-    package static func hexadecimalValue(_ byte: UInt8) -> UInt8? {
+    public static func hexadecimalValue(_ byte: UInt8) -> UInt8? {
         switch byte {
         case 0x30...0x39: byte - 0x30
         case 0x41...0x46: byte - 0x41 + 10
@@ -78,15 +79,13 @@ package enum ASCII {
     /// The decimal number `text` spells, or nil when it is empty, has another byte or overflows.
     package static func decimal(_ text: UnsafeRawBufferPointer) -> Int? {
         guard unsafe !text.isEmpty, text.count <= 19 else { return nil }
-        var value = 0
+        // Nineteen digits fit 64 bits without a sign.
+        var value: UInt64 = 0
         for index in 0..<text.count {
-            let byte = unsafe text[index]
-            guard isDigit(byte) else { return nil }
-            let (scaled, overflow) = value.multipliedReportingOverflow(by: 10)
-            let (sum, carried) = scaled.addingReportingOverflow(Int(byte - zero))
-            guard !overflow, !carried else { return nil }
-            value = sum
+            let digit = unsafe text[index] &- zero
+            guard digit < 10 else { return nil }
+            value = value &* 10 &+ UInt64(digit)
         }
-        return value
+        return Int(exactly: value)
     }
 }

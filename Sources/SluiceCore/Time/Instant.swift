@@ -1,25 +1,32 @@
 /// A point on the monotonic clock, in nanoseconds since an arbitrary start.
 ///
 /// Only a kernel reads the clock; everybody else is handed an instant.
-package struct Instant: BitwiseCopyable, Comparable, Hashable, Sendable {
-    package var nanoseconds: Int64
+public struct Instant: BitwiseCopyable, Comparable, Hashable, Sendable {
+    public var nanoseconds: Int64
 
     /// The instant that many nanoseconds after the clock's start.
-    package init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
+    @inlinable
+    public init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
 
     /// The clock's start.
-    package static var zero: Instant { Instant(nanoseconds: 0) }
+    @inlinable public static var zero: Instant { Instant(nanoseconds: 0) }
 
     /// An instant no clock reaches: "never".
-    package static var distantFuture: Instant { Instant(nanoseconds: .max) }
+    @inlinable public static var distantFuture: Instant { Instant(nanoseconds: .max) }
+
+    // Written out: what the compiler makes up is called, not inlined, from other modules.
+    @inlinable
+    public static func == (left: Instant, right: Instant) -> Bool {
+        left.nanoseconds == right.nanoseconds
+    }
 
     @inlinable
-    package static func < (left: Instant, right: Instant) -> Bool {
+    public static func < (left: Instant, right: Instant) -> Bool {
         left.nanoseconds < right.nanoseconds
     }
 
     /// The instant `duration` later; saturates at ``distantFuture``.
-    package static func + (instant: Instant, duration: Duration) -> Instant {
+    public static func + (instant: Instant, duration: Duration) -> Instant {
         let (sum, overflow) = instant.nanoseconds.addingReportingOverflow(duration.nanoseconds)
         return overflow ? .distantFuture : Instant(nanoseconds: sum)
     }
@@ -27,19 +34,19 @@ package struct Instant: BitwiseCopyable, Comparable, Hashable, Sendable {
     /// Whole nanoseconds from `earlier` to this instant; cheaper than a `Duration`, which is a
     /// 128-bit number.
     @inlinable
-    package func nanoseconds(since earlier: Instant) -> Int64 {
+    public func nanoseconds(since earlier: Instant) -> Int64 {
         nanoseconds &- earlier.nanoseconds
     }
 
     /// The instant that many nanoseconds later; saturates at ``distantFuture``.
     @inlinable
-    package func advanced(byNanoseconds count: Int64) -> Instant {
+    public func advanced(byNanoseconds count: Int64) -> Instant {
         let (sum, overflow) = nanoseconds.addingReportingOverflow(count)
         return overflow ? .distantFuture : Instant(nanoseconds: sum)
     }
 
     /// The time from `earlier` to `later`.
-    package static func - (later: Instant, earlier: Instant) -> Duration {
+    public static func - (later: Instant, earlier: Instant) -> Duration {
         .nanoseconds(later.nanoseconds - earlier.nanoseconds)
     }
 }

@@ -12,12 +12,23 @@ package protocol TimerTarget: AnyObject {
 }
 
 /// A set timer; worthless once it has fired or been cancelled.
-package struct TimerID: BitwiseCopyable, Equatable, Sendable {
-    fileprivate var index: Int32
-    fileprivate var generation: UInt32
+public struct TimerID: BitwiseCopyable, Equatable, Sendable {
+    @usableFromInline var index: Int32
+    @usableFromInline var generation: UInt32
+
+    @inlinable
+    init(index: Int32, generation: UInt32) {
+        self.index = index
+        self.generation = generation
+    }
 
     /// No timer.
-    package static var none: TimerID { TimerID(index: -1, generation: 0) }
+    @inlinable public static var none: TimerID { TimerID(index: -1, generation: 0) }
+
+    @inlinable
+    public static func == (left: TimerID, right: TimerID) -> Bool {
+        left.index == right.index && left.generation == right.generation
+    }
 }
 
 /// All timers of one loop; pure, told the time by its owner.

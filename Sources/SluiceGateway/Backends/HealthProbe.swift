@@ -50,11 +50,7 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
 
     /// Watches the backends of `snapshot` from now on, all asked at once the first time.
     package func watch(_ snapshot: Snapshot) {
-        for target in targets.values {
-            loop.cancelTimer(&target.timer)
-            target.pool.closeAll()
-        }
-        targets.removeAll()
+        close()
         for backend in snapshot.models.flatMap(\.revisions).flatMap(\.backends) {
             guard let way = backend.rest ?? backend.grpc else { continue }
             let pool = ConnectionPool(
@@ -72,7 +68,7 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
 
     /// Ends all probing.
     package func close() {
-        for target in targets.values {
+        for target in targets.sorted(by: { $0.key < $1.key }).map(\.value) {
             loop.cancelTimer(&target.timer)
             target.pool.closeAll()
         }

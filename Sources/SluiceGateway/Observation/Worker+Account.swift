@@ -10,44 +10,49 @@ import SluiceTelemetry
 // Each request is counted and logged exactly once, when it ends.
 extension Worker {
     func account(_ flow: FlowPointer) {
-        let wire = unsafe flow.pointee.wire
-        let isGRPC = wire == .grpc
-        let code = unsafe isGRPC ? max(0, flow.pointee.grpcStatus) : flow.pointee.status
-        let duration = unsafe loop.now.nanoseconds(since: flow.pointee.started)
-        let revision = unsafe flow.pointee.revision?._withUnsafeGuaranteedRef { $0 }
-        let metrics = revision?.metrics ?? strangers
-        shard.add(metrics.requests(wire, code: code))
-        shard.observe(metrics.duration(wire), nanoseconds: duration)
-        unsafe shard.add(metrics.requestBytes, UInt64(flow.pointee.requestBytes))
-        unsafe shard.add(metrics.responseBytes, UInt64(flow.pointee.responseBytes))
-        if revision != nil { shard.add(metrics.inFlight, -1) }
-        let backend = unsafe flow.pointee.backend?._withUnsafeGuaranteedRef { $0 }
-        if let backend, unsafe flow.pointee.sent != .zero {
-            // A backend that gave no answer is counted under what we made of it.
-            let answered = unsafe flow.pointee.backendCode
-            shard.add(backend.metrics.requests(wire, code: answered > 0 ? answered : code))
-            unsafe shard.observe(
-                metrics.backendDuration,
-                nanoseconds: loop.now.nanoseconds(since: flow.pointee.sent)
-            )
+        if let revision = unsafe flow.pointee.revision {
+            unsafe revision._withUnsafeGuaranteedRef {
+                shard.add($0.metrics.inFlight, -1)
+                unsafe count(flow, $0.metrics)
+            }
+        } else {
+            unsafe count(flow, strangers)
         }
         guard let log else { return }
-        unsafe record(flow, to: log, revision, backend, duration)
+        unsafe record(flow, to: log)
     }
 
-    private func record(
-        _ flow: FlowPointer,
-        to log: AccessBuffer,
-        _ revision: WorkerRevision?,
-        _ backend: WorkerBackend?,
-        _ duration: Int64
-    ) {
-        let connection = unsafe flow.pointee.exchange.connection
+    private func count(_ flow: FlowPointer, _ metrics: RevisionMetrics) {
+        let wire = unsafe flow.pointee.wire
+        let code = unsafe wire == .grpc ? max(0, flow.pointee.grpcStatus) : flow.pointee.status
+        shard.add(metrics.requests(wire, code: code))
+        unsafe shard.observe(
+            metrics.duration(wire),
+            nanoseconds: loop.now.nanoseconds(since: flow.pointee.started)
+        )
+        unsafe shard.add(metrics.requestBytes, UInt64(flow.pointee.requestBytes))
+        unsafe shard.add(metrics.responseBytes, UInt64(flow.pointee.responseBytes))
+        guard let backend = unsafe flow.pointee.backend, unsafe flow.pointee.sent != .zero else {
+            return
+        }
+        // A backend that gave no answer is counted under what we made of it.
+        let answered = unsafe flow.pointee.backendCode
+        unsafe backend._withUnsafeGuaranteedRef {
+            shard.add($0.metrics.requests(wire, code: answered > 0 ? answered : code))
+        }
+        unsafe shard.observe(
+            metrics.backendDuration,
+            nanoseconds: loop.now.nanoseconds(since: flow.pointee.sent)
+        )
+    }
+
+    private func record(_ flow: FlowPointer, to log: AccessBuffer) {
+        let exchange = unsafe flow.pointee.exchange
         let started = unsafe flow.pointee.started
         var record = AccessRecord(
             start: WallTime(nanoseconds: started.nanoseconds &+ wallOffset)
         )
-        record.duration = duration
+        record.duration = loop.now.nanoseconds(since: started)
         if unsafe flow.pointee.firstByte != .zero {
             record.firstByte = unsafe flow.pointee.firstByte.nanoseconds(since: started)
         }
@@ -72,7 +77,7 @@ extension Worker {
                 default: .other
                 }
         }
-        record.http = unsafe flow.pointee.exchange.isHTTP2 ? .http2 : .http1
+        record.http = exchange.isHTTP2 ? .http2 : .http1
         record.status = unsafe UInt16(clamping: flow.pointee.status)
         record.requestBytes = unsafe UInt64(flow.pointee.requestBytes)
         record.responseBytes = unsafe UInt64(flow.pointee.responseBytes)
@@ -80,22 +85,19 @@ extension Worker {
         unsafe record.requestID = requestID(of: flow)
         record.trace = unsafe flow.pointee.trace
         record.why = unsafe flow.pointee.why
-        if connection.listener.isSecure { record.tls = connection.isTLS13 ? .tls13 : .tls12 }
+        if exchange.isSecure { record.tls = exchange.connection.isTLS13 ? .tls13 : .tls12 }
         // The texts are borrowed for the call; the replica and the connection outlive it.
-        let model = unsafe flow.pointee.model?._withUnsafeGuaranteedRef { $0.nameBytes } ?? []
-        unsafe model.withUnsafeBytes { model in
-            unsafe (revision?.nameBytes ?? []).withUnsafeBytes { revision in
-                unsafe (backend?.labelBytes ?? []).withUnsafeBytes { backend in
-                    unsafe connection.clientText.withUnsafeBytes { client in
-                        unsafe record.model = model
-                        unsafe record.revision = revision
-                        unsafe record.backend = backend
-                        unsafe record.client = client
-                        log.append(record)
-                    }
-                }
-            }
+        if let model = unsafe flow.pointee.model {
+            unsafe record.model = model._withUnsafeGuaranteedRef { unsafe $0.name.bytes }
         }
+        if let revision = unsafe flow.pointee.revision {
+            unsafe record.revision = revision._withUnsafeGuaranteedRef { unsafe $0.name.bytes }
+        }
+        if let backend = unsafe flow.pointee.backend {
+            unsafe record.backend = backend._withUnsafeGuaranteedRef { unsafe $0.label.bytes }
+        }
+        unsafe record.client = exchange.clientText
+        log.append(record)
     }
 
     /// Logs a connection that ended because what came was not HTTP.
@@ -106,9 +108,7 @@ extension Worker {
         )
         record.status = UInt16(clamping: status)
         record.why = .protocolError
-        unsafe connection.clientText.withUnsafeBytes { client in
-            unsafe record.client = client
-            log.append(record)
-        }
+        unsafe record.client = connection.clientBytes
+        log.append(record)
     }
 }

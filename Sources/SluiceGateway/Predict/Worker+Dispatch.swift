@@ -12,16 +12,22 @@ import SluiceTelemetry
 extension Worker {
     /// Chooses a revision once, then a backend, and begins to send.
     func dispatch(_ flow: FlowPointer) {
-        guard let model = unsafe flow.pointee.model?._withUnsafeGuaranteedRef({ $0 }) else {
-            return
-        }
+        unsafe flow.pointee.model?._withUnsafeGuaranteedRef { unsafe dispatch(flow, $0) }
+    }
+
+    private func dispatch(_ flow: FlowPointer, _ model: WorkerModel) {
         let chosen = model.plan.split.choose(random: &random) { model.revisions[$0].isUsable }
         guard let chosen else {
             unsafe refuse(flow, .noBackend(model.plan.name))
             return
         }
-        let revision = model.revisions[chosen]
-        unsafe flow.pointee.revision = .passUnretained(revision)
+        unsafe flow.pointee.revision = .passUnretained(model.revisions[chosen])
+        unsafe flow.pointee.revision?._withUnsafeGuaranteedRef {
+            unsafe dispatch(flow, $0, model)
+        }
+    }
+
+    private func dispatch(_ flow: FlowPointer, _ revision: WorkerRevision, _ model: WorkerModel) {
         shard.add(revision.metrics.inFlight, 1)
         if unsafe flow.pointee.wire != .grpc || flow.pointee.timer == .none {
             unsafe armDeadline(flow)
@@ -51,13 +57,16 @@ extension Worker {
             )
             return
         }
-        let backend = revision.backends[picked]
-        guard let route = isGRPC ? backend.grpc : backend.rest else { return }
-        unsafe flow.pointee.backend = .passUnretained(backend)
+        unsafe flow.pointee.backend = .passUnretained(revision.backends[picked])
         unsafe flow.pointee.attempts += 1
         if picked < 64 { unsafe flow.pointee.tried |= 1 << UInt64(picked) }
-        backend.plan.load.enter()
+        unsafe flow.pointee.backend?._withUnsafeGuaranteedRef { unsafe connect(flow, $0) }
+    }
+
+    private func connect(_ flow: FlowPointer, _ backend: WorkerBackend) {
+        backend.load.enter()
         unsafe flow.pointee.stage = .connecting
+        guard let route = unsafe backend.route(flow.pointee.wire) else { return }
         switch unsafe route.pool.acquire(UnsafeMutableRawPointer(flow)) {
         case .ready(let connection): unsafe begin(flow, on: connection)
         case .waiting: break
@@ -89,7 +98,10 @@ extension Worker {
     private func begin(_ flow: FlowPointer, on connection: ClientConnection) {
         guard let head = unsafe flow.pointee.head else { return }
         unsafe flow.pointee.head = nil
-        unsafe prepare(head, flow)
+        unsafe flow.pointee.backend?._withUnsafeGuaranteedRef {
+            guard let route = unsafe $0.route(flow.pointee.wire) else { return }
+            unsafe prepare(head, flow, route)
+        }
         let ended = unsafe flow.pointee.hasRequestEnded
         let isBare =
             unsafe ended && flow.pointee.held.isEmpty
@@ -122,10 +134,7 @@ extension Worker {
 
     /// Turns the client's head into ours (RFC 9110 §7.6): what belongs to one hop goes, what
     /// intermediaries owe comes, the rest stays as it is.
-    private func prepare(_ head: FieldBlock, _ flow: FlowPointer) {
-        guard let backend = unsafe flow.pointee.backend?._withUnsafeGuaranteedRef({ $0 }) else {
-            return
-        }
+    private func prepare(_ head: FieldBlock, _ flow: FlowPointer, _ route: BackendRoute) {
         let exchange = unsafe flow.pointee.exchange
         let isGRPC = unsafe flow.pointee.wire == .grpc
         var forwardedFor: Int?
@@ -150,23 +159,16 @@ extension Worker {
         if let authority = unsafe head.first(.authority) {
             unsafe head.append(.forwardedHost, authority)
         }
-        let route = isGRPC ? backend.grpc : backend.rest
-        if let route {
-            unsafe route.authorityBytes.withUnsafeBytes { unsafe head.set(.authority, $0) }
-            if route.target.endpoint.tls != nil {
-                unsafe head.set(.scheme, ("https" as StaticString).utf8Bytes)
-            } else {
-                unsafe head.set(.scheme, ("http" as StaticString).utf8Bytes)
-            }
-        }
-        let client = exchange.connection.clientText
+        unsafe head.set(.authority, route.authority.bytes)
+        let scheme: StaticString = route.isSecure ? "https" : "http"
+        unsafe head.set(.scheme, scheme.utf8Bytes)
         if let forwardedFor, let before = text(of: head, at: forwardedFor) {
             head.remove(at: forwardedFor)
             head.append(.forwardedFor, text: "\(before), \(exchange.connection.clientName)")
         } else {
-            unsafe client.withUnsafeBytes { unsafe head.append(.forwardedFor, $0) }
+            unsafe head.append(.forwardedFor, exchange.clientText)
         }
-        head.append(.forwardedProto, exchange.connection.listener.isSecure ? "https" : "http")
+        head.append(.forwardedProto, exchange.isSecure ? "https" : "http")
         head.append(.via, exchange.isHTTP2 ? "2 sluice" : "1.1 sluice")
         if !hasRequestID {
             unsafe head.append(.requestID, requestID(of: flow), isVolatile: true)

@@ -143,12 +143,12 @@ extension Worker {
             unsafe refuse(flow, .unknownModel(String(decoding: name, as: UTF8.self)))
             return
         }
-        unsafe flow.pointee.model = .passUnretained(model)
+        unsafe flow.pointee.model = model
         if parsed.operation == .v2ModelReady, parsed.version.isEmpty {
             unsafe answerREST(flow)
             return
         }
-        unsafe flow.pointee.timeout = model.timeout
+        unsafe flow.pointee.timeout = model._withUnsafeGuaranteedRef { $0.timeout }
         unsafe dispatch(flow)
     }
 
@@ -245,12 +245,12 @@ extension Worker {
             )
             return
         }
-        unsafe flow.pointee.model = .passUnretained(model)
+        unsafe flow.pointee.model = model
         // A stream may live as long as both sides like; a single call may not.
         if unsafe !flow.pointee.method.isStreaming {
             let own = unsafe flow.pointee.timeout
-            unsafe flow.pointee.timeout =
-                own == 0 ? model.timeout : min(own, model.timeout)
+            let limit = unsafe model._withUnsafeGuaranteedRef { $0.timeout }
+            unsafe flow.pointee.timeout = own == 0 ? limit : min(own, limit)
         }
         unsafe dispatch(flow)
     }

@@ -129,17 +129,13 @@ extension Worker {
             }
         }
         if let revision = unsafe flow.pointee.revision {
-            unsafe revision._withUnsafeGuaranteedRef { revision in
-                unsafe revision.nameBytes.withUnsafeBytes {
-                    unsafe head.append(.sluiceRevision, $0)
-                }
+            unsafe revision._withUnsafeGuaranteedRef {
+                unsafe head.append(.sluiceRevision, $0.name.bytes)
             }
         }
         if let backend = unsafe flow.pointee.backend {
-            unsafe backend._withUnsafeGuaranteedRef { backend in
-                unsafe backend.labelBytes.withUnsafeBytes {
-                    unsafe head.append(.sluiceBackend, $0)
-                }
+            unsafe backend._withUnsafeGuaranteedRef {
+                unsafe head.append(.sluiceBackend, $0.label.bytes)
             }
         }
         unsafe head.append(.requestID, requestID(of: flow), isVolatile: true)

@@ -12,7 +12,8 @@ extension Worker {
     /// Gives the request up with an error in the caller's dialect.
     ///
     /// Over HTTP/1.1 the reply waits until the client has sent its body (or a lot of it): an answer
-    /// in the middle of a request costs the connection.
+    /// in the middle of a request costs the connection. A client that asked whether to send it at
+    /// all (`Expect: 100-continue`) needn't.
     func refuse(_ flow: FlowPointer, _ refusal: Refusal) {
         if unsafe flow.pointee.why == .ok { unsafe flow.pointee.why = refusal.why }
         unsafe abandonCall(flow)
@@ -39,6 +40,7 @@ extension Worker {
         unsafe flow.pointee.stage = .refusing
         if unsafe flow.pointee.exchange.isHTTP2 || flow.pointee.hasRequestEnded
             || refusal.why == .tooLarge || refusal.why == .timeout
+            || flow.pointee.exchange.expectsContinue
         {
             unsafe sendRefusal(flow)
         } else {
@@ -135,8 +137,9 @@ extension Worker {
         } else if unsafe flow.pointee.stage == .connecting,
             let backend = unsafe flow.pointee.backend?._withUnsafeGuaranteedRef({ $0 })
         {
-            let route = unsafe flow.pointee.wire == .grpc ? backend.grpc : backend.rest
-            unsafe route?.pool.cancelWaiting(UnsafeMutableRawPointer(flow))
+            unsafe backend.route(flow.pointee.wire)?.pool.cancelWaiting(
+                UnsafeMutableRawPointer(flow)
+            )
         }
     }
 
@@ -144,7 +147,7 @@ extension Worker {
     func leaveBackend(_ flow: FlowPointer) {
         guard let backend = unsafe flow.pointee.backend else { return }
         unsafe flow.pointee.backend = nil
-        unsafe backend._withUnsafeGuaranteedRef { $0.plan.load.leave() }
+        unsafe backend._withUnsafeGuaranteedRef { $0.load.leave() }
     }
 
     /// Ends a flow: everything it counted up comes down, everything it owned goes back.

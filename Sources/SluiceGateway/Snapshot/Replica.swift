@@ -20,12 +20,13 @@ final class Replica {
     init(snapshot: Snapshot, models: [WorkerModel]) {
         self.snapshot = snapshot
         self.models = models
-        table = NameTable(models.map(\.nameBytes))
+        table = NameTable(models.map { Array($0.plan.name.utf8) })
     }
 
-    func model(named name: UnsafeRawBufferPointer) -> WorkerModel? {
+    /// The model of that name; the replica keeps it alive.
+    func model(named name: UnsafeRawBufferPointer) -> Unmanaged<WorkerModel>? {
         guard let index = unsafe table.find(name) else { return nil }
-        return models[index]
+        return unsafe .passUnretained(models[index])
     }
 
     /// The models' names if they are few enough to be worth telling a caller who missed.
@@ -37,14 +38,14 @@ final class Replica {
 
 final class WorkerModel {
     let plan: ModelPlan
-    let nameBytes: [UInt8]
+    let name: KeptBytes
     /// ``ModelPlan/timeout`` in nanoseconds.
     let timeout: Int64
     let revisions: [WorkerRevision]
 
     init(plan: ModelPlan, revisions: [WorkerRevision]) {
         self.plan = plan
-        nameBytes = Array(plan.name.utf8)
+        name = KeptBytes(plan.name)
         timeout = plan.timeout.nanoseconds
         self.revisions = revisions
     }
@@ -59,7 +60,7 @@ final class WorkerModel {
 
 final class WorkerRevision {
     let plan: RevisionPlan
-    let nameBytes: [UInt8]
+    let name: KeptBytes
     let backends: [WorkerBackend]
     let loads: [BackendLoad]
     /// Which backends speak REST and gRPC, a bit each (the first 64).
@@ -76,7 +77,7 @@ final class WorkerRevision {
         metrics: RevisionMetrics
     ) {
         self.plan = plan
-        nameBytes = Array(plan.name.utf8)
+        name = KeptBytes(plan.name)
         self.backends = backends
         loads = backends.map(\.plan.load)
         var (rest, grpc) = (UInt64(0), UInt64(0))
@@ -99,29 +100,36 @@ final class WorkerRevision {
 
 final class WorkerBackend {
     let plan: BackendPlan
-    let labelBytes: [UInt8]
+    let label: KeptBytes
     let rest: BackendRoute?
     let grpc: BackendRoute?
+    let load: BackendLoad
     let metrics: BackendMetrics
 
     init(plan: BackendPlan, rest: BackendRoute?, grpc: BackendRoute?, metrics: BackendMetrics) {
         self.plan = plan
-        labelBytes = Array(plan.label.utf8)
+        label = KeptBytes(plan.label)
         self.rest = rest
         self.grpc = grpc
+        load = plan.load
         self.metrics = metrics
     }
+
+    /// The way for requests of that kind.
+    func route(_ wire: WireProtocol) -> BackendRoute? { wire == .grpc ? grpc : rest }
 }
 
 /// One worker's way to one endpoint; kept over reloads while the endpoint stays the same.
 final class BackendRoute {
     let target: BackendTarget
-    let authorityBytes: [UInt8]
+    let authority: KeptBytes
+    let isSecure: Bool
     let pool: ConnectionPool
 
     init(target: BackendTarget, pool: ConnectionPool) {
         self.target = target
-        authorityBytes = Array(target.authority.utf8)
+        authority = KeptBytes(target.authority)
+        isSecure = target.endpoint.tls != nil
         self.pool = pool
     }
 }

@@ -148,7 +148,9 @@ extension Worker {
 
     private func model(named name: String) -> WorkerModel? {
         let bytes = Array(name.utf8)
-        return unsafe bytes.withUnsafeBytes { unsafe replica.model(named: $0) }
+        return unsafe bytes.withUnsafeBytes {
+            unsafe replica.model(named: $0)?.takeUnretainedValue()
+        }
     }
 
     /// The last value of a string field, or "".

@@ -165,6 +165,7 @@ struct HTTP1Head {
             return
         }
         switch unsafe block.append(folding: name, value: value) {
+        case .other: unsafe try HTTP1Head.check(name)
         case .contentLength:
             // Equal lengths said twice are refused as well: others may read them as a list.
             guard contentLength == -1, let length = unsafe ASCII.decimal(value) else {
@@ -197,19 +198,16 @@ struct HTTP1Head {
         }
     }
 
-    /// Parts a field line into name and value, both checked.
+    /// Parts a field line into name and value; the value is checked, the name only by whoever
+    /// doesn't know it (``check(_:)``).
     static func split(
         _ line: UnsafeRawBufferPointer
     ) throws(HTTP1Failure) -> (name: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer) {
-        var colon = 0
-        while colon < line.count, unsafe FieldValidation.isToken(line[colon]) { colon += 1 }
-        guard colon > 0, colon < line.count, unsafe line[colon] == ASCII.colon,
-            colon <= FieldValidation.nameLengthMaximum
+        guard let colon = unsafe HTTP1Session.first(ASCII.colon, in: line, before: line.count),
+            colon > 0, colon <= FieldValidation.nameLengthMaximum
         else {
-            if colon == 0, unsafe line[0] == ASCII.space || line[0] == ASCII.tab {
-                throw HTTP1Failure(.badRequest, "a line of the head begins with white space")
-            }
-            throw HTTP1Failure(.badRequest, "a field name is malformed")
+            if line.count > 0, unsafe isWhiteSpace(line[0]) { throw HTTP1Head.indented }
+            throw HTTP1Head.malformedName
         }
         var start = colon + 1
         var end = line.count
@@ -220,6 +218,21 @@ struct HTTP1Head {
             throw HTTP1Failure(.badRequest, "a field value has a control character")
         }
         return unsafe (UnsafeRawBufferPointer(rebasing: line[..<colon]), value)
+    }
+
+    /// Checks a name that isn't one of ours.
+    static func check(_ name: UnsafeRawBufferPointer) throws(HTTP1Failure) {
+        guard unsafe FieldValidation.isToken(name) else {
+            throw unsafe isWhiteSpace(name[0]) ? HTTP1Head.indented : HTTP1Head.malformedName
+        }
+    }
+
+    private static var indented: HTTP1Failure {
+        HTTP1Failure(.badRequest, "a line of the head begins with white space")
+    }
+
+    private static var malformedName: HTTP1Failure {
+        HTTP1Failure(.badRequest, "a field name is malformed")
     }
 
     private mutating func readHost(
@@ -331,11 +344,7 @@ struct HTTP1Head {
     }
 
     static func equal(_ text: UnsafeRawBufferPointer, _ literal: StaticString) -> Bool {
-        guard text.count == literal.utf8CodeUnitCount else { return false }
-        for index in 0..<text.count where unsafe text[index] != literal.utf8Start[index] {
-            return false
-        }
-        return true
+        unsafe ASCII.equal(text, literal)
     }
 
     private static func hasPrefix(

@@ -58,13 +58,21 @@ extension HTTP1Session {
         }
     }
 
+    @inline(__always)
     private mutating func advance(_ count: Int) {
-        unsafe input = unsafe UnsafeRawBufferPointer(rebasing: input[count...])
+        unsafe precondition(count <= input.count, "more was read than came")
+        unsafe input = UnsafeRawBufferPointer(
+            start: input.baseAddress.map { unsafe $0 + count },
+            count: input.count &- count
+        )
     }
 
     /// Takes up to `count` bytes from the input, as they lie there.
     private mutating func takeInput(_ count: Int) -> UnsafeRawBufferPointer {
-        let bytes = unsafe UnsafeRawBufferPointer(rebasing: input[..<min(count, input.count)])
+        let bytes = unsafe UnsafeRawBufferPointer(
+            start: input.baseAddress,
+            count: min(count, input.count)
+        )
         advance(bytes.count)
         return unsafe bytes
     }
@@ -81,7 +89,7 @@ extension HTTP1Session {
         _ sentence: StaticString
     ) throws(HTTP1Failure) -> UnsafeRawBufferPointer? {
         let room = limit - partial.count
-        guard let feed = unsafe HTTP1Session.lineFeed(in: input, before: room) else {
+        guard let feed = unsafe HTTP1Session.first(ASCII.lineFeed, in: input, before: room) else {
             guard unsafe input.count < room else { throw HTTP1Failure(tooLong, sentence) }
             unsafe partial.append(input)
             unsafe advance(input.count)
@@ -106,27 +114,31 @@ extension HTTP1Session {
         hasWholeLine = false
     }
 
-    /// The place of the first LF among the first `limit` bytes.
+    /// The place of the first `wanted` among the first `limit` bytes.
     ///
-    /// Eight bytes at a time: exclusive or turns an LF into zero, subtracting one borrows into
-    /// the top bit of the first zero byte, whose place the trailing zeros then tell.
-    private static func lineFeed(in bytes: UnsafeRawBufferPointer, before limit: Int) -> Int? {
+    /// Eight bytes at a time: exclusive or turns the wanted byte into zero, subtracting one borrows
+    /// into the top bit of the first zero byte, whose place the trailing zeros then tell.
+    @inline(__always)
+    static func first(
+        _ wanted: UInt8,
+        in bytes: UnsafeRawBufferPointer,
+        before limit: Int
+    ) -> Int? {
         let ones: UInt64 = 0x0101_0101_0101_0101
         let tops: UInt64 = 0x8080_8080_8080_8080
-        let feed = ASCII.lineFeed
         let end = min(bytes.count, limit)
         var index = 0
         while index + 8 <= end {
             let word = unsafe bytes.loadUnaligned(fromByteOffset: index, as: UInt64.self)
                 .littleEndian
-            let feeds = word ^ (ones &* UInt64(feed))
-            let found = (feeds &- ones) & ~feeds & tops
-            if found != 0 { return index + found.trailingZeroBitCount / 8 }
-            index += 8
+            let marked = word ^ (ones &* UInt64(wanted))
+            let found = (marked &- ones) & ~marked & tops
+            if found != 0 { return index &+ found.trailingZeroBitCount / 8 }
+            index &+= 8
         }
         while index < end {
-            if unsafe bytes[index] == feed { return index }
-            index += 1
+            if unsafe bytes[index] == wanted { return index }
+            index &+= 1
         }
         return nil
     }
@@ -331,6 +343,7 @@ extension HTTP1Session {
             let block = self.block ?? arena.blocks.take()
             self.block = block
             let known = unsafe block.append(folding: name, value: value)
+            if known == .other { unsafe try HTTP1Head.check(name) }
             if unsafe !HTTP1Trailers.isAllowed(known, block.name(of: block[block.count - 1])) {
                 block.removeLast()
             }

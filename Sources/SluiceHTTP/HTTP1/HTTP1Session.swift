@@ -198,8 +198,13 @@ package struct HTTP1Session: ~Copyable {
         }
         do throws(HTTP1Failure) {
             if unsafe input.isEmpty, !stash.isEmpty, canBegin {
-                unsafe input = unsafe stash.bytes
-                isReplaying = true
+                // A replay whose last request has been answered is over; it mustn't begin again.
+                if isReplaying {
+                    keepInput()
+                } else {
+                    unsafe input = unsafe stash.bytes
+                    isReplaying = true
+                }
             }
             if let event = try parse() { return event }
             keepInput()

@@ -2,9 +2,8 @@ import SluiceCore
 
 /// Puts heads on the wire.
 ///
-/// The largest size a head can have is known before it is written: each field takes four bytes
-/// beside its name and value, for which ``FieldBlock/listSize`` counts 32. So room is made once,
-/// and the rest is copying. No field is written that could be taken for anything else: names are
+/// The largest size a head can have is known before it is written: what the block holds, and for
+/// each field four bytes and perhaps a known name. So room is made once, and the rest is copying. No field is written that could be taken for anything else: names are
 /// tokens and values without control characters, whatever the block says.
 enum HTTP1Writer {
     /// How a message says where its body ends.
@@ -34,6 +33,8 @@ enum HTTP1Writer {
 
     /// Start line, framing, `connection` and the last line end take less than this.
     private static let overhead = 256
+    /// A known name takes up to 31 bytes, colon, space and line end four.
+    private static let fieldOverhead = 40
 
     /// CR LF as a number in memory order.
     static var lineEnd: UInt16 { UInt16(0x0A0D).littleEndian }
@@ -73,6 +74,10 @@ enum HTTP1Writer {
 
     // MARK: - Writing
 
+    private static func room(for block: FieldBlock) -> Int {
+        block.byteCount + block.count * fieldOverhead + overhead
+    }
+
     /// Writes a response head, interim or final.
     static func writeResponse(
         _ block: FieldBlock,
@@ -82,7 +87,7 @@ enum HTTP1Writer {
         to output: inout ByteBuffer
     ) {
         let reason = HTTP1ReasonPhrase.of(status)
-        var pen = unsafe Pen(output.reserve(block.listSize + overhead + reason.utf8CodeUnitCount))
+        var pen = unsafe Pen(output.reserve(room(for: block) + reason.utf8CodeUnitCount))
         pen.write("HTTP/1.1 ")
         pen.write(decimal: status)
         pen.write(byte: ASCII.space)
@@ -106,7 +111,7 @@ enum HTTP1Writer {
         _ persistence: Persistence,
         to output: inout ByteBuffer
     ) {
-        var pen = unsafe Pen(output.reserve(block.listSize + overhead))
+        var pen = unsafe Pen(output.reserve(room(for: block)))
         unsafe pen.write(target.method)
         pen.write(byte: ASCII.space)
         unsafe pen.write(target.path)
@@ -134,7 +139,7 @@ enum HTTP1Writer {
 
     /// Writes a trailer section with its last line end.
     static func writeTrailers(_ block: FieldBlock, to output: inout ByteBuffer) {
-        var pen = unsafe Pen(output.reserve(block.listSize + overhead))
+        var pen = unsafe Pen(output.reserve(room(for: block)))
         for index in 0..<block.count {
             let field = block[index]
             if !field.isRemoved, unsafe HTTP1Trailers.isAllowed(field.name, block.name(of: field)) {
@@ -186,7 +191,7 @@ private struct Pen {
 
     mutating func write(_ bytes: UnsafeRawBufferPointer) {
         guard let from = bytes.baseAddress else { return }
-        unsafe UnsafeMutableRawPointer(place).copyMemory(from: from, byteCount: bytes.count)
+        unsafe ShortBytes.copy(from, to: place, count: bytes.count)
         unsafe place += bytes.count
     }
 
@@ -219,8 +224,10 @@ private struct Pen {
     mutating func write(_ field: Field, of block: FieldBlock) {
         let name = unsafe block.name(of: field)
         let value = unsafe block.value(of: field)
-        guard unsafe field.name != .other || FieldValidation.isLowercaseToken(name),
-            unsafe FieldValidation.isText(value)
+        guard
+            unsafe field.isSound
+                || (field.name != .other || FieldValidation.isLowercaseToken(name))
+                    && FieldValidation.isText(value)
         else { return }
         unsafe write(name)
         write(byte: ASCII.colon)

@@ -13,7 +13,7 @@ extension HTTP2Session {
                 guard try readPreface(matched) else { return nil }
             case .frameHeader:
                 guard let header = takeFrameHeader() else { return nil }
-                try begin(header)
+                if let event = try begin(header) { return event }
             case .padLength(let header):
                 guard unsafe !input.isEmpty else { return nil }
                 let padding = unsafe Int(input[0])
@@ -21,7 +21,10 @@ extension HTTP2Session {
                 guard padding < header.length else {
                     throw HTTP2Failure(.protocolError, "padding longer than its frame")
                 }
-                try beginData(header, remaining: header.length - 1 - padding, padding: padding)
+                let remaining = header.length - 1 - padding
+                if let event = try beginData(header, remaining: remaining, padding: padding) {
+                    return event
+                }
             case .data(let stream, let remaining, let padding, let endStream):
                 if let event = try readData(stream, remaining, padding, endStream) { return event }
                 if case .data = reading { return nil }
@@ -44,8 +47,21 @@ extension HTTP2Session {
         }
     }
 
+    @inline(__always)
     private mutating func advance(_ count: Int) {
-        unsafe input = UnsafeRawBufferPointer(rebasing: input[count...])
+        unsafe precondition(count <= input.count, "more was read than came")
+        unsafe input = UnsafeRawBufferPointer(
+            start: input.baseAddress.map { unsafe $0 + count },
+            count: input.count &- count
+        )
+    }
+
+    /// The first `count` bytes of the input, which has as many.
+    @inline(__always)
+    private mutating func take(_ count: Int) -> UnsafeRawBufferPointer {
+        let bytes = unsafe UnsafeRawBufferPointer(start: input.baseAddress, count: count)
+        advance(count)
+        return unsafe bytes
     }
 
     private mutating func readPreface(_ matched: Int) throws(HTTP2Failure) -> Bool {
@@ -88,7 +104,9 @@ extension HTTP2Session {
 
     // MARK: - Frame by frame
 
-    private mutating func begin(_ header: HTTP2FrameHeader) throws(HTTP2Failure) {
+    private mutating func begin(
+        _ header: HTTP2FrameHeader
+    ) throws(HTTP2Failure) -> HTTP2Event? {
         guard header.length <= local.maxFrameSize else {
             throw HTTP2Failure(.frameSizeError, "a frame longer than SETTINGS_MAX_FRAME_SIZE")
         }
@@ -98,9 +116,8 @@ extension HTTP2Session {
             }
             sawFirstFrame = true
         }
-        if let open = headerBlock {
-            guard header.type == HTTP2FrameType.continuation, header.streamID == open.streamID
-            else {
+        if let open = headerBlock?.streamID {
+            guard header.type == HTTP2FrameType.continuation, header.streamID == open else {
                 throw HTTP2Failure(.protocolError, "a header block was interrupted")
             }
         } else {
@@ -108,19 +125,21 @@ extension HTTP2Session {
         }
         switch header.type {
         case HTTP2FrameType.data:
-            if header.has(HTTP2Flag.padded) {
-                guard header.length >= 1 else {
-                    throw HTTP2Failure(.frameSizeError, "a padded frame without a pad length")
-                }
+            guard header.has(HTTP2Flag.padded) else {
                 try countData(header)
-                reading = .padLength(header)
-            } else {
-                try countData(header)
-                try beginData(header, remaining: header.length, padding: 0)
+                return try beginData(header, remaining: header.length, padding: 0)
             }
+            guard header.length >= 1 else {
+                throw HTTP2Failure(.frameSizeError, "a padded frame without a pad length")
+            }
+            try countData(header)
+            reading = .padLength(header)
         case HTTP2FrameType.headers, HTTP2FrameType.priority, HTTP2FrameType.resetStream,
             HTTP2FrameType.settings, HTTP2FrameType.ping, HTTP2FrameType.goAway,
             HTTP2FrameType.windowUpdate, HTTP2FrameType.continuation:
+            if unsafe input.count >= header.length {
+                return unsafe try handle(header, take(header.length))
+            }
             reading = .payload(header)
         case HTTP2FrameType.pushPromise:
             throw HTTP2Failure(.protocolError, "PUSH_PROMISE where push is off")
@@ -128,6 +147,7 @@ extension HTTP2Session {
             try guardian.countUseless()
             reading = .skip(header.length)
         }
+        return nil
     }
 
     /// The whole payload of a small frame, or nil until it has all arrived.
@@ -136,15 +156,8 @@ extension HTTP2Session {
     ) throws(HTTP2Failure)
         -> HTTP2Event?
     {
-        if partial.isEmpty, unsafe input.count >= header.length {
-            let payload = unsafe UnsafeRawBufferPointer(rebasing: input[..<header.length])
-            advance(header.length)
-            reading = .frameHeader
-            return unsafe try handle(header, payload)
-        }
         let count = unsafe min(header.length - partial.count, input.count)
-        unsafe partial.append(UnsafeRawBufferPointer(rebasing: input[..<count]))
-        advance(count)
+        unsafe partial.append(take(count))
         guard partial.count == header.length else { return nil }
         reading = .frameHeader
         // The payload moves out, so that handling may use `self` freely.
@@ -186,7 +199,7 @@ extension HTTP2Session {
         _ header: HTTP2FrameHeader,
         remaining: Int,
         padding: Int
-    ) throws(HTTP2Failure) {
+    ) throws(HTTP2Failure) -> HTTP2Event? {
         let endStream = header.has(HTTP2Flag.endStream)
         // The connection's window covers padding and dropped frames as well.
         let overhead = header.length - remaining
@@ -202,21 +215,21 @@ extension HTTP2Session {
                 recentlyReset.insert(header.streamID)
             }
             reading = .skip(remaining + padding)
-            return
+            return nil
         }
         let record = unsafe stream.record
         guard unsafe !record.pointee.isRemoteClosed, unsafe record.pointee.hasHead else {
             creditConnection(header.length)
             try fault(stream, unsafe record.pointee.isRemoteClosed ? .streamClosed : .protocolError)
             reading = .skip(remaining + padding)
-            return
+            return nil
         }
         unsafe record.pointee.receiveWindow -= header.length
         guard unsafe record.pointee.receiveWindow >= 0 else {
             creditConnection(header.length)
             try fault(stream, .flowControlError)
             reading = .skip(remaining + padding)
-            return
+            return nil
         }
         if unsafe record.pointee.expectedBody >= 0 {
             unsafe record.pointee.expectedBody -= remaining
@@ -226,7 +239,7 @@ extension HTTP2Session {
                 creditConnection(header.length)
                 try fault(stream, .protocolError)
                 reading = .skip(remaining + padding)
-                return
+                return nil
             }
         }
         if remaining > 0 {
@@ -240,7 +253,14 @@ extension HTTP2Session {
         }
         unsafe record.pointee.unconsumed += remaining
         if role == .client { creditConnection(remaining) }
-        reading = .data(stream, remaining: remaining, padding: padding, endStream: endStream)
+        // Most frames come in one piece, and then nothing needs to be remembered.
+        guard padding == 0, remaining > 0, unsafe input.count >= remaining else {
+            reading = .data(stream, remaining: remaining, padding: padding, endStream: endStream)
+            return nil
+        }
+        reading = .frameHeader
+        if endStream { closeRemote(stream) }
+        return unsafe .data(stream, take(remaining), endStream: endStream)
     }
 
     private mutating func readData(
@@ -251,8 +271,7 @@ extension HTTP2Session {
     ) throws(HTTP2Failure) -> HTTP2Event? {
         let count = unsafe min(remaining, input.count)
         guard count > 0 || remaining == 0 else { return nil }
-        let bytes = unsafe UnsafeRawBufferPointer(rebasing: input[..<count])
-        advance(count)
+        let bytes = unsafe take(count)
         guard count == remaining else {
             reading = .data(
                 stream,
@@ -322,65 +341,83 @@ extension HTTP2Session {
         } else {
             try rejectIdle(id, "HEADERS on a stream we have not opened")
         }
-        headerBlock = HeaderBlock(
+        let open = HeaderBlock(
             streamID: id,
             stream: stream,
-            block: arena.blocks.take(),
             endStream: endStream,
             isRefused: isRefused,
             isSelfDependent: isSelfDependent
         )
-        return unsafe try decode(fragment, isLast: header.has(HTTP2Flag.endHeaders))
+        if header.has(HTTP2Flag.endHeaders) { return unsafe try decode(fragment, open) }
+        headerBlock = open
+        unsafe fragments.append(fragment)
+        return nil
     }
 
     private mutating func continuation(
         _ header: HTTP2FrameHeader,
         _ payload: UnsafeRawBufferPointer
     ) throws(HTTP2Failure) -> HTTP2Event? {
-        guard headerBlock != nil else {
+        guard var open = headerBlock else {
             throw HTTP2Failure(.protocolError, "CONTINUATION without HEADERS")
         }
-        headerBlock?.fragments += 1
-        guard let fragments = headerBlock?.fragments,
-            fragments <= 1 + AbuseGuard.continuationMaximum
-        else {
+        open.fragments += 1
+        guard open.fragments <= 1 + AbuseGuard.continuationMaximum else {
             throw HTTP2Failure(.enhanceYourCalm, "too many CONTINUATION frames")
         }
-        return unsafe try decode(payload, isLast: header.has(HTTP2Flag.endHeaders))
-    }
-
-    private mutating func decode(
-        _ fragment: UnsafeRawBufferPointer,
-        isLast: Bool
-    ) throws(HTTP2Failure) -> HTTP2Event? {
-        guard var open = headerBlock else { return nil }
-        do {
-            unsafe try coder.decode(
-                fragment,
-                isLast: isLast,
-                into: open.block,
-                limit: local.maxHeaderListSize,
-                decodedSize: &open.decodedSize
-            )
-        } catch {
-            switch error {
-            case .malformed:
-                throw HTTP2Failure(.compressionError, "a header block that is not HPACK")
-            case .bomb:
-                throw HTTP2Failure(.enhanceYourCalm, "a header block over four times the limit")
-            }
+        guard (fragments.count + payload.count) / 4 <= local.maxHeaderListSize else {
+            throw HTTP2Session.bomb
         }
-        guard isLast else {
+        unsafe fragments.append(payload)
+        guard header.has(HTTP2Flag.endHeaders) else {
             headerBlock = open
             return nil
         }
         headerBlock = nil
-        return try finish(open)
+        // The bytes move out, so that decoding may use `self` freely.
+        var whole = ByteBuffer(pool: arena.buffers)
+        swap(&whole, &fragments)
+        return unsafe try decode(whole.bytes, open)
     }
 
-    private mutating func finish(_ open: HeaderBlock) throws(HTTP2Failure) -> HTTP2Event? {
+    private static var bomb: HTTP2Failure {
+        HTTP2Failure(.enhanceYourCalm, "a header block over four times the limit")
+    }
+
+    private mutating func decode(
+        _ encoded: UnsafeRawBufferPointer,
+        _ open: HeaderBlock
+    ) throws(HTTP2Failure) -> HTTP2Event? {
+        let block = blocks.take()
+        let size: Int
+        do {
+            size = unsafe try coder.decoder.decode(
+                encoded,
+                into: block,
+                maximum: local.maxHeaderListSize
+            )
+        } catch {
+            blocks.give(block)
+            switch error {
+            case .malformed:
+                throw HTTP2Failure(.compressionError, "a header block that is not HPACK")
+            case .bomb: throw HTTP2Session.bomb
+            }
+        }
+        if let event = try finish(open, block, isOversized: size > local.maxHeaderListSize) {
+            return event
+        }
+        blocks.give(block)
+        return nil
+    }
+
+    /// What a decoded block means; an event takes the block along.
+    private mutating func finish(
+        _ open: HeaderBlock,
+        _ block: FieldBlock,
+        isOversized: Bool
+    ) throws(HTTP2Failure) -> HTTP2Event? {
         guard let stream = open.stream else {
-            arena.blocks.give(open.block)
             if open.isRefused {
                 try guardian.countAnswer(isOutputEmpty: output.isEmpty)
                 writeReset(open.streamID, .refusedStream)
@@ -391,65 +428,54 @@ extension HTTP2Session {
         }
         let record = unsafe stream.record
         guard !open.isSelfDependent else {
-            arena.blocks.give(open.block)
             try fault(stream, .protocolError)
             return nil
         }
-        if unsafe record.pointee.hasHead { return try finishTrailers(open, stream) }
-        guard open.decodedSize <= local.maxHeaderListSize else {
+        if unsafe record.pointee.hasHead {
+            guard open.endStream, unsafe record.pointee.expectedBody <= 0, !isOversized,
+                HTTP2HeadCheck.trailers(block)
+            else {
+                try fault(stream, .protocolError)
+                return nil
+            }
+            closeRemote(stream)
+            return .trailers(stream, block)
+        }
+        if isOversized {
             unsafe record.pointee.hasHead = true
             if open.endStream { closeRemote(stream) }
-            return .oversizedHead(stream, open.block, endStream: open.endStream)
+            return .oversizedHead(stream, block, endStream: open.endStream)
         }
         let checked =
-            role == .server
-            ? HTTP2HeadCheck.request(open.block) : HTTP2HeadCheck.response(open.block)
-        guard let checked else {
-            arena.blocks.give(open.block)
+            role == .server ? HTTP2HeadCheck.request(block) : HTTP2HeadCheck.response(block)
+        guard var promised = checked?.contentLength else {
             try fault(stream, .protocolError)
             return nil
         }
         guardian.countUseful()
-        if role == .client, open.block.status < 200 {
-            unsafe record.pointee.interimCount += 1
-            guard !open.endStream,
-                unsafe record.pointee.interimCount <= AbuseGuard.interimMaximum
-            else {
-                arena.blocks.give(open.block)
-                try fault(stream, .protocolError)
-                return nil
+        if role == .client {
+            let status = block.status
+            if status < 200 {
+                unsafe record.pointee.interimCount += 1
+                guard !open.endStream,
+                    unsafe record.pointee.interimCount <= AbuseGuard.interimMaximum
+                else {
+                    try fault(stream, .protocolError)
+                    return nil
+                }
+                return .interim(stream, block)
             }
-            return .interim(stream, open.block)
-        }
-        // What never has content may promise some all the same (RFC 9113 §8.1.1).
-        var promised = checked.contentLength
-        if role == .client, unsafe record.pointee.isHead || [204, 304].contains(open.block.status) {
-            promised = 0
+            // What never has content may promise some all the same (RFC 9113 §8.1.1).
+            if unsafe record.pointee.isHead || status == 204 || status == 304 { promised = 0 }
         }
         guard !open.endStream || promised <= 0 else {
-            arena.blocks.give(open.block)
             try fault(stream, .protocolError)
             return nil
         }
         unsafe record.pointee.expectedBody = promised
         unsafe record.pointee.hasHead = true
         if open.endStream { closeRemote(stream) }
-        return .head(stream, open.block, endStream: open.endStream)
-    }
-
-    private mutating func finishTrailers(
-        _ open: HeaderBlock,
-        _ stream: HTTP2Stream
-    ) throws(HTTP2Failure) -> HTTP2Event? {
-        guard open.endStream, unsafe stream.record.pointee.expectedBody <= 0,
-            open.decodedSize <= local.maxHeaderListSize, HTTP2HeadCheck.trailers(open.block)
-        else {
-            arena.blocks.give(open.block)
-            try fault(stream, .protocolError)
-            return nil
-        }
-        closeRemote(stream)
-        return .trailers(stream, open.block)
+        return .head(stream, block, endStream: open.endStream)
     }
 
     // MARK: - The small ones
@@ -541,7 +567,7 @@ extension HTTP2Session {
 
     private mutating func apply(setting id: UInt16, _ value: Int) throws(HTTP2Failure) {
         switch id {
-        case 1: coder.limitEncoderTable(to: value)
+        case 1: coder.encoder.limit(to: value)
         case 2:
             guard value <= (role == .server ? 1 : 0) else {
                 throw HTTP2Failure(.protocolError, "SETTINGS_ENABLE_PUSH out of range")

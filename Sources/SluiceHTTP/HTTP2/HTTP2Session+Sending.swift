@@ -12,7 +12,7 @@ extension HTTP2Session {
     ) -> HTTP2Stream? {
         precondition(role == .client, "only a client opens streams")
         guard canOpenStream else {
-            arena.blocks.give(head)
+            blocks.give(head)
             return nil
         }
         lastStreamID = lastStreamID == 0 ? 1 : lastStreamID + 2
@@ -28,7 +28,7 @@ extension HTTP2Session {
     /// Sends a response head, interim or final (server); takes the block.
     package mutating func sendHead(_ head: FieldBlock, endStream: Bool, on stream: HTTP2Stream) {
         guard !isLost(stream) else {
-            arena.blocks.give(head)
+            blocks.give(head)
             return
         }
         writeHead(head, stream: stream, endStream: endStream)
@@ -37,7 +37,7 @@ extension HTTP2Session {
     /// Sends trailers after whatever body still waits, ending our side; takes the block.
     package mutating func sendTrailers(_ trailers: FieldBlock, on stream: HTTP2Stream) {
         guard !isLost(stream) else {
-            arena.blocks.give(trailers)
+            blocks.give(trailers)
             return
         }
         unsafe precondition(!stream.record.pointee.isLocalClosed, "this side has ended already")
@@ -285,9 +285,9 @@ extension HTTP2Session {
         let before = output.count
         unsafe _ = output.reserve(9)
         output.commit(9)
-        let length = coder.encode(head, into: &output)
+        let length = coder.encoder.encode(head, into: &output)
         guardian.countMoved(length)
-        arena.blocks.give(head)
+        blocks.give(head)
         let flags = endStream ? HTTP2Flag.endStream : 0
         if length <= remote.maxFrameSize {
             let header = HTTP2FrameHeader(

@@ -30,20 +30,21 @@ package struct HTTP2Session: ~Copyable {
         case nothing
     }
 
-    /// A header block under way over HEADERS and CONTINUATION frames.
+    /// What a HEADERS frame began; its CONTINUATION frames may still be to come.
     struct HeaderBlock {
-        var streamID: UInt32
+        let streamID: UInt32
         var stream: HTTP2Stream?
-        var block: FieldBlock
-        var endStream: Bool
-        var isRefused: Bool
-        var isSelfDependent: Bool
-        var decodedSize = 0
+        let endStream: Bool
+        let isRefused: Bool
+        let isSelfDependent: Bool
         var fragments = 1
     }
 
     let role: Role
     let arena: HTTPArena
+    // Two of the arena's pools once more: reaching them through the class counts references.
+    let blocks: FieldBlockPool
+    let records: Slab
     var coder = HeaderCoder()
     var local: HTTP2Settings
     /// What the peer allows us.
@@ -55,11 +56,18 @@ package struct HTTP2Session: ~Copyable {
     /// Frames to be written; the owner writes from the front and consumes.
     package var output: ByteBuffer
     var streams = StreamTable()
+    /// Whether a stream ends with our side, the peer being asked to stop (RFC 9113 §8.1).
+    ///
+    /// For servers that want nothing of a request once it's answered: a client that never ends it
+    /// would keep the stream open for ever.
+    package var stopsAnsweredRequests = false
 
     var input: UnsafeRawBufferPointer
     var reading: Reading
     var partial: ByteBuffer
+    /// A header block that needs CONTINUATION frames, and what has arrived of it.
     var headerBlock: HeaderBlock?
+    var fragments: ByteBuffer
     var sawFirstFrame = false
     var guardian = AbuseGuard()
 
@@ -112,9 +120,12 @@ package struct HTTP2Session: ~Copyable {
         )
         self.role = role
         self.arena = arena
+        blocks = arena.blocks
+        records = arena.streams
         local = settings
         output = ByteBuffer(pool: arena.buffers)
         partial = ByteBuffer(pool: arena.buffers)
+        fragments = ByteBuffer(pool: arena.buffers)
         unsafe input = UnsafeRawBufferPointer(start: nil, count: 0)
         reading = role == .server ? .preface(0) : .frameHeader
         unsafe readyHead = nil
@@ -135,36 +146,44 @@ package struct HTTP2Session: ~Copyable {
         for stream in streams.all { HTTP2Session.release(stream, arena) }
         unsafe HTTP2Session.give(closed, arena)
         unsafe HTTP2Session.give(untoldHead, arena)
-        if let headerBlock { arena.blocks.give(headerBlock.block) }
     }
 
     // MARK: - State
 
+    // The questions asked once a request are `mutating`: a caller in another module would else
+    // make a copy of the whole session to put them.
+
     /// How many streams are open.
-    package var openStreamCount: Int { streams.count }
+    package var openStreamCount: Int { mutating get { streams.count } }
 
     /// Every open stream; a walk over the table, for closing and draining.
     package var openStreams: [HTTP2Stream] { streams.all }
 
     /// Whether the client may open another stream now.
     package var canOpenStream: Bool {
-        goAwayReceivedLast == nil && !isFailed && streams.count < remote.maxConcurrentStreams
-            && lastStreamID < 0x7FFF_FFFD
+        mutating get {
+            goAwayReceivedLast == nil && !isFailed && streams.count < remote.maxConcurrentStreams
+                && lastStreamID < 0x7FFF_FFFD
+        }
     }
 
     /// Whether the peer has been told to open nothing more, and nothing is open.
     package var isFinished: Bool {
-        (goAwaySentLast != nil && goAwaySentLast != 0x7FFF_FFFF || goAwayReceivedLast != nil)
-            && streams.count == 0
+        mutating get {
+            (goAwaySentLast != nil && goAwaySentLast != 0x7FFF_FFFF || goAwayReceivedLast != nil)
+                && streams.count == 0
+        }
     }
 
     /// Whether bytes of a frame, or a header block, have begun and not ended.
     ///
     /// While ``pieceCount`` stands still it is still the same one.
     package var isMidFrame: Bool {
-        if headerBlock != nil || !partial.isEmpty { return true }
-        if case .frameHeader = reading { return false }
-        return true
+        mutating get {
+            if headerBlock != nil || !partial.isEmpty { return true }
+            if case .frameHeader = reading { return false }
+            return true
+        }
     }
 
     // MARK: - Events
@@ -218,7 +237,7 @@ package struct HTTP2Session: ~Copyable {
     package mutating func reap() {
         while let dead = unsafe closed {
             unsafe closed = dead.pointee.next
-            unsafe arena.streams.give(dead)
+            unsafe records.give(dead)
         }
     }
 
@@ -239,7 +258,7 @@ package struct HTTP2Session: ~Copyable {
     /// Applies those settings of ours that hold once the peer knows them.
     mutating func settingsWereAcknowledged() {
         isSettingsAcknowledged = true
-        coder.limitDecoderTable(to: local.headerTableSize)
+        coder.decoder.limit(to: local.headerTableSize)
         guard role == .server, local.initialWindowSize < 65_535 else { return }
         for stream in streams.all {
             unsafe stream.record.pointee.receiveWindow -= 65_535 - local.initialWindowSize
@@ -248,7 +267,7 @@ package struct HTTP2Session: ~Copyable {
 
     /// Takes a record for a stream that begins now.
     mutating func open(_ id: UInt32) -> HTTP2Stream {
-        let record = unsafe arena.streams.take()
+        let record = unsafe records.take()
             .bindMemory(to: HTTP2StreamRecord.self, capacity: 1)
         unsafe record.initialize(
             to: HTTP2StreamRecord(
@@ -278,8 +297,10 @@ package struct HTTP2Session: ~Copyable {
         if unsafe record.pointee.isQueued { unqueue(stream) }
         if role == .server { unsafe creditConnection(record.pointee.unconsumed) }
         unsafe record.pointee.unconsumed = 0
-        unsafe record.pointee.pending.release(to: arena.buffers)
-        if let trailers = unsafe record.pointee.trailers { arena.blocks.give(trailers) }
+        if unsafe !record.pointee.pending.isEmpty {
+            unsafe record.pointee.pending.release(to: arena.buffers)
+        }
+        if let trailers = unsafe record.pointee.trailers { blocks.give(trailers) }
         unsafe record.pointee.trailers = nil
         unsafe record.pointee.isLocalClosed = true
         unsafe record.pointee.isRemoteClosed = true
@@ -318,6 +339,12 @@ package struct HTTP2Session: ~Copyable {
     }
 
     mutating func closeLocal(_ stream: HTTP2Stream) {
+        if stopsAnsweredRequests, unsafe !stream.record.pointee.isRemoteClosed {
+            writeReset(stream.id, .noError)
+            recentlyReset.insert(stream.id)
+            close(stream)
+            return
+        }
         unsafe stream.record.pointee.isLocalClosed = true
         if unsafe stream.record.pointee.isRemoteClosed { close(stream) }
     }

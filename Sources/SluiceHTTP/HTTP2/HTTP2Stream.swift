@@ -2,6 +2,7 @@ import SluiceCore
 
 /// What a session remembers of one open stream; lives in the arena's slab.
 @safe
+@usableFromInline
 struct HTTP2StreamRecord: BitwiseCopyable {
     var id: UInt32
     var isLocalClosed = false
@@ -32,7 +33,7 @@ struct HTTP2StreamRecord: BitwiseCopyable {
     var stalledSweeps: UInt8 = 0
     /// Trailers that wait for the pending body.
     var trailers: FieldBlock?
-    var user: UnsafeMutableRawPointer?
+    @usableFromInline var user: UnsafeMutableRawPointer?
     /// Why the stream was lost, while its ``HTTP2Event/reset(_:_:)`` waits to be told.
     var untoldReset: HTTP2ErrorCode?
     /// The next record in whichever list this one stands in.
@@ -46,8 +47,8 @@ struct HTTP2StreamRecord: BitwiseCopyable {
 /// It is dead once both sides have ended or either has reset it; the session keeps the memory
 /// until its next ``HTTP2Session/reap()``, so that a handler may finish what it is doing.
 @safe
-package struct HTTP2Stream: BitwiseCopyable, Equatable {
-    let record: UnsafeMutablePointer<HTTP2StreamRecord>
+public struct HTTP2Stream: BitwiseCopyable, Equatable {
+    @usableFromInline let record: UnsafeMutablePointer<HTTP2StreamRecord>
 
     init(_ record: UnsafeMutablePointer<HTTP2StreamRecord>) { unsafe self.record = record }
 
@@ -55,7 +56,8 @@ package struct HTTP2Stream: BitwiseCopyable, Equatable {
     package var id: UInt32 { unsafe record.pointee.id }
 
     /// A word for the stream's owner.
-    package var user: UnsafeMutableRawPointer? {
+    @inlinable
+    public var user: UnsafeMutableRawPointer? {
         get { unsafe record.pointee.user }
         nonmutating set { unsafe record.pointee.user = newValue }
     }
@@ -69,7 +71,8 @@ package struct HTTP2Stream: BitwiseCopyable, Equatable {
     /// Whether we have ended our side.
     package var isLocalClosed: Bool { unsafe record.pointee.isLocalClosed }
 
-    package static func == (left: HTTP2Stream, right: HTTP2Stream) -> Bool {
+    @inlinable
+    public static func == (left: HTTP2Stream, right: HTTP2Stream) -> Bool {
         unsafe left.record == right.record
     }
 }

@@ -1,15 +1,26 @@
 import SluiceCore
 
 /// One field of a message: where its name and value lie in the block's memory.
-package struct Field: BitwiseCopyable {
-    package fileprivate(set) var name: FieldName
-    package fileprivate(set) var isRemoved = false
+public struct Field: BitwiseCopyable {
+    public let name: FieldName
+    @usableFromInline var marks: UInt8 = 0
+    @usableFromInline let nameLength: UInt16
+    @usableFromInline let nameStart: UInt32
+    @usableFromInline var valueStart: UInt32
+    @usableFromInline var valueLength: UInt32
+
+    @inlinable static var removed: UInt8 { 1 }
+    @inlinable static var volatile: UInt8 { 2 }
+    fileprivate static let secret: UInt8 = 4
+    fileprivate static let sound: UInt8 = 8
+
+    @inlinable public var isRemoved: Bool { marks & Field.removed != 0 }
     /// Whether the value changes from message to message, so that HPACK shouldn't remember it.
-    package fileprivate(set) var isVolatile = false
-    fileprivate var nameLength: UInt16
-    fileprivate var nameStart: UInt32
-    fileprivate var valueStart: UInt32
-    fileprivate var valueLength: UInt32
+    @inlinable public var isVolatile: Bool { marks & Field.volatile != 0 }
+    /// Whether its sender forbade every hop to remember it (RFC 7541 §6.2.3).
+    var isSecret: Bool { marks & Field.secret != 0 }
+    /// Whether name and value are known to be what RFC 9113 §8.2.1 allows.
+    var isSound: Bool { marks & Field.sound != 0 }
 }
 
 /// All fields of one message head or trailer section, in one piece of reused memory.
@@ -19,21 +30,32 @@ package struct Field: BitwiseCopyable {
 /// a pointer. Whoever holds it last returns it to the ``FieldBlockPool`` it came from; passing a
 /// block to a session or an event handler passes that duty along.
 @safe
-package struct FieldBlock: BitwiseCopyable {
+public struct FieldBlock: BitwiseCopyable {
     @safe
-    fileprivate struct Storage: BitwiseCopyable {
-        var bytes: UnsafeMutablePointer<UInt8>
+    @usableFromInline
+    struct Storage: BitwiseCopyable {
+        @usableFromInline var bytes: UnsafeMutablePointer<UInt8>
         var byteCount = 0
         var byteCapacity: Int
-        var fields: UnsafeMutablePointer<Field>
-        var fieldCount = 0
+        @usableFromInline var fields: UnsafeMutablePointer<Field>
+        @usableFromInline var fieldCount = 0
         var fieldCapacity: Int
+        /// A bit for each name that was ever added: most questions are about absent fields.
+        @usableFromInline var present: UInt64 = 0
+        /// Where each of these came first; nothing where the bit isn't set.
+        @usableFromInline var firsts = InlineArray<64, UInt8>(repeating: 0)
+        /// The next idle block of a pool.
+        var next: UnsafeMutablePointer<Storage>?
     }
 
-    fileprivate let storage: UnsafeMutablePointer<Storage>
+    @usableFromInline let storage: UnsafeMutablePointer<Storage>
 
-    fileprivate init() {
-        unsafe storage = .allocate(capacity: 1)
+    fileprivate init(_ storage: UnsafeMutablePointer<Storage>) {
+        unsafe self.storage = storage
+    }
+
+    fileprivate static func make() -> FieldBlock {
+        let storage = UnsafeMutablePointer<Storage>.allocate(capacity: 1)
         unsafe storage.initialize(
             to: Storage(
                 bytes: .allocate(capacity: 1024),
@@ -42,6 +64,7 @@ package struct FieldBlock: BitwiseCopyable {
                 fieldCapacity: 32
             )
         )
+        return unsafe FieldBlock(storage)
     }
 
     fileprivate func deallocate() {
@@ -58,10 +81,15 @@ package struct FieldBlock: BitwiseCopyable {
     // MARK: - Reading
 
     /// How many fields the block has, removed ones included.
-    package var count: Int { unsafe storage.pointee.fieldCount }
+    @inlinable
+    public var count: Int { unsafe storage.pointee.fieldCount }
+
+    /// Bytes of memory its values take: more than they have where some were replaced.
+    var byteCount: Int { unsafe storage.pointee.byteCount }
 
     /// Field number `index`, in order of arrival.
-    package subscript(index: Int) -> Field {
+    @inlinable
+    public subscript(index: Int) -> Field {
         unsafe precondition(index < storage.pointee.fieldCount, "no such field")
         return unsafe storage.pointee.fields[index]
     }
@@ -90,7 +118,8 @@ package struct FieldBlock: BitwiseCopyable {
     }
 
     /// The value of `field`; valid until the block changes.
-    package func value(of field: Field) -> UnsafeRawBufferPointer {
+    @inlinable
+    public func value(of field: Field) -> UnsafeRawBufferPointer {
         unsafe UnsafeRawBufferPointer(
             start: storage.pointee.bytes + Int(field.valueStart),
             count: Int(field.valueLength)
@@ -98,14 +127,27 @@ package struct FieldBlock: BitwiseCopyable {
     }
 
     /// The value of the first field called `name`, or nil.
-    package func first(_ name: FieldName) -> UnsafeRawBufferPointer? {
+    @inlinable
+    public func first(_ name: FieldName) -> UnsafeRawBufferPointer? {
         guard let index = index(of: name) else { return nil }
         return unsafe value(of: storage.pointee.fields[index])
     }
 
     /// The index of the first field called `name` that hasn't been removed.
-    package func index(of name: FieldName) -> Int? {
-        for index in 0..<(unsafe storage.pointee.fieldCount)
+    @inlinable
+    public func index(of name: FieldName) -> Int? {
+        guard unsafe storage.pointee.present & name.bit != 0 else { return nil }
+        let first = unsafe Int(storage.pointee.firsts[Int(name.rawValue)])
+        guard first < 255, unsafe !storage.pointee.fields[first].isRemoved else {
+            return search(from: first, name)
+        }
+        return first
+    }
+
+    /// Looks on behind a first field that was removed, or is too far back to be remembered.
+    @usableFromInline
+    func search(from first: Int, _ name: FieldName) -> Int? {
+        for index in first..<max(first, count)
         where unsafe storage.pointee.fields[index].name == name
             && !storage.pointee.fields[index].isRemoved
         { return index }
@@ -131,8 +173,14 @@ package struct FieldBlock: BitwiseCopyable {
 
     /// The `:status` of a response, or 0.
     package var status: Int {
-        guard let value = unsafe first(.status) else { return 0 }
-        return unsafe ASCII.decimal(value) ?? 0
+        guard let value = unsafe first(.status), value.count == 3 else { return 0 }
+        var status = 0
+        for index in 0..<3 {
+            let digit = unsafe value[index] &- ASCII.zero
+            guard digit < 10 else { return 0 }
+            status = status * 10 + Int(digit)
+        }
+        return status
     }
 
     // MARK: - Writing
@@ -141,31 +189,71 @@ package struct FieldBlock: BitwiseCopyable {
     package func removeAll() {
         unsafe storage.pointee.byteCount = 0
         unsafe storage.pointee.fieldCount = 0
+        unsafe storage.pointee.present = 0
     }
 
     /// Adds a received field; `name` must be lower case already.
     package func append(name: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer) {
-        unsafe append(.lookup(name), text: name, value: value)
+        let known = unsafe FieldName.lookup(name)
+        // A known name's text is a literal of ours; only others are kept.
+        let start = unsafe known == .other ? store(name) : storage.pointee.byteCount
+        unsafe add(known, nameStart: start, nameLength: name.count, value: value)
     }
 
     /// Adds a received field whose name may have capitals, which are folded on the way in.
     ///
-    /// `name` must be a token of at most ``FieldValidation/nameLengthMaximum`` bytes. Returns what
-    /// the name turned out to be.
+    /// `name` has at most ``FieldValidation/nameLengthMaximum`` bytes; it and `value` must be what
+    /// RFC 9110 §5.1 and §5.5 allow, where a name turns out to be ``FieldName/other`` at the latest
+    /// before the block is used. Returns what the name turned out to be.
     package func append(
         folding name: UnsafeRawBufferPointer,
         value: UnsafeRawBufferPointer
     ) -> FieldName {
-        let nameStart = unsafe store(name)
-        let text = unsafe storage.pointee.bytes + nameStart
-        // Written out, since a call into another module stands outside of vectors.
-        for index in 0..<name.count {
-            let byte = unsafe text[index]
-            unsafe text[index] = byte | (byte &- 0x41 < 26 ? 0x20 : 0)
-        }
+        let text = unsafe stage(name.count)
+        unsafe FieldBlock.fold(name, to: text)
         let known = unsafe FieldName.lookup(UnsafeRawBufferPointer(start: text, count: name.count))
-        unsafe add(known, nameStart: nameStart, nameLength: name.count, value: value)
+        let start = unsafe storage.pointee.byteCount
+        if known == .other { unsafe storage.pointee.byteCount = start &+ name.count }
+        unsafe add(
+            known,
+            nameStart: start,
+            nameLength: name.count,
+            value: value,
+            marks: Field.sound
+        )
         return known
+    }
+
+    /// Copies `name` in lower case, eight bytes at a time.
+    private static func fold(_ name: UnsafeRawBufferPointer, to place: UnsafeMutablePointer<UInt8>)
+    {
+        guard let from = name.baseAddress else { return }
+        let to = UnsafeMutableRawPointer(place)
+        var offset = 0
+        if name.count >= 8 {
+            while true {
+                let word = unsafe from.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+                unsafe to.storeBytes(of: folded(word), toByteOffset: offset, as: UInt64.self)
+                if offset == name.count &- 8 { return }
+                // The last eight may overlap those before.
+                offset = min(offset &+ 8, name.count &- 8)
+            }
+        }
+        while offset < name.count {
+            let byte = unsafe from.load(fromByteOffset: offset, as: UInt8.self)
+            unsafe place[offset] = ASCII.lowercased(byte)
+            offset &+= 1
+        }
+    }
+
+    /// Sets the bit 0x20 in each byte that is a capital: adding carries into a byte's top bit when
+    /// it is beyond `A`, or beyond `Z`.
+    @inline(__always)
+    private static func folded(_ word: UInt64) -> UInt64 {
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        let low = word & (ones &* 0x7F)
+        let capitals = ((low &+ ones &* 0x3F) ^ (low &+ ones &* 0x25)) & ~word & (ones &* 0x80)
+        return word | capitals >> 2
     }
 
     /// Takes the field added last back, as if it had never been there.
@@ -174,6 +262,9 @@ package struct FieldBlock: BitwiseCopyable {
         let last = unsafe storage.pointee.fields[count - 1]
         unsafe storage.pointee.byteCount = Int(last.nameStart)
         unsafe storage.pointee.fieldCount -= 1
+        if unsafe Int(storage.pointee.firsts[Int(last.name.rawValue)]) == count {
+            unsafe storage.pointee.present &= ~last.name.bit
+        }
     }
 
     /// Adds a field with a known name.
@@ -185,13 +276,13 @@ package struct FieldBlock: BitwiseCopyable {
         _ value: UnsafeRawBufferPointer,
         isVolatile: Bool = false
     ) {
-        let text = name.text
-        let raw = unsafe UnsafeRawBufferPointer(
-            start: text.utf8Start,
-            count: text.utf8CodeUnitCount
+        unsafe add(
+            name,
+            nameStart: storage.pointee.byteCount,
+            nameLength: 0,
+            value: value,
+            marks: isVolatile ? Field.volatile : 0
         )
-        unsafe append(name, text: raw, value: value)
-        if isVolatile { unsafe storage.pointee.fields[count - 1].isVolatile = true }
     }
 
     /// Adds a field with a known name and a literal value.
@@ -249,13 +340,14 @@ package struct FieldBlock: BitwiseCopyable {
     /// Takes field number `index` out; the numbers of the others stay.
     package func remove(at index: Int) {
         precondition(index < count, "no such field")
-        unsafe storage.pointee.fields[index].isRemoved = true
+        unsafe storage.pointee.fields[index].marks |= Field.removed
     }
 
     /// Takes out every field called `name`.
     package func remove(_ name: FieldName) {
+        guard unsafe storage.pointee.present & name.bit != 0 else { return }
         for index in 0..<count where unsafe storage.pointee.fields[index].name == name {
-            unsafe storage.pointee.fields[index].isRemoved = true
+            unsafe storage.pointee.fields[index].marks |= Field.removed
         }
     }
 
@@ -272,63 +364,134 @@ package struct FieldBlock: BitwiseCopyable {
             return
         }
         let start = unsafe store(value)
-        unsafe storage.pointee.fields[index].valueStart = UInt32(start)
-        unsafe storage.pointee.fields[index].valueLength = UInt32(value.count)
-        unsafe storage.pointee.fields[index].isVolatile = isVolatile
+        unsafe storage.pointee.fields[index].valueStart = UInt32(truncatingIfNeeded: start)
+        unsafe storage.pointee.fields[index].valueLength = UInt32(truncatingIfNeeded: value.count)
+        unsafe storage.pointee.fields[index].marks = isVolatile ? Field.volatile : 0
     }
 
     /// Marks field number `index` as one whose value rarely repeats.
     package func markVolatile(at index: Int) {
         precondition(index < count, "no such field")
-        unsafe storage.pointee.fields[index].isVolatile = true
-    }
-
-    private func append(
-        _ name: FieldName,
-        text: UnsafeRawBufferPointer,
-        value: UnsafeRawBufferPointer
-    ) {
-        // A known name's text is a literal of ours; only others are kept.
-        let nameStart = unsafe name == .other ? store(text) : storage.pointee.byteCount
-        unsafe add(name, nameStart: nameStart, nameLength: text.count, value: value)
+        unsafe storage.pointee.fields[index].marks |= Field.volatile
     }
 
     private func add(
         _ name: FieldName,
         nameStart: Int,
         nameLength: Int,
-        value: UnsafeRawBufferPointer
+        value: UnsafeRawBufferPointer,
+        marks: UInt8 = 0
     ) {
         let valueStart = unsafe store(value)
-        if unsafe storage.pointee.fieldCount == storage.pointee.fieldCapacity { growFields() }
-        unsafe storage.pointee.fields[storage.pointee.fieldCount] = Field(
-            name: name,
-            nameLength: UInt16(truncatingIfNeeded: nameLength),
-            nameStart: UInt32(nameStart),
-            valueStart: UInt32(valueStart),
-            valueLength: UInt32(value.count)
+        add(
+            name,
+            nameStart: nameStart,
+            nameLength: nameLength,
+            valueStart: valueStart,
+            valueLength: value.count,
+            marks: marks
         )
-        unsafe storage.pointee.fieldCount += 1
     }
 
+    @inline(__always)
+    private func add(
+        _ name: FieldName,
+        nameStart: Int,
+        nameLength: Int,
+        valueStart: Int,
+        valueLength: Int,
+        marks: UInt8
+    ) {
+        let count = unsafe storage.pointee.fieldCount
+        if unsafe count == storage.pointee.fieldCapacity { growFields() }
+        unsafe storage.pointee.fields[count] = Field(
+            name: name,
+            marks: marks,
+            nameLength: UInt16(truncatingIfNeeded: nameLength),
+            nameStart: UInt32(truncatingIfNeeded: nameStart),
+            valueStart: UInt32(truncatingIfNeeded: valueStart),
+            valueLength: UInt32(truncatingIfNeeded: valueLength)
+        )
+        unsafe storage.pointee.fieldCount = count &+ 1
+        if unsafe storage.pointee.present & name.bit == 0 {
+            unsafe storage.pointee.present |= name.bit
+            unsafe storage.pointee.firsts[Int(name.rawValue)] = UInt8(clamping: count)
+        }
+    }
+
+    @inline(__always)
     private func store(_ text: UnsafeRawBufferPointer) -> Int {
         let start = unsafe storage.pointee.byteCount
-        if unsafe start + text.count > storage.pointee.byteCapacity {
-            // The text may lie in this very block, so the old memory goes only after the copy.
-            let old = unsafe storage.pointee.bytes
-            growBytes(to: start + text.count)
-            if let from = text.baseAddress {
-                unsafe UnsafeMutableRawPointer(storage.pointee.bytes + start)
-                    .copyMemory(from: from, byteCount: text.count)
-            }
-            unsafe old.deallocate()
-        } else if let from = text.baseAddress {
-            unsafe UnsafeMutableRawPointer(storage.pointee.bytes + start)
-                .copyMemory(from: from, byteCount: text.count)
-        }
+        guard let from = text.baseAddress,
+            unsafe start &+ text.count <= storage.pointee.byteCapacity
+        else { return unsafe storeGrowing(text) }
+        unsafe ShortBytes.copy(from, to: storage.pointee.bytes + start, count: text.count)
+        unsafe storage.pointee.byteCount = start &+ text.count
+        return start
+    }
+
+    @inline(never)
+    private func storeGrowing(_ text: UnsafeRawBufferPointer) -> Int {
+        let start = unsafe storage.pointee.byteCount
+        guard let from = text.baseAddress else { return start }
+        // The text may lie in this very block, so the old memory goes only after the copy.
+        let old = unsafe storage.pointee.bytes
+        growBytes(to: start + text.count)
+        unsafe UnsafeMutableRawPointer(storage.pointee.bytes + start)
+            .copyMemory(from: from, byteCount: text.count)
+        unsafe old.deallocate()
         unsafe storage.pointee.byteCount = start + text.count
         return start
     }
+
+    // MARK: - For HPACK's decoder
+
+    /// Makes room for `count` bytes behind the last value and returns where they go; the first
+    /// `keeping` of them have been written already.
+    ///
+    /// Nothing is added until ``addStaged(_:nameLength:valueLength:isSecret:isSound:)``.
+    @inline(__always)
+    func stage(_ count: Int, keeping: Int = 0) -> UnsafeMutablePointer<UInt8> {
+        let start = unsafe storage.pointee.byteCount
+        if unsafe start &+ count > storage.pointee.byteCapacity {
+            growStage(count, keeping: keeping)
+        }
+        return unsafe storage.pointee.bytes + start
+    }
+
+    @inline(never)
+    private func growStage(_ count: Int, keeping: Int) {
+        let start = unsafe storage.pointee.byteCount
+        unsafe storage.pointee.byteCount = start + keeping
+        let old = unsafe storage.pointee.bytes
+        growBytes(to: start + count)
+        unsafe old.deallocate()
+        unsafe storage.pointee.byteCount = start
+    }
+
+    /// Adds a field whose name (if ``FieldName/other``) and value lie staged, one behind the other.
+    @inline(__always)
+    func addStaged(
+        _ name: FieldName,
+        nameLength: Int,
+        valueLength: Int,
+        isSecret: Bool,
+        isSound: Bool
+    ) {
+        let start = unsafe storage.pointee.byteCount
+        let kept = name == .other ? nameLength : 0
+        add(
+            name,
+            nameStart: start,
+            nameLength: nameLength,
+            valueStart: start &+ kept,
+            valueLength: valueLength,
+            marks: (isSecret ? Field.secret : 0) | (isSound ? Field.sound : 0)
+        )
+        unsafe storage.pointee.byteCount = start &+ kept &+ valueLength
+    }
+
+    // MARK: - Growth
 
     private func growBytes(to minimum: Int) {
         let capacity = unsafe max(minimum, 2 * storage.pointee.byteCapacity)
@@ -349,38 +512,60 @@ package struct FieldBlock: BitwiseCopyable {
 }
 
 /// The blocks of one loop that lie idle; steady traffic reuses a handful.
+///
+/// A handle, as sessions reach for it several times a request: copying it copies a pointer. The
+/// ``HTTPArena`` owns what it points to.
 @safe
-package final class FieldBlockPool {
-    /// How many blocks are handed out.
-    package private(set) var liveCount = 0
-    private var idle: [FieldBlock] = []
+public struct FieldBlockPool: BitwiseCopyable {
+    @safe
+    struct State: BitwiseCopyable {
+        var liveCount = 0
+        var idle: UnsafeMutablePointer<FieldBlock.Storage>?
+        var idleCount = 0
+    }
+
     private static let idleMaximum = 256
     private static let retainedBlockBytes = 16 << 10
+    private let state: UnsafeMutablePointer<State>
 
-    /// An empty pool.
-    package init() {}
-
-    deinit {
-        for block in idle { block.deallocate() }
+    init() {
+        unsafe state = .allocate(capacity: 1)
+        unsafe state.initialize(to: State(idle: nil))
     }
+
+    func deallocate() {
+        while let storage = unsafe state.pointee.idle {
+            unsafe state.pointee.idle = storage.pointee.next
+            unsafe FieldBlock(storage).deallocate()
+        }
+        unsafe state.deallocate()
+    }
+
+    /// How many blocks are handed out.
+    package var liveCount: Int { unsafe state.pointee.liveCount }
 
     /// Hands out an empty block.
     package func take() -> FieldBlock {
-        liveCount += 1
-        guard let block = idle.popLast() else { return FieldBlock() }
+        unsafe state.pointee.liveCount += 1
+        guard let storage = unsafe state.pointee.idle else { return FieldBlock.make() }
+        unsafe state.pointee.idle = storage.pointee.next
+        unsafe state.pointee.idleCount -= 1
+        let block = unsafe FieldBlock(storage)
         block.removeAll()
         return block
     }
 
     /// Takes a block back; every copy of the handle is dead from here on.
     package func give(_ block: FieldBlock) {
-        liveCount -= 1
-        guard idle.count < FieldBlockPool.idleMaximum,
+        unsafe state.pointee.liveCount -= 1
+        guard unsafe state.pointee.idleCount < FieldBlockPool.idleMaximum,
             block.capacityBytes <= FieldBlockPool.retainedBlockBytes
         else {
             block.deallocate()
             return
         }
-        idle.append(block)
+        unsafe block.storage.pointee.next = state.pointee.idle
+        unsafe state.pointee.idle = block.storage
+        unsafe state.pointee.idleCount += 1
     }
 }

@@ -1,7 +1,7 @@
 /// The field names the gateway has an opinion about, folded to lower case and numbered.
 ///
 /// A received name is looked up once; from there on everyone compares one byte.
-package enum FieldName: UInt8, BitwiseCopyable, Sendable {
+public enum FieldName: UInt8, BitwiseCopyable, Sendable {
     /// A name that nothing here depends on; its text travels with the field.
     case other
     case method
@@ -58,19 +58,27 @@ package enum FieldName: UInt8, BitwiseCopyable, Sendable {
     case proxyAuthorization
 
     /// Whether this is one of HTTP/2's pseudo-header fields (RFC 9113 §8.3).
-    package var isPseudo: Bool { isBetween(.method, .extendedProtocol) }
+    @inlinable
+    public var isPseudo: Bool { isBetween(.method, .extendedProtocol) }
 
     /// Whether an intermediary must not pass this field on (RFC 9110 §7.6.1, RFC 9113 §8.2.2).
     ///
     /// `te` is handled apart: HTTP/2 allows `te: trailers`.
-    package var isHopByHop: Bool { isBetween(.connection, .http2Settings) }
+    @inlinable
+    public var isHopByHop: Bool { isBetween(.connection, .http2Settings) }
 
-    private func isBetween(_ first: FieldName, _ last: FieldName) -> Bool {
+    /// The name's bit in a set of names; ``other`` has one as well.
+    @inlinable
+    @inline(__always)
+    public var bit: UInt64 { 1 &<< UInt64(rawValue) }
+
+    @inlinable
+    func isBetween(_ first: FieldName, _ last: FieldName) -> Bool {
         rawValue >= first.rawValue && rawValue <= last.rawValue
     }
 
     /// The name as it goes on the wire, in lower case; empty for ``other``.
-    package var text: StaticString {
+    public var text: StaticString {
         switch self {
         case .other: ""
         case .method: ":method"
@@ -129,7 +137,7 @@ package enum FieldName: UInt8, BitwiseCopyable, Sendable {
     }
 
     /// The number of a lower-case name, or ``other``.
-    package static func lookup(_ name: UnsafeRawBufferPointer) -> FieldName {
+    public static func lookup(_ name: UnsafeRawBufferPointer) -> FieldName {
         switch name.count {
         case 2:
             if unsafe matches(name, "te") { return .transferCodings }

@@ -14,6 +14,11 @@ package final class HTTPArena {
         self.buffers = buffers
     }
 
+    deinit {
+        blocks.deallocate()
+        streams.deallocate()
+    }
+
     /// How many stream records are handed out; zero when all is quiet.
     package var openStreamCount: Int { streams.liveCount }
 }

@@ -49,8 +49,8 @@ package struct AccessLine {
             writer.literal(",\"backend_us\":")
             microseconds(backendTime, &writer)
         }
-        unsafe text(",\"method\":\"", record.method, &writer)
-        unsafe text(",\"path\":\"", record.path, &writer)
+        unsafe plain(",\"method\":\"", record.method, &writer)
+        unsafe plain(",\"path\":\"", record.path, &writer)
         switch record.interface {
         case .v1: writer.literal(",\"protocol\":\"v1\"")
         case .v2: writer.literal(",\"protocol\":\"v2\"")
@@ -107,6 +107,18 @@ package struct AccessLine {
     @inline(__always)
     private func microseconds(_ nanoseconds: Int64, _ writer: inout TextWriter) {
         writer.decimal(UInt64(max(nanoseconds, 0)) / 1_000)
+    }
+
+    @inline(__always)
+    private func plain(
+        _ opening: StaticString,
+        _ value: UnsafeRawBufferPointer,
+        _ writer: inout TextWriter
+    ) {
+        guard value.count > 0 else { return }
+        writer.literal(opening)
+        unsafe writer.bytes(value)
+        writer.byte(ASCII.quote)
     }
 
     @inline(__always)

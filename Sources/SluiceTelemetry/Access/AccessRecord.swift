@@ -42,9 +42,10 @@ package struct AccessRecord {
     package var firstByte: Int64?
     /// How long backends were waited for, in nanoseconds; nil when none was called.
     package var backendTime: Int64?
-    /// The method.
+    /// The method, a literal of ours: it is written as it stands.
     package var method = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
-    /// The path's template, such as `/v2/models/{m}/infer`; never the path itself.
+    /// The path's template, such as `/v2/models/{m}/infer`; never the path itself, and written as
+    /// it stands.
     package var path = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
     /// What the client asked in.
     package var interface = Interface.other

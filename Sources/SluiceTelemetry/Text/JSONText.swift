@@ -5,6 +5,8 @@
 // backslashes are escaped; well-formed UTF-8 passes; any other byte becomes U+FFFD. The reader
 // of a log line can rely on valid JSON whatever a peer sent.
 
+import SluiceCore
+
 /// Text inside JSON strings.
 enum JSONText {
     /// No text is written beyond this many of its bytes.
@@ -21,6 +23,10 @@ enum JSONText {
     static func write(_ text: UnsafeRawBufferPointer, into writer: inout TextWriter) {
         // `text` is borrowed for this call; every load below is guarded by `end`.
         guard let base = text.baseAddress else { return }
+        if text.count <= 64, unsafe isPlain(base, text.count) {
+            unsafe ShortBytes.copy(base, to: writer.claim(text.count), count: text.count)
+            return
+        }
         let end = unsafe text.count <= lengthMaximum ? text.count : cut(text)
         var index = 0
         while index + 8 <= end {
@@ -34,6 +40,30 @@ enum JSONText {
             }
         }
         while index < end { index = unsafe writeOne(text, at: index, end: end, &writer) }
+    }
+
+    /// Whether none of `count` bytes needs care: short names mostly don't, and are copied whole.
+    @inline(__always)
+    private static func isPlain(_ base: UnsafeRawPointer, _ count: Int) -> Bool {
+        if count >= 8 {
+            var offset = 0
+            while offset &+ 8 < count {
+                let word = unsafe base.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+                if needsCare(word) { return false }
+                offset &+= 8
+            }
+            // The last eight may have been seen in part.
+            return unsafe !needsCare(
+                base.loadUnaligned(fromByteOffset: count &- 8, as: UInt64.self)
+            )
+        }
+        // Shorter ones are put into a word over harmless letters.
+        var word: UInt64 = 0x6161_6161_6161_6161
+        for index in 0..<count {
+            let byte = unsafe base.load(fromByteOffset: index, as: UInt8.self)
+            word = word << 8 | UInt64(byte)
+        }
+        return !needsCare(word)
     }
 
     /// Whether a byte of `word` is a control character, a quote, a backslash or not ASCII.

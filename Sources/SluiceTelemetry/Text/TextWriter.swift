@@ -41,8 +41,7 @@ struct TextWriter {
     /// Writes a copy of `source`.
     mutating func bytes(_ source: UnsafeRawBufferPointer) {
         guard let from = source.baseAddress else { return }
-        unsafe UnsafeMutableRawPointer(claim(source.count))
-            .copyMemory(from: from, byteCount: source.count)
+        unsafe ShortBytes.copy(from, to: claim(source.count), count: source.count)
     }
 
     /// Writes a copy of `source`.

@@ -1,0 +1,199 @@
+// HPACK's receiving half (RFC 7541).
+//
+// Fields go straight into the message's block. An entry of the dynamic table remembers by number
+// which name it has and whether name and value are well-formed, so that a repeated field costs one
+// copy of its value and no second look at its bytes.
+//
+//     entries, a ring:      oldest ... newest      index 62 is the newest (§2.3.3)
+//     bytes, an arena:      [name if unknown][value] for each entry, in the same order
+//
+// nghttp2's encoder and decoder are the judges in the tests.
+import SluiceCore
+
+/// One direction's field decompression.
+@safe
+struct HPACKDecoder: ~Copyable {
+    enum Failure: Error {
+        /// The bytes aren't HPACK; the connection can't go on (RFC 9113 §4.3).
+        case malformed
+        /// Decoded fields passed four times the limit: a bomb; the connection ends.
+        case bomb
+    }
+
+    /// The largest table a decoder can be told to have.
+    static let tableMaximum = HPACKTable.sizeMaximum
+
+    private var table = HPACKTable()
+    private let known = HPACKStatic.shared
+    private let huffman = HPACKHuffman.shared
+    /// What our SETTINGS allow, once the peer has acknowledged them.
+    private var limit = HPACKDecoder.tableMaximum
+    /// Whether the next block must begin by telling a smaller size (§4.2).
+    private var mustShrink = false
+
+    /// Holds the peer's encoder to our SETTINGS_HEADER_TABLE_SIZE, once it has acknowledged them.
+    mutating func limit(to size: Int) {
+        limit = min(size, HPACKDecoder.tableMaximum)
+        if limit < table.capacity {
+            mustShrink = true
+            table.resize(to: limit)
+        }
+    }
+
+    /// Decodes a whole header block into `block`; returns the fields' size, counted as
+    /// ``FieldBlock/listSize``.
+    ///
+    /// Fields beyond `maximum` of it are dropped, but decoded all the same, because the table must
+    /// stay in step.
+    mutating func decode(
+        _ bytes: UnsafeRawBufferPointer,
+        into block: FieldBlock,
+        maximum: Int
+    ) throws(Failure) -> Int {
+        var reader = unsafe HPACKReader(bytes)
+        var size = 0
+        var isFirst = true
+        while let byte = reader.peek {
+            if byte & 0xE0 == 0x20 {
+                // §4.2: only at the beginning, and never above what we allowed.
+                let wanted = try reader.integer(prefix: 5)
+                guard isFirst, wanted <= limit else { throw .malformed }
+                mustShrink = false
+                table.resize(to: wanted)
+                continue
+            }
+            guard !mustShrink else { throw .malformed }
+            isFirst = false
+            size +=
+                byte & 0x80 != 0
+                ? try indexed(&reader, block) : try literal(&reader, block, byte)
+            guard size <= maximum else {
+                guard size / 4 <= maximum else { throw .bomb }
+                block.removeLast()
+                continue
+            }
+        }
+        guard !mustShrink || isFirst else { throw .malformed }
+        return size
+    }
+
+    /// §6.1: a field the tables have.
+    private func indexed(_ reader: inout HPACKReader, _ block: FieldBlock) throws(Failure) -> Int {
+        let index = try reader.integer(prefix: 7)
+        if index > HPACKStatic.count {
+            guard let entry = unsafe table.entry(at: index - HPACKStatic.count - 1) else {
+                throw .malformed
+            }
+            let kept = unsafe entry.pointee.keptNameLength
+            let length = unsafe Int(entry.pointee.valueLength)
+            let place = unsafe block.stage(kept &+ length)
+            unsafe ShortBytes.copy(table.bytes(of: entry), to: place, count: kept &+ length)
+            unsafe block.addStaged(
+                entry.pointee.name,
+                nameLength: Int(entry.pointee.nameLength),
+                valueLength: length,
+                isSecret: false,
+                isSound: entry.pointee.isSound
+            )
+            return unsafe entry.pointee.size
+        }
+        guard index > 0 else { throw .malformed }
+        let entry = known[index]
+        let kept = unsafe entry.name == .other ? entry.nameText.count : 0
+        let place = unsafe block.stage(kept &+ entry.value.count)
+        if kept > 0 { unsafe copy(entry.nameText, to: place) }
+        unsafe copy(entry.value, to: place + kept)
+        unsafe block.addStaged(
+            entry.name,
+            nameLength: entry.nameText.count,
+            valueLength: entry.value.count,
+            isSecret: false,
+            isSound: true
+        )
+        return unsafe entry.nameText.count + entry.value.count + HPACKTable.entryOverhead
+    }
+
+    /// §6.2: a field whose value, and perhaps name, is spelt out.
+    private mutating func literal(
+        _ reader: inout HPACKReader,
+        _ block: FieldBlock,
+        _ byte: UInt8
+    ) throws(Failure) -> Int {
+        let isRemembered = byte & 0x40 != 0
+        let index = try reader.integer(prefix: isRemembered ? 6 : 4)
+        var name = FieldName.other
+        var nameLength = 0
+        var isSound = true
+        if index == 0 {
+            let (text, isCoded) = unsafe try reader.string()
+            nameLength = unsafe try stage(text, isCoded, block, after: 0)
+            let place = unsafe UnsafeRawBufferPointer(start: block.stage(0), count: nameLength)
+            unsafe name = .lookup(place)
+            if name == .other { isSound = unsafe FieldValidation.isLowercaseToken(place) }
+        } else if index > HPACKStatic.count {
+            guard let entry = unsafe table.entry(at: index - HPACKStatic.count - 1) else {
+                throw .malformed
+            }
+            unsafe name = entry.pointee.name
+            nameLength = unsafe Int(entry.pointee.nameLength)
+            let kept = unsafe entry.pointee.keptNameLength
+            unsafe ShortBytes.copy(table.bytes(of: entry), to: block.stage(kept), count: kept)
+            if name == .other { isSound = unsafe entry.pointee.hasSoundName }
+        } else {
+            let entry = known[index]
+            name = entry.name
+            nameLength = unsafe entry.nameText.count
+            if name == .other { unsafe copy(entry.nameText, to: block.stage(nameLength)) }
+        }
+        let hasSoundName = isSound
+        let kept = name == .other ? nameLength : 0
+        let (text, isCoded) = unsafe try reader.string()
+        let valueLength = unsafe try stage(text, isCoded, block, after: kept)
+        let place = unsafe block.stage(0)
+        isSound =
+            unsafe isSound
+            && FieldValidation.isValue(
+                UnsafeRawBufferPointer(start: place + kept, count: valueLength)
+            )
+        if isRemembered {
+            unsafe table.insert(
+                place,
+                name: name,
+                nameLength: nameLength,
+                valueLength: valueLength,
+                isSound: isSound,
+                hasSoundName: hasSoundName
+            )
+        }
+        block.addStaged(
+            name,
+            nameLength: nameLength,
+            valueLength: valueLength,
+            isSecret: byte & 0xF0 == 0x10,
+            isSound: isSound
+        )
+        return nameLength + valueLength + HPACKTable.entryOverhead
+    }
+
+    /// Puts a string behind `kept` staged bytes and returns its length.
+    private func stage(
+        _ text: UnsafeRawBufferPointer,
+        _ isCoded: Bool,
+        _ block: FieldBlock,
+        after kept: Int
+    ) throws(Failure) -> Int {
+        guard isCoded else {
+            unsafe copy(text, to: block.stage(kept + text.count, keeping: kept) + kept)
+            return text.count
+        }
+        let place = unsafe block.stage(kept + HPACKHuffman.bound(text.count), keeping: kept)
+        guard let length = unsafe huffman.decode(text, to: place + kept) else { throw .malformed }
+        return length
+    }
+
+    @inline(__always)
+    private func copy(_ text: UnsafeRawBufferPointer, to place: UnsafeMutablePointer<UInt8>) {
+        guard let from = text.baseAddress else { return }
+        unsafe ShortBytes.copy(from, to: place, count: text.count)
+    }
+}

@@ -1,0 +1,138 @@
+import SluiceCore
+package import SluiceIO
+
+/// The listeners and connections of a world; kernels hold descriptors for them.
+package final class SimulatedNetwork {
+    /// The time.
+    package let clock: VirtualClock
+    /// What happened.
+    package var trace = Trace()
+    /// What no program may do and one did: the run has failed, whatever else is seen.
+    package private(set) var violations: [String] = []
+    /// Connections made so far.
+    package private(set) var connectionCount = 0
+
+    var random: RandomSource
+    /// What the time of day is ahead of the clock; another for each world.
+    var wallOffset: Int64 = 0
+    private var plans: [UInt16: FaultPlan] = [:]
+    private var listeners: [UInt16: [SimulatedListener]] = [:]
+    private var connections: [SimulatedConnection] = []
+    private var kernels: [SimulatedKernel] = []
+    private var nextPort: UInt16 = 20_000
+    private var nextClientPort: UInt16 = 40_000
+
+    /// A network without anybody, whose every whim follows from `seed`.
+    package init(clock: VirtualClock, seed: UInt64) {
+        self.clock = clock
+        random = RandomSource(seed: seed)
+    }
+
+    /// A kernel for one loop; `name` is how violations call it.
+    package func makeKernel(name: String) -> SimulatedKernel {
+        let kernel = SimulatedKernel(network: self, number: kernels.count, name: name)
+        kernels.append(kernel)
+        return kernel
+    }
+
+    /// Treats connections made to `address` from now on by `plan`.
+    package func use(_ plan: FaultPlan, for address: SocketAddress) { plans[address.port] = plan }
+
+    /// Open descriptors over all kernels.
+    package var openDescriptorCount: Int { kernels.reduce(0) { $0 + $1.openDescriptorCount } }
+
+    /// Notes what no program may do.
+    func violated(_ sentence: String) {
+        if violations.count < 20 { violations.append(sentence) }
+    }
+
+    // MARK: - What kernels ask for
+
+    func listen(on port: UInt16, sharesPort: Bool) -> SimulatedListener? {
+        var port = port
+        if port == 0 {
+            nextPort += 1
+            port = nextPort
+        } else if let others = listeners[port], !others.isEmpty, !sharesPort {
+            return nil
+        }
+        let listener = SimulatedListener(port: port)
+        listeners[port, default: []].append(listener)
+        return listener
+    }
+
+    func remove(_ listener: SimulatedListener) {
+        listeners[listener.port]?.removeAll { $0 === listener }
+        for connection in listener.takeAll() {
+            connection.breakOff(at: clock.now, &random)
+            connection.close(1, at: clock.now, &random)
+        }
+        sweep()
+    }
+
+    /// A connection attempt; nil when there's no way to the address at all.
+    func connect(to port: UInt16) -> SimulatedConnection? {
+        let plan = plans[port] ?? FaultPlan()
+        let fate = plan.fate(&random)
+        guard fate.connecting != .unreachable else { return nil }
+        nextClientPort &+= 1
+        let connection = SimulatedConnection(
+            plan: plan,
+            fate: fate,
+            listenerPort: port,
+            clientPort: nextClientPort,
+            now: clock.now,
+            random: &random
+        )
+        connectionCount += 1
+        connections.append(connection)
+        let choices = listeners[port] ?? []
+        if choices.isEmpty, fate.connecting == .succeeds { connection.refuse() }
+        if choices.isEmpty || fate.connecting != .succeeds {
+            connection.close(1, at: clock.now, &random)
+        } else {
+            // As the kernel does with shared ports: any of the sockets.
+            choices[random.next(below: choices.count)].add(connection)
+        }
+        return connection
+    }
+
+    func closed(_ connection: SimulatedConnection) { if connection.isGone { sweep() } }
+
+    private func sweep() { connections.removeAll(where: \.isGone) }
+
+    // MARK: - Time
+
+    /// When something happens next without anybody's doing; nil when nothing will.
+    var nextChange: Instant? {
+        let now = clock.now
+        var next = Instant.distantFuture
+        for connection in connections { next = min(next, connection.nextChange(after: now)) }
+        return next == .distantFuture ? nil : next
+    }
+}
+
+/// A listening socket with the connections that wait in it.
+final class SimulatedListener {
+    let port: UInt16
+    private var waiting: [SimulatedConnection] = []
+
+    init(port: UInt16) { self.port = port }
+
+    func add(_ connection: SimulatedConnection) { waiting.append(connection) }
+
+    func isReadable(at now: Instant) -> Bool { waiting.contains { $0.acceptable <= now } }
+
+    var next: SimulatedConnection? { waiting.first }
+
+    func take(at now: Instant) -> SimulatedConnection? {
+        guard let index = waiting.firstIndex(where: { $0.acceptable <= now }) else { return nil }
+        return waiting.remove(at: index)
+    }
+
+    func takeAll() -> [SimulatedConnection] {
+        let all = waiting
+        waiting = []
+        return all
+    }
+}

@@ -1,0 +1,128 @@
+import SluiceCore
+import SluiceHTTP
+import SluiceIO
+import SluiceIngress
+
+/// A server on one loop that answers every request alike, after a while or at its head.
+final class Answerer: RequestHandler, TimerTarget {
+    enum Reply {
+        /// `hello`, with 200.
+        case hello
+        /// 500 in the caller's dialect.
+        case failure
+    }
+
+    private let loop: EventLoop
+    private let reply: Reply
+    let arena: HTTPArena
+    /// How long an answer takes; nil answers at the request's head.
+    private let delay: Duration?
+    private var listener: IngressListener?
+    private var waiting: [UInt: (exchange: Exchange, isGRPC: Bool)] = [:]
+    private var timers: [UInt: TimerID] = [:]
+    private var nextTicket: UInt = 1
+    /// Requests that came, and those that were aborted.
+    private(set) var requestCount = 0
+    private(set) var abortCount = 0
+
+    init(
+        loop: EventLoop,
+        on address: SocketAddress,
+        reply: Reply = .hello,
+        delay: Duration?
+    ) throws {
+        self.loop = loop
+        self.reply = reply
+        self.delay = delay
+        arena = HTTPArena(buffers: loop.buffers)
+        let listener = try IngressListener(
+            loop: loop,
+            arena: arena,
+            address: address,
+            name: "answerer",
+            tls: nil,
+            limits: IngressLimits(),
+            count: ConnectionCount(maximum: 100),
+            handler: self
+        ) { _ in }
+        self.listener = listener
+        listener.start()
+    }
+
+    var connectionCount: Int { listener?.connectionCount ?? 0 }
+
+    func close() {
+        listener?.closeAll()
+        listener = nil
+    }
+
+    func requestBegan(_ exchange: Exchange, _ head: FieldBlock, endStream: Bool) {
+        let isGRPC =
+            unsafe head.first(.contentType).map {
+                unsafe ASCII.hasPrefix($0, "application/grpc")
+            } ?? false
+        arena.blocks.give(head)
+        requestCount += 1
+        guard let delay else {
+            answer(exchange, isGRPC: isGRPC)
+            return
+        }
+        let ticket = nextTicket
+        nextTicket += 1
+        unsafe exchange.user = UnsafeMutableRawPointer(bitPattern: ticket)
+        waiting[ticket] = (exchange, isGRPC)
+        timers[ticket] = loop.setTimer(after: delay, target: self, tag: ticket)
+    }
+
+    func timerFired(_ tag: UInt, at now: Instant) {
+        timers[tag] = nil
+        guard let (exchange, isGRPC) = waiting.removeValue(forKey: tag) else { return }
+        answer(exchange, isGRPC: isGRPC)
+    }
+
+    private func answer(_ exchange: Exchange, isGRPC: Bool) {
+        unsafe exchange.user = nil
+        let head = arena.blocks.take()
+        if isGRPC {
+            head.append(status: 200)
+            head.append(.contentType, "application/grpc")
+            head.append(.grpcStatus, decimal: reply == .hello ? 0 : 13)
+            exchange.sendHead(head, endStream: true)
+            return
+        }
+        let body = Array((reply == .hello ? "hello" : "{\"error\":\"no\"}").utf8)
+        head.append(status: reply == .hello ? 200 : 500)
+        head.append(.contentLength, decimal: body.count)
+        exchange.sendHead(head, endStream: false)
+        unsafe body.withUnsafeBytes { unsafe _ = exchange.send($0, endStream: true) }
+    }
+
+    func requestOversized(_ exchange: Exchange, _ head: FieldBlock) {
+        arena.blocks.give(head)
+        exchange.abort(.enhanceYourCalm)
+    }
+
+    func requestBody(_ exchange: Exchange, _ bytes: UnsafeRawBufferPointer, endStream: Bool) {
+        exchange.consumed(bytes.count)
+    }
+
+    func requestTrailers(_ exchange: Exchange, _ trailers: FieldBlock) {
+        arena.blocks.give(trailers)
+    }
+
+    func requestAborted(_ exchange: Exchange, _ reason: AbortReason) {
+        abortCount += 1
+        guard let user = unsafe exchange.user else { return }
+        let ticket = UInt(bitPattern: user)
+        waiting[ticket] = nil
+        if var timer = timers.removeValue(forKey: ticket) { loop.cancelTimer(&timer) }
+    }
+
+    func responseDrained(_ exchange: Exchange, _ count: Int) {}
+
+    func requestUnreadable(
+        _ connection: ServerConnection,
+        status: Int,
+        sentence: StaticString
+    ) {}
+}
