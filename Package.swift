@@ -90,6 +90,7 @@ let package = Package(
         room("SluiceInference", imports: ["SluiceCore", "SluiceWire"]),
         room("SluiceRouting", imports: ["SluiceCore"]),
         room("SluiceBalancing", imports: ["SluiceCore"]),
+        room("SluiceCache", imports: ["SluiceCore"]),
         room("SluiceRedis", imports: ["SluiceCore", "CHiredis"]),
         room("SluiceTelemetry", imports: ["SluiceCore", "SluiceWire"]),
         // 4  machine room
@@ -161,6 +162,7 @@ let package = Package(
         tests(for: "SluiceGRPC", imports: ["SluiceGRPC", "SluiceWire", "SluiceCore"]),
         tests(for: "SluiceInference", imports: ["SluiceInference", "SluiceWire", "SluiceCore"]),
         tests(for: "SluiceBalancing", imports: ["SluiceBalancing", "SluiceRouting", "SluiceCore"]),
+        tests(for: "SluiceCache", imports: ["SluiceCache", "SluiceCore"]),
         tests(for: "SluiceRedis", imports: ["SluiceRedis", "SluiceCore"]),
         tests(
             for: "SluiceSampleModels",

@@ -14,7 +14,7 @@ struct StairsTests {
         ["SluiceWire"],
         [
             "SluiceHTTP", "SluiceTLS", "SluiceGRPC", "SluiceInference", "SluiceRouting",
-            "SluiceBalancing", "SluiceRedis", "SluiceTelemetry",
+            "SluiceBalancing", "SluiceCache", "SluiceRedis", "SluiceTelemetry",
         ],
         ["SluiceIO"],
         ["SluiceIngress", "SluiceEgress"],
