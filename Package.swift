@@ -73,6 +73,7 @@ let package = Package(
         // 0  C doors
         door("CNghttp2"),
         door("COpenSSL"),
+        door("CHiredis"),
         .target(name: "CLinux", path: "Sources/CLinux"),
         // 1  ground
         room("SluiceCore"),
@@ -89,6 +90,8 @@ let package = Package(
         room("SluiceInference", imports: ["SluiceCore", "SluiceWire"]),
         room("SluiceRouting", imports: ["SluiceCore"]),
         room("SluiceBalancing", imports: ["SluiceCore"]),
+        room("SluiceCache", imports: ["SluiceCore"]),
+        room("SluiceRedis", imports: ["SluiceCore", "CHiredis"]),
         room("SluiceTelemetry", imports: ["SluiceCore", "SluiceWire"]),
         // 4  machine room
         room("SluiceIO", imports: ["SluiceCore", "SluiceTLS", "CLinux"]),
@@ -160,6 +163,8 @@ let package = Package(
         tests(for: "SluiceGRPC", imports: ["SluiceGRPC", "SluiceWire", "SluiceCore"]),
         tests(for: "SluiceInference", imports: ["SluiceInference", "SluiceWire", "SluiceCore"]),
         tests(for: "SluiceBalancing", imports: ["SluiceBalancing", "SluiceRouting", "SluiceCore"]),
+        tests(for: "SluiceCache", imports: ["SluiceCache", "SluiceCore"]),
+        tests(for: "SluiceRedis", imports: ["SluiceRedis", "SluiceCore"]),
         tests(
             for: "SluiceSampleModels",
             imports: ["SluiceSampleModels", "SluiceInference", "SluiceWire"]

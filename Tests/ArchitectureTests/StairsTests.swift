@@ -9,12 +9,12 @@ struct StairsTests {
 
     /// Rooms by floor, lowest first; a room imports only from floors below, or the exceptions.
     static let floors: [[String]] = [
-        ["CNghttp2", "COpenSSL", "CLinux"],
+        ["CNghttp2", "COpenSSL", "CHiredis", "CLinux"],
         ["SluiceCore"],
         ["SluiceWire"],
         [
             "SluiceHTTP", "SluiceTLS", "SluiceGRPC", "SluiceInference", "SluiceRouting",
-            "SluiceBalancing", "SluiceTelemetry",
+            "SluiceBalancing", "SluiceCache", "SluiceRedis", "SluiceTelemetry",
         ],
         ["SluiceIO"],
         ["SluiceIngress", "SluiceEgress"],
@@ -26,7 +26,7 @@ struct StairsTests {
     /// The one room that may open each C door.
     static let keys = [
         "CNghttp2": ["SluiceTestKit"], "COpenSSL": ["SluiceTLS"],
-        "CLinux": ["SluiceIO"],
+        "CHiredis": ["SluiceRedis"], "CLinux": ["SluiceIO"],
     ]
 
     /// The garden shed: what tests are made with, and what it may be made of.

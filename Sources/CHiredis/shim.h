@@ -1,0 +1,2 @@
+// The reply reader alone: sockets, formatting and the event glue of hiredis stay outside.
+#include <hiredis/read.h>

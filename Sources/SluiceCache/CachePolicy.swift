@@ -1,0 +1,57 @@
+package import SluiceCore
+
+/// How long a model's answers may be used.
+package struct CachePolicy: Hashable, Sendable {
+    /// How long an answer is fresh, at most.
+    package var timeToLive: Duration
+    /// How long after that it may still be served while a new one is fetched behind it
+    /// (RFC 5861 §3).
+    package var staleWhileRevalidate: Duration
+    /// How long after that it may stand in for a backend that fails (RFC 5861 §4).
+    package var staleIfError: Duration
+
+    /// A policy; without the two last nothing stale is ever served.
+    package init(
+        timeToLive: Duration,
+        staleWhileRevalidate: Duration = .zero,
+        staleIfError: Duration = .zero
+    ) {
+        self.timeToLive = timeToLive
+        self.staleWhileRevalidate = staleWhileRevalidate
+        self.staleIfError = staleIfError
+    }
+
+    /// The lifetime of an answer asked for at `born`.
+    ///
+    /// Up to a tenth of the time to live is taken off at random, never added: answers that were
+    /// stored together don't expire together, and nobody is served longer than the operator said.
+    package func lifetime(bornAt born: Instant, random: inout RandomSource) -> CacheLifetime {
+        let whole = max(timeToLive.nanoseconds, 0)
+        let jitter = Int(whole / 10)
+        return lifetime(
+            freshUntil: born.advanced(
+                byNanoseconds: whole - Int64(jitter > 0 ? random.next(below: jitter + 1) : 0)
+            )
+        )
+    }
+
+    /// The lifetime of an answer whose freshness ends at a known instant, as one from tier 2.
+    package func lifetime(freshUntil: Instant) -> CacheLifetime {
+        let revalidate = freshUntil + staleWhileRevalidate
+        return CacheLifetime(
+            freshUntil: freshUntil,
+            revalidateUntil: revalidate,
+            useUntil: max(revalidate, freshUntil + staleIfError)
+        )
+    }
+}
+
+/// The three instants at which an answer loses its uses, earliest first.
+package struct CacheLifetime: Hashable, BitwiseCopyable, Sendable {
+    /// Until then it is served as it is.
+    package let freshUntil: Instant
+    /// Until then it is served while somebody fetches a new one.
+    package let revalidateUntil: Instant
+    /// Until then it may stand in for a failed call; afterwards it is of no use.
+    package let useUntil: Instant
+}

@@ -1,0 +1,67 @@
+import SluiceCore
+
+/// How commands are written: RESP arrays of bulk strings (redis.io, "Redis serialization protocol",
+/// "Sending commands").
+extension ByteBuffer {
+    /// Starts a command of `count` parts, its name included.
+    mutating func beginCommand(_ count: Int) {
+        append(byte: 0x2A)
+        append(decimal: count)
+        append("\r\n")
+    }
+
+    /// Writes one part of a command; whatever bytes it has, they stay one part.
+    mutating func appendPart(_ bytes: UnsafeRawBufferPointer) {
+        append(byte: 0x24)
+        append(decimal: bytes.count)
+        append("\r\n")
+        unsafe append(bytes)
+        append("\r\n")
+    }
+
+    /// Writes a literal as one part.
+    mutating func appendPart(_ text: StaticString) {
+        unsafe appendPart(
+            UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount)
+        )
+    }
+
+    /// Writes a text as one part; for cold paths.
+    mutating func appendPart(text: String) {
+        var text = text
+        text.withUTF8 { unsafe appendPart(UnsafeRawBufferPointer($0)) }
+    }
+}
+
+/// What a reply to a command may look like; anything else means that replies and commands are out
+/// of step, and nothing that follows can be believed.
+enum RedisExpectation: BitwiseCopyable {
+    /// AUTH, SELECT, PING at the start: a status, and an error ends the session.
+    case greeting
+    /// SET, PING.
+    case status
+    /// GET.
+    case value
+    /// MGET of that many keys.
+    case values(Int)
+    /// DEL, UNLINK.
+    case count
+    /// SCAN: a cursor and an array of keys.
+    case page
+
+    func accepts(_ reply: RedisReply) -> Bool {
+        switch (self, reply) {
+        case (_, .error): return true
+        case (.greeting, .status), (.status, .status), (.count, .integer): return true
+        case (.value, .bytes), (.value, .null): return true
+        case (.values(let count), .array(let elements)):
+            return elements.count == count && elements.allSatisfy(RedisExpectation.value.accepts)
+        case (.page, .array(let elements)):
+            guard elements.count == 2, case .bytes = elements[0],
+                case .array(let keys) = elements[1]
+            else { return false }
+            return keys.allSatisfy { if case .bytes = $0 { true } else { false } }
+        default: return false
+        }
+    }
+}

@@ -1,0 +1,15 @@
+/// Why a conversation with Redis ended; never a client's fault, and always survivable.
+package enum RedisFailure: Error, Hashable, Sendable {
+    /// The connection ended.
+    case disconnected
+    /// AUTH or SELECT was refused, or PING before the first command; the text is the server's.
+    case refused(String)
+    /// What came isn't RESP2; the text is hiredis's.
+    case malformed(String)
+    /// A reply, or the unread part of one, passed the limit.
+    case tooLarge
+    /// A reply that nobody asked for, or of a kind the command can't have.
+    case unexpectedReply
+    /// The oldest command has waited longer than ``RedisSettings/stallLimit``.
+    case stalled
+}
