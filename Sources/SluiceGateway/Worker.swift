@@ -53,13 +53,16 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     /// The loop it runs on.
     package let loop: EventLoop
     let arena: HTTPArena
+    // What the loop and the arena hold, once more: reaching it through them counts references.
+    let buffers: BufferPool
+    let blocks: FieldBlockPool
     let shared: Shared
     let shard: MetricShard
     let codes: CodeTable
     let strangers: RevisionMetrics
     let log: AccessBuffer?
     var random: RandomSource
-    let flows = Slab(stride: MemoryLayout<Flow>.stride)
+    let flows = Slab(stride: MemoryLayout<Flow>.stride + FlowScratch.size)
     /// The replica new requests use.
     var replica: Replica
     private var retired: [Replica] = []
@@ -85,7 +88,9 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
         self.loop = loop
         self.shared = shared
         self.number = number
-        arena = HTTPArena(buffers: loop.buffers)
+        buffers = loop.buffers
+        arena = HTTPArena(buffers: buffers)
+        blocks = arena.blocks
         shard = shared.store.makeShard()
         codes = CodeTable(store: shared.store)
         strangers = RevisionMetrics(

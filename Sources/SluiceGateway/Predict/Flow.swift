@@ -52,8 +52,10 @@ struct Flow: BitwiseCopyable {
     var prefixLength = 0
     /// Body bytes that can't be passed on yet.
     var held = PooledBytes()
+    /// Body bytes that go out behind ``held`` if a connection is ready; valid for one call only.
+    var offered = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
     var heldTrailers: FieldBlock?
-    /// Names and identifiers of this request: 512 pooled bytes, see ``FlowScratch``.
+    /// Names and identifiers of this request, in the memory behind the record; see ``FlowScratch``.
     let scratch: UnsafeMutableRawBufferPointer
     var requestIDCount: UInt16 = 0
     var trace = TraceID.none
@@ -80,7 +82,7 @@ struct Flow: BitwiseCopyable {
 
 /// How a flow's scratch bytes are divided.
 enum FlowScratch {
-    static let size = 512
+    static let size = 384
     static let modelName = 0
     static let modelNameMaximum = 256
     static let requestID = 256

@@ -103,8 +103,10 @@ extension Worker {
             unsafe prepare(head, flow, route)
         }
         let ended = unsafe flow.pointee.hasRequestEnded
+        let offered = unsafe flow.pointee.offered
+        unsafe flow.pointee.offered = UnsafeRawBufferPointer(start: nil, count: 0)
         let isBare =
-            unsafe ended && flow.pointee.held.isEmpty
+            unsafe ended && flow.pointee.held.isEmpty && offered.isEmpty
             && flow.pointee.heldTrailers == nil
         unsafe flow.pointee.stage = .relaying
         unsafe flow.pointee.sent = loop.now
@@ -122,13 +124,16 @@ extension Worker {
         unsafe flow.pointee.exchange.sendContinue()
         let trailers = unsafe flow.pointee.heldTrailers
         unsafe flow.pointee.heldTrailers = nil
+        let endsBody = ended && trailers == nil
+        var sent = 0
         if unsafe !flow.pointee.held.isEmpty {
             var held = unsafe flow.pointee.held
             unsafe flow.pointee.held = PooledBytes()
-            let sent = unsafe call.send(held.bytes, endStream: ended && trailers == nil)
-            held.release(to: loop.buffers)
-            unsafe flow.pointee.exchange.consumed(sent)
+            unsafe sent += call.send(held.bytes, endStream: endsBody && offered.isEmpty)
+            held.release(to: buffers)
         }
+        if unsafe !offered.isEmpty { unsafe sent += call.send(offered, endStream: endsBody) }
+        if sent > 0 { unsafe flow.pointee.exchange.consumed(sent) }
         if let trailers { call.sendTrailers(trailers) }
     }
 

@@ -58,14 +58,17 @@ extension Worker {
     }
 
     private func begin(_ exchange: Exchange, _ head: FieldBlock) -> FlowPointer {
-        let scratch = unsafe loop.buffers.take(minimum: FlowScratch.size)
-        let flow = unsafe flows.take().bindMemory(to: Flow.self, capacity: 1)
+        let record = unsafe flows.take()
+        let flow = unsafe record.bindMemory(to: Flow.self, capacity: 1)
         unsafe flow.initialize(
             to: Flow(
                 exchange: exchange,
                 replica: .passUnretained(replica),
                 started: loop.now,
-                scratch: scratch
+                scratch: UnsafeMutableRawBufferPointer(
+                    start: record + MemoryLayout<Flow>.stride,
+                    count: FlowScratch.size
+                )
             )
         )
         replica.flowCount += 1
@@ -293,8 +296,18 @@ extension Worker {
                     unsafe truncated(flow)
                     return
                 }
-                unsafe flow.pointee.held.append(bytes, pool: loop.buffers)
+                unsafe flow.pointee.offered = bytes
                 unsafe routeGRPC(flow, name)
+                // The flow may be over by now.
+                guard unsafe exchange.user == raw, unsafe !flow.pointee.offered.isEmpty else {
+                    return
+                }
+                unsafe flow.pointee.offered = UnsafeRawBufferPointer(start: nil, count: 0)
+                if unsafe flow.pointee.stage == .connecting {
+                    unsafe flow.pointee.held.append(bytes, pool: buffers)
+                } else {
+                    exchange.consumed(bytes.count)
+                }
             } else if endStream {
                 unsafe truncated(flow)
             } else if unsafe flow.pointee.held.count + bytes.count > Worker.routingHoldMaximum {
@@ -303,11 +316,11 @@ extension Worker {
                     .badRequest("model_name must come within the message's first 64 KiB")
                 )
             } else {
-                unsafe flow.pointee.held.append(bytes, pool: loop.buffers)
+                unsafe flow.pointee.held.append(bytes, pool: buffers)
             }
         case .connecting:
             if isGRPC, unsafe !scan(flow, bytes) { return }
-            unsafe flow.pointee.held.append(bytes, pool: loop.buffers)
+            unsafe flow.pointee.held.append(bytes, pool: buffers)
         case .relaying:
             if isGRPC {
                 guard unsafe scan(flow, bytes) else { return }
@@ -321,7 +334,7 @@ extension Worker {
             }
             unsafe relayRequest(flow, bytes, endStream: endStream)
         case .answering:
-            unsafe flow.pointee.held.append(bytes, pool: loop.buffers)
+            unsafe flow.pointee.held.append(bytes, pool: buffers)
             exchange.consumed(bytes.count)
             unsafe answeringContinued(flow)
         case .refusing:
@@ -334,7 +347,7 @@ extension Worker {
 
     package func requestTrailers(_ exchange: Exchange, _ trailers: FieldBlock) {
         guard let raw = unsafe exchange.user else {
-            arena.blocks.give(trailers)
+            blocks.give(trailers)
             return
         }
         let flow = unsafe raw.assumingMemoryBound(to: Flow.self)
@@ -342,20 +355,20 @@ extension Worker {
         switch unsafe flow.pointee.stage {
         case .relaying:
             guard unsafe flow.pointee.wire != .grpc || flow.pointee.scanner.isComplete else {
-                arena.blocks.give(trailers)
+                blocks.give(trailers)
                 unsafe truncated(flow)
                 return
             }
             unsafe flow.pointee.call?.sendTrailers(trailers)
         case .connecting: unsafe flow.pointee.heldTrailers = trailers
         case .routing:
-            arena.blocks.give(trailers)
+            blocks.give(trailers)
             unsafe truncated(flow)
         case .answering:
-            arena.blocks.give(trailers)
+            blocks.give(trailers)
             unsafe answeringContinued(flow)
         case .refusing:
-            arena.blocks.give(trailers)
+            blocks.give(trailers)
             unsafe sendRefusal(flow)
         }
     }

@@ -30,7 +30,7 @@ extension Worker {
 
     package func responseHead(_ call: Call, _ head: FieldBlock, endStream: Bool) {
         guard let raw = unsafe call.user else {
-            arena.blocks.give(head)
+            blocks.give(head)
             return
         }
         let flow = unsafe raw.assumingMemoryBound(to: Flow.self)
@@ -41,7 +41,7 @@ extension Worker {
             guard status == 200, let type = unsafe head.first(.contentType),
                 unsafe ASCII.hasPrefix(type, "application/grpc")
             else {
-                arena.blocks.give(head)
+                blocks.give(head)
                 unsafe refuse(flow, .notGRPC(status: status))
                 return
             }
@@ -58,12 +58,12 @@ extension Worker {
 
     package func responseInterim(_ call: Call, _ head: FieldBlock) {
         guard let raw = unsafe call.user else {
-            arena.blocks.give(head)
+            blocks.give(head)
             return
         }
         // 100 has been answered by us; 101 would switch protocols behind our back.
         guard head.status > 101 else {
-            arena.blocks.give(head)
+            blocks.give(head)
             return
         }
         unsafe raw.assumingMemoryBound(to: Flow.self).pointee.exchange
@@ -92,7 +92,7 @@ extension Worker {
 
     package func responseTrailers(_ call: Call, _ trailers: FieldBlock) {
         guard let raw = unsafe call.user else {
-            arena.blocks.give(trailers)
+            blocks.give(trailers)
             return
         }
         let flow = unsafe raw.assumingMemoryBound(to: Flow.self)
@@ -164,7 +164,7 @@ extension Worker {
         unsafe exchange.user = nil
         if unsafe flow.pointee.wire == .grpc {
             unsafe flow.pointee.grpcStatus = GRPCStatus.unavailable.rawValue
-            let trailers = arena.blocks.take()
+            let trailers = blocks.take()
             trailers.append(.grpcStatus, decimal: GRPCStatus.unavailable.rawValue)
             trailers.append(
                 .grpcMessage,

@@ -46,7 +46,7 @@ extension Worker {
         } else {
             // What was held back counts as taken, so that the rest can come.
             let held = unsafe flow.pointee.held.count
-            unsafe flow.pointee.held.release(to: loop.buffers)
+            unsafe flow.pointee.held.release(to: buffers)
             if held > 0 { unsafe flow.pointee.exchange.consumed(held) }
         }
     }
@@ -72,7 +72,7 @@ extension Worker {
         contentType: StaticString = "application/json",
         refusal: Refusal? = nil
     ) {
-        let head = arena.blocks.take()
+        let head = blocks.take()
         head.append(status: status)
         head.append(.contentType, contentType)
         head.append(.contentLength, decimal: body.count, isVolatile: true)
@@ -98,7 +98,7 @@ extension Worker {
     /// Ends a gRPC call with a status and no message (gRPC over HTTP/2, "Trailers-Only").
     func replyStatus(_ flow: FlowPointer, _ status: GRPCStatus, _ sentence: String) {
         let exchange = unsafe flow.pointee.exchange
-        let head = arena.blocks.take()
+        let head = blocks.take()
         let began = unsafe flow.pointee.hasResponseBegun
         if !began {
             head.append(status: 200)
@@ -160,10 +160,9 @@ extension Worker {
         }
         unsafe account(flow)
         unsafe leaveBackend(flow)
-        if let head = unsafe flow.pointee.head { arena.blocks.give(head) }
-        if let trailers = unsafe flow.pointee.heldTrailers { arena.blocks.give(trailers) }
-        unsafe flow.pointee.held.release(to: loop.buffers)
-        unsafe loop.buffers.give(flow.pointee.scratch)
+        if let head = unsafe flow.pointee.head { blocks.give(head) }
+        if let trailers = unsafe flow.pointee.heldTrailers { blocks.give(trailers) }
+        unsafe flow.pointee.held.release(to: buffers)
         let replica = unsafe flow.pointee.replica
         unsafe flows.give(flow)
         unsafe replica._withUnsafeGuaranteedRef { flowEnded(on: $0) }

@@ -43,7 +43,7 @@ extension Worker {
             }
             guard held.count >= 5 + length else { break }
             let message = unsafe [UInt8](held[5..<(5 + length)])
-            unsafe flow.pointee.held.consume(5 + length, pool: loop.buffers)
+            unsafe flow.pointee.held.consume(5 + length, pool: buffers)
             guard unsafe answerMessage(flow, method, message) else { return }
         }
         guard unsafe flow.pointee.hasRequestEnded else { return }
@@ -128,7 +128,7 @@ extension Worker {
         guard unsafe !flow.pointee.hasResponseBegun else { return }
         unsafe flow.pointee.hasResponseBegun = true
         unsafe flow.pointee.firstByte = loop.now
-        let head = arena.blocks.take()
+        let head = blocks.take()
         head.append(status: 200)
         head.append(.contentType, "application/grpc")
         unsafe head.append(.requestID, requestID(of: flow), isVolatile: true)

@@ -12,7 +12,15 @@ extension HTTP2Session {
             case .preface(let matched):
                 guard try readPreface(matched) else { return nil }
             case .frameHeader:
-                guard let header = takeFrameHeader() else { return nil }
+                let header: HTTP2FrameHeader
+                if partial.isEmpty, unsafe input.count >= HTTP2FrameHeader.size {
+                    header = unsafe HTTP2FrameHeader(
+                        reading: take(HTTP2FrameHeader.size).baseAddress.unsafelyUnwrapped
+                    )
+                } else {
+                    guard let whole = takeCutFrameHeader() else { return nil }
+                    header = whole
+                }
                 if let event = try begin(header) { return event }
             case .padLength(let header):
                 guard unsafe !input.isEmpty else { return nil }
@@ -79,18 +87,9 @@ extension HTTP2Session {
         return false
     }
 
-    /// Nine octets from the input, or from the input and what was kept of it before.
-    private mutating func takeFrameHeader() -> HTTP2FrameHeader? {
-        if partial.isEmpty {
-            if unsafe input.count >= HTTP2FrameHeader.size, let base = unsafe input.baseAddress {
-                let header = unsafe HTTP2FrameHeader(reading: base)
-                advance(HTTP2FrameHeader.size)
-                return header
-            }
-            unsafe partial.append(input)
-            unsafe advance(input.count)
-            return nil
-        }
+    /// Nine octets from the input and what was kept of it before; nil until they are there.
+    @inline(never)
+    private mutating func takeCutFrameHeader() -> HTTP2FrameHeader? {
         let count = unsafe min(HTTP2FrameHeader.size - partial.count, input.count)
         unsafe partial.append(UnsafeRawBufferPointer(rebasing: input[..<count]))
         advance(count)

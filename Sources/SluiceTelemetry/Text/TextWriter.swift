@@ -75,7 +75,10 @@ struct TextWriter {
 
     /// Writes `value` in decimal.
     mutating func decimal(_ value: UInt64) {
+        // Most numbers in a line are small.
         if value < 10 { return byte(ASCII.zero + UInt8(truncatingIfNeeded: value)) }
+        if value < 100 { return digits(of: value, width: 2) }
+        if value < 1_000 { return digits(of: value, width: 3) }
         digits(of: value, width: TextWriter.digitCount(value))
     }
 
