@@ -103,7 +103,8 @@ let package = Package(
             "SluiceGateway",
             imports: [
                 "SluiceCore", "SluiceWire", "SluiceHTTP", "SluiceTLS", "SluiceGRPC",
-                "SluiceInference", "SluiceRouting", "SluiceBalancing", "SluiceTelemetry",
+                "SluiceInference", "SluiceRouting", "SluiceBalancing", "SluiceCache",
+                "SluiceTelemetry",
                 "SluiceIO", "SluiceIngress", "SluiceEgress",
             ]
         ),
@@ -125,8 +126,8 @@ let package = Package(
         room(
             "SluiceControl",
             imports: [
-                "SluiceCore", "SluiceWire", "SluiceBalancing", "SluiceRouting", "SluiceTLS",
-                "SluiceTelemetry", "SluiceIO", "SluiceIngress", "SluiceEgress", "SluiceGateway",
+                "SluiceCore", "SluiceWire", "SluiceBalancing", "SluiceRouting", "SluiceCache",
+                "SluiceTLS", "SluiceTelemetry", "SluiceIO", "SluiceIngress", "SluiceEgress", "SluiceGateway",
                 "SluiceConfiguration",
             ]
         ),

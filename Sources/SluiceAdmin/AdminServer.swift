@@ -13,6 +13,7 @@ package final class AdminServer: RequestHandler {
     private struct Request {
         var method: String
         var path: String
+        var query: String
         var accept: String
         var hasEnded: Bool
     }
@@ -63,6 +64,7 @@ package final class AdminServer: RequestHandler {
         requests[key] = Request(
             method: head.text(.method) ?? "",
             path: String(path.prefix { $0 != "?" }),
+            query: String(path.drop { $0 != "?" }.dropFirst()),
             accept: head.text(.accept) ?? "",
             hasEnded: endStream
         )
@@ -116,6 +118,13 @@ package final class AdminServer: RequestHandler {
             reload()
             reply(exchange, 202, .object([.init("status", .string("reloading"))]))
             return
+        case let path where path.hasPrefix("/api/v1/models/") && path.hasSuffix("/cache"):
+            guard request.method == "DELETE" else {
+                reply(exchange, 405, error("this path takes DELETE"), allow: "DELETE")
+                return
+            }
+            purge(exchange, path, request.query)
+            return
         default:
             guard isGet else {
                 reply(exchange, 405, error("this path takes GET"), allow: "GET")
@@ -144,7 +153,7 @@ package final class AdminServer: RequestHandler {
                     exchange,
                     404,
                     error(
-                        "no such path; there are /healthz, /readyz, /metrics, /api/v1/models, /api/v1/config and /api/v1/reload"
+                        "no such path; there are /healthz, /readyz, /metrics, /api/v1/models, /api/v1/models/NAME/cache, /api/v1/config and /api/v1/reload"
                     )
                 )
             }
@@ -157,6 +166,25 @@ package final class AdminServer: RequestHandler {
             return
         }
         reply(exchange, 200, StatusBoard.model(model))
+    }
+
+    /// `DELETE /api/v1/models/{m}/cache[?revision=R]`.
+    private func purge(_ exchange: Exchange, _ path: String, _ query: String) {
+        let name = path.dropFirst("/api/v1/models/".count).dropLast("/cache".count)
+        guard query.isEmpty || query.hasPrefix("revision=") else {
+            reply(exchange, 400, error("the only parameter is revision, as in ?revision=v2"))
+            return
+        }
+        let revision = query.isEmpty ? nil : String(query.dropFirst("revision=".count))
+        guard let count = runtime.purge(model: String(name), revision: revision) else {
+            reply(
+                exchange,
+                404,
+                error("unknown model '\(name)'" + (revision.map { ", or revision '\($0)'" } ?? ""))
+            )
+            return
+        }
+        reply(exchange, 200, .object([.init("purged", .number("\(count)"))]))
     }
 
     private func metrics(_ exchange: Exchange, accept: String) {

@@ -44,6 +44,7 @@ struct DemoCommand: ParsableCommand {
         print("One gateway balances over them on \(listen). The same flower, three ways:\n")
         do throws(HTTPClient.Failure) {
             for way in Way.allCases { try prove(way) }
+            try showCache()
             try showMetrics(process)
         } catch {
             Terminal.complain("sluice demo: \(error.sentence)")
@@ -76,7 +77,8 @@ struct DemoCommand: ParsableCommand {
     private func settings(_ models: [SocketAddress]) throws -> Configuration {
         var lines = [
             "listeners: [{address: \"\(listen)\"}]", "admin: {address: \"\(admin)\"}",
-            "workers: 2", "accessLog: off", "models:", "  - name: iris", "    revisions:",
+            "workers: 2", "accessLog: off", "models:", "  - name: iris", "    cache: {ttl: 60s}",
+            "    revisions:",
         ]
         for (index, address) in models.enumerated() {
             lines.append(
@@ -122,46 +124,67 @@ struct DemoCommand: ParsableCommand {
         print("")
     }
 
+    /// The same question once more: REST and gRPC share what is kept.
+    private func showCache() throws(HTTPClient.Failure) {
+        print("Asked again, the cache answers")
+        for way in [Way.http2, .grpc] {
+            let answer = try send(way)
+            guard let status = answer.fields["cache-status"], status.hasPrefix("sluice; hit") else {
+                throw HTTPClient.Failure(sentence: "\(way.title): not answered from the cache")
+            }
+            print("  \(way.title): cache-status: \(status)")
+        }
+        print("")
+    }
+
     private func ask(_ way: Way) throws(HTTPClient.Failure) -> (String, String) {
+        let answer = try send(way)
+        var text = try way == .grpc ? DemoCommand.json(of: answer) : String(decoding: answer.body, as: UTF8.self)
+        guard answer.status == 200, let revision = answer.fields["x-sluice-revision"] else {
+            throw HTTPClient.Failure(sentence: "\(way.title): HTTP \(answer.status) \(text)")
+        }
+        if text.count > 160 { text = text.prefix(157) + "..." }
+        return (revision, text)
+    }
+
+    private func send(_ way: Way) throws(HTTPClient.Failure) -> HTTPClient.Answer {
         let client = try HTTPClient()
-        let answer: HTTPClient.Answer
-        var text: String
         switch way {
         case .http1:
-            answer = try client.send(
+            return try client.send(
                 to: "http://\(listen)",
                 method: "POST",
                 path: "/v1/models/iris:predict",
                 fields: [("content-type", "application/json")],
                 body: Array("{\"instances\":[\(DemoCommand.row)]}".utf8)
             )
-            text = String(decoding: answer.body, as: UTF8.self)
         case .http2:
-            answer = try client.send(
+            return try client.send(
                 to: "h2c://\(listen)",
                 method: "POST",
                 path: "/v2/models/iris/infer",
                 fields: [("content-type", "application/json")],
                 body: DemoCommand.v2Body
             )
-            text = String(decoding: answer.body, as: UTF8.self)
         case .grpc:
-            var request: V2Request
             do throws(InferenceFailure) {
-                request = try V2Request(body: DemoCommand.v2Body, headerLength: nil)
+                var request = try V2Request(body: DemoCommand.v2Body, headerLength: nil)
                 request.modelName = "iris"
-                answer = try sendGRPC(client, request.message)
-                let response = try V2Response(message: Array(answer.body.dropFirst(5)))
-                text = String(decoding: try response.body(for: V2Request()).bytes, as: UTF8.self)
+                return try sendGRPC(client, request.message)
             } catch {
                 throw HTTPClient.Failure(sentence: error.sentence)
             }
         }
-        guard answer.status == 200, let revision = answer.fields["x-sluice-revision"] else {
-            throw HTTPClient.Failure(sentence: "\(way.title): HTTP \(answer.status) \(text)")
+    }
+
+    /// A gRPC answer as REST would have it.
+    private static func json(of answer: HTTPClient.Answer) throws(HTTPClient.Failure) -> String {
+        do throws(InferenceFailure) {
+            let response = try V2Response(message: Array(answer.body.dropFirst(5)))
+            return String(decoding: try response.body(for: V2Request()).bytes, as: UTF8.self)
+        } catch {
+            throw HTTPClient.Failure(sentence: error.sentence)
         }
-        if text.count > 160 { text = text.prefix(157) + "..." }
-        return (revision, text)
     }
 
     private func sendGRPC(

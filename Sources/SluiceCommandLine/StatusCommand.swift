@@ -56,7 +56,7 @@ struct StatusCommand: ParsableCommand {
         var rows = [
             [
                 "MODEL", "REVISION", "TRAFFIC", "BACKENDS", "IN FLIGHT", "REQ/S", "ERRORS", "P50",
-                "P99",
+                "P99", "CACHE HITS",
             ]
         ]
         for model in models {
@@ -75,6 +75,7 @@ struct StatusCommand: ParsableCommand {
                         ? "-"
                         : String(format: "%.1f %%", 100 * Double(seen.errors) / Double(seen.total)),
                     window.quantile(0.5, name, label), window.quantile(0.99, name, label),
+                    window.hitRatio(name),
                 ])
             }
         }
@@ -121,6 +122,25 @@ struct Scrape {
             if isServerError { errors += value }
         }
         return (Int(total), Int(errors))
+    }
+
+    /// The share of a model's look-ups that either tier answered, all revisions together.
+    func hitRatio(_ model: String) -> String {
+        var (hits, all) = (0.0, 0.0)
+        for (series, value) in values
+        where series.hasPrefix("sluice_cache_requests_total{")
+            && series.contains("model=\"\(model)\"")
+        {
+            let isHit = series.contains("result=\"hit\"")
+            if isHit { hits += value }
+            // What misses tier 1 is counted there; tier 2 only turns misses into hits.
+            if series.contains("tier=\"memory\""),
+                isHit || series.contains("result=\"miss\"")
+            {
+                all += value
+            }
+        }
+        return all == 0 ? "-" : String(format: "%.1f %%", 100 * hits / all)
     }
 
     /// A quantile of request durations, from the histogram's buckets.

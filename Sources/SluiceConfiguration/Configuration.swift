@@ -107,6 +107,8 @@ package struct Configuration: Sendable, Equatable {
         package var timeout = Duration.seconds(5)
         package var loadBalancing = LoadBalancing.leastRequest
         package var health = Health()
+        /// Absent: the model's answers aren't kept.
+        package var cache: ModelCache?
         package var revisions: [Revision]
     }
 
@@ -117,6 +119,7 @@ package struct Configuration: Sendable, Equatable {
     package var drainDelay = Duration.zero
     package var accessLog = AccessLog.stdout
     package var limits = Limits()
+    package var cache = Cache()
     package var models: [Model] = []
 
     /// Defaults, and neither listeners nor models.

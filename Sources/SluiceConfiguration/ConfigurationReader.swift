@@ -133,7 +133,7 @@ struct ConfigurationReader {
                 result.models.append(model)
             }
         }
-        top.unavailable(["cache": "remove it"])
+        if let node = top.value("cache") { cache(node, &result.cache) }
         top.finish()
         return result
     }
@@ -234,8 +234,9 @@ struct ConfigurationReader {
             }
             health.finish()
         }
+        if let node = section.value("cache") { model.cache = modelCache(node, "\(name).cache") }
         section.unavailable([
-            "cache": "remove it", "sticky": "remove it", "routes": "remove it",
+            "sticky": "remove it", "routes": "remove it",
             "mirror": "remove it", "hashOn": "remove it",
         ])
         for (place, node) in section.list("revisions").enumerated() {

@@ -26,6 +26,7 @@ extension Configuration {
         if drainDelay != plain.drainDelay { lines.append("drainDelay: \(Units.text(drainDelay))") }
         if accessLog != plain.accessLog { lines.append("accessLog: \(quoted(accessLog.text))") }
         lines += limitLines
+        lines += cacheLines
         lines.append("models:")
         for model in models { lines += modelLines(model) }
         return lines.joined(separator: "\n") + "\n"
@@ -45,6 +46,21 @@ extension Configuration {
         ]
     }
 
+    private var cacheLines: [String] {
+        guard cache != Cache() else { return [] }
+        var lines = [
+            "cache:", "  memory:", "    maxBytes: \(Units.text(bytes: cache.maxBytes))",
+            "    maxEntryBytes: \(Units.text(bytes: cache.maxEntryBytes))",
+        ]
+        if let redis = cache.redis {
+            lines += [
+                "  redis:", "    url: \(quoted(redis.url.text))",
+                "    timeout: \(Units.text(redis.timeout))", "    prefix: \(quoted(redis.prefix))",
+            ]
+        }
+        return lines
+    }
+
     private func modelLines(_ model: Model) -> [String] {
         var lines = ["  - name: \(quoted(model.name))"]
         lines.append("    timeout: \(Units.text(model.timeout))")
@@ -54,6 +70,18 @@ extension Configuration {
             lines.append("      interval: \(Units.text(model.health.interval))")
             lines.append("      timeout: \(Units.text(model.health.timeout))")
             lines.append("      path: \(quoted(model.health.path))")
+        }
+        if let cache = model.cache {
+            lines.append("    cache:")
+            lines.append("      ttl: \(Units.text(cache.ttl))")
+            if cache.staleWhileRevalidate > .zero {
+                lines.append(
+                    "      staleWhileRevalidate: \(Units.text(cache.staleWhileRevalidate))"
+                )
+            }
+            if cache.staleIfError > .zero {
+                lines.append("      staleIfError: \(Units.text(cache.staleIfError))")
+            }
         }
         lines.append("    revisions:")
         for revision in model.revisions {

@@ -1,4 +1,5 @@
 import SluiceBalancing
+import SluiceCache
 package import SluiceConfiguration
 import SluiceCore
 package import SluiceGateway
@@ -22,6 +23,8 @@ package final class GatewayRuntime: Sendable {
     package let store: MetricStore
     /// Whether the gateway wants traffic.
     package let readiness: GatewayReadiness
+    /// What is kept of answers.
+    private let cache: ResultCache
     /// The version in `sluice_build_info` and `GET /v2`.
     package let version: String
     /// The loop that admin server and probes share.
@@ -48,6 +51,12 @@ package final class GatewayRuntime: Sendable {
         let readiness = GatewayReadiness()
         self.store = store
         self.readiness = readiness
+        let cache = ResultCache(
+            maxBytes: configuration.cache.maxBytes,
+            maxEntryBytes: configuration.cache.maxEntryBytes,
+            seed: .random(in: .min ... .max)
+        )
+        self.cache = cache
         var compiler = SnapshotCompiler()
         let snapshot = try compiler.compile(configuration)
         let descriptors = Machine.raiseDescriptorLimit()
@@ -68,6 +77,7 @@ package final class GatewayRuntime: Sendable {
                     accessLog: writer?.channel,
                     connectionCount: count,
                     readiness: readiness,
+                    cache: cache,
                     version: version
                 )
             )
@@ -116,6 +126,7 @@ package final class GatewayRuntime: Sendable {
         store.collect { [unowned self] sink in
             GatewayRuntime.collect(self.snapshot, into: &sink)
             sink.gauge(GatewayMetrics.buildInfo, [version], value: 1)
+            sink.gauge(GatewayMetrics.cacheBytes, ["memory"], value: Double(cache.memoryBytes))
             ProcessReading.now()?.report(to: &sink)
         }
         if let writer {
@@ -184,6 +195,21 @@ package final class GatewayRuntime: Sendable {
     }
 
     // MARK: - Changing
+
+    /// Forgets a model's cached answers, or one revision's; returns how many, nil for an unknown name.
+    package func purge(model: String, revision: String?) -> Int? {
+        guard let plan = snapshot.models.first(where: { $0.name == model }),
+            revision == nil || plan.revisions.contains(where: { $0.name == revision })
+        else { return nil }
+        let tag = CacheTag(model: model, revision: revision ?? "")
+        let count = cache.purge(revision == nil ? .model(tag) : .revision(tag))
+        log.write(
+            .info,
+            "cache purged",
+            [("model", model), ("revision", revision ?? "all"), ("answers", "\(count)")]
+        )
+        return count
+    }
 
     /// Reads the file again; what doesn't validate changes nothing and is reported.
     ///
@@ -259,9 +285,11 @@ package final class GatewayRuntime: Sendable {
             notes.append("a change of `listeners` takes a restart")
         }
         if before.workers != configuration.workers || before.admin != configuration.admin
-            || before.accessLog != configuration.accessLog
+            || before.accessLog != configuration.accessLog || before.cache != configuration.cache
         {
-            notes.append("a change of `workers`, `admin` or `accessLog` takes a restart")
+            notes.append(
+                "a change of `workers`, `admin`, `accessLog` or `cache` takes a restart"
+            )
         }
         return notes
     }

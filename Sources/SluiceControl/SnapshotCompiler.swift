@@ -1,4 +1,5 @@
 import SluiceBalancing
+import SluiceCache
 package import SluiceConfiguration
 import SluiceEgress
 package import SluiceGateway
@@ -54,7 +55,14 @@ package struct SnapshotCompiler: Sendable {
                     timeout: model.timeout,
                     balancing: model.loadBalancing,
                     split: TrafficSplit(weights: model.revisions.map(\.traffic)),
-                    revisions: revisions
+                    revisions: revisions,
+                    cache: model.cache.map {
+                        CachePolicy(
+                            timeToLive: $0.ttl,
+                            staleWhileRevalidate: $0.staleWhileRevalidate,
+                            staleIfError: $0.staleIfError
+                        )
+                    }
                 )
             )
         }

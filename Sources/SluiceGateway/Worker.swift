@@ -12,6 +12,7 @@
 //
 // Everything here runs on the worker's own thread. The outside sends it messages.
 import SluiceBalancing
+import SluiceCache
 package import SluiceCore
 import SluiceEgress
 import SluiceHTTP
@@ -29,6 +30,8 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
         package var accessLog: AccessChannel?
         package var connectionCount: ConnectionCount
         package var readiness: GatewayReadiness
+        /// Absent: nothing is kept.
+        package var cache: ResultCache?
         /// The version that `GET /v2` and metrics show.
         package var version: String
 
@@ -38,12 +41,14 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
             accessLog: AccessChannel?,
             connectionCount: ConnectionCount,
             readiness: GatewayReadiness,
+            cache: ResultCache?,
             version: String
         ) {
             self.store = store
             self.accessLog = accessLog
             self.connectionCount = connectionCount
             self.readiness = readiness
+            self.cache = cache
             self.version = version
         }
     }
@@ -75,7 +80,10 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     var refusals: [UnsafeMutableRawPointer: Refusal] = unsafe [:]
     private var watchTimer = TimerID.none
     private var logTimer = TimerID.none
-    private let number: Int
+    let number: Int
+    /// Requests that wait for another worker's message, by their token.
+    var waiting: [UInt64: FlowPointer] = unsafe [:]
+    var nextToken: UInt64 = 0
 
     /// Nanoseconds to add to the loop's time for the time of day.
     private(set) var wallOffset: Int64
@@ -137,9 +145,12 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
                         },
                         balancing: plan.balancing,
                         start: number,
-                        metrics: revisionMetrics(model: plan.name, revision: revision.name)
+                        metrics: revisionMetrics(model: plan.name, revision: revision.name),
+                        tag: CacheTag(model: plan.name, revision: revision.name)
                     )
-                }
+                },
+                cacheMetrics: plan.cache == nil
+                    ? nil : CacheMetrics(store: shared.store, model: plan.name)
             )
         }
         let old = replica

@@ -34,6 +34,9 @@ package final class WorkerGroup: Sendable {
             members.append(Member(thread: thread, worker: worker, loop: loop))
         }
         self.members = members
+        shared.cache?.introduce(
+            members.map { ResultCache.Colleague(worker: $0.worker, loop: $0.loop) }
+        )
     }
 
     /// How many workers there are.

@@ -21,6 +21,7 @@ struct ExpectationTests {
                 accessLog: nil,
                 connectionCount: count,
                 readiness: GatewayReadiness(),
+                cache: nil,
                 version: "simulated"
             )
         )

@@ -48,6 +48,7 @@ final class GatewayWorld {
                 accessLog: log,
                 connectionCount: count,
                 readiness: readiness,
+                cache: nil,
                 version: "simulated"
             )
         )

@@ -71,6 +71,16 @@ package enum GatewayMetrics {
         help: "Requests sent to another backend, by reason.",
         labels: ["model", "revision", "reason"]
     )
+    static let cacheRequests = MetricFamily.counter(
+        "sluice_cache_requests_total",
+        help: "Requests that asked the cache, by tier and what came of it.",
+        labels: ["model", "tier", "result"]
+    )
+    package static let cacheBytes = MetricFamily.gauge(
+        "sluice_cache_bytes",
+        help: "Bytes of memory the cache takes, its books included.",
+        labels: ["tier"]
+    )
     static let connections = MetricFamily.gauge(
         "sluice_connections",
         help: "Open client connections.",

@@ -12,6 +12,10 @@ enum FlowStage: UInt8 {
     case routing
     /// A backend is chosen and a connection to it is being made.
     case connecting
+    /// The request is collected, to be looked up in the cache when it is whole.
+    case gathering
+    /// An equal call is under way, or tier 2 is being asked.
+    case waiting
     /// The request goes out and the answer comes in.
     case relaying
     /// The gateway answers by itself once it has the request's message.
@@ -55,6 +59,9 @@ struct Flow: BitwiseCopyable {
     /// Body bytes that go out behind ``held`` if a connection is ready; valid for one call only.
     var offered = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
     var heldTrailers: FieldBlock?
+    /// Body bytes that count as taken already, though they are held.
+    var credited = 0
+    var cache = CacheState()
     /// Names and identifiers of this request, in the memory behind the record; see ``FlowScratch``.
     let scratch: UnsafeMutableRawBufferPointer
     var requestIDCount: UInt16 = 0

@@ -36,6 +36,16 @@ struct Refusal {
         Refusal(http: 501, grpc: .unimplemented, why: .noRoute, sentence: sentence)
     }
 
+    /// The failure of a call that others made in this caller's place.
+    static func shared(http: Int, grpc: GRPCStatus, _ sentence: String) -> Refusal {
+        Refusal(
+            http: http >= 400 ? http : 502,
+            grpc: grpc == .ok ? .unavailable : grpc,
+            why: .backendReset,
+            sentence: sentence
+        )
+    }
+
     static func unknownModel(_ name: String) -> Refusal {
         Refusal(http: 404, grpc: .notFound, why: .noRoute, sentence: "unknown model '\(name)'")
     }

@@ -10,29 +10,39 @@ import SluiceTelemetry
 
 // The model is known: which revision, which backend, which connection?
 extension Worker {
-    /// Chooses a revision once, then a backend, and begins to send.
+    /// Chooses a revision, then a backend, and begins to send.
     func dispatch(_ flow: FlowPointer) {
-        unsafe flow.pointee.model?._withUnsafeGuaranteedRef { unsafe dispatch(flow, $0) }
+        if unsafe chooseRevision(flow) { unsafe attempt(flow) }
     }
 
-    private func dispatch(_ flow: FlowPointer, _ model: WorkerModel) {
+    /// Chooses a revision, once; false when there is none and the request is refused.
+    func chooseRevision(_ flow: FlowPointer) -> Bool {
+        unsafe flow.pointee.model?._withUnsafeGuaranteedRef { unsafe chooseRevision(flow, $0) }
+            ?? false
+    }
+
+    private func chooseRevision(_ flow: FlowPointer, _ model: WorkerModel) -> Bool {
         let chosen = model.plan.split.choose(random: &random) { model.revisions[$0].isUsable }
         guard let chosen else {
             unsafe refuse(flow, .noBackend(model.plan.name))
-            return
+            return false
         }
-        unsafe flow.pointee.revision = .passUnretained(model.revisions[chosen])
-        unsafe flow.pointee.revision?._withUnsafeGuaranteedRef {
-            unsafe dispatch(flow, $0, model)
-        }
-    }
-
-    private func dispatch(_ flow: FlowPointer, _ revision: WorkerRevision, _ model: WorkerModel) {
+        let revision = model.revisions[chosen]
+        unsafe flow.pointee.revision = .passUnretained(revision)
         shard.add(revision.metrics.inFlight, 1)
         if unsafe flow.pointee.wire != .grpc || flow.pointee.timer == .none {
             unsafe armDeadline(flow)
         }
-        unsafe attempt(flow, revision, model)
+        return true
+    }
+
+    /// Tries a backend of the chosen revision.
+    func attempt(_ flow: FlowPointer) {
+        unsafe flow.pointee.revision?._withUnsafeGuaranteedRef { revision in
+            unsafe flow.pointee.model?._withUnsafeGuaranteedRef {
+                unsafe attempt(flow, revision, $0)
+            }
+        }
     }
 
     /// Tries the next backend that hasn't been tried.
@@ -85,13 +95,12 @@ extension Worker {
 
     /// Nothing has reached the backend, so another may be tried.
     func unprocessed(_ flow: FlowPointer) {
-        guard let revision = unsafe flow.pointee.revision?._withUnsafeGuaranteedRef({ $0 }),
-            let model = unsafe flow.pointee.model?._withUnsafeGuaranteedRef({ $0 })
-        else { return }
         unsafe leaveBackend(flow)
         unsafe flow.pointee.call = nil
-        shard.add(revision.metrics.retries(reason: "connect"))
-        unsafe attempt(flow, revision, model)
+        unsafe flow.pointee.revision?._withUnsafeGuaranteedRef {
+            shard.add($0.metrics.retries(reason: "connect"))
+        }
+        unsafe attempt(flow)
     }
 
     /// Sends the head and whatever body has been held back.
@@ -133,7 +142,7 @@ extension Worker {
             held.release(to: buffers)
         }
         if unsafe !offered.isEmpty { unsafe sent += call.send(offered, endStream: endsBody) }
-        if sent > 0 { unsafe flow.pointee.exchange.consumed(sent) }
+        unsafe credit(flow, sent)
         if let trailers { call.sendTrailers(trailers) }
     }
 

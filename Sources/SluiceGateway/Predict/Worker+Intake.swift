@@ -152,7 +152,7 @@ extension Worker {
             return
         }
         unsafe flow.pointee.timeout = model._withUnsafeGuaranteedRef { $0.timeout }
-        unsafe dispatch(flow)
+        unsafe routed(flow)
     }
 
     private func allowsMethod(_ flow: FlowPointer, _ head: FieldBlock) -> Bool {
@@ -255,7 +255,18 @@ extension Worker {
             let limit = unsafe model._withUnsafeGuaranteedRef { $0.timeout }
             unsafe flow.pointee.timeout = own == 0 ? limit : min(own, limit)
         }
-        unsafe dispatch(flow)
+        unsafe routed(flow)
+    }
+
+    /// The model is known: its cache is asked first, if it has one.
+    private func routed(_ flow: FlowPointer) {
+        guard unsafe beginsLookup(flow) else {
+            unsafe dispatch(flow)
+            return
+        }
+        if unsafe flow.pointee.hasRequestEnded, unsafe flow.pointee.offered.isEmpty {
+            unsafe lookUp(flow)
+        }
     }
 
     /// Follows the body with the scanner; true when the bytes may go on.
@@ -305,6 +316,8 @@ extension Worker {
                 unsafe flow.pointee.offered = UnsafeRawBufferPointer(start: nil, count: 0)
                 if unsafe flow.pointee.stage == .connecting {
                     unsafe flow.pointee.held.append(bytes, pool: buffers)
+                } else if unsafe flow.pointee.stage == .gathering {
+                    unsafe gather(flow, bytes, endStream: endStream)
                 } else {
                     exchange.consumed(bytes.count)
                 }
@@ -318,6 +331,19 @@ extension Worker {
             } else {
                 unsafe flow.pointee.held.append(bytes, pool: buffers)
             }
+        case .gathering:
+            if isGRPC {
+                guard unsafe scan(flow, bytes) else { return }
+                if endStream, unsafe !flow.pointee.scanner.isComplete {
+                    unsafe truncated(flow)
+                    return
+                }
+            } else if unsafe flow.pointee.requestBytes > replica.snapshot.maxRequestBytes {
+                unsafe refuse(flow, .bodyTooLarge(limit: replica.snapshot.maxRequestBytes))
+                return
+            }
+            unsafe gather(flow, bytes, endStream: endStream)
+        case .waiting: exchange.consumed(bytes.count)
         case .connecting:
             if isGRPC, unsafe !scan(flow, bytes) { return }
             unsafe flow.pointee.held.append(bytes, pool: buffers)
@@ -361,6 +387,14 @@ extension Worker {
             }
             unsafe flow.pointee.call?.sendTrailers(trailers)
         case .connecting: unsafe flow.pointee.heldTrailers = trailers
+        case .gathering:
+            blocks.give(trailers)
+            guard unsafe flow.pointee.wire != .grpc || flow.pointee.scanner.isComplete else {
+                unsafe truncated(flow)
+                return
+            }
+            unsafe lookUp(flow)
+        case .waiting: blocks.give(trailers)
         case .routing:
             blocks.give(trailers)
             unsafe truncated(flow)

@@ -11,14 +11,20 @@ import SluiceTelemetry
 extension Worker {
     func relayRequest(_ flow: FlowPointer, _ bytes: UnsafeRawBufferPointer, endStream: Bool) {
         guard let call = unsafe flow.pointee.call else { return }
-        let exchange = unsafe flow.pointee.exchange
         let sent = unsafe call.send(bytes, endStream: endStream)
-        if sent > 0 { exchange.consumed(sent) }
+        unsafe credit(flow, sent)
+    }
+
+    /// Tells the client that `count` bytes have moved on, but for those it has heard of already.
+    func credit(_ flow: FlowPointer, _ count: Int) {
+        let known = unsafe min(count, flow.pointee.credited)
+        unsafe flow.pointee.credited -= known
+        if count > known { unsafe flow.pointee.exchange.consumed(count - known) }
     }
 
     package func requestDrained(_ call: Call, _ count: Int) {
         guard let raw = unsafe call.user else { return }
-        unsafe raw.assumingMemoryBound(to: Flow.self).pointee.exchange.consumed(count)
+        unsafe credit(raw.assumingMemoryBound(to: Flow.self), count)
     }
 
     package func responseDrained(_ exchange: Exchange, _ count: Int) {
@@ -48,7 +54,12 @@ extension Worker {
             if endStream { unsafe noteStatus(flow, head) }
         }
         unsafe flow.pointee.status = status
+        if status >= 500, unsafe serveSpare(flow) {
+            blocks.give(head)
+            return
+        }
         unsafe flow.pointee.hasResponseBegun = true
+        if unsafe flow.pointee.cache.role != .none { unsafe beginCapture(flow, head) }
         unsafe decorate(head, flow)
         let exchange = unsafe flow.pointee.exchange
         if endStream { unsafe exchange.user = nil }
@@ -75,6 +86,7 @@ extension Worker {
         let flow = unsafe raw.assumingMemoryBound(to: Flow.self)
         unsafe flow.pointee.responseBytes += bytes.count
         let exchange = unsafe flow.pointee.exchange
+        if unsafe flow.pointee.cache.isCapturing { unsafe capture(flow, bytes) }
         if endStream {
             // A gRPC answer without trailers is broken off, whatever the frame says.
             if unsafe flow.pointee.wire == .grpc {
@@ -83,6 +95,7 @@ extension Worker {
             }
             unsafe exchange.user = nil
             _ = unsafe exchange.send(bytes, endStream: true)
+            if unsafe flow.pointee.cache.role != .none { unsafe finishCapture(flow) }
             unsafe answered(flow)
             return
         }
@@ -100,6 +113,9 @@ extension Worker {
         let exchange = unsafe flow.pointee.exchange
         unsafe exchange.user = nil
         exchange.sendTrailers(trailers)
+        if unsafe flow.pointee.cache.role != .none, unsafe flow.pointee.grpcStatus == 0 {
+            unsafe finishCapture(flow)
+        }
         unsafe answered(flow)
     }
 
@@ -137,6 +153,11 @@ extension Worker {
             unsafe backend._withUnsafeGuaranteedRef {
                 unsafe head.append(.sluiceBackend, $0.label.bytes)
             }
+        }
+        switch unsafe flow.pointee.cache.role {
+        case .none: break
+        case .bypass: head.append(.cacheStatus, "sluice; fwd=bypass")
+        default: head.append(.cacheStatus, "sluice; fwd=miss")
         }
         unsafe head.append(.requestID, requestID(of: flow), isVolatile: true)
         head.append(.via, unsafe flow.pointee.wire == .grpc ? "2 sluice" : "1.1 sluice")

@@ -17,6 +17,9 @@ extension Worker {
     func refuse(_ flow: FlowPointer, _ refusal: Refusal) {
         if unsafe flow.pointee.why == .ok { unsafe flow.pointee.why = refusal.why }
         unsafe abandonCall(flow)
+        if refusal.http >= 500, unsafe !flow.pointee.hasResponseBegun, unsafe serveSpare(flow) {
+            return
+        }
         if unsafe flow.pointee.hasResponseBegun {
             unsafe broken(flow, refusal.sentence)
             return
@@ -95,6 +98,39 @@ extension Worker {
         unsafe end(flow)
     }
 
+    /// Answers with what was kept, in the caller's form.
+    func reply(_ flow: FlowPointer, _ answer: RenderedAnswer, cacheStatus: String) {
+        let isGRPC = unsafe flow.pointee.wire == .grpc
+        let head = blocks.take()
+        head.append(status: 200)
+        head.append(.contentType, answer.contentType)
+        if !isGRPC { head.append(.contentLength, decimal: answer.body.count, isVolatile: true) }
+        if answer.headerLength >= 0 {
+            head.append(.inferenceHeaderContentLength, decimal: answer.headerLength)
+        }
+        if let revision = unsafe flow.pointee.revision {
+            unsafe revision._withUnsafeGuaranteedRef {
+                unsafe head.append(.sluiceRevision, $0.name.bytes)
+            }
+        }
+        head.append(.cacheStatus, text: cacheStatus, isVolatile: true)
+        unsafe head.append(.requestID, requestID(of: flow), isVolatile: true)
+        let exchange = unsafe flow.pointee.exchange
+        unsafe flow.pointee.status = 200
+        unsafe flow.pointee.why = .ok
+        unsafe flow.pointee.responseBytes = answer.body.count
+        unsafe exchange.user = nil
+        exchange.sendHead(head, endStream: false)
+        unsafe answer.body.withUnsafeBytes { unsafe _ = exchange.send($0, endStream: !isGRPC) }
+        if isGRPC {
+            unsafe flow.pointee.grpcStatus = 0
+            let trailers = blocks.take()
+            trailers.append(.grpcStatus, "0")
+            exchange.sendTrailers(trailers)
+        }
+        unsafe end(flow)
+    }
+
     /// Ends a gRPC call with a status and no message (gRPC over HTTP/2, "Trailers-Only").
     func replyStatus(_ flow: FlowPointer, _ status: GRPCStatus, _ sentence: String) {
         let exchange = unsafe flow.pointee.exchange
@@ -158,6 +194,7 @@ extension Worker {
             unsafe refusals[UnsafeMutableRawPointer(flow)] = nil
             unsafe watchers[UnsafeMutableRawPointer(flow)] = nil
         }
+        if unsafe flow.pointee.cache.role != .none { unsafe leaveCache(flow) }
         unsafe account(flow)
         unsafe leaveBackend(flow)
         if let head = unsafe flow.pointee.head { blocks.give(head) }

@@ -4,6 +4,7 @@
 // private one is cheap, and the hot path goes by unmanaged references that the replica keeps
 // alive. A request pins the replica it began with; a replaced one goes when its last request has.
 import SluiceBalancing
+import SluiceCache
 import SluiceCore
 import SluiceEgress
 import SluiceRouting
@@ -42,12 +43,15 @@ final class WorkerModel {
     /// ``ModelPlan/timeout`` in nanoseconds.
     let timeout: Int64
     let revisions: [WorkerRevision]
+    /// Absent where the model isn't cached.
+    let cacheMetrics: CacheMetrics?
 
-    init(plan: ModelPlan, revisions: [WorkerRevision]) {
+    init(plan: ModelPlan, revisions: [WorkerRevision], cacheMetrics: CacheMetrics?) {
         self.plan = plan
         name = KeptBytes(plan.name)
         timeout = plan.timeout.nanoseconds
         self.revisions = revisions
+        self.cacheMetrics = cacheMetrics
     }
 
     /// Whether any backend that takes traffic answers.
@@ -68,14 +72,18 @@ final class WorkerRevision {
     let grpcMask: UInt64
     var picker: BackendPicker
     let metrics: RevisionMetrics
+    /// What its answers are kept under.
+    let tag: CacheTag
 
     init(
         plan: RevisionPlan,
         backends: [WorkerBackend],
         balancing: LoadBalancing,
         start: Int,
-        metrics: RevisionMetrics
+        metrics: RevisionMetrics,
+        tag: CacheTag
     ) {
+        self.tag = tag
         self.plan = plan
         name = KeptBytes(plan.name)
         self.backends = backends

@@ -1,4 +1,5 @@
 package import SluiceBalancing
+package import SluiceCache
 import SluiceCore
 package import SluiceEgress
 package import SluiceRouting
@@ -27,6 +28,8 @@ package struct ModelPlan: Sendable {
     package var balancing: LoadBalancing
     package var split: TrafficSplit
     package var revisions: [RevisionPlan]
+    /// How long answers are kept; nil keeps none.
+    package var cache: CachePolicy?
 
     /// A model as configured.
     package init(
@@ -34,8 +37,10 @@ package struct ModelPlan: Sendable {
         timeout: Duration,
         balancing: LoadBalancing,
         split: TrafficSplit,
-        revisions: [RevisionPlan]
+        revisions: [RevisionPlan],
+        cache: CachePolicy? = nil
     ) {
+        self.cache = cache
         self.name = name
         self.timeout = timeout
         self.balancing = balancing

@@ -1,0 +1,31 @@
+import SluiceTelemetry
+
+/// What came of asking the cache, as metrics say it.
+enum CacheResult: Int, CaseIterable {
+    case memoryHit, memoryMiss, bypass, collapsed
+
+    var labels: (tier: String, result: String) {
+        switch self {
+        case .memoryHit: ("memory", "hit")
+        case .memoryMiss: ("memory", "miss")
+        case .bypass: ("memory", "bypass")
+        case .collapsed: ("memory", "collapsed")
+        }
+    }
+}
+
+/// One model's counters of ``GatewayMetrics/cacheRequests``.
+final class CacheMetrics {
+    private let counters: [CounterID]
+
+    init(store: MetricStore, model: String) {
+        counters = CacheResult.allCases.map {
+            store.counter(
+                GatewayMetrics.cacheRequests,
+                [model, $0.labels.tier, $0.labels.result]
+            )
+        }
+    }
+
+    func counter(_ result: CacheResult) -> CounterID { counters[result.rawValue] }
+}

@@ -1,0 +1,290 @@
+import SluiceBalancing
+import SluiceCache
+import SluiceCore
+import SluiceGRPC
+import SluiceHTTP
+import SluiceIO
+import SluiceInference
+import SluiceIngress
+import SluiceTelemetry
+
+// Asked before: gather the request, make its key, look it up; else one call for all who ask the
+// same at this moment.
+//
+//   gathering ──► key ──► tier 1 ──hit──────────────────────────────► serve
+//                           │ miss
+//                           ▼
+//                         flight ──somebody leads──► waiting ────────► serve, or the leader's failure
+//                           │ we lead
+//                           ▼
+//                         backend ──► relayed as ever, and captured ─► kept, and told to who waits
+extension Worker {
+    /// Whether a prediction is to be gathered and looked up; says so in the flow.
+    func beginsLookup(_ flow: FlowPointer) -> Bool {
+        guard shared.cache != nil, unsafe isCacheable(flow),
+            unsafe flow.pointee.model?._withUnsafeGuaranteedRef({ $0.plan.cache != nil }) == true,
+            let head = unsafe flow.pointee.head
+        else { return false }
+        // A coded body would have to be decoded first.
+        var isForbidden = unsafe head.first(.contentEncoding) != nil
+        if let control = unsafe head.first(.cacheControl) {
+            let (noStore, noCache) = unsafe CacheControl.read(control)
+            isForbidden = isForbidden || noStore
+            unsafe flow.pointee.cache.mustAsk = noCache
+        }
+        guard !isForbidden else {
+            unsafe bypass(flow)
+            return false
+        }
+        unsafe flow.pointee.cache.role = .alone
+        unsafe flow.pointee.stage = .gathering
+        return true
+    }
+
+    private func isCacheable(_ flow: FlowPointer) -> Bool {
+        switch unsafe flow.pointee.wire {
+        case .v1: unsafe flow.pointee.operation == .v1Predict
+        case .v2: unsafe flow.pointee.operation == .v2Infer
+        case .grpc: unsafe flow.pointee.method == .modelInfer
+        case .other: false
+        }
+    }
+
+    /// Goes on without the cache.
+    private func bypass(_ flow: FlowPointer) {
+        unsafe flow.pointee.cache.role = .bypass
+        unsafe count(flow, .bypass)
+    }
+
+    /// Takes another piece of a body that is being gathered.
+    func gather(_ flow: FlowPointer, _ bytes: UnsafeRawBufferPointer, endStream: Bool) {
+        unsafe flow.pointee.held.append(bytes, pool: buffers)
+        // Windows stay open: what is gathered is bounded by the line after the next.
+        unsafe flow.pointee.exchange.consumed(bytes.count)
+        unsafe flow.pointee.credited += bytes.count
+        if endStream {
+            unsafe lookUp(flow)
+        } else if unsafe flow.pointee.held.count > shared.cache?.memory.maximumEntryBytes ?? 0 {
+            unsafe bypass(flow)
+            unsafe dispatch(flow)
+        }
+    }
+
+    /// The request is whole: which answer would be its own, and is it there?
+    func lookUp(_ flow: FlowPointer) {
+        guard let cache = shared.cache, unsafe chooseRevision(flow) else { return }
+        guard let key = unsafe PredictCodec.key(of: flow) else {
+            unsafe bypass(flow)
+            unsafe attempt(flow)
+            return
+        }
+        unsafe flow.pointee.cache.key = key
+        if unsafe !flow.pointee.cache.mustAsk {
+            switch cache.memory.lookup(key, at: loop.now) {
+            case .fresh(let entry):
+                unsafe count(flow, .memoryHit)
+                unsafe serve(flow, entry, "sluice; hit")
+                return
+            case .stale(let entry), .spare(let entry):
+                unsafe flow.pointee.cache.spare = .passRetained(entry)
+            case .miss: break
+            }
+            unsafe count(flow, .memoryMiss)
+        }
+        nextToken += 1
+        let waiter = FlightWaiter(worker: number, token: nextToken)
+        unsafe flow.pointee.cache.token = nextToken
+        switch unsafe cache.flights.join(key, tag: tag(of: flow), as: waiter) {
+        case .lead(let ticket): unsafe lead(flow, ticket)
+        case .follow(let ticket):
+            unsafe flow.pointee.cache.role = .follows
+            unsafe flow.pointee.cache.ticket = ticket
+            unsafe flow.pointee.stage = .waiting
+            unsafe waiting[nextToken] = flow
+            unsafe count(flow, .collapsed)
+        case .alone: unsafe ask(flow)
+        }
+    }
+
+    private func lead(_ flow: FlowPointer, _ ticket: FlightTicket) {
+        unsafe flow.pointee.cache.role = .leads
+        unsafe flow.pointee.cache.ticket = ticket
+        unsafe ask(flow)
+    }
+
+    /// Calls the backend; the answer will be kept unless something is purged meanwhile.
+    private func ask(_ flow: FlowPointer) {
+        unsafe flow.pointee.cache.stamp = shared.cache?.memory.stamp
+        unsafe attempt(flow)
+    }
+
+    // MARK: - Flights
+
+    /// A flight this worker's request waited for has landed.
+    func landed(_ token: UInt64, _ outcome: FlightOutcome) {
+        guard let flow = unsafe waiting.removeValue(forKey: token) else { return }
+        unsafe flow.pointee.cache.ticket = nil
+        switch outcome {
+        case .answered(let entry):
+            unsafe serve(flow, entry, "sluice; fwd=miss; collapsed")
+        case .failed(let http, let grpc, let sentence):
+            unsafe refuse(
+                flow,
+                .shared(http: http, grpc: GRPCStatus(rawValue: grpc) ?? .unknown, sentence)
+            )
+        case .unshared:
+            unsafe flow.pointee.cache.role = .alone
+            unsafe ask(flow)
+        }
+    }
+
+    /// The leader left for reasons of its own; this worker's request makes the call.
+    func takeOver(_ token: UInt64, _ ticket: FlightTicket) {
+        guard let flow = unsafe waiting.removeValue(forKey: token) else {
+            passOn(ticket)
+            return
+        }
+        unsafe lead(flow, ticket)
+    }
+
+    private func passOn(_ ticket: FlightTicket) {
+        guard let next = shared.cache?.flights.handOver(ticket) else { return }
+        tell(next.leader) { $0.takeOver(next.leader.token, next.ticket) }
+    }
+
+    private func tell(_ waiter: FlightWaiter, _ task: @escaping @Sendable (Worker) -> Void) {
+        if waiter.worker == number { task(self) } else { shared.cache?.tell(waiter.worker, task) }
+    }
+
+    private func land(_ flow: FlowPointer, _ outcome: FlightOutcome) {
+        guard let ticket = unsafe flow.pointee.cache.ticket else { return }
+        unsafe flow.pointee.cache.ticket = nil
+        for waiter in shared.cache?.flights.land(ticket) ?? [] {
+            tell(waiter) { $0.landed(waiter.token, outcome) }
+        }
+    }
+
+    /// Settles what a flow that ends still owes the cache and those who wait for it.
+    func leaveCache(_ flow: FlowPointer) {
+        if let ticket = unsafe flow.pointee.cache.ticket {
+            switch unsafe flow.pointee.cache.role {
+            case .follows:
+                unsafe waiting[flow.pointee.cache.token] = nil
+                _ = shared.cache?.flights.leave(ticket)
+            case .leads where unsafe flow.pointee.why.concernsCallerAlone: passOn(ticket)
+            default:
+                unsafe land(
+                    flow,
+                    .failed(
+                        http: flow.pointee.status,
+                        grpc: flow.pointee.grpcStatus >= 0
+                            ? flow.pointee.grpcStatus
+                            : GRPCStatus(httpStatus: flow.pointee.status).rawValue,
+                        sentence: "the equal call this one waited for failed"
+                    )
+                )
+            }
+        }
+        unsafe flow.pointee.cache.spare?.release()
+        unsafe flow.pointee.cache.captured.release(to: buffers)
+    }
+
+    // MARK: - Serving
+
+    /// Answers with what is kept, in the caller's form and under its own `id`.
+    private func serve(_ flow: FlowPointer, _ entry: CacheEntry, _ status: StaticString) {
+        guard let answer = unsafe PredictCodec.render(entry.answer, for: flow) else {
+            // It can't be told in this form; ask the model.
+            unsafe flow.pointee.cache.role = .bypass
+            unsafe attempt(flow)
+            return
+        }
+        let left = entry.lifetime.freshUntil.nanoseconds(since: loop.now) / 1_000_000_000
+        unsafe reply(flow, answer, cacheStatus: "\(status); ttl=\(left); detail=memory")
+    }
+
+    /// Serves an answer past its time where the call has failed; false when there is none.
+    func serveSpare(_ flow: FlowPointer) -> Bool {
+        guard let spare = unsafe flow.pointee.cache.spare else { return false }
+        unsafe flow.pointee.cache.spare = nil
+        let entry = unsafe spare.takeRetainedValue()
+        guard loop.now < entry.lifetime.useUntil,
+            let answer = unsafe PredictCodec.render(entry.answer, for: flow)
+        else { return false }
+        let age = loop.now.nanoseconds(since: entry.lifetime.freshUntil) / 1_000_000_000
+        unsafe land(flow, .answered(entry))
+        unsafe reply(flow, answer, cacheStatus: "sluice; hit; ttl=-\(age); detail=stale-if-error")
+        return true
+    }
+
+    // MARK: - Keeping
+
+    /// Begins to copy an answer that may be kept.
+    func beginCapture(_ flow: FlowPointer, _ head: FieldBlock) {
+        let role = unsafe flow.pointee.cache.role
+        guard role == .leads || role == .alone, unsafe flow.pointee.cache.key != nil,
+            unsafe flow.pointee.status == 200, unsafe head.first(.contentEncoding) == nil
+        else { return }
+        unsafe flow.pointee.cache.isCapturing = true
+        if let text = unsafe head.first(.inferenceHeaderContentLength) {
+            unsafe flow.pointee.cache.headerLength = ASCII.decimal(text) ?? -1
+        }
+    }
+
+    /// Copies a piece of an answer, until it is too large to be kept.
+    func capture(_ flow: FlowPointer, _ bytes: UnsafeRawBufferPointer) {
+        let limit = shared.cache?.memory.maximumEntryBytes ?? 0
+        if unsafe flow.pointee.cache.captured.count + bytes.count > limit {
+            unsafe flow.pointee.cache.isCapturing = false
+            unsafe flow.pointee.cache.captured.release(to: buffers)
+        } else {
+            unsafe flow.pointee.cache.captured.append(bytes, pool: buffers)
+        }
+    }
+
+    /// The answer is whole: keep it and tell who waits. Before the flow ends.
+    func finishCapture(_ flow: FlowPointer) {
+        guard let cache = shared.cache else { return }
+        guard unsafe flow.pointee.cache.isCapturing, let key = unsafe flow.pointee.cache.key,
+            let stamp = unsafe flow.pointee.cache.stamp,
+            let kept = unsafe PredictCodec.keep(flow.pointee.cache.captured.bytes, of: flow),
+            let policy = unsafe flow.pointee.model?._withUnsafeGuaranteedRef({ $0.plan.cache })
+        else {
+            unsafe land(flow, .unshared)
+            return
+        }
+        let entry = unsafe kept.withUnsafeBytes {
+            unsafe CacheEntry(
+                tag: tag(of: flow),
+                born: loop.now,
+                lifetime: policy.lifetime(bornAt: loop.now, random: &random),
+                answer: $0
+            )
+        }
+        _ = cache.memory.store(entry, for: key, asked: stamp, at: loop.now)
+        unsafe land(flow, .answered(entry))
+    }
+
+    // MARK: - Names
+
+    private func tag(of flow: FlowPointer) -> CacheTag {
+        unsafe flow.pointee.revision?._withUnsafeGuaranteedRef { $0.tag }
+            ?? CacheTag(model: "", revision: "")
+    }
+
+    private func count(_ flow: FlowPointer, _ result: CacheResult) {
+        unsafe flow.pointee.model?._withUnsafeGuaranteedRef {
+            if let metrics = $0.cacheMetrics { shard.add(metrics.counter(result)) }
+        }
+    }
+}
+
+extension Reason {
+    /// Whether a call ended for a reason that doesn't concern others who wait for the same.
+    fileprivate var concernsCallerAlone: Bool {
+        switch self {
+        case .clientGone, .timeout, .idleTimeout, .protocolError: true
+        default: false
+        }
+    }
+}
