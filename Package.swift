@@ -97,7 +97,10 @@ let package = Package(
         room("SluiceIO", imports: ["SluiceCore", "SluiceTLS", "CLinux"]),
         // 5  conversations
         room("SluiceIngress", imports: ["SluiceCore", "SluiceHTTP", "SluiceTLS", "SluiceIO"]),
-        room("SluiceEgress", imports: ["SluiceCore", "SluiceHTTP", "SluiceTLS", "SluiceIO"]),
+        room(
+            "SluiceEgress",
+            imports: ["SluiceCore", "SluiceHTTP", "SluiceTLS", "SluiceRedis", "SluiceIO"]
+        ),
         // 6  data plane
         room(
             "SluiceGateway",
@@ -166,6 +169,10 @@ let package = Package(
         tests(for: "SluiceBalancing", imports: ["SluiceBalancing", "SluiceRouting", "SluiceCore"]),
         tests(for: "SluiceCache", imports: ["SluiceCache", "SluiceCore"]),
         tests(for: "SluiceRedis", imports: ["SluiceRedis", "SluiceCore"]),
+        tests(
+            for: "SluiceEgress",
+            imports: ["SluiceEgress", "SluiceCore", "SluiceRedis", "SluiceIO", "SluiceSimulation"]
+        ),
         tests(
             for: "SluiceSampleModels",
             imports: ["SluiceSampleModels", "SluiceInference", "SluiceWire"]

@@ -26,6 +26,9 @@ package struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
         SocketAddress(family: .unix, bytes: Array(path.utf8), port: 0)
     }
 
+    /// Whether it is a socket file, which has no port.
+    package var isUnix: Bool { family == .unix }
+
     /// The IPv4 loopback address.
     package static func loopback(port: UInt16) -> SocketAddress {
         SocketAddress(family: .ipv4, bytes: [127, 0, 0, 1], port: port)

@@ -1,5 +1,5 @@
 /// Why a conversation with Redis ended; never a client's fault, and always survivable.
-package enum RedisFailure: Error, Hashable, Sendable {
+package enum RedisFailure: Error, Hashable, Sendable, CustomStringConvertible {
     /// The connection ended.
     case disconnected
     /// AUTH or SELECT was refused, or PING before the first command; the text is the server's.
@@ -12,4 +12,15 @@ package enum RedisFailure: Error, Hashable, Sendable {
     case unexpectedReply
     /// The oldest command has waited longer than ``RedisSettings/stallLimit``.
     case stalled
+
+    package var description: String {
+        switch self {
+        case .disconnected: "Redis closed the connection"
+        case .refused(let text): "Redis refused us (\(text))"
+        case .malformed(let text): "what came isn't RESP (\(text))"
+        case .tooLarge: "a reply is too large"
+        case .unexpectedReply: "a reply came that wasn't asked for"
+        case .stalled: "Redis has fallen silent"
+        }
+    }
 }

@@ -16,8 +16,7 @@ package enum RedisEvent: Hashable, Sendable {
 
 /// One conversation with Redis without a socket: commands in, bytes out; bytes in, events out.
 ///
-/// Commands are pipelined: all that are sent between two calls of ``drainOutput(into:)`` leave
-/// together. RESP2 keeps replies in order, so the n-th reply belongs to the n-th command; a reply of a
+/// Commands are pipelined: all that are sent before ``outputBytes`` are written leave together. RESP2 keeps replies in order, so the n-th reply belongs to the n-th command; a reply of a
 /// kind its command can't have ends the session, because then the count is off. Every command gets
 /// exactly one of `reply`, `timedOut` and `lost`. One session belongs to one loop.
 package struct RedisSession: ~Copyable {
@@ -231,14 +230,11 @@ package struct RedisSession: ~Copyable {
 
     // MARK: - Bytes
 
-    /// Whether there is anything to write.
-    package var hasOutput: Bool { !output.isEmpty }
+    /// What is to be written; valid until the session is next called.
+    package var outputBytes: UnsafeRawBufferPointer { unsafe output.bytes }
 
-    /// Moves what is to be written to the end of `target`.
-    package mutating func drainOutput(into target: inout ByteBuffer) {
-        unsafe target.append(output.bytes)
-        output.removeAll()
-    }
+    /// Notes that the first `count` of ``outputBytes`` have been written.
+    package mutating func outputWritten(_ count: Int) { output.consume(count) }
 
     /// Takes bytes that came; ask ``nextEvent()`` until it is nil before the next call.
     package mutating func receive(_ bytes: UnsafeRawBufferPointer) {

@@ -127,7 +127,7 @@ package final class SimulatedKernel: Kernel {
         backlog: Int,
         sharesPort: Bool
     ) throws(KernelFailure) -> Int32 {
-        guard let listener = network.listen(on: address.port, sharesPort: sharesPort) else {
+        guard let listener = network.listen(on: address, sharesPort: sharesPort) else {
             throw KernelFailure(call: "listen on \(address)", code: EADDRINUSE, text: "in use")
         }
         network.trace.note(.listen, number, Int(listener.port), 0)
@@ -162,7 +162,7 @@ package final class SimulatedKernel: Kernel {
     }
 
     package func connect(to address: SocketAddress) throws(KernelFailure) -> Int32 {
-        guard let connection = network.connect(to: address.port) else {
+        guard let connection = network.connect(to: address) else {
             throw KernelFailure(
                 call: "connect to \(address)",
                 code: ENETUNREACH,

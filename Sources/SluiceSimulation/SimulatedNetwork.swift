@@ -22,6 +22,8 @@ package final class SimulatedNetwork {
     private var connections: [SimulatedConnection] = []
     private var kernels: [SimulatedKernel] = []
     private var nextPort: UInt16 = 20_000
+    /// Socket files stand for ports that no address names.
+    private var files: [String: UInt16] = [:]
     private var nextClientPort: UInt16 = 40_000
 
     /// A network without anybody, whose every whim follows from `seed`.
@@ -38,7 +40,9 @@ package final class SimulatedNetwork {
     }
 
     /// Treats connections made to `address` from now on by `plan`.
-    package func use(_ plan: FaultPlan, for address: SocketAddress) { plans[address.port] = plan }
+    package func use(_ plan: FaultPlan, for address: SocketAddress) {
+        plans[port(of: address)] = plan
+    }
 
     /// Open descriptors over all kernels.
     package var openDescriptorCount: Int { kernels.reduce(0) { $0 + $1.openDescriptorCount } }
@@ -53,8 +57,17 @@ package final class SimulatedNetwork {
 
     // MARK: - What kernels ask for
 
-    func listen(on port: UInt16, sharesPort: Bool) -> SimulatedListener? {
-        var port = port
+    /// Where `address` is found; zero lets the network choose.
+    private func port(of address: SocketAddress) -> UInt16 {
+        guard address.isUnix else { return address.port }
+        if let port = files[address.description] { return port }
+        let port = 60_000 + UInt16(files.count)
+        files[address.description] = port
+        return port
+    }
+
+    func listen(on address: SocketAddress, sharesPort: Bool) -> SimulatedListener? {
+        var port = port(of: address)
         if port == 0 {
             nextPort += 1
             port = nextPort
@@ -76,7 +89,8 @@ package final class SimulatedNetwork {
     }
 
     /// A connection attempt; nil when there's no way to the address at all.
-    func connect(to port: UInt16) -> SimulatedConnection? {
+    func connect(to address: SocketAddress) -> SimulatedConnection? {
+        let port = port(of: address)
         let plan = plans[port] ?? FaultPlan()
         let fate = plan.fate(&random)
         guard fate.connecting != .unreachable else { return nil }

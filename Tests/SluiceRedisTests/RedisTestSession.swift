@@ -27,16 +27,16 @@ final class RedisTestSession {
 
     // `#expect` can't look into a value that can't be copied.
     var canAnswer: Bool { session.canAnswer }
-    var hasOutput: Bool { session.hasOutput }
+    var hasOutput: Bool { unsafe !session.outputBytes.isEmpty }
     var pendingCount: Int { session.pendingCount }
     var ending: RedisFailure? { session.ending }
     var deadline: Instant { session.deadline }
 
     /// What the session has written since the last call.
     func written() -> String {
-        var output = ByteBuffer(pool: pool)
-        session.drainOutput(into: &output)
-        return unsafe String(decoding: output.bytes, as: UTF8.self)
+        let output = unsafe session.outputBytes
+        defer { session.outputWritten(output.count) }
+        return unsafe String(decoding: output, as: UTF8.self)
     }
 
     func receive(_ bytes: [UInt8]) {

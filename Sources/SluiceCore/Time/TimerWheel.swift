@@ -45,6 +45,9 @@ package struct TimerWheel: ~Copyable {
         var next: Int32 = -1
     }
 
+    /// How late a timer may fire.
+    package static let resolution = Duration.nanoseconds(1 << slotShift)
+
     private static let slotShift: Int64 = 23
     private static let slotCount = 1024
 

@@ -1,0 +1,53 @@
+import SluiceCore
+package import SluiceIO
+package import SluiceRedis
+
+/// Where a Redis is, who we are to it, and how long we wait for it.
+package struct RedisEndpoint: Sendable {
+    /// Where it may be found; tried in turn, from the one that answered last.
+    package var addresses: [SocketAddress]
+    /// Who we are, and the bounds of the conversation.
+    package var settings: RedisSettings
+    /// How long an attempt to connect may take at one address, greeting included.
+    ///
+    /// With the breaker's longest pause well below the two seconds we allow ourselves to notice
+    /// that a Redis is back.
+    package var attemptTimeout = Duration.milliseconds(500)
+    /// How long the probe of a standing connection may take.
+    package var probeTimeout = Duration.milliseconds(500)
+    /// A write that finds more bytes waiting for the socket is dropped: look-ups wait behind it.
+    package var writeBacklogMaximum = 256 << 10
+    /// How long a purge may take.
+    package var purgeTimeout = Duration.seconds(60)
+
+    /// Addresses looked at, of those a name has.
+    private static let addressMaximum = 4
+
+    /// A Redis at `addresses`; none can't be tried.
+    ///
+    /// The settings' stall limit becomes 750 ms: a Redis that has said nothing for so long
+    /// shall cost no look-up anything after its first second.
+    package init(addresses: [SocketAddress], settings: RedisSettings = RedisSettings()) {
+        precondition(!addresses.isEmpty, "a Redis has at least one address")
+        self.addresses = Array(addresses.prefix(RedisEndpoint.addressMaximum))
+        self.settings = settings
+        self.settings.stallLimit = .milliseconds(750)
+    }
+
+    /// Looks the host of `url` up by `getaddrinfo`, which blocks: for the control plane's threads.
+    package static func resolve(_ url: RedisURL) throws(KernelFailure) -> RedisEndpoint {
+        var settings = RedisSettings()
+        settings.user = url.user
+        settings.password = url.password
+        settings.database = url.database
+        let addresses =
+            switch url.place {
+            case .host(let name, let port): try SocketAddress.resolve(host: name, port: port)
+            case .path(let path): [SocketAddress.unix(path: path)]
+            }
+        guard !addresses.isEmpty else {
+            throw KernelFailure(call: "getaddrinfo \(url)", code: 0, text: "no address")
+        }
+        return RedisEndpoint(addresses: addresses, settings: settings)
+    }
+}

@@ -1,0 +1,134 @@
+/// Where a Redis is and who we are to it, as one writes it in a configuration.
+///
+/// ```
+/// redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]
+/// unix://[[USER]:PASSWORD@]/PATH[?db=DATABASE]
+/// ```
+///
+/// As redis-cli and redis-py read them; characters that mean something in a URL are written `%XX`
+/// (RFC 3986 §2.1). `rediss://`, Redis over TLS, isn't spoken.
+package struct RedisURL: Hashable, Sendable, CustomStringConvertible {
+    /// Where to connect.
+    package enum Place: Hashable, Sendable {
+        /// A name or a numeric address, and a port.
+        case host(String, port: UInt16)
+        /// A socket file.
+        case path(String)
+    }
+
+    /// Where to connect.
+    package let place: Place
+    /// The ACL user, if one is named.
+    package let user: String?
+    /// The password, if there is one.
+    package let password: String?
+    /// The database to select.
+    package let database: Int
+
+    /// Takes a URL apart; nil when it is none of the two forms.
+    package init?(_ text: String) {
+        let rest: Substring
+        let isUnix = text.hasPrefix("unix://")
+        if isUnix {
+            rest = text.dropFirst("unix://".count)
+        } else {
+            guard text.hasPrefix("redis://") else { return nil }
+            rest = text.dropFirst("redis://".count)
+        }
+        // What comes before the first slash may name a user; a path may well hold an `@`.
+        let slash = rest.firstIndex(of: "/") ?? rest.endIndex
+        var authority = rest[..<slash]
+        let path = rest[slash...]
+        if let at = authority.lastIndex(of: "@") {
+            let names = authority[..<at].split(
+                separator: ":",
+                maxSplits: 1,
+                omittingEmptySubsequences: false
+            )
+            guard names.count == 2, let user = RedisURL.decoded(names[0]),
+                let password = RedisURL.decoded(names[1]), !password.isEmpty
+            else { return nil }
+            self.user = user.isEmpty ? nil : user
+            self.password = password
+            authority = authority[authority.index(after: at)...]
+        } else {
+            (user, password) = (nil, nil)
+        }
+        if isUnix {
+            let parts = path.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+            guard authority.isEmpty, let first = parts.first, first.count > 1,
+                let file = RedisURL.decoded(first)
+            else { return nil }
+            place = .path(file)
+            guard parts.count == 2 else {
+                database = 0
+                return
+            }
+            guard parts[1].hasPrefix("db="), let number = RedisURL.number(parts[1].dropFirst(3))
+            else { return nil }
+            database = number
+        } else {
+            guard let place = RedisURL.host(authority),
+                let number = path.count <= 1 ? 0 : RedisURL.number(path.dropFirst())
+            else { return nil }
+            self.place = place
+            database = number
+        }
+    }
+
+    /// `NAME`, `NAME:PORT`, `[IPv6]` or `[IPv6]:PORT`; the port is 6379 unless said.
+    private static func host(_ text: Substring) -> Place? {
+        var name = text
+        var rest = text[text.endIndex...]
+        if text.first == "[" {
+            guard let end = text.firstIndex(of: "]") else { return nil }
+            name = text[text.index(after: text.startIndex)..<end]
+            rest = text[text.index(after: end)...]
+        } else if let colon = text.firstIndex(of: ":") {
+            name = text[..<colon]
+            rest = text[colon...]
+        }
+        guard !name.isEmpty else { return nil }
+        guard !rest.isEmpty else { return .host(String(name), port: 6379) }
+        guard rest.first == ":", let number = number(rest.dropFirst()),
+            let port = UInt16(exactly: number), port > 0
+        else { return nil }
+        return .host(String(name), port: port)
+    }
+
+    private static func number(_ text: Substring) -> Int? {
+        guard text.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else { return nil }
+        return Int(text)
+    }
+
+    /// Replaces each `%XX` by the byte it stands for.
+    private static func decoded(_ text: Substring) -> String? {
+        var bytes: [UInt8] = []
+        var rest = text.utf8
+        while let byte = rest.popFirst() {
+            guard byte == 0x25 else {
+                bytes.append(byte)
+                continue
+            }
+            guard let high = rest.popFirst().flatMap(digit),
+                let low = rest.popFirst().flatMap(digit)
+            else { return nil }
+            bytes.append(high << 4 | low)
+        }
+        return String(validating: bytes, as: UTF8.self)
+    }
+
+    private static func digit(_ byte: UInt8) -> UInt8? {
+        Character(Unicode.Scalar(byte)).hexDigitValue.map(UInt8.init)
+    }
+
+    /// The URL without the password, for logs.
+    package var description: String {
+        switch place {
+        case .host(let name, let port):
+            let host = name.contains(":") ? "[\(name)]" : name
+            return "redis://\(host):\(port)/\(database)"
+        case .path(let file): return "unix://\(file)" + (database == 0 ? "" : "?db=\(database)")
+        }
+    }
+}
