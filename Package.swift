@@ -107,7 +107,7 @@ let package = Package(
             imports: [
                 "SluiceCore", "SluiceWire", "SluiceHTTP", "SluiceTLS", "SluiceGRPC",
                 "SluiceInference", "SluiceRouting", "SluiceBalancing", "SluiceCache",
-                "SluiceTelemetry",
+                "SluiceRedis", "SluiceTelemetry",
                 "SluiceIO", "SluiceIngress", "SluiceEgress",
             ]
         ),
@@ -121,9 +121,7 @@ let package = Package(
         // 7  control plane, a staircase
         room(
             "SluiceConfiguration",
-            imports: [
-                "SluiceCore", "SluiceBalancing",
-            ],
+            imports: ["SluiceCore", "SluiceBalancing", "SluiceRedis"],
             packages: [yams]
         ),
         room(

@@ -1,4 +1,4 @@
-import Foundation
+package import SluiceRedis
 import Yams
 
 extension Configuration {
@@ -20,30 +20,6 @@ extension Configuration {
         package var prefix = "sluice:"
     }
 
-    /// A Redis server's URL, taken apart.
-    package struct RedisURL: Sendable, Equatable {
-        package enum Place: Sendable, Equatable {
-            case unix(path: String)
-            case tcp(host: String, port: UInt16)
-        }
-        package var place: Place
-        package var database = 0
-        package var user: String?
-        package var password: String?
-
-        /// As it was written, without its password.
-        package var text: String {
-            let who = password == nil ? "" : "\(user ?? ""):***@"
-            switch place {
-            case .unix(let path):
-                return "unix://\(who)\(path)" + (database == 0 ? "" : "?db=\(database)")
-            case .tcp(let host, let port):
-                let name = host.contains(":") ? "[\(host)]" : host
-                return "redis://\(who)\(name):\(port)" + (database == 0 ? "" : "/\(database)")
-            }
-        }
-    }
-
     /// How one model's answers are kept.
     package struct ModelCache: Sendable, Equatable {
         /// How long an answer is fresh.
@@ -52,71 +28,6 @@ extension Configuration {
         package var staleWhileRevalidate = Duration.zero
         /// How long after that it may stand in for a failed call.
         package var staleIfError = Duration.zero
-    }
-}
-
-extension Configuration.RedisURL {
-    /// Reads `unix:///PATH[?db=N]` or `redis://[[USER]:PASSWORD@]HOST[:PORT][/DB]`; nil when it is
-    /// something else.
-    package init?(_ text: String) {
-        if text.hasPrefix("unix://") {
-            var rest = text.dropFirst("unix://".count)
-            var (user, password): (String?, String?) = (nil, nil)
-            if let at = rest.firstIndex(of: "@"), !rest[..<at].contains("/") {
-                (user, password) = Self.credentials(rest[..<at])
-                rest = rest[rest.index(after: at)...]
-            }
-            var database = 0
-            if let question = rest.firstIndex(of: "?") {
-                let query = rest[rest.index(after: question)...]
-                guard query.hasPrefix("db="), let number = Self.database(query.dropFirst(3)) else {
-                    return nil
-                }
-                database = number
-                rest = rest[..<question]
-            }
-            // sockaddr_un has room for 107 bytes and a zero.
-            guard rest.hasPrefix("/"), rest.count > 1, rest.utf8.count <= 107 else { return nil }
-            self.init(place: .unix(path: String(rest)), database: database, user: user, password: password)
-            return
-        }
-        guard text.hasPrefix("redis://") else { return nil }
-        var rest = text.dropFirst("redis://".count)
-        var (user, password): (String?, String?) = (nil, nil)
-        if let at = rest.lastIndex(of: "@") {
-            (user, password) = Self.credentials(rest[..<at])
-            rest = rest[rest.index(after: at)...]
-        }
-        var database = 0
-        if let slash = rest.firstIndex(of: "/") {
-            let number = rest[rest.index(after: slash)...]
-            guard number.isEmpty || Self.database(number) != nil else { return nil }
-            database = Self.database(number) ?? 0
-            rest = rest[..<slash]
-        }
-        let hasPort = rest.last == "]" ? false : rest.contains(":")
-        guard let address = Configuration.ListenAddress(hasPort ? String(rest) : "\(rest):6379"),
-            address.port > 0
-        else { return nil }
-        self.init(
-            place: .tcp(host: address.host, port: address.port),
-            database: database,
-            user: user,
-            password: password
-        )
-    }
-
-    private static func credentials(_ text: Substring) -> (user: String?, password: String?) {
-        guard let colon = text.firstIndex(of: ":") else { return (nil, decoded(text)) }
-        let user = decoded(text[..<colon])
-        return (user?.isEmpty == true ? nil : user, decoded(text[text.index(after: colon)...]))
-    }
-
-    private static func decoded(_ text: Substring) -> String? { String(text).removingPercentEncoding }
-
-    private static func database(_ text: Substring) -> Int? {
-        guard let number = Int(text), (0...65_535).contains(number) else { return nil }
-        return number
     }
 }
 
@@ -137,11 +48,11 @@ extension ConfigurationReader {
         {
             if let node = redis.required("url") {
                 let text = node.scalar?.string ?? ""
-                if let url = Configuration.RedisURL(text) {
+                if let url = RedisURL(text) {
                     cache.redis = Configuration.Redis(url: url)
                 } else {
                     findings.add(
-                        "`cache.redis.url` must be unix:///PATH or redis://[USER:PASSWORD@]HOST:PORT/DB, not '\(text)'",
+                        "`cache.redis.url` must be unix:///PATH or redis://[[USER]:PASSWORD@]HOST:PORT/DB, not '\(text)'",
                         at: node
                     )
                 }

@@ -1,4 +1,5 @@
 import SluiceBalancing
+import SluiceRedis
 
 // A configuration as YAML that reads back as the same value.
 extension Configuration {
@@ -54,7 +55,7 @@ extension Configuration {
         ]
         if let redis = cache.redis {
             lines += [
-                "  redis:", "    url: \(quoted(redis.url.text))",
+                "  redis:", "    url: \(quoted(redis.url.description))",
                 "    timeout: \(Units.text(redis.timeout))", "    prefix: \(quoted(redis.prefix))",
             ]
         }

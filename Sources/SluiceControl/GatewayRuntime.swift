@@ -1,5 +1,4 @@
 import SluiceBalancing
-import SluiceCache
 package import SluiceConfiguration
 import SluiceCore
 package import SluiceGateway
@@ -54,8 +53,15 @@ package final class GatewayRuntime: Sendable {
         let cache = ResultCache(
             maxBytes: configuration.cache.maxBytes,
             maxEntryBytes: configuration.cache.maxEntryBytes,
+            redis: try SnapshotCompiler.redis(configuration),
             seed: .random(in: .min ... .max)
-        )
+        ) { problem in
+            if let problem {
+                log.write(.warning, "redis is not in use", [("reason", problem)])
+            } else {
+                log.write(.info, "redis is in use", [])
+            }
+        }
         self.cache = cache
         var compiler = SnapshotCompiler()
         let snapshot = try compiler.compile(configuration)
@@ -126,6 +132,9 @@ package final class GatewayRuntime: Sendable {
         store.collect { [unowned self] sink in
             GatewayRuntime.collect(self.snapshot, into: &sink)
             sink.gauge(GatewayMetrics.buildInfo, [version], value: 1)
+            if let isUp = cache.isRedisUp {
+                sink.gauge(GatewayMetrics.redisUp, [], value: isUp ? 1 : 0)
+            }
             sink.gauge(GatewayMetrics.cacheBytes, ["memory"], value: Double(cache.memoryBytes))
             ProcessReading.now()?.report(to: &sink)
         }
@@ -201,8 +210,7 @@ package final class GatewayRuntime: Sendable {
         guard let plan = snapshot.models.first(where: { $0.name == model }),
             revision == nil || plan.revisions.contains(where: { $0.name == revision })
         else { return nil }
-        let tag = CacheTag(model: model, revision: revision ?? "")
-        let count = cache.purge(revision == nil ? .model(tag) : .revision(tag))
+        let count = cache.purge(model: model, revision: revision)
         log.write(
             .info,
             "cache purged",

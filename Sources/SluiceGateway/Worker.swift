@@ -84,6 +84,8 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     /// Requests that wait for another worker's message, by their token.
     var waiting: [UInt64: FlowPointer] = unsafe [:]
     var nextToken: UInt64 = 0
+    /// Tier 2, if there is one.
+    var redis: RedisConnection?
 
     /// Nanoseconds to add to the loop's time for the time of day.
     private(set) var wallOffset: Int64
@@ -118,6 +120,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
         if log != nil {
             logTimer = loop.setTimer(after: Worker.logInterval, target: self, tag: Tag.log)
         }
+        startRedis()
     }
 
     /// What a timer was set for; anything above is a flow's address.
@@ -285,6 +288,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
         // They hold the worker as it holds them.
         listeners.removeAll()
         for route in routes.sorted(by: { $0.key < $1.key }) { route.value.pool.closeAll() }
+        redis?.close()
         log?.flush()
         loop.cancelTimer(&logTimer)
         loop.cancelTimer(&watchTimer)

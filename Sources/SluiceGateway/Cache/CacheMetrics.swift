@@ -2,7 +2,7 @@ import SluiceTelemetry
 
 /// What came of asking the cache, as metrics say it.
 enum CacheResult: Int, CaseIterable {
-    case memoryHit, memoryMiss, bypass, collapsed
+    case memoryHit, memoryMiss, bypass, collapsed, redisHit, redisMiss, redisError
 
     var labels: (tier: String, result: String) {
         switch self {
@@ -10,6 +10,9 @@ enum CacheResult: Int, CaseIterable {
         case .memoryMiss: ("memory", "miss")
         case .bypass: ("memory", "bypass")
         case .collapsed: ("memory", "collapsed")
+        case .redisHit: ("redis", "hit")
+        case .redisMiss: ("redis", "miss")
+        case .redisError: ("redis", "error")
         }
     }
 }

@@ -1,12 +1,37 @@
-package import SluiceCache
+import SluiceCache
 import SluiceCore
-import Synchronization
+package import SluiceEgress
 import SluiceIO
+import Synchronization
+
+/// Tier 2, as configured.
+package struct RedisTier: Sendable {
+    package var endpoint: RedisEndpoint
+    /// How long a look-up may take.
+    package var timeout: Duration
+    /// What every key begins with.
+    package var prefix: String
+
+    /// A tier of one Redis.
+    package init(endpoint: RedisEndpoint, timeout: Duration, prefix: String) {
+        self.endpoint = endpoint
+        self.timeout = timeout
+        self.prefix = prefix
+    }
+}
 
 /// What all workers share of the result cache: tier 1, the calls in flight, and each other.
 package final class ResultCache: Sendable {
     let memory: MemoryCache
     let flights = FlightTable()
+    /// Absent: there is no tier 2.
+    let redis: RedisTier?
+    /// Told when Redis comes into use (nil) or goes out of it, and why.
+    private let redisNotice: @Sendable (String?) -> Void
+    /// The workers whose connection is in use, a bit each.
+    private let connected = Atomic<UInt64>(0)
+    /// How answers are encoded in tier 2; changes with ``PredictCodec``.
+    static let form: UInt16 = 1
     private let colleagues = Mutex<[Colleague]>([])
 
     /// A worker as the others see it.
@@ -16,7 +41,15 @@ package final class ResultCache: Sendable {
     }
 
     /// An empty cache of at most `maxBytes`, for answers of at most `maxEntryBytes`.
-    package init(maxBytes: Int, maxEntryBytes: Int, seed: UInt64) {
+    package init(
+        maxBytes: Int,
+        maxEntryBytes: Int,
+        redis: RedisTier?,
+        seed: UInt64,
+        redisNotice: @escaping @Sendable (String?) -> Void
+    ) {
+        self.redis = redis
+        self.redisNotice = redisNotice
         memory = MemoryCache(
             maximumBytes: maxBytes,
             maximumEntryBytes: maxEntryBytes,
@@ -27,13 +60,49 @@ package final class ResultCache: Sendable {
     /// Bytes in tier 1, its books included.
     package var memoryBytes: Int { memory.statistics.bytes }
 
-    /// Forgets what `scope` means; returns how many answers that were.
+    /// Forgets a model's answers, or one revision's; returns how many were in memory.
     ///
-    /// Calls under way for it are finished for those who wait, and kept from whoever comes now.
-    package func purge(_ scope: CacheScope) -> Int {
+    /// Calls under way for them are finished for those who wait, and kept from whoever comes now.
+    /// Tier 2 follows in the background.
+    package func purge(model: String, revision: String?) -> Int {
+        let tag = CacheTag(model: model, revision: revision ?? "")
+        let scope = revision == nil ? CacheScope.model(tag) : .revision(tag)
         let count = memory.purge(scope)
         flights.close(scope)
+        purgeRedis(model: model, revision: revision)
         return count
+    }
+
+    /// Whether any worker has a Redis in use; nil when there is none to use.
+    package var isRedisUp: Bool? {
+        redis == nil ? nil : connected.load(ordering: .relaxed) != 0
+    }
+
+    func redisChanged(_ problem: String?, worker: Int) {
+        let bit = UInt64(1) << UInt64(worker & 63)
+        let before: UInt64
+        if problem == nil {
+            before = connected.bitwiseOr(bit, ordering: .relaxed).oldValue
+            if before == 0 { redisNotice(nil) }
+        } else {
+            before = connected.bitwiseAnd(~bit, ordering: .relaxed).oldValue
+            if before == bit { redisNotice(problem) }
+        }
+    }
+
+    /// Removes a model's or revision's answers from tier 2, on one worker, in the background.
+    func purgeRedis(model: String, revision: String?) {
+        guard let redis else { return }
+        let prefix = "\(redis.prefix)\(model)/" + (revision.map { "\($0)/" } ?? "")
+        tell(0) { worker in
+            if worker.redis?.purge(prefix: prefix, token: 0) != true {
+                worker.shared.cache?.redisNotice("a purge of \(prefix)* could not be sent; repeat it")
+            }
+        }
+    }
+
+    func purgeEnded(removed: Int, isComplete: Bool) {
+        if !isComplete { redisNotice("a purge ended after \(removed) keys; repeat it") }
     }
 
     /// Makes the workers known to each other; before the first request.

@@ -102,20 +102,36 @@ extension Worker {
             unsafe flow.pointee.stage = .waiting
             unsafe waiting[nextToken] = flow
             unsafe count(flow, .collapsed)
-        case .alone: unsafe ask(flow)
+        case .alone: unsafe askFurther(flow)
         }
     }
 
     private func lead(_ flow: FlowPointer, _ ticket: FlightTicket) {
         unsafe flow.pointee.cache.role = .leads
         unsafe flow.pointee.cache.ticket = ticket
-        unsafe ask(flow)
+        unsafe askFurther(flow)
+    }
+
+    /// Tier 2, or the backend.
+    private func askFurther(_ flow: FlowPointer) {
+        unsafe flow.pointee.cache.stamp = shared.cache?.memory.stamp
+        if unsafe !flow.pointee.cache.mustAsk, unsafe askRedis(flow) { return }
+        unsafe attempt(flow)
     }
 
     /// Calls the backend; the answer will be kept unless something is purged meanwhile.
-    private func ask(_ flow: FlowPointer) {
+    func ask(_ flow: FlowPointer) {
         unsafe flow.pointee.cache.stamp = shared.cache?.memory.stamp
         unsafe attempt(flow)
+    }
+
+    /// Tier 2 had it: tier 1 gets it, and so does everybody who waits.
+    func found(_ flow: FlowPointer, _ entry: CacheEntry) {
+        if let key = unsafe flow.pointee.cache.key, let stamp = unsafe flow.pointee.cache.stamp {
+            _ = shared.cache?.memory.store(entry, for: key, asked: stamp, at: loop.now)
+        }
+        unsafe land(flow, .answered(entry))
+        unsafe serve(flow, entry, "sluice; hit", detail: "redis")
     }
 
     // MARK: - Flights
@@ -169,7 +185,6 @@ extension Worker {
         if let ticket = unsafe flow.pointee.cache.ticket {
             switch unsafe flow.pointee.cache.role {
             case .follows:
-                unsafe waiting[flow.pointee.cache.token] = nil
                 _ = shared.cache?.flights.leave(ticket)
             case .leads where unsafe flow.pointee.why.concernsCallerAlone: passOn(ticket)
             default:
@@ -185,6 +200,10 @@ extension Worker {
                 )
             }
         }
+        // It may wait for another's call, or for Redis.
+        if unsafe flow.pointee.cache.token > 0 {
+            unsafe waiting[flow.pointee.cache.token] = nil
+        }
         unsafe flow.pointee.cache.spare?.release()
         unsafe flow.pointee.cache.captured.release(to: buffers)
     }
@@ -192,7 +211,12 @@ extension Worker {
     // MARK: - Serving
 
     /// Answers with what is kept, in the caller's form and under its own `id`.
-    private func serve(_ flow: FlowPointer, _ entry: CacheEntry, _ status: StaticString) {
+    private func serve(
+        _ flow: FlowPointer,
+        _ entry: CacheEntry,
+        _ status: StaticString,
+        detail: StaticString = "memory"
+    ) {
         guard let answer = unsafe PredictCodec.render(entry.answer, for: flow) else {
             // It can't be told in this form; ask the model.
             unsafe flow.pointee.cache.role = .bypass
@@ -200,7 +224,7 @@ extension Worker {
             return
         }
         let left = entry.lifetime.freshUntil.nanoseconds(since: loop.now) / 1_000_000_000
-        unsafe reply(flow, answer, cacheStatus: "\(status); ttl=\(left); detail=memory")
+        unsafe reply(flow, answer, cacheStatus: "\(status); ttl=\(left); detail=\(detail)")
     }
 
     /// Serves an answer past its time where the call has failed; false when there is none.
@@ -261,18 +285,20 @@ extension Worker {
                 answer: $0
             )
         }
-        _ = cache.memory.store(entry, for: key, asked: stamp, at: loop.now)
+        if cache.memory.store(entry, for: key, asked: stamp, at: loop.now) {
+            unsafe keepInRedis(flow, entry, key)
+        }
         unsafe land(flow, .answered(entry))
     }
 
     // MARK: - Names
 
-    private func tag(of flow: FlowPointer) -> CacheTag {
+    func tag(of flow: FlowPointer) -> CacheTag {
         unsafe flow.pointee.revision?._withUnsafeGuaranteedRef { $0.tag }
             ?? CacheTag(model: "", revision: "")
     }
 
-    private func count(_ flow: FlowPointer, _ result: CacheResult) {
+    func count(_ flow: FlowPointer, _ result: CacheResult) {
         unsafe flow.pointee.model?._withUnsafeGuaranteedRef {
             if let metrics = $0.cacheMetrics { shard.add(metrics.counter(result)) }
         }

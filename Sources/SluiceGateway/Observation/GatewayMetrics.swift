@@ -81,6 +81,10 @@ package enum GatewayMetrics {
         help: "Bytes of memory the cache takes, its books included.",
         labels: ["tier"]
     )
+    package static let redisUp = MetricFamily.gauge(
+        "sluice_redis_up",
+        help: "1 while a worker's connection to Redis is in use, else 0."
+    )
     static let connections = MetricFamily.gauge(
         "sluice_connections",
         help: "Open client connections.",

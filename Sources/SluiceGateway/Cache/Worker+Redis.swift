@@ -1,0 +1,125 @@
+import SluiceCache
+import SluiceCore
+package import SluiceEgress
+import SluiceIO
+import SluiceRedis
+import SluiceTelemetry
+
+// Tier 2: what another process, or this one before a restart, has been answered. Redis is never
+// allowed to hurt: whatever it does, the request goes on to the model.
+extension Worker: RedisReceiver {
+    /// Begins to connect, if the configuration names a Redis.
+    func startRedis() {
+        guard let tier = shared.cache?.redis else { return }
+        let made = RedisConnection(
+            loop: loop,
+            endpoint: tier.endpoint,
+            receiver: self,
+            seed: random.next()
+        )
+        redis = made
+        made.start()
+    }
+
+    /// Asks tier 2; false when it can't be asked.
+    func askRedis(_ flow: FlowPointer) -> Bool {
+        guard let redis, let tier = shared.cache?.redis, let key = unsafe flow.pointee.cache.key
+        else { return false }
+        let token = unsafe flow.pointee.cache.token
+        let text = unsafe redisKey(key, flow, tier)
+        let isSent = unsafe text.withUnsafeBytes {
+            unsafe redis.get($0, deadline: loop.now + tier.timeout, token: token)
+        }
+        guard isSent else {
+            unsafe count(flow, .redisError)
+            return false
+        }
+        unsafe flow.pointee.stage = .waiting
+        unsafe waiting[token] = flow
+        return true
+    }
+
+    package func redisHit(_ token: UInt64, place: Int, _ value: UnsafeRawBufferPointer) {
+        guard let flow = unsafe waiting.removeValue(forKey: token) else { return }
+        guard let tier = shared.cache?.redis, let key = unsafe flow.pointee.cache.key,
+            let policy = unsafe flow.pointee.model?._withUnsafeGuaranteedRef({ $0.plan.cache })
+        else { return }
+        let text = unsafe redisKey(key, flow, tier)
+        let stored = unsafe text.withUnsafeBytes { unsafe StoredValue(value, key: $0) }
+        let wall = loop.now.nanoseconds &+ wallOffset
+        // Foreign, damaged or old: a miss.
+        guard let stored, stored.form == ResultCache.form,
+            stored.freshUntilMilliseconds > wall / 1_000_000
+        else {
+            unsafe count(flow, .redisMiss)
+            unsafe ask(flow)
+            return
+        }
+        unsafe count(flow, .redisHit)
+        let left = stored.freshUntilMilliseconds - wall / 1_000_000
+        let entry = unsafe CacheEntry(
+            tag: tag(of: flow),
+            born: loop.now,
+            lifetime: policy.lifetime(
+                freshUntil: loop.now.advanced(byNanoseconds: left * 1_000_000)
+            ),
+            answer: UnsafeRawBufferPointer(rebasing: value[StoredValue.headerByteCount...])
+        )
+        unsafe found(flow, entry)
+    }
+
+    package func redisMiss(_ token: UInt64, place: Int) {
+        guard let flow = unsafe waiting.removeValue(forKey: token) else { return }
+        unsafe count(flow, .redisMiss)
+        unsafe ask(flow)
+    }
+
+    package func redisFailed(_ token: UInt64, _ failure: RedisLookupFailure) {
+        guard let flow = unsafe waiting.removeValue(forKey: token) else { return }
+        unsafe count(flow, .redisError)
+        unsafe ask(flow)
+    }
+
+    package func redisPurged(_ token: UInt64, removed: Int, isComplete: Bool) {
+        shared.cache?.purgeEnded(removed: removed, isComplete: isComplete)
+    }
+
+    package func redisChanged(_ problem: String?) {
+        shared.cache?.redisChanged(problem, worker: number)
+    }
+
+    /// Keeps an answer for other processes and for after a restart; never waits.
+    func keepInRedis(_ flow: FlowPointer, _ entry: CacheEntry, _ key: CacheKey) {
+        guard let redis, let tier = shared.cache?.redis else { return }
+        let left = entry.lifetime.freshUntil.nanoseconds(since: loop.now) / 1_000_000
+        guard left > 0 else { return }
+        let stored = StoredValue(
+            form: ResultCache.form,
+            freshUntilMilliseconds: (loop.now.nanoseconds &+ wallOffset) / 1_000_000 + left
+        )
+        let text = unsafe redisKey(key, flow, tier)
+        var header = ByteBuffer(pool: buffers)
+        unsafe text.withUnsafeBytes { text in
+            unsafe stored.appendHeader(key: text, answer: entry.answer, to: &header)
+            unsafe redis.set(
+                text,
+                header: header.bytes,
+                body: entry.answer,
+                expiresInMilliseconds: Int(left)
+            )
+        }
+    }
+
+    private func redisKey(_ key: CacheKey, _ flow: FlowPointer, _ tier: RedisTier) -> [UInt8] {
+        var text = ByteBuffer(pool: buffers)
+        text.append(text: tier.prefix)
+        if let model = unsafe flow.pointee.model, let revision = unsafe flow.pointee.revision {
+            unsafe model._withUnsafeGuaranteedRef { unsafe text.append($0.name.bytes) }
+            text.append(byte: ASCII.slash)
+            unsafe revision._withUnsafeGuaranteedRef { unsafe text.append($0.name.bytes) }
+            text.append(byte: ASCII.slash)
+        }
+        key.appendHexadecimal(to: &text)
+        return unsafe [UInt8](text.bytes)
+    }
+}
