@@ -84,6 +84,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     /// Requests that wait for another worker's message, by their token.
     var waiting: [UInt64: FlowPointer] = unsafe [:]
     var nextToken: UInt64 = 0
+    var codec: PredictCodec
     /// Tier 2, if there is one.
     var redis: RedisConnection?
 
@@ -101,6 +102,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
         buffers = loop.buffers
         arena = HTTPArena(buffers: buffers)
         blocks = arena.blocks
+        codec = PredictCodec(pool: buffers)
         shard = shared.store.makeShard()
         codes = CodeTable(store: shared.store)
         strangers = RevisionMetrics(

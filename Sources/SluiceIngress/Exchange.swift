@@ -4,7 +4,7 @@ import SluiceIO
 /// One request and its answer: a handle, dead after the events named in ``RequestHandler``.
 @safe
 package struct Exchange: BitwiseCopyable {
-    private let holder: Unmanaged<ServerConnection>
+    private let holder: Unmanaged<ExchangeHost>
     let stream: HTTP2Stream?
 
     init(_ connection: ServerConnection, _ stream: HTTP2Stream?) {
@@ -12,8 +12,18 @@ package struct Exchange: BitwiseCopyable {
         self.stream = stream
     }
 
-    /// The connection it came by.
-    package var connection: ServerConnection { unsafe holder._withUnsafeGuaranteedRef { $0 } }
+    private init(owned host: ExchangeHost) {
+        unsafe holder = .passRetained(host)
+        stream = nil
+    }
+
+    /// An exchange with nobody at its other end, until ``releaseHost()``.
+    package static func alone(_ arena: HTTPArena) -> Exchange {
+        Exchange(owned: ExchangeHost(arena: arena))
+    }
+
+    /// Ends what ``alone(_:)`` made.
+    package func releaseHost() { unsafe holder.release() }
 
     /// A word for the handler; nil means that nobody waits for events.
     package var user: UnsafeMutableRawPointer? {
@@ -40,10 +50,18 @@ package struct Exchange: BitwiseCopyable {
 
     /// Whether it came over TLS.
     package var isSecure: Bool {
-        unsafe holder._withUnsafeGuaranteedRef { $0.listener.isSecure }
+        unsafe holder._withUnsafeGuaranteedRef { $0.isSecure }
     }
 
-    // A guaranteed reference, rather than `connection`, saves counting it up and down.
+    /// Whether TLS 1.3 protects it; with TLS 1.2 or none, false.
+    package var isTLS13: Bool { unsafe holder._withUnsafeGuaranteedRef { $0.isTLS13 } }
+
+    /// `limits.maxHeaderBytes` of where it came in.
+    package var maxHeaderBytes: Int {
+        unsafe holder._withUnsafeGuaranteedRef { $0.maxHeaderBytes }
+    }
+
+    // A guaranteed reference saves counting it up and down.
 
     /// Sends an answer's head, interim or final; takes the block.
     package func sendHead(_ head: FieldBlock, endStream: Bool) {

@@ -8,14 +8,13 @@ import SluiceTLS
 /// Subclasses speak the protocol. One timer watches over slowness (``deadline``); it is set
 /// lazily, so that a busy connection doesn't touch the wheel for every request.
 @safe
-package class ServerConnection: StreamHandler, TimerTarget {
+package class ServerConnection: ExchangeHost, StreamHandler, TimerTarget {
     /// The connection's bytes.
     package let stream: TCPStream
     /// What the connection was accepted by.
     package let listener: IngressListener
     /// Held while the connection is open: an unowned reference would be checked on every event.
     let handler: any RequestHandler
-    let arena: HTTPArena
     /// Its place among all that its listener has accepted.
     let number: Int
 
@@ -39,42 +38,23 @@ package class ServerConnection: StreamHandler, TimerTarget {
         self.number = number
         self.listener = listener
         handler = listener.handler
-        arena = listener.arena
         idleSince = stream.loop.now
         clientText = KeptBytes(stream.peer.host)
-        unsafe user = nil
+        super.init(arena: listener.arena)
     }
-
-    /// The client's address without its port, as text.
-    package var clientName: String { stream.peer.host }
 
     private let clientText: KeptBytes
 
-    /// ``clientName`` as bytes; valid while the connection lives.
-    package var clientBytes: UnsafeRawBufferPointer { unsafe clientText.bytes }
-
-    /// Whether TLS 1.3 protects it; with TLS 1.2 or none, false.
-    package var isTLS13: Bool { stream.tls?.isTLS13 ?? false }
+    package override var clientBytes: UnsafeRawBufferPointer { unsafe clientText.bytes }
+    override var isSecure: Bool { listener.isSecure }
+    override var isTLS13: Bool { stream.tls?.isTLS13 ?? false }
+    override var maxHeaderBytes: Int { listener.limits.maxHeaderBytes }
 
     /// `1.1` or `2`.
     package var versionText: StaticString { "" }
 
     /// How many exchanges are open.
     package var openExchangeCount: Int { 0 }
-
-    // MARK: - What exchanges ask for
-
-    /// The handler's word for the one exchange of an HTTP/1.1 connection.
-    var user: UnsafeMutableRawPointer?
-    func sendHead(_ head: FieldBlock, endStream: Bool, on stream: HTTP2Stream?) {}
-    func send(_ bytes: UnsafeRawBufferPointer, endStream: Bool, on stream: HTTP2Stream?) -> Int {
-        0
-    }
-    func sendTrailers(_ trailers: FieldBlock, on stream: HTTP2Stream?) {}
-    func consumed(_ count: Int, by stream: HTTP2Stream?) {}
-    func sendContinue() {}
-    var expectsContinue: Bool { false }
-    func abort(_ stream: HTTP2Stream?, _ code: HTTP2ErrorCode) {}
 
     // MARK: - Stream events
 

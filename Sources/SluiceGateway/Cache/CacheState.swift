@@ -28,6 +28,8 @@ struct CacheState: BitwiseCopyable {
     var stamp: CacheStamp?
     /// An answer past its time, should the call fail; one reference is ours.
     var spare: Unmanaged<CacheEntry>?
+    /// What the caller wants of an answer; one reference is ours.
+    var question: Unmanaged<Question>?
     /// The answer's body as it comes by, until it is whole or too large.
     var captured = PooledBytes()
     var isCapturing = false

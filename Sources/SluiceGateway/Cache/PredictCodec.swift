@@ -2,6 +2,7 @@ import SluiceCache
 import SluiceCore
 import SluiceHTTP
 import SluiceInference
+import SluiceTLS
 
 /// An answer in a caller's form.
 struct RenderedAnswer {
@@ -11,18 +12,147 @@ struct RenderedAnswer {
     var headerLength = -1
 }
 
-/// What the cache needs of the tensor codec, for the request in a flow.
-enum PredictCodec {
-    /// The key of a gathered request; nil when it can't be cached.
-    static func key(of flow: FlowPointer) -> CacheKey? {
-        var state: [UInt64] = unsafe [1, 2, 3, UInt64(flow.pointee.wire.rawValue)]
-        for unsafe byte in unsafe flow.pointee.held.bytes {
-            for i in 0..<4 { state[i] = (state[i] ^ UInt64(byte)) &* (0x100_0000_01B3 + UInt64(i) * 2) }
-        }
-        return unsafe state.withUnsafeBytes { unsafe CacheKey(digest: $0) }
+/// What an answer in the cache must become for one caller; kept while its call is under way.
+final class Question {
+    let wishes: CallerWishes
+
+    init(_ wishes: CallerWishes) { self.wishes = wishes }
+}
+
+/// Requests to keys and answers to what is kept, and back: the cache's side of the tensor codec.
+///
+/// A V2 answer is kept as a ModelInferResponse with raw contents and without its `id`, from which
+/// each form is made; a V1 answer as its text, since only the model knows what it means. The first
+/// byte says which.
+struct PredictCodec: ~Copyable {
+    private enum Kept {
+        static let v1: UInt8 = 1
+        static let v2: UInt8 = 2
     }
-    static func keep(_ body: UnsafeRawBufferPointer, of flow: FlowPointer) -> [UInt8]? { unsafe [UInt8](body) }
-    static func render(_ kept: UnsafeRawBufferPointer, for flow: FlowPointer) -> RenderedAnswer? {
-        unsafe RenderedAnswer(contentType: flow.pointee.wire == .grpc ? "application/grpc" : "application/json", body: [UInt8](kept))
+
+    private static let prefixLength = 5
+
+    private var digest = CacheDigest()
+    private var scratch: ByteBuffer
+    private let pool: BufferPool
+
+    init(pool: BufferPool) {
+        self.pool = pool
+        scratch = ByteBuffer(pool: pool)
+    }
+
+    // MARK: - Questions
+
+    /// The key of a whole request and what its caller wants; nil when it can't be cached.
+    ///
+    /// A request that isn't the protocol's goes on to the backend, which says what is wrong with it.
+    mutating func read(
+        _ body: UnsafeRawBufferPointer,
+        _ form: CallerWishes.Form,
+        headerLength: Int?,
+        model: String,
+        revision: [UInt8]
+    ) -> (key: CacheKey, wishes: CallerWishes)? {
+        do throws(InferenceFailure) {
+            let wishes: CallerWishes
+            switch form {
+            case .v1:
+                unsafe try CanonicalRequest.write(
+                    v1: body,
+                    model: model,
+                    revision: revision
+                ) { unsafe digest.append($0) }
+                wishes = CallerWishes(.v1, InferenceRequest())
+            case .v2, .grpc:
+                let request =
+                    form == .v2
+                    ? unsafe try InferenceRequest(json: body, headerLength: headerLength)
+                    : unsafe try InferenceRequest(protobuf: PredictCodec.message(body))
+                guard Cacheability(request) == .cacheable else { return nil }
+                try CanonicalRequest.write(
+                    request,
+                    model: model,
+                    revision: revision,
+                    .generic,
+                    scratch: &scratch
+                ) { unsafe digest.append($0) }
+                wishes = CallerWishes(form, request)
+            }
+            return unsafe withUnsafeTemporaryAllocation(
+                byteCount: CacheDigest.byteCount,
+                alignment: 8
+            ) { place in
+                unsafe digest.finish(into: place)
+                return unsafe (CacheKey(digest: UnsafeRawBufferPointer(place)), wishes)
+            }
+        } catch {
+            digest = CacheDigest()
+            return nil
+        }
+    }
+
+    private static func message(_ body: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
+        unsafe UnsafeRawBufferPointer(rebasing: body.dropFirst(prefixLength))
+    }
+
+    // MARK: - Answers
+
+    /// What to keep of a whole answer; nil when it isn't one that can be told in other forms.
+    mutating func keep(
+        _ body: UnsafeRawBufferPointer,
+        _ form: CallerWishes.Form,
+        headerLength: Int?
+    ) -> [UInt8]? {
+        if form == .v1 { return unsafe [Kept.v1] + [UInt8](body) }
+        do throws(InferenceFailure) {
+            var response =
+                form == .v2
+                ? unsafe try InferenceResponse(json: body, headerLength: headerLength)
+                : unsafe try InferenceResponse(protobuf: PredictCodec.message(body))
+            response.id = ""
+            var output = ByteBuffer(pool: pool)
+            output.append(byte: Kept.v2)
+            try response.writeProtobuf(raw: true, to: &output, scratch: &scratch)
+            return unsafe [UInt8](output.bytes)
+        } catch {
+            return nil
+        }
+    }
+
+    /// A kept answer in a caller's form; nil when that form can't express it.
+    mutating func render(
+        _ kept: UnsafeRawBufferPointer,
+        for wishes: CallerWishes
+    ) -> RenderedAnswer? {
+        guard let kind = kept.first, (kind == Kept.v1) == (wishes.form == .v1) else { return nil }
+        let content = unsafe UnsafeRawBufferPointer(rebasing: kept[1...])
+        if kind == Kept.v1 {
+            return unsafe RenderedAnswer(contentType: "application/json", body: [UInt8](content))
+        }
+        do throws(InferenceFailure) {
+            var response = unsafe try InferenceResponse(protobuf: content)
+            response.id = wishes.id
+            var output = ByteBuffer(pool: pool)
+            if wishes.form == .v2 {
+                let length = try response.writeJSON(for: wishes, to: &output, scratch: &scratch)
+                return unsafe RenderedAnswer(
+                    contentType: length == nil ? "application/json" : "application/octet-stream",
+                    body: [UInt8](output.bytes),
+                    headerLength: length ?? -1
+                )
+            }
+            unsafe output.append(byte: 0)
+            unsafe output.append([0, 0, 0, 0])
+            try response.writeProtobuf(raw: wishes.isRaw, to: &output, scratch: &scratch)
+            let length = UInt32(output.count - PredictCodec.prefixLength)
+            unsafe UnsafeMutableRawPointer(output.place(at: 1))
+                .storeBytes(of: length.bigEndian, as: UInt32.self)
+            return unsafe RenderedAnswer(
+                contentType: "application/grpc",
+                body: [UInt8](output.bytes)
+            )
+        } catch {
+            return nil
+        }
     }
 }

@@ -73,7 +73,7 @@ extension Worker {
     /// The request is whole: which answer would be its own, and is it there?
     func lookUp(_ flow: FlowPointer) {
         guard let cache = shared.cache, unsafe chooseRevision(flow) else { return }
-        guard let key = unsafe PredictCodec.key(of: flow) else {
+        guard let (key, wishes) = unsafe question(of: flow) else {
             unsafe bypass(flow)
             unsafe attempt(flow)
             return
@@ -83,14 +83,19 @@ extension Worker {
             switch cache.memory.lookup(key, at: loop.now) {
             case .fresh(let entry):
                 unsafe count(flow, .memoryHit)
-                unsafe serve(flow, entry, "sluice; hit")
+                unsafe serve(flow, entry, wishes, "sluice; hit")
                 return
-            case .stale(let entry), .spare(let entry):
-                unsafe flow.pointee.cache.spare = .passRetained(entry)
+            case .stale(let entry):
+                unsafe count(flow, .memoryHit)
+                unsafe refresh(flow, key)
+                unsafe serve(flow, entry, wishes, "sluice; hit", detail: "stale-while-revalidate")
+                return
+            case .spare(let entry): unsafe flow.pointee.cache.spare = .passRetained(entry)
             case .miss: break
             }
             unsafe count(flow, .memoryMiss)
         }
+        unsafe flow.pointee.cache.question = .passRetained(Question(wishes))
         nextToken += 1
         let waiter = FlightWaiter(worker: number, token: nextToken)
         unsafe flow.pointee.cache.token = nextToken
@@ -131,7 +136,9 @@ extension Worker {
             _ = shared.cache?.memory.store(entry, for: key, asked: stamp, at: loop.now)
         }
         unsafe land(flow, .answered(entry))
-        unsafe serve(flow, entry, "sluice; hit", detail: "redis")
+        if let wishes = unsafe wishes(of: flow) {
+            unsafe serve(flow, entry, wishes, "sluice; hit", detail: "redis")
+        }
     }
 
     // MARK: - Flights
@@ -142,7 +149,9 @@ extension Worker {
         unsafe flow.pointee.cache.ticket = nil
         switch outcome {
         case .answered(let entry):
-            unsafe serve(flow, entry, "sluice; fwd=miss; collapsed")
+            if let wishes = unsafe wishes(of: flow) {
+                unsafe serve(flow, entry, wishes, "sluice; fwd=miss; collapsed")
+            }
         case .failed(let http, let grpc, let sentence):
             unsafe refuse(
                 flow,
@@ -205,6 +214,7 @@ extension Worker {
             unsafe waiting[flow.pointee.cache.token] = nil
         }
         unsafe flow.pointee.cache.spare?.release()
+        unsafe flow.pointee.cache.question?.release()
         unsafe flow.pointee.cache.captured.release(to: buffers)
     }
 
@@ -214,10 +224,11 @@ extension Worker {
     private func serve(
         _ flow: FlowPointer,
         _ entry: CacheEntry,
+        _ wishes: CallerWishes,
         _ status: StaticString,
         detail: StaticString = "memory"
     ) {
-        guard let answer = unsafe PredictCodec.render(entry.answer, for: flow) else {
+        guard let answer = unsafe codec.render(entry.answer, for: wishes) else {
             // It can't be told in this form; ask the model.
             unsafe flow.pointee.cache.role = .bypass
             unsafe attempt(flow)
@@ -232,8 +243,8 @@ extension Worker {
         guard let spare = unsafe flow.pointee.cache.spare else { return false }
         unsafe flow.pointee.cache.spare = nil
         let entry = unsafe spare.takeRetainedValue()
-        guard loop.now < entry.lifetime.useUntil,
-            let answer = unsafe PredictCodec.render(entry.answer, for: flow)
+        guard loop.now < entry.lifetime.useUntil, let wishes = unsafe wishes(of: flow),
+            let answer = unsafe codec.render(entry.answer, for: wishes)
         else { return false }
         let age = loop.now.nanoseconds(since: entry.lifetime.freshUntil) / 1_000_000_000
         unsafe land(flow, .answered(entry))
@@ -271,7 +282,12 @@ extension Worker {
         guard let cache = shared.cache else { return }
         guard unsafe flow.pointee.cache.isCapturing, let key = unsafe flow.pointee.cache.key,
             let stamp = unsafe flow.pointee.cache.stamp,
-            let kept = unsafe PredictCodec.keep(flow.pointee.cache.captured.bytes, of: flow),
+            let form = unsafe form(of: flow),
+            let kept = unsafe codec.keep(
+                flow.pointee.cache.captured.bytes,
+                form,
+                headerLength: headerLength(flow.pointee.cache.headerLength)
+            ),
             let policy = unsafe flow.pointee.model?._withUnsafeGuaranteedRef({ $0.plan.cache })
         else {
             unsafe land(flow, .unshared)
@@ -290,6 +306,45 @@ extension Worker {
         }
         unsafe land(flow, .answered(entry))
     }
+
+    // MARK: - Questions
+
+    /// The request's key, and what its answer must look like; nil when it can't be cached.
+    private func question(of flow: FlowPointer) -> (key: CacheKey, wishes: CallerWishes)? {
+        guard let form = unsafe form(of: flow), let model = unsafe flow.pointee.model,
+            let revision = unsafe flow.pointee.revision
+        else { return nil }
+        var length: Int?
+        if let text = unsafe flow.pointee.head?.first(.inferenceHeaderContentLength) {
+            length = unsafe ASCII.decimal(text)
+            // 0 is a raw request, which only the model's signature explains.
+            if length == nil || length == 0 { return nil }
+        }
+        let identity = unsafe revision._withUnsafeGuaranteedRef { $0.identity }
+        let name = unsafe model._withUnsafeGuaranteedRef { $0.plan.name }
+        return unsafe codec.read(
+            flow.pointee.held.bytes,
+            form,
+            headerLength: length,
+            model: name,
+            revision: identity
+        )
+    }
+
+    private func form(of flow: FlowPointer) -> CallerWishes.Form? {
+        switch unsafe flow.pointee.wire {
+        case .v1: .v1
+        case .v2: .v2
+        case .grpc: .grpc
+        case .other: nil
+        }
+    }
+
+    private func wishes(of flow: FlowPointer) -> CallerWishes? {
+        unsafe flow.pointee.cache.question?._withUnsafeGuaranteedRef { $0.wishes }
+    }
+
+    private func headerLength(_ value: Int) -> Int? { value < 0 ? nil : value }
 
     // MARK: - Names
 

@@ -13,28 +13,39 @@ extension Worker {
         if let revision = unsafe flow.pointee.revision {
             unsafe revision._withUnsafeGuaranteedRef {
                 shard.add($0.metrics.inFlight, -1)
-                unsafe count(flow, $0.metrics)
+                if unsafe !flow.pointee.isRefresh { unsafe count(flow, $0.metrics) }
+                unsafe countAttempt(flow, $0.metrics)
             }
         } else {
             unsafe count(flow, strangers)
         }
-        guard let log else { return }
+        guard let log, unsafe !flow.pointee.isRefresh else { return }
         unsafe record(flow, to: log)
     }
 
     private func count(_ flow: FlowPointer, _ metrics: RevisionMetrics) {
         let wire = unsafe flow.pointee.wire
-        let code = unsafe wire == .grpc ? max(0, flow.pointee.grpcStatus) : flow.pointee.status
-        shard.add(metrics.requests(wire, code: code))
+        unsafe shard.add(metrics.requests(wire, code: code(of: flow)))
         unsafe shard.observe(
             metrics.duration(wire),
             nanoseconds: loop.now.nanoseconds(since: flow.pointee.started)
         )
         unsafe shard.add(metrics.requestBytes, UInt64(flow.pointee.requestBytes))
         unsafe shard.add(metrics.responseBytes, UInt64(flow.pointee.responseBytes))
+    }
+
+    private func code(of flow: FlowPointer) -> Int {
+        unsafe flow.pointee.wire == .grpc
+            ? max(0, flow.pointee.grpcStatus) : flow.pointee.status
+    }
+
+    /// Counts what a backend was asked, if one was.
+    private func countAttempt(_ flow: FlowPointer, _ metrics: RevisionMetrics) {
         guard let backend = unsafe flow.pointee.backend, unsafe flow.pointee.sent != .zero else {
             return
         }
+        let wire = unsafe flow.pointee.wire
+        let code = unsafe code(of: flow)
         // A backend that gave no answer is counted under what we made of it.
         let answered = unsafe flow.pointee.backendCode
         unsafe backend._withUnsafeGuaranteedRef {
@@ -85,7 +96,7 @@ extension Worker {
         unsafe record.requestID = requestID(of: flow)
         record.trace = unsafe flow.pointee.trace
         record.why = unsafe flow.pointee.why
-        if exchange.isSecure { record.tls = exchange.connection.isTLS13 ? .tls13 : .tls12 }
+        if exchange.isSecure { record.tls = exchange.isTLS13 ? .tls13 : .tls12 }
         // The texts are borrowed for the call; the replica and the connection outlive it.
         if let model = unsafe flow.pointee.model {
             unsafe record.model = model._withUnsafeGuaranteedRef { unsafe $0.name.bytes }

@@ -75,6 +75,8 @@ struct Flow: BitwiseCopyable {
     var hasRequestEnded = false
     var hasResponseBegun = false
     var isHead = false
+    /// Whether we ask for ourselves, to refresh the cache; nobody hears the answer.
+    var isRefresh = false
     var firstByte = Instant.zero
     var sent = Instant.zero
     var requestBytes = 0

@@ -178,7 +178,8 @@ extension Worker {
         unsafe head.set(.scheme, scheme.utf8Bytes)
         if let forwardedFor, let before = text(of: head, at: forwardedFor) {
             head.remove(at: forwardedFor)
-            head.append(.forwardedFor, text: "\(before), \(exchange.connection.clientName)")
+            let client = unsafe String(decoding: exchange.clientText, as: UTF8.self)
+            head.append(.forwardedFor, text: "\(before), \(client)")
         } else {
             unsafe head.append(.forwardedFor, exchange.clientText)
         }

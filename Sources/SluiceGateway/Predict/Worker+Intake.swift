@@ -38,7 +38,7 @@ extension Worker {
 
     package func requestOversized(_ exchange: Exchange, _ head: FieldBlock) {
         let flow = unsafe begin(exchange, head)
-        let limit = exchange.connection.listener.limits.maxHeaderBytes
+        let limit = exchange.maxHeaderBytes
         unsafe flow.pointee.wire =
             head.first(.contentType).map {
                 unsafe ASCII.hasPrefix($0, "application/grpc")
@@ -57,7 +57,8 @@ extension Worker {
         logUnreadable(connection, status: status)
     }
 
-    private func begin(_ exchange: Exchange, _ head: FieldBlock) -> FlowPointer {
+    /// A flow for a request; pins the replica.
+    func begin(_ exchange: Exchange, _ head: FieldBlock) -> FlowPointer {
         let record = unsafe flows.take()
         let flow = unsafe record.bindMemory(to: Flow.self, capacity: 1)
         unsafe flow.initialize(

@@ -201,6 +201,7 @@ extension Worker {
         if let trailers = unsafe flow.pointee.heldTrailers { blocks.give(trailers) }
         unsafe flow.pointee.held.release(to: buffers)
         let replica = unsafe flow.pointee.replica
+        if unsafe flow.pointee.isRefresh { unsafe flow.pointee.exchange.releaseHost() }
         unsafe flows.give(flow)
         unsafe replica._withUnsafeGuaranteedRef { flowEnded(on: $0) }
     }

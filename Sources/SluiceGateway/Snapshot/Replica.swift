@@ -74,6 +74,8 @@ final class WorkerRevision {
     let metrics: RevisionMetrics
     /// What its answers are kept under.
     let tag: CacheTag
+    /// What makes its answers its own: another revision's requests have other keys.
+    let identity: [UInt8]
 
     init(
         plan: RevisionPlan,
@@ -84,6 +86,7 @@ final class WorkerRevision {
         tag: CacheTag
     ) {
         self.tag = tag
+        identity = Array("\(plan.name)\u{0}\(plan.backendModelName ?? "")".utf8)
         self.plan = plan
         name = KeptBytes(plan.name)
         self.backends = backends

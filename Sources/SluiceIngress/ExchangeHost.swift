@@ -1,0 +1,48 @@
+import SluiceHTTP
+
+/// Whom an ``Exchange`` belongs to: a client's connection, or nobody.
+///
+/// This class itself is nobody: what is said to it is taken and forgotten. A request of our own,
+/// such as one that refreshes a cached answer, has it at its end.
+@safe
+package class ExchangeHost {
+    let arena: HTTPArena
+    /// The handler's word for the one exchange of a host without streams.
+    var user: UnsafeMutableRawPointer?
+
+    init(arena: HTTPArena) {
+        self.arena = arena
+        unsafe user = nil
+    }
+
+    // MARK: - Who is there
+
+    /// The client's address without its port, as text; valid while the host lives.
+    var clientBytes: UnsafeRawBufferPointer { unsafe UnsafeRawBufferPointer(start: nil, count: 0) }
+    /// Whether it came over TLS.
+    var isSecure: Bool { false }
+    /// Whether TLS 1.3 protects it; with TLS 1.2 or none, false.
+    var isTLS13: Bool { false }
+    /// `limits.maxHeaderBytes`.
+    var maxHeaderBytes: Int { .max }
+    /// Whether the client sends its body only when it has been told to continue.
+    var expectsContinue: Bool { false }
+
+    // MARK: - What exchanges ask for
+
+    func sendHead(_ head: FieldBlock, endStream: Bool, on stream: HTTP2Stream?) {
+        arena.blocks.give(head)
+    }
+
+    func send(_ bytes: UnsafeRawBufferPointer, endStream: Bool, on stream: HTTP2Stream?) -> Int {
+        bytes.count
+    }
+
+    func sendTrailers(_ trailers: FieldBlock, on stream: HTTP2Stream?) {
+        arena.blocks.give(trailers)
+    }
+
+    func consumed(_ count: Int, by stream: HTTP2Stream?) {}
+    func sendContinue() {}
+    func abort(_ stream: HTTP2Stream?, _ code: HTTP2ErrorCode) {}
+}

@@ -1,0 +1,217 @@
+"""The result cache as callers see it: REST and gRPC share answers, equal calls are made once, and whatever Redis does,
+predictions go on.
+
+    .build/venv/bin/python Tests/integration/run.py --binaries .build/debug --only cache
+"""
+import json
+import os
+import re
+import signal
+import struct
+import subprocess
+import threading
+import time
+
+import numpy
+import tritonclient.grpc
+
+from processes import config, folder, gateway, get, model, one, predictions, until
+
+V2 = "/v2/models/echo/infer"
+ROW = [5.1, 3.5, 1.4, 0.2]
+
+
+def v2(data=ROW, shape=None, datatype="FP32", **more):
+    shape = shape or [1, len(data)]
+    return json.dumps({"inputs": [{"name": "input", "datatype": datatype, "shape": shape, "data": data}], **more}).encode()
+
+
+def status_of(headers):
+    return headers.get("cache-status", "")
+
+
+def ask(address, body, path=V2, **headers):
+    code, fields, answer = get(address, path, body, headers)
+    assert code == 200, f"{code} {answer!r}"
+    return status_of(fields), answer
+
+
+def ask_grpc(address, data=ROW, id=""):
+    with tritonclient.grpc.InferenceServerClient(address) as client:
+        tensor = tritonclient.grpc.InferInput("input", [1, len(data)], "FP32")
+        tensor.set_data_from_numpy(numpy.array([data], dtype=numpy.float32))
+        return client.infer("echo", [tensor], request_id=id)
+
+
+def cached(backend, extra="", **keys):
+    return gateway(config([one("echo", backend.address, cache="{ttl: 60s}", **keys)], extra))
+
+
+def counter(proxy, tier, result):
+    text = get(proxy.admin, "/metrics")[2].decode()
+    found = re.search(rf'sluice_cache_requests_total{{model="echo",tier="{tier}",result="{result}"}} (\d+)', text)
+    return int(found.group(1)) if found else 0
+
+
+def rest_and_grpc_share_answers():
+    backend = model()
+    proxy = cached(backend)
+    assert ask(proxy.address, v2(id="one"))[0] == "sluice; fwd=miss"
+    status, answer = ask(proxy.address, v2(id="two"))
+    assert status.startswith("sluice; hit; ttl="), status
+    assert json.loads(answer)["id"] == "two", answer
+    result = ask_grpc(proxy.address, id="three")
+    assert result.get_response().id == "three"
+    assert numpy.allclose(result.as_numpy(result.get_response().outputs[0].name), [ROW])
+    # Binary tensors are the same request as well.
+    raw = struct.pack("<4f", *ROW)
+    header = json.dumps({"inputs": [{"name": "input", "datatype": "FP32", "shape": [1, 4],
+                                     "parameters": {"binary_data_size": 16}}]}).encode()
+    status, answer = ask(proxy.address, header + raw, **{"inference-header-content-length": str(len(header))})
+    assert status.startswith("sluice; hit"), status
+    assert predictions(backend) == 1, f"the backend was asked {predictions(backend)} times"
+    assert proxy.stop() == 0 and backend.stop() == 0
+
+
+def what_differs_is_never_shared():
+    backend = model()
+    proxy = gateway(config([one(name, backend.address, cache="{ttl: 60s}") for name in ("echo", "iris")]))
+    variants = [
+        v2(), v2(shape=[4]), v2(shape=[2, 2]), v2(datatype="FP64"), v2(data=[5.1, 3.5, 1.4, 0.3]),
+        v2(parameters={"temperature": 1}), v2(parameters={"temperature": 2}), v2(outputs=[{"name": "input"}]),
+    ]
+    for body in variants:
+        code, fields, answer = get(proxy.address, V2, body)
+        assert "hit" not in status_of(fields), f"{body} got the answer of another: {status_of(fields)} {answer}"
+    assert "hit" not in ask(proxy.address, v2(), "/v2/models/iris/infer")[0]
+    assert ask(proxy.address, v2())[0].startswith("sluice; hit")
+    assert proxy.stop() == 0 and backend.stop() == 0
+
+
+def a_thousand_equal_calls_are_one():
+    backend = model("--delay", "300ms")
+    proxy = cached(backend)
+    rest, grpc = f"{folder}/v2.json", f"{folder}/v2.bin"
+    with open(rest, "wb") as file:
+        file.write(v2())
+    tensor = tritonclient.grpc.InferInput("input", [1, 4], "FP32")
+    tensor.set_data_from_numpy(numpy.array([ROW], dtype=numpy.float32))
+    message = tritonclient.grpc._utils._get_inference_request(
+        "echo", [tensor], "", "", None, 0, False, False, 0, None, None).SerializeToString()
+    with open(grpc, "wb") as file:
+        file.write(b"\0" + struct.pack(">I", len(message)) + message)
+    common = ["h2load", "-n", "500", "-c", "10", "-m", "50"]
+    loads = [
+        subprocess.Popen([*common, "-d", rest, "-H", "content-type: application/json",
+                          f"http://{proxy.address}{V2}"], stdout=subprocess.PIPE, text=True),
+        subprocess.Popen([*common, "-d", grpc, "-H", "content-type: application/grpc", "-H", "te: trailers",
+                          f"http://{proxy.address}/inference.GRPCInferenceService/ModelInfer"],
+                         stdout=subprocess.PIPE, text=True),
+    ]
+    for load in loads:
+        text = load.communicate(timeout=60)[0]
+        assert "500 succeeded, 0 failed" in text, text
+    assert predictions(backend) == 1, f"the backend was asked {predictions(backend)} times"
+    assert counter(proxy, "memory", "collapsed") > 0
+    assert proxy.stop() == 0 and backend.stop() == 0
+
+
+def callers_and_operators_have_their_say():
+    backend = model()
+    proxy = gateway(config([one("echo", backend.address, cache="{ttl: 60s, staleIfError: 1h}")]))
+    assert ask(proxy.address, v2())[0] == "sluice; fwd=miss"
+    assert ask(proxy.address, v2(), **{"cache-control": "no-store"})[0] == "sluice; fwd=bypass"
+    assert ask(proxy.address, v2(), **{"cache-control": "no-cache"})[0] == "sluice; fwd=miss"
+    assert ask(proxy.address, v2())[0].startswith("sluice; hit")
+    purge = subprocess.run(["curl", "-s", "-X", "DELETE", f"http://{proxy.admin}/api/v1/models/echo/cache"],
+                           capture_output=True, text=True, check=True).stdout
+    assert json.loads(purge) == {"purged": 1}, purge
+    assert ask(proxy.address, v2())[0] == "sluice; fwd=miss"
+    assert get(proxy.admin, "/api/v1/models/none/cache")[0] == 405
+    assert proxy.stop() == 0 and backend.stop() == 0
+
+
+def an_old_answer_is_better_than_none():
+    backend = model()
+    proxy = gateway(config([one("echo", backend.address, cache="{ttl: 50ms, staleIfError: 1h}")]))
+    _, fresh = ask(proxy.address, v2())
+    backend.stop()
+
+    def is_stale():
+        code, fields, answer = get(proxy.address, V2, v2())
+        return code == 200 and "stale-if-error" in status_of(fields) and answer == fresh
+
+    until(is_stale)
+    # What was never asked has no old answer.
+    assert get(proxy.address, V2, v2(data=[9, 9, 9, 9]))[0] == 503
+    assert proxy.stop() == 0
+
+
+class Redis:
+    def __init__(self):
+        self.socket = f"{folder}/redis-{time.monotonic_ns()}.sock"
+        self.start()
+
+    def start(self):
+        self.child = subprocess.Popen(
+            ["redis-server", "--unixsocket", self.socket, "--port", "0", "--save", ""], stdout=subprocess.DEVNULL)
+        until(lambda: os.path.exists(self.socket))
+
+    def kill(self):
+        self.child.kill()
+        self.child.wait()
+
+    def keys(self):
+        return subprocess.run(["redis-cli", "-s", self.socket, "keys", "*"], capture_output=True, text=True).stdout.split()
+
+
+def whatever_redis_does_predictions_go_on():
+    redis, backend = Redis(), model()
+    extra = f"cache: {{redis: {{url: 'unix://{redis.socket}', timeout: 20ms}}}}"
+    proxy = cached(backend, extra)
+    is_up = lambda: b"sluice_redis_up 1" in get(proxy.admin, "/metrics")[2]
+    until(is_up)
+    assert ask(proxy.address, v2())[0] == "sluice; fwd=miss"
+    until(lambda: len(redis.keys()) == 1, what=lambda: f"Redis has {redis.keys()}, not one key")
+    assert proxy.stop() == 0
+    # Another process finds what the first one was told.
+    proxy = cached(backend, extra)
+    until(is_up)
+    assert "detail=redis" in ask(proxy.address, v2())[0]
+    assert "detail=memory" in ask(proxy.address, v2())[0]
+    number = iter(range(1_000_000))
+
+    def go_on(seconds):
+        """New questions, one after the other; returns how long the slowest took."""
+        slowest, end = 0, time.monotonic() + seconds
+        while time.monotonic() < end:
+            began = time.monotonic()
+            ask(proxy.address, v2(data=[next(number), 0, 0, 0]))
+            slowest = max(slowest, time.monotonic() - began)
+        return slowest
+
+    quiet = go_on(0.5)
+    redis.child.send_signal(signal.SIGSTOP)
+    first, later = go_on(1.5), go_on(0.5)
+    redis.child.send_signal(signal.SIGCONT)
+    # The slack is the machine's, which others use as well.
+    assert first < quiet + 0.150, f"a silent Redis cost {first * 1000:.0f} ms, {quiet * 1000:.0f} without"
+    assert later < quiet + 0.050, f"a Redis known to be silent cost {later * 1000:.0f} ms"
+    until(is_up, timeout=4)
+    redis.kill()
+    go_on(0.3)
+    until(lambda: not is_up())
+    redis.start()
+    go_on(0.1)
+    until(is_up, timeout=4)
+    purge = subprocess.run(["curl", "-s", "-X", "DELETE", f"http://{proxy.admin}/api/v1/models/echo/cache"],
+                           capture_output=True, check=True).stdout
+    assert json.loads(purge)["purged"] > 0
+    until(lambda: not redis.keys(), what=lambda: f"Redis still has {len(redis.keys())} keys")
+    redis.kill()
+    assert proxy.stop() == 0 and backend.stop() == 0
+
+
+CHECKS = [rest_and_grpc_share_answers, what_differs_is_never_shared, a_thousand_equal_calls_are_one,
+          callers_and_operators_have_their_say, an_old_answer_is_better_than_none,
+          whatever_redis_does_predictions_go_on]
