@@ -1,5 +1,3 @@
-package import SluiceCore
-
 /// An output the caller asks for.
 package struct RequestedOutput: Equatable, Sendable {
     package var name: String

@@ -45,10 +45,10 @@ package enum CanonicalRequest {
             head.append(input.parameters)
             let bytes = try unsafe input.raw(&scratch, dialect)
             head.append(count: bytes.count)
-            head.flush(into: digest)
+            unsafe head.flush(into: digest)
             unsafe digest(bytes)
         }
-        head.flush(into: digest)
+        unsafe head.flush(into: digest)
     }
 }
 

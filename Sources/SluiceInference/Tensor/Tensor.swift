@@ -92,7 +92,7 @@ package struct Tensor {
             return unsafe scratch.bytes
         case .json(let text):
             scratch.removeAll()
-            try unsafe TensorText(text, self, dialect).append(to: &scratch)
+            try unsafe TensorText(text, self, dialect).append(self, to: &scratch)
             return unsafe scratch.bytes
         }
     }

@@ -1,4 +1,4 @@
-package import SluiceCore
+import SluiceCore
 import SluiceWire
 
 // ModelInferRequest and ModelInferResponse (`inference.proto` of the Open Inference Protocol). The two
@@ -56,7 +56,7 @@ struct InferMessageReader {
     private(set) var parameters = Parameters()
     private(set) var hasContents = false
     private var tensors: [Tensor] = []
-    private var raw: [UnsafeRawBufferPointer] = []
+    private var raw: [UnsafeRawBufferPointer] = unsafe []
     private var reader: WireReader
     private let tensorField: Int
     private let rawField: Int

@@ -66,7 +66,7 @@ struct TypedContents {
                 unsafe output.append(element: element)
             case (.fp16, .bytes(let part)), (.bf16, .bytes(let part)), (.fp32, .bytes(let part)),
                 (.fp64, .bytes(let part)):
-                guard unsafe part.count % (tensor.datatype.size ?? 1) == 0 else {
+                guard part.count % (tensor.datatype.size ?? 1) == 0 else {
                     throw InferenceFailure(
                         "tensor '\(tensor.name)' has packed contents that don't end well"
                     )
