@@ -1,3 +1,4 @@
+private import SluiceCore
 private import SluiceWire
 
 /// `grpc.reflection.v1` and `v1alpha` `ServerReflection`: the same messages under two names.

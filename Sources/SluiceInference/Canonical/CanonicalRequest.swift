@@ -1,0 +1,111 @@
+package import SluiceCore
+
+/// A request's meaning as bytes for a digest: equal meaning gives equal bytes in every form.
+///
+/// Each field is framed by its length and each list by its count, so that no two requests share a
+/// text (Triton's cache hashes neither shape nor datatype nor outputs; MLServer's forgets the model).
+/// In it are model, version, the revision's identity, parameters, requested outputs and their
+/// parameters in the caller's order, and the inputs sorted by name: datatype, shape, parameters and
+/// little-endian bytes. Not in it are `id`, headers, how numbers were packed, and the parameters
+/// that can't change an answer.
+///
+/// JSON numbers are converted as their datatype says, so `1` and `1.0` are one FP32. NaN in JSON is
+/// the quiet NaN without payload; other NaNs keep their bits and merely miss.
+///
+/// **V1** has a domain of its own: where the backend is called in V1, what an instance means is known
+/// to the model alone, so its text counts, without white space. Where the gateway turns V1 into V2
+/// (``Transcoder``), the V2 request is the meaning and shares its entry with every other form.
+package enum CanonicalRequest {
+    /// Feeds `request` to a digest, in pieces.
+    ///
+    /// Tensors that came as bytes are handed over where they lie. Throws when the data isn't what
+    /// shape and datatype promise; such a request has no key, and its backend says what is wrong.
+    package static func write(
+        _ request: InferenceRequest,
+        model: String,
+        revision: [UInt8],
+        _ dialect: Dialect,
+        scratch: inout ByteBuffer,
+        into digest: (UnsafeRawBufferPointer) -> Void
+    ) throws(InferenceFailure) {
+        var head = CanonicalBytes(domain: "v2", model: model, revision: revision)
+        head.append(request.modelVersion)
+        head.append(request.parameters, where: Cacheability.affectsResult)
+        head.append(count: request.outputs.count)
+        for output in request.outputs {
+            head.append(output.name)
+            head.append(output.parameters)
+        }
+        head.append(count: request.inputs.count)
+        for input in request.inputs.sorted(by: { $0.name < $1.name }) {
+            head.append(input.name)
+            head.append(input.datatype.rawValue)
+            head.append(count: input.shape.count)
+            for dimension in input.shape { head.append(count: dimension) }
+            head.append(input.parameters)
+            let bytes = try unsafe input.raw(&scratch, dialect)
+            head.append(count: bytes.count)
+            unsafe head.flush(into: digest)
+            unsafe digest(bytes)
+        }
+        unsafe head.flush(into: digest)
+    }
+}
+
+/// Length-framed fields, gathered until they are flushed.
+struct CanonicalBytes {
+    private var bytes: [UInt8] = []
+
+    /// Begins with a format number, the domain, and what every request has.
+    init(domain: String, model: String, revision: [UInt8]) {
+        bytes.reserveCapacity(256)
+        append("sluice 1")
+        append(domain)
+        append(model)
+        append(count: revision.count)
+        bytes += revision
+    }
+
+    mutating func append(_ text: String) {
+        append(count: text.utf8.count)
+        bytes.append(contentsOf: text.utf8)
+    }
+
+    mutating func append(count: Int) { append(bits: UInt64(bitPattern: Int64(count))) }
+
+    /// Appends parameters sorted by name, each with the kind of its value.
+    mutating func append(_ parameters: Parameters, where isWanted: (String) -> Bool = { _ in true }) {
+        let wanted = parameters.entries.filter { isWanted($0.name) }.sorted { $0.name < $1.name }
+        append(count: wanted.count)
+        for entry in wanted {
+            append(entry.name)
+            switch entry.value {
+            case .bool(let flag): bytes.append(flag ? 1 : 0)
+            case .int64(let number): append(kind: 2, UInt64(bitPattern: number))
+            case .uint64(let number): append(kind: 3, number)
+            case .double(let number): append(kind: 4, number.bitPattern)
+            case .string(let text):
+                bytes.append(5)
+                append(text)
+            case .json(let text):
+                bytes.append(6)
+                append(text)
+            }
+        }
+    }
+
+    /// Hands over what has been gathered.
+    mutating func flush(into digest: (UnsafeRawBufferPointer) -> Void) {
+        unsafe bytes.withUnsafeBytes { unsafe digest($0) }
+        bytes.removeAll(keepingCapacity: true)
+    }
+
+    private mutating func append(kind: UInt8, _ bits: UInt64) {
+        bytes.append(kind)
+        append(bits: bits)
+    }
+
+    private mutating func append(bits: UInt64) {
+        unsafe withUnsafeBytes(of: bits.littleEndian) { unsafe bytes.append(contentsOf: $0) }
+    }
+}

@@ -1,0 +1,67 @@
+/// Which runtime a backend is: what it says differently from the others, where a gateway can help.
+///
+/// Facts are those of the runtimes' sources, August 2026. Without a setting it is `generic`, which
+/// keeps to what all of them read.
+package enum Dialect: String, Sendable, CaseIterable {
+    /// NVIDIA Triton: binary tensors, `NaN` tokens, shared memory, all parameter kinds.
+    case triton
+    /// Seldon MLServer: strict JSON only; BYTES by `content_type`; typed and raw contents may mix.
+    case mlserver
+    /// KServe's python server and the REST proxies of ModelMesh: no versions in paths.
+    case kserve
+    /// TensorFlow Serving: V1 only, columns by name, `NaN` tokens, `{"b64": …}`.
+    case tfserving
+    /// Anything that speaks the Open Inference Protocol.
+    case generic
+
+    /// How tensors go to this backend over V2 REST.
+    package enum TensorForm: Sendable {
+        /// Always behind the JSON, as bytes.
+        case binary
+        /// In the JSON, always: it knows no binary tensors.
+        case json
+        /// In the JSON, and as bytes what JSON can't say exactly: FP16, BF16, NaN, infinities and
+        /// BYTES that aren't UTF-8.
+        case jsonWherePossible
+    }
+
+    /// See ``TensorForm``.
+    package var tensorForm: TensorForm {
+        switch self {
+        case .triton, .kserve: .binary
+        case .mlserver, .tfserving: .json
+        case .generic: .jsonWherePossible
+        }
+    }
+
+    /// Whether it reads the bare tokens `NaN`, `Infinity`, `-Infinity` in JSON.
+    package var readsNaNTokens: Bool { self == .triton || self == .tfserving }
+
+    /// Whether `content_type: base64` on BYTES in JSON means that the strings are base64 of the
+    /// elements (KServe's REST proxies).
+    ///
+    /// To MLServer it is an instruction for the model's own codec: strings stay as they are, over
+    /// REST and gRPC alike.
+    package var base64IsEncoding: Bool { self != .mlserver }
+
+    /// Whether `raw_*_contents` may hold entries only for the tensors without `contents`.
+    package var mixesRawAndTyped: Bool { self == .mlserver }
+
+    /// Whether InferParameter has `double_param` and `uint64_param`; others skip those unread.
+    package var hasWideParameters: Bool { self == .triton || self == .generic }
+
+    /// Whether it takes tensors in shared memory.
+    package var hasSharedMemory: Bool { self == .triton || self == .generic }
+
+    /// Whether a path may name a version: KServe answers 501 to any that does.
+    package var hasVersionedPaths: Bool { self != .kserve }
+
+    /// Whether V1 `inputs` is another word for `instances`, rows and all, answered by `predictions`.
+    package var v1InputsAreRows: Bool { self == .kserve }
+
+    /// The REST path of a V2 inference; `version` may be empty.
+    package func inferPath(model: String, version: String) -> String {
+        version.isEmpty || !hasVersionedPaths
+            ? "/v2/models/\(model)/infer" : "/v2/models/\(model)/versions/\(version)/infer"
+    }
+}

@@ -1,0 +1,20 @@
+/// Why a message can't be read, or can't be said in another form, in words for its sender.
+package struct InferenceFailure: Error, Equatable, Sendable {
+    /// What kind of trouble it is; ``StatusTable`` turns it into statuses.
+    package enum Kind: Sendable {
+        /// The message is wrong: 400, INVALID_ARGUMENT.
+        case invalid
+        /// The message is right, but can't be said in the other side's form: 501, UNIMPLEMENTED.
+        case inexpressible
+    }
+
+    package let kind: Kind
+    /// What is wrong, naming the tensor or field, and what to do.
+    package let sentence: String
+
+    /// A failure.
+    package init(_ sentence: String, _ kind: Kind = .invalid) {
+        self.sentence = sentence
+        self.kind = kind
+    }
+}

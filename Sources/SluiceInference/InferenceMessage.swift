@@ -1,0 +1,69 @@
+/// An output the caller asks for.
+package struct RequestedOutput: Equatable, Sendable {
+    package var name: String
+    /// Those that affect the result, such as `classification`.
+    package var parameters = Parameters()
+    /// Whether REST wants it as binary data; nil leaves that to the request.
+    package var isBinary: Bool?
+
+    /// A wish for an output.
+    package init(name: String) { self.name = name }
+}
+
+/// A V2 inference request, whichever form it came in; tensor data is borrowed from there.
+///
+/// How numbers were packed isn't in `parameters` but beside them: `binary_data_size`, `binary_data`
+/// and `binary_data_output` belong to one form, and another has no use for them.
+package struct InferenceRequest {
+    package var modelName = ""
+    package var modelVersion = ""
+    package var id = ""
+    package var parameters = Parameters()
+    package var inputs: [Tensor] = []
+    /// Empty asks for all.
+    package var outputs: [RequestedOutput] = []
+    /// Whether REST wants outputs as binary data unless they say otherwise.
+    package var prefersBinary = false
+    /// Whether a gRPC caller sent no typed contents; it is answered in kind.
+    package var isRaw = true
+
+    /// An empty request.
+    package init() {}
+
+    /// Throws for names that repeat and for data that isn't what its shape promises.
+    func check() throws(InferenceFailure) {
+        try Tensor.check(inputs, "inputs")
+        var names: Set<String> = []
+        for output in outputs where !names.insert(output.name).inserted {
+            throw InferenceFailure("output '\(output.name)' is asked for twice; ask once")
+        }
+    }
+}
+
+/// A V2 inference answer, whichever form it came in; tensor data is borrowed from there.
+package struct InferenceResponse {
+    package var modelName = ""
+    package var modelVersion = ""
+    package var id = ""
+    package var parameters = Parameters()
+    package var outputs: [Tensor] = []
+
+    /// An empty answer.
+    package init() {}
+}
+
+extension Tensor {
+    /// Throws for names that repeat and for bytes that don't fit their shape; text is left unread.
+    static func check(_ tensors: [Tensor], _ what: StaticString) throws(InferenceFailure) {
+        var names: Set<String> = []
+        for tensor in tensors {
+            guard names.insert(tensor.name).inserted else {
+                throw InferenceFailure("\(what) has '\(tensor.name)' twice; a name stands for one tensor")
+            }
+            switch tensor.data {
+            case .raw(let bytes): try unsafe tensor.check(bytes)
+            default: _ = try tensor.elementCount
+            }
+        }
+    }
+}

@@ -1,0 +1,209 @@
+package import SluiceCore
+import SluiceWire
+
+extension InferenceRequest {
+    /// Appends the request as a REST body for a backend; returns the JSON part's length when bytes of
+    /// tensors follow it (`Inference-Header-Content-Length`), else nil.
+    ///
+    /// Which tensors those are is the dialect's ``Dialect/tensorForm``. Text that came as JSON goes out
+    /// as it came, so that no digit changes. Throws for what the backend's JSON can't say.
+    package func writeJSON(
+        to output: inout ByteBuffer,
+        scratch: inout ByteBuffer,
+        _ dialect: Dialect
+    ) throws(InferenceFailure) -> Int? {
+        let start = output.count
+        output.append(byte: UInt8(ascii: "{"))
+        if !id.isEmpty { output.append(member: "id", text: id) }
+        var parameters = parameters
+        if dialect.tensorForm == .binary { parameters["binary_data_output"] = .bool(true) }
+        output.append(parameters: parameters)
+        output.append("\"inputs\":[")
+        var binary: [Int] = []
+        for (index, input) in inputs.enumerated() {
+            if index > 0 { output.append(byte: ASCII.comma) }
+            if try output.append(tensor: input, .backend(dialect), &scratch) { binary.append(index) }
+        }
+        output.append(byte: UInt8(ascii: "]"))
+        for (index, wanted) in outputs.enumerated() {
+            output.append(index == 0 ? ",\"outputs\":[{" : ",{")
+            output.append(member: "name", text: wanted.name)
+            output.append(parameters: wanted.parameters)
+            output.truncate(1)
+            output.append(byte: UInt8(ascii: "}"))
+        }
+        if !outputs.isEmpty { output.append(byte: UInt8(ascii: "]")) }
+        output.append(byte: UInt8(ascii: "}"))
+        let length = output.count - start
+        for index in binary { unsafe output.append(try inputs[index].raw(&scratch, dialect)) }
+        return binary.isEmpty ? nil : length
+    }
+}
+
+extension InferenceResponse {
+    /// Appends the answer as a REST body for a caller; returns the JSON part's length when bytes of
+    /// tensors follow it, else nil.
+    ///
+    /// An output is binary when `wishes` ask for it. In JSON, FP16 and BF16 are numbers, what isn't
+    /// finite is a bare token (as Triton writes it), and BYTES that aren't UTF-8 are base64, marked by
+    /// `content_type: base64` (as KServe's proxies do it). `dialect` is the backend's.
+    package func writeJSON(
+        for wishes: CallerWishes,
+        to output: inout ByteBuffer,
+        scratch: inout ByteBuffer,
+        _ dialect: Dialect = .generic
+    ) throws(InferenceFailure) -> Int? {
+        let start = output.count
+        output.append(byte: UInt8(ascii: "{"))
+        output.append(member: "model_name", text: modelName)
+        if !modelVersion.isEmpty { output.append(member: "model_version", text: modelVersion) }
+        if !id.isEmpty { output.append(member: "id", text: id) }
+        output.append(parameters: parameters)
+        output.append("\"outputs\":[")
+        var binary: [Int] = []
+        for (index, tensor) in outputs.enumerated() {
+            if index > 0 { output.append(byte: ASCII.comma) }
+            let isBinary = wishes.wantsBinary(tensor.name)
+            if try output.append(tensor: tensor, .caller(dialect, isBinary: isBinary), &scratch) {
+                binary.append(index)
+            }
+        }
+        output.append("]}")
+        let length = output.count - start
+        for index in binary { unsafe output.append(try outputs[index].raw(&scratch, dialect)) }
+        return binary.isEmpty ? nil : length
+    }
+}
+
+/// Whom a tensor is written for.
+private enum Reader {
+    case backend(Dialect)
+    case caller(Dialect, isBinary: Bool)
+}
+
+extension ByteBuffer {
+    /// Appends `"name":"text",`.
+    fileprivate mutating func append(member name: StaticString, text: String) {
+        append(byte: ASCII.quote)
+        append(name)
+        append("\":")
+        JSONStringText.append(text, to: &self)
+        append(byte: ASCII.comma)
+    }
+
+    /// Appends `"parameters":{…},`, or nothing when there are none.
+    fileprivate mutating func append(parameters: Parameters) {
+        guard !parameters.isEmpty else { return }
+        append("\"parameters\":{")
+        for (index, entry) in parameters.entries.enumerated() {
+            if index > 0 { append(byte: ASCII.comma) }
+            JSONStringText.append(entry.name, to: &self)
+            append(byte: ASCII.colon)
+            let place = unsafe reserve(JSONNumberText.lengthMaximum)
+            switch entry.value {
+            case .bool(let flag): append(flag ? "true" : "false")
+            case .int64(let number): commit(unsafe JSONNumberText.write(number, to: place))
+            case .uint64(let number): commit(unsafe JSONNumberText.write(number, to: place))
+            case .double(let number): commit(unsafe JSONNumberText.write(number, to: place))
+            case .string(let text): JSONStringText.append(text, to: &self)
+            case .json(let text): append(text: text)
+            }
+        }
+        append("},")
+    }
+
+    /// Appends a tensor's object; true means that its bytes are to follow behind the JSON.
+    fileprivate mutating func append(
+        tensor: Tensor,
+        _ reader: Reader,
+        _ scratch: inout ByteBuffer
+    ) throws(InferenceFailure) -> Bool {
+        var tensor = tensor
+        append(byte: UInt8(ascii: "{"))
+        append(member: "name", text: tensor.name)
+        append(member: "datatype", text: tensor.datatype.rawValue)
+        append("\"shape\":[")
+        for (index, dimension) in tensor.shape.enumerated() {
+            if index > 0 { append(byte: ASCII.comma) }
+            append(decimal: dimension)
+        }
+        append("],")
+        let isBinary: Bool
+        if tensor.isInSharedMemory {
+            if case .backend(let dialect) = reader, !dialect.hasSharedMemory {
+                throw tensor.inSharedMemory
+            }
+            isBinary = false
+            append(parameters: tensor.parameters)
+            truncate(1)
+        } else {
+            isBinary = try appendData(&tensor, reader, &scratch)
+        }
+        append(byte: UInt8(ascii: "}"))
+        return isBinary
+    }
+
+    /// Appends `parameters` and `data`.
+    private mutating func appendData(
+        _ tensor: inout Tensor,
+        _ reader: Reader,
+        _ scratch: inout ByteBuffer
+    ) throws(InferenceFailure) -> Bool {
+        let dialect: Dialect
+        var isBinary: Bool
+        switch reader {
+        case .backend(let backend):
+            dialect = backend
+            isBinary = backend.tensorForm == .binary
+        case .caller(let backend, let wish):
+            dialect = backend
+            isBinary = wish
+        }
+        // Text for text: no number is read.
+        if !isBinary, case .json(let text) = tensor.data {
+            // Found by its brackets only; what goes on must be checked first.
+            var cursor = unsafe JSONCursor(text)
+            do throws(JSONFailure) {
+                unsafe try cursor.skip()
+                try cursor.finish()
+            } catch {
+                throw InferenceFailure(
+                    "tensor '\(tensor.name)' has data that isn't JSON: \(error.sentence) at byte \(error.offset) of it"
+                )
+            }
+            append(parameters: tensor.parameters)
+            append("\"data\":")
+            unsafe append(text)
+            return false
+        }
+        let raw = try unsafe tensor.raw(&scratch, dialect)
+        if case .backend = reader, dialect.tensorForm == .jsonWherePossible {
+            isBinary = unsafe !tensor.isPlainJSON(raw)
+        }
+        if isBinary {
+            tensor.parameters["binary_data_size"] = .int64(Int64(raw.count))
+            append(parameters: tensor.parameters)
+            truncate(1)
+            return true
+        }
+        if case .backend = reader, !dialect.readsNaNTokens, unsafe !tensor.isFinite(raw) {
+            throw InferenceFailure(
+                "tensor '\(tensor.name)' has NaN or infinity, which the JSON of a \(dialect.rawValue) backend can't carry; give it a gRPC backend",
+                .inexpressible
+            )
+        }
+        var form = BytesForm.text
+        if tensor.datatype == .bytes {
+            if tensor.isBase64(dialect) {
+                form = .base64
+            } else if unsafe !Tensor.isText(raw) {
+                form = .base64
+                tensor.parameters["content_type"] = .string("base64")
+            }
+        }
+        append(parameters: tensor.parameters)
+        append("\"data\":")
+        unsafe append(json: raw, tensor.datatype, shape: [try tensor.elementCount], form)
+        return false
+    }
+}

@@ -1,0 +1,194 @@
+// From decimal to binary, rounded once to the nearest, ties to even.
+//
+// Three ways, by how hard the number is:
+// 1. Clinger (1990): digits below 2^53 and a power of ten up to 10^22 are both exact doubles, so one
+//    multiplication or division rounds correctly.
+// 2. Eisel and Lemire ("Number parsing at a gigabyte per second", 2021): the digits times 128 bits
+//    of the power of five give enough bits to round by. Mushtak and Lemire ("Fast number parsing
+//    without fallback", 2023) proved that up to 19 digits never need more.
+// 3. With more than 19 digits both w and w + 1 go through 2; if they agree, so does everything
+//    between them. If not, the standard library decides, with what digits can matter.
+extension DecimalText {
+    /// The nearest double, or nil beyond the largest one.
+    @inline(__always)
+    func double(powers: PowersOfFive) -> Double? {
+        if significand <= 1 << 53, exponent >= -22, exponent <= 22, digits <= 19 {
+            return clinger
+        }
+        guard let bits = bits(.double, powers) else { return nil }
+        return Double(bitPattern: bits | (isNegative ? 1 << 63 : 0))
+    }
+
+    /// The nearest single-precision number, or nil beyond the largest one.
+    ///
+    /// A double rounded again is right unless it fell on the middle between two neighbours: all
+    /// such middles are doubles, and rounding keeps order, so any other double is on the side of
+    /// the middle where the number is.
+    @inline(__always)
+    func float(powers: PowersOfFive) -> Float? {
+        if significand <= 1 << 53, exponent >= -22, exponent <= 22, digits <= 19 {
+            let double = clinger
+            // No normal number is smaller, as 10^-22 is above 2^-126.
+            if double.bitPattern & 0x1FFF_FFFF != 0x1000_0000 { return Float(double) }
+        }
+        guard let bits = bits(.float, powers) else { return nil }
+        return Float(bitPattern: UInt32(truncatingIfNeeded: bits) | (isNegative ? 1 << 31 : 0))
+    }
+
+    @inline(__always)
+    private var clinger: Double {
+        let value = Double(Int64(truncatingIfNeeded: significand))
+        let power = DecimalText.exactPower(exponent.magnitude)
+        let result = exponent < 0 ? value / power : value * power
+        return isNegative ? -result : result
+    }
+
+    /// 10^`power` for 0 through 22.
+    @inline(__always)
+    private static func exactPower(_ power: UInt) -> Double { powersOfTen[Int(power)] }
+
+    private static let powersOfTen: [Double] = [
+        1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
+        1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
+    ]
+
+    // MARK: - Eisel-Lemire
+
+    /// What the method needs to know of a binary format.
+    struct Format {
+        /// Bits behind the leading one.
+        let fraction: Int
+        /// The exponent's offset.
+        let bias: Int
+        /// Powers of ten for which a product can lie exactly between two neighbours.
+        let ties: ClosedRange<Int>
+
+        static var double: Format { Format(fraction: 52, bias: 1023, ties: -4...23) }
+        static var float: Format { Format(fraction: 23, bias: 127, ties: -17...10) }
+
+        var infinity: Int { 2 * bias + 1 }
+    }
+
+    /// The bits of the nearest number but for the sign, or nil beyond the largest one.
+    @inline(__always)
+    private func bits(_ format: Format, _ powers: PowersOfFive) -> UInt64? {
+        let bits =
+            digits <= 19
+            ? DecimalText.nearest(significand, exponent, format, powers)
+            : manyDigits(format, powers)
+        return bits >> UInt64(format.fraction) == UInt64(format.infinity) ? nil : bits
+    }
+
+    @inline(__always)
+    private static func nearest(
+        _ digits: UInt64,
+        _ power: Int,
+        _ format: Format,
+        _ powers: PowersOfFive
+    ) -> UInt64 {
+        let infinite = UInt64(format.infinity) << UInt64(format.fraction)
+        if digits == 0 || power < PowersOfFive.minimum { return 0 }
+        if power > 308 { return infinite }
+        let zeros = digits.leadingZeroBitCount
+        let factor = digits &<< UInt64(zeros)
+        let five = powers[power]
+        var (high, low) = factor.multipliedFullWidth(by: five.upper)
+        // The bits that decide the rounding are all ones: the lower half may carry into them.
+        let undecided = UInt64.max >> UInt64(format.fraction + 3)
+        if high & undecided == undecided {
+            let (sum, carry) = low.addingReportingOverflow(
+                factor.multipliedFullWidth(by: five.lower).high
+            )
+            low = sum
+            high &+= carry ? 1 : 0
+        }
+        let top = Int(truncatingIfNeeded: high &>> 63)
+        let shift = UInt64(top &+ 64 &- format.fraction &- 3)
+        var fraction = high &>> shift
+        // 217706 / 2^16 is log2(10): the exponent of the power's leading one.
+        var exponent = (217_706 &* power) &>> 16 &+ 63 &+ top &- zeros &+ format.bias
+        if exponent <= 0 {
+            if exponent <= -63 { return 0 }
+            fraction &>>= UInt64(1 &- exponent)
+            fraction = (fraction &+ fraction & 1) &>> 1
+            // Rounding up may have made the least normal number, whose bits these then are.
+            return fraction
+        }
+        if low <= 1, format.ties.contains(power), fraction & 3 == 1, fraction &<< shift == high {
+            fraction &= ~1
+        }
+        fraction = (fraction &+ fraction & 1) &>> 1
+        if fraction >= 2 << UInt64(format.fraction) {
+            fraction = 1 << UInt64(format.fraction)
+            exponent &+= 1
+        }
+        if exponent >= format.infinity { return infinite }
+        return fraction & ~(1 << UInt64(format.fraction)) | UInt64(exponent)
+            &<< UInt64(format.fraction)
+    }
+
+    // MARK: - Many digits
+
+    @inline(never)
+    private func manyDigits(_ format: Format, _ powers: PowersOfFive) -> UInt64 {
+        // All digits as one whole number times 10^exponent, without zeros in front.
+        var place = unsafe first
+        var left = digits
+        while left > 0,
+            unsafe place.pointee == UInt8(ascii: "0") || place.pointee == UInt8(ascii: ".")
+        {
+            unsafe left -= place.pointee == UInt8(ascii: "0") ? 1 : 0
+            unsafe place += 1
+        }
+        var value: UInt64 = 0
+        var kept = 0
+        var look = unsafe place
+        while kept < min(left, 19) {
+            if unsafe look.pointee != UInt8(ascii: ".") {
+                value = unsafe value * 10 + UInt64(look.pointee - UInt8(ascii: "0"))
+                kept += 1
+            }
+            unsafe look += 1
+        }
+        let power = exponent + (left - kept)
+        let below = DecimalText.nearest(value, power, format, powers)
+        if left == kept { return below }
+        let above = DecimalText.nearest(value + 1, power, format, powers)
+        if below == above { return below }
+        return unsafe undecided(place, left, format)
+    }
+
+    /// Asks the standard library; for numbers within a hair of the middle between two neighbours.
+    ///
+    /// A middle has at most 767 digits, so of those beyond 800 it only matters whether they are all
+    /// zero. That bounds the cost, whatever the length of the text.
+    private func undecided(_ start: UnsafePointer<UInt8>, _ count: Int, _ format: Format) -> UInt64
+    {
+        var text = ""
+        text.reserveCapacity(830)
+        var place = unsafe start
+        var left = count
+        var kept = 0
+        var isSticky = false
+        while left > 0 {
+            if unsafe place.pointee != UInt8(ascii: ".") {
+                left -= 1
+                if kept < 800 {
+                    unsafe text.unicodeScalars.append(Unicode.Scalar(place.pointee))
+                    kept += 1
+                } else {
+                    isSticky = unsafe isSticky || place.pointee != UInt8(ascii: "0")
+                }
+            }
+            unsafe place += 1
+        }
+        var power = exponent + (count - kept)
+        if isSticky {
+            text += "1"
+            power -= 1
+        }
+        text += "e\(power)"
+        if format.fraction == 23 { return UInt64((Float(text) ?? .infinity).bitPattern) }
+        return (Double(text) ?? .infinity).bitPattern
+    }
+}

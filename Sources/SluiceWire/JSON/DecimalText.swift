@@ -1,0 +1,174 @@
+private import SluiceCore
+
+/// A number's text taken apart: ±`significand` · 10^`exponent`, if its digits are few enough.
+///
+/// Digits are read eight at a time: a subtraction marks the bytes that aren't digits, a shift puts
+/// zeros in front, and three multiplications turn eight digits into their value (the well-known
+/// `parse_eight_digits` of D. Lemire, "Number parsing at a gigabyte per second", 2021, here for
+/// zero to eight digits). So a number costs the same few steps whatever its length, and there is no
+/// loop whose end the processor has to guess.
+@safe
+struct DecimalText: BitwiseCopyable {
+    /// The digits' value; wrong (wrapped) when there are more than 19 of them.
+    var significand: UInt64
+    /// The power of ten that belongs to ``significand``.
+    var exponent: Int
+    /// How many digits there are, leading zeros and all.
+    var digits: Int
+    let isNegative: Bool
+    /// Whether there is neither a point nor an exponent.
+    let isInteger: Bool
+    /// The first byte of the digits.
+    let first: UnsafePointer<UInt8>
+    /// Behind the last byte of the number.
+    let end: UnsafePointer<UInt8>
+
+    /// Takes apart the number at `start` (RFC 8259 §6); nil if none begins there.
+    ///
+    /// Never reads at or beyond `end`. What follows the number is the caller's to check.
+    @inline(__always)
+    init?(scanning start: UnsafePointer<UInt8>, end limit: UnsafePointer<UInt8>) {
+        var place = unsafe start
+        let isNegative = unsafe place < limit && place.pointee == ASCII.dash
+        unsafe place += isNegative ? 1 : 0
+        let first = unsafe place
+        var value: UInt64 = 0
+        unsafe place = unsafe DecimalText.digits(place, limit, into: &value)
+        let whole = unsafe place - first
+        // No digit, or a zero in front of others.
+        guard whole > 0, unsafe whole == 1 || first.pointee != ASCII.zero else { return nil }
+        var digits = whole
+        var exponent = 0
+        var isInteger = true
+        if unsafe place < limit, unsafe place.pointee == ASCII.dot {
+            unsafe place += 1
+            let point = unsafe place
+            unsafe place = unsafe DecimalText.digits(place, limit, into: &value)
+            exponent = unsafe point - place
+            guard exponent < 0 else { return nil }
+            digits = whole &- exponent
+            isInteger = false
+        }
+        if unsafe place < limit, unsafe place.pointee | 0x20 == UInt8(ascii: "e") {
+            guard let power = unsafe DecimalText.power(&place, limit) else { return nil }
+            exponent &+= power
+            isInteger = false
+        }
+        self.significand = value
+        self.exponent = exponent
+        self.digits = digits
+        self.isNegative = isNegative
+        self.isInteger = isInteger
+        unsafe self.first = unsafe first
+        unsafe self.end = unsafe place
+    }
+
+    /// The digits as a whole number, or nil when they need more than 64 bits.
+    var magnitude: UInt64? {
+        if digits <= 19 { return significand }
+        // A longer number has no leading zero: 20 digits may fit, 21 never do.
+        guard digits == 20 else { return nil }
+        var value: UInt64 = 0
+        for step in 0..<20 {
+            let (tenfold, wide) = value.multipliedReportingOverflow(by: 10)
+            let (sum, carry) = unsafe tenfold.addingReportingOverflow(
+                UInt64(first[step] - ASCII.zero)
+            )
+            guard !wide, !carry else { return nil }
+            value = sum
+        }
+        return value
+    }
+
+    // MARK: - Digits
+
+    /// Steps over the digits at `start` and appends them to `value`, which may wrap.
+    @inline(__always)
+    private static func digits(
+        _ start: UnsafePointer<UInt8>,
+        _ limit: UnsafePointer<UInt8>,
+        into value: inout UInt64
+    ) -> UnsafePointer<UInt8> {
+        var place = unsafe start
+        while true {
+            let word = unsafe load(place, limit) ^ 0x3030_3030_3030_3030
+            // A byte above 9 gets its high bit; its carry can only spoil bytes above it.
+            let others = ((word &+ 0x7676_7676_7676_7676) | word) & 0x8080_8080_8080_8080
+            if others == 0 {
+                value = value &* 100_000_000 &+ eight(word)
+                unsafe place += 8
+                continue
+            }
+            let bits = others.trailingZeroBitCount & ~7
+            // Shifted in two steps, as there may be no digit and a shift by 64 isn't one.
+            let shifted = (word &<< 8) &<< UInt64(56 &- bits)
+            value = value &* tenfold(bits) &+ eight(shifted)
+            return unsafe place + bits &>> 3
+        }
+    }
+
+    /// The value of eight digits, the first in the lowest byte.
+    @inline(__always)
+    private static func eight(_ word: UInt64) -> UInt64 {
+        let pairs = word &* 10 &+ word &>> 8
+        let low = (pairs & 0x0000_00FF_0000_00FF) &* 0x000F_4240_0000_0064
+        let high = (pairs &>> 16 & 0x0000_00FF_0000_00FF) &* 0x0000_2710_0000_0001
+        return (low &+ high) &>> 32
+    }
+
+    /// 10 to the power of `bits` / 8, for 0 to 7 digits.
+    @inline(__always)
+    private static func tenfold(_ bits: Int) -> UInt64 {
+        let low = bits & 8 != 0 ? 10 : 1 as UInt64
+        let middle = bits & 16 != 0 ? 100 : 1 as UInt64
+        let high = bits & 32 != 0 ? 10_000 : 1 as UInt64
+        return low &* middle &* high
+    }
+
+    @inline(__always)
+    private static func load(
+        _ place: UnsafePointer<UInt8>,
+        _ limit: UnsafePointer<UInt8>
+    ) -> UInt64 {
+        if unsafe limit - place >= 8 {
+            return unsafe UnsafeRawPointer(place).loadUnaligned(as: UInt64.self)
+        }
+        return unsafe loadTail(place, limit)
+    }
+
+    /// What is left of the text, and zeros.
+    @inline(never)
+    private static func loadTail(
+        _ place: UnsafePointer<UInt8>,
+        _ limit: UnsafePointer<UInt8>
+    ) -> UInt64 {
+        var word: UInt64 = 0
+        for step in unsafe 0..<max(0, limit - place) {
+            unsafe word |= UInt64(place[step]) << UInt64(8 * step)
+        }
+        return word
+    }
+
+    /// Reads an exponent whose `e` is at `place`.
+    @inline(never)
+    private static func power(
+        _ place: inout UnsafePointer<UInt8>,
+        _ limit: UnsafePointer<UInt8>
+    ) -> Int? {
+        var step = unsafe place + 1
+        let isNegative = unsafe step < limit && step.pointee == ASCII.dash
+        if unsafe isNegative || step < limit && step.pointee == UInt8(ascii: "+") {
+            unsafe step += 1
+        }
+        let first = unsafe step
+        var value = 0
+        while unsafe step < limit, unsafe ASCII.isDigit(step.pointee) {
+            // Held far above what a text can make up for with digits, and below overflow.
+            if value < 1 << 50 { value = unsafe 10 * value + Int(step.pointee - ASCII.zero) }
+            unsafe step += 1
+        }
+        guard unsafe step > first else { return nil }
+        unsafe place = unsafe step
+        return isNegative ? -value : value
+    }
+}
