@@ -139,7 +139,8 @@ struct DemoCommand: ParsableCommand {
 
     private func ask(_ way: Way) throws(HTTPClient.Failure) -> (String, String) {
         let answer = try send(way)
-        var text = try way == .grpc ? DemoCommand.json(of: answer) : String(decoding: answer.body, as: UTF8.self)
+        let body = way == .grpc ? try PredictMessage.json(frame: answer.body) : answer.body
+        var text = String(decoding: body, as: UTF8.self)
         guard answer.status == 200, let revision = answer.fields["x-sluice-revision"] else {
             throw HTTPClient.Failure(sentence: "\(way.title): HTTP \(answer.status) \(text)")
         }
@@ -167,40 +168,13 @@ struct DemoCommand: ParsableCommand {
                 body: DemoCommand.v2Body
             )
         case .grpc:
-            do throws(InferenceFailure) {
-                var request = try V2Request(body: DemoCommand.v2Body, headerLength: nil)
-                request.modelName = "iris"
-                return try sendGRPC(client, request.message)
-            } catch {
-                throw HTTPClient.Failure(sentence: error.sentence)
-            }
-        }
-    }
-
-    /// A gRPC answer as REST would have it.
-    private static func json(of answer: HTTPClient.Answer) throws(HTTPClient.Failure) -> String {
-        do throws(InferenceFailure) {
-            let response = try V2Response(message: Array(answer.body.dropFirst(5)))
-            return String(decoding: try response.body(for: V2Request()).bytes, as: UTF8.self)
-        } catch {
-            throw HTTPClient.Failure(sentence: error.sentence)
-        }
-    }
-
-    private func sendGRPC(
-        _ client: HTTPClient,
-        _ message: [UInt8]
-    ) throws(InferenceFailure) -> HTTPClient.Answer {
-        do throws(HTTPClient.Failure) {
             return try client.send(
                 to: "h2c://\(listen)",
                 method: "POST",
                 path: "/inference.GRPCInferenceService/ModelInfer",
                 fields: [("content-type", "application/grpc"), ("te", "trailers")],
-                body: GRPCFrame.frame(message)
+                body: try PredictMessage.frame(json: DemoCommand.v2Body, model: "iris")
             )
-        } catch {
-            throw InferenceFailure(error.sentence)
         }
     }
 

@@ -77,21 +77,14 @@ struct PredictCommand: ParsableCommand {
     }
 
     private func sendGRPC(_ body: [UInt8]) throws(HTTPClient.Failure) -> HTTPClient.Answer {
-        let message: [UInt8]
-        do throws(InferenceFailure) {
-            var request = try V2Request(body: body, headerLength: nil)
-            request.modelName = model
-            message = request.message
-        } catch {
-            throw HTTPClient.Failure(sentence: error.sentence)
-        }
+        let message = try PredictMessage.frame(json: body, model: model)
         let target = "h2c://" + url.replacing("http://", with: "").replacing("h2c://", with: "")
         var answer = try HTTPClient().send(
             to: target,
             method: "POST",
             path: "/inference.GRPCInferenceService/ModelInfer",
             fields: [("content-type", "application/grpc"), ("te", "trailers")],
-            body: GRPCFrame.frame(message)
+            body: message
         )
         let status = answer.trailers["grpc-status"] ?? answer.fields["grpc-status"] ?? "2"
         if status != "0" {
@@ -99,12 +92,7 @@ struct PredictCommand: ParsableCommand {
             let name = GRPCStatus(rawValue: Int(status) ?? 2)?.name ?? "UNKNOWN"
             throw HTTPClient.Failure(sentence: "\(name): \(text)")
         }
-        do throws(InferenceFailure) {
-            let response = try V2Response(message: Array(answer.body.dropFirst(5)))
-            answer.body = try response.body(for: V2Request()).bytes
-        } catch {
-            throw HTTPClient.Failure(sentence: error.sentence)
-        }
+        answer.body = try PredictMessage.json(frame: answer.body)
         return answer
     }
 

@@ -51,25 +51,29 @@ struct PredictCodec: ~Copyable {
         _ form: CallerWishes.Form,
         headerLength: Int?,
         model: String,
+        version: String,
         revision: [UInt8]
     ) -> (key: CacheKey, wishes: CallerWishes)? {
         do throws(InferenceFailure) {
             let wishes: CallerWishes
             switch form {
             case .v1:
-                unsafe try CanonicalRequest.write(
-                    v1: body,
+                unsafe CanonicalRequest.write(
+                    unsafe try V1Request(body),
                     model: model,
-                    revision: revision
+                    version: version,
+                    revision: revision,
+                    scratch: &scratch
                 ) { unsafe digest.append($0) }
                 wishes = CallerWishes(.v1, InferenceRequest())
             case .v2, .grpc:
-                let request =
+                var request =
                     form == .v2
                     ? unsafe try InferenceRequest(json: body, headerLength: headerLength)
                     : unsafe try InferenceRequest(protobuf: PredictCodec.message(body))
+                if form == .v2 { request.modelVersion = version }
                 guard Cacheability(request) == .cacheable else { return nil }
-                try CanonicalRequest.write(
+                unsafe try CanonicalRequest.write(
                     request,
                     model: model,
                     revision: revision,
@@ -124,7 +128,7 @@ struct PredictCodec: ~Copyable {
         _ kept: UnsafeRawBufferPointer,
         for wishes: CallerWishes
     ) -> RenderedAnswer? {
-        guard let kind = kept.first, (kind == Kept.v1) == (wishes.form == .v1) else { return nil }
+        guard let kind = unsafe kept.first, (kind == Kept.v1) == (wishes.form == .v1) else { return nil }
         let content = unsafe UnsafeRawBufferPointer(rebasing: kept[1...])
         if kind == Kept.v1 {
             return unsafe RenderedAnswer(contentType: "application/json", body: [UInt8](content))
@@ -141,12 +145,9 @@ struct PredictCodec: ~Copyable {
                     headerLength: length ?? -1
                 )
             }
-            unsafe output.append(byte: 0)
-            unsafe output.append([0, 0, 0, 0])
+            PredictCodec.beginFrame(&output)
             try response.writeProtobuf(raw: wishes.isRaw, to: &output, scratch: &scratch)
-            let length = UInt32(output.count - PredictCodec.prefixLength)
-            unsafe UnsafeMutableRawPointer(output.place(at: 1))
-                .storeBytes(of: length.bigEndian, as: UInt32.self)
+            PredictCodec.endFrame(&output)
             return unsafe RenderedAnswer(
                 contentType: "application/grpc",
                 body: [UInt8](output.bytes)
@@ -154,5 +155,97 @@ struct PredictCodec: ~Copyable {
         } catch {
             return nil
         }
+    }
+
+    // MARK: - Translation
+
+    /// A request in the form of its backend.
+    struct Translation {
+        var body: [UInt8]
+        var headerLength: Int?
+        /// Where it goes over REST.
+        var path: String
+        var wishes: CallerWishes
+    }
+
+    /// Turns a whole request into another form.
+    mutating func translate(
+        _ body: UnsafeRawBufferPointer,
+        headerLength: Int?,
+        from caller: CallerWishes.Form,
+        to backend: CallerWishes.Form,
+        model: String,
+        version: String,
+        backendName: String
+    ) -> Result<Translation, InferenceFailure> {
+        let transcoder = Transcoder(caller: caller, backend: backend, .generic)
+        var output = ByteBuffer(pool: pool)
+        do throws(InferenceFailure) {
+            if backend == .grpc { PredictCodec.beginFrame(&output) }
+            let call = try unsafe transcoder.request(
+                caller == .grpc ? PredictCodec.message(body) : body,
+                headerLength: headerLength,
+                model: model,
+                version: version,
+                modelName: backendName,
+                to: &output,
+                scratch: &scratch
+            )
+            if backend == .grpc { PredictCodec.endFrame(&output) }
+            return unsafe .success(
+                Translation(
+                    body: [UInt8](output.bytes),
+                    headerLength: call.headerLength,
+                    path: Dialect.generic.inferPath(model: backendName, version: version),
+                    wishes: call.wishes
+                )
+            )
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    /// Turns a whole answer into the caller's form.
+    mutating func answer(
+        _ body: UnsafeRawBufferPointer,
+        headerLength: Int?,
+        from backend: CallerWishes.Form,
+        for wishes: CallerWishes
+    ) -> Result<RenderedAnswer, InferenceFailure> {
+        let transcoder = Transcoder(caller: wishes.form, backend: backend, .generic)
+        var output = ByteBuffer(pool: pool)
+        do throws(InferenceFailure) {
+            if wishes.form == .grpc { PredictCodec.beginFrame(&output) }
+            let length = try unsafe transcoder.answer(
+                backend == .grpc ? PredictCodec.message(body) : body,
+                headerLength: headerLength,
+                for: wishes,
+                to: &output,
+                scratch: &scratch
+            )
+            if wishes.form == .grpc { PredictCodec.endFrame(&output) }
+            let type: StaticString =
+                wishes.form == .grpc
+                ? "application/grpc"
+                : length == nil ? "application/json" : "application/octet-stream"
+            return unsafe .success(
+                RenderedAnswer(
+                    contentType: type,
+                    body: [UInt8](output.bytes),
+                    headerLength: length ?? -1
+                )
+            )
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    /// Makes room for a message's flag and length, which ``endFrame(_:)`` fills in.
+    private static func beginFrame(_ output: inout ByteBuffer) { output.append([0, 0, 0, 0, 0]) }
+
+    private static func endFrame(_ output: inout ByteBuffer) {
+        let length = UInt32(output.count - prefixLength)
+        unsafe UnsafeMutableRawPointer(output.place(at: 1))
+            .storeBytes(of: length.bigEndian, as: UInt32.self)
     }
 }

@@ -21,7 +21,7 @@ import SluiceTelemetry
 extension Worker {
     /// Whether a prediction is to be gathered and looked up; says so in the flow.
     func beginsLookup(_ flow: FlowPointer) -> Bool {
-        guard shared.cache != nil, unsafe isCacheable(flow),
+        guard shared.cache != nil, unsafe isPrediction(flow),
             unsafe flow.pointee.model?._withUnsafeGuaranteedRef({ $0.plan.cache != nil }) == true,
             let head = unsafe flow.pointee.head
         else { return false }
@@ -37,17 +37,7 @@ extension Worker {
             return false
         }
         unsafe flow.pointee.cache.role = .alone
-        unsafe flow.pointee.stage = .gathering
         return true
-    }
-
-    private func isCacheable(_ flow: FlowPointer) -> Bool {
-        switch unsafe flow.pointee.wire {
-        case .v1: unsafe flow.pointee.operation == .v1Predict
-        case .v2: unsafe flow.pointee.operation == .v2Infer
-        case .grpc: unsafe flow.pointee.method == .modelInfer
-        case .other: false
-        }
     }
 
     /// Goes on without the cache.
@@ -63,15 +53,26 @@ extension Worker {
         unsafe flow.pointee.exchange.consumed(bytes.count)
         unsafe flow.pointee.credited += bytes.count
         if endStream {
-            unsafe lookUp(flow)
-        } else if unsafe flow.pointee.held.count > shared.cache?.memory.maximumEntryBytes ?? 0 {
+            unsafe gathered(flow)
+        } else if unsafe flow.pointee.cache.role == .alone,
+            unsafe flow.pointee.held.count > shared.cache?.memory.maximumEntryBytes ?? 0
+        {
             unsafe bypass(flow)
+            if unsafe !mayTranslate(flow) { unsafe dispatch(flow) }
+        }
+    }
+
+    /// The request is whole.
+    func gathered(_ flow: FlowPointer) {
+        if unsafe flow.pointee.cache.role == .alone {
+            unsafe lookUp(flow)
+        } else {
             unsafe dispatch(flow)
         }
     }
 
-    /// The request is whole: which answer would be its own, and is it there?
-    func lookUp(_ flow: FlowPointer) {
+    /// Which answer would be the request's own, and is it there?
+    private func lookUp(_ flow: FlowPointer) {
         guard let cache = shared.cache, unsafe chooseRevision(flow) else { return }
         guard let (key, wishes) = unsafe question(of: flow) else {
             unsafe bypass(flow)
@@ -282,10 +283,9 @@ extension Worker {
         guard let cache = shared.cache else { return }
         guard unsafe flow.pointee.cache.isCapturing, let key = unsafe flow.pointee.cache.key,
             let stamp = unsafe flow.pointee.cache.stamp,
-            let form = unsafe form(of: flow),
             let kept = unsafe codec.keep(
                 flow.pointee.cache.captured.bytes,
-                form,
+                flow.spoken == .grpc ? .grpc : flow.spoken == .v1 ? .v1 : .v2,
                 headerLength: headerLength(flow.pointee.cache.headerLength)
             ),
             let policy = unsafe flow.pointee.model?._withUnsafeGuaranteedRef({ $0.plan.cache })
@@ -312,14 +312,11 @@ extension Worker {
     /// The request's key, and what its answer must look like; nil when it can't be cached.
     private func question(of flow: FlowPointer) -> (key: CacheKey, wishes: CallerWishes)? {
         guard let form = unsafe form(of: flow), let model = unsafe flow.pointee.model,
-            let revision = unsafe flow.pointee.revision
+            let revision = unsafe flow.pointee.revision, let head = unsafe flow.pointee.head
         else { return nil }
-        var length: Int?
-        if let text = unsafe flow.pointee.head?.first(.inferenceHeaderContentLength) {
-            length = unsafe ASCII.decimal(text)
-            // 0 is a raw request, which only the model's signature explains.
-            if length == nil || length == 0 { return nil }
-        }
+        let length = requestHeaderLength(head)
+        // 0 is a raw request, which only the model's signature explains.
+        if length == 0 { return nil }
         let identity = unsafe revision._withUnsafeGuaranteedRef { $0.identity }
         let name = unsafe model._withUnsafeGuaranteedRef { $0.plan.name }
         return unsafe codec.read(
@@ -327,11 +324,24 @@ extension Worker {
             form,
             headerLength: length,
             model: name,
+            version: pathVersion(head),
             revision: identity
         )
     }
 
-    private func form(of flow: FlowPointer) -> CallerWishes.Form? {
+    /// `inference-header-content-length` of a request, if it says one.
+    func requestHeaderLength(_ head: FieldBlock) -> Int? {
+        unsafe head.first(.inferenceHeaderContentLength).flatMap { unsafe ASCII.decimal($0) }
+    }
+
+    /// The model's version in a REST path, or "".
+    func pathVersion(_ head: FieldBlock) -> String {
+        guard let path = unsafe head.first(.path) else { return "" }
+        let range = unsafe InferencePath(path).version
+        return unsafe String(decoding: path[range], as: UTF8.self)
+    }
+
+    func form(of flow: FlowPointer) -> CallerWishes.Form? {
         switch unsafe flow.pointee.wire {
         case .v1: .v1
         case .v2: .v2
@@ -340,11 +350,11 @@ extension Worker {
         }
     }
 
-    private func wishes(of flow: FlowPointer) -> CallerWishes? {
+    func wishes(of flow: FlowPointer) -> CallerWishes? {
         unsafe flow.pointee.cache.question?._withUnsafeGuaranteedRef { $0.wishes }
     }
 
-    private func headerLength(_ value: Int) -> Int? { value < 0 ? nil : value }
+    func headerLength(_ value: Int) -> Int? { value < 0 ? nil : value }
 
     // MARK: - Names
 

@@ -75,6 +75,9 @@ struct Flow: BitwiseCopyable {
     var hasRequestEnded = false
     var hasResponseBegun = false
     var isHead = false
+    /// Whether the backend speaks another protocol than the caller, and which.
+    var isTranslated = false
+    var backendWire = WireProtocol.other
     /// Whether we ask for ourselves, to refresh the cache; nobody hears the answer.
     var isRefresh = false
     var firstByte = Instant.zero
@@ -96,6 +99,13 @@ enum FlowScratch {
     static let modelNameMaximum = 256
     static let requestID = 256
     static let requestIDMaximum = 128
+}
+
+extension UnsafeMutablePointer<Flow> {
+    /// What is spoken with the backend.
+    var spoken: WireProtocol {
+        unsafe pointee.isTranslated ? pointee.backendWire : pointee.wire
+    }
 }
 
 typealias FlowPointer = UnsafeMutablePointer<Flow>

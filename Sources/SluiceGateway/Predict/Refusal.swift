@@ -2,6 +2,7 @@ import SluiceCore
 import SluiceEgress
 import SluiceGRPC
 import SluiceHTTP
+import SluiceInference
 import SluiceTelemetry
 
 /// Why the gateway answers in a backend's place, or refuses: what it tells each kind of caller.
@@ -42,6 +43,53 @@ struct Refusal {
             http: http >= 400 ? http : 502,
             grpc: grpc == .ok ? .unavailable : grpc,
             why: .backendReset,
+            sentence: sentence
+        )
+    }
+
+    static func untranslatable(_ failure: InferenceFailure) -> Refusal {
+        Refusal(
+            http: StatusTable.http(failure.kind),
+            grpc: GRPCStatus(rawValue: StatusTable.grpc(failure.kind)) ?? .internal,
+            why: failure.kind == .invalid ? .badRequest : .untranslatable,
+            sentence: failure.sentence
+        )
+    }
+
+    static func answerUntranslatable(_ failure: InferenceFailure) -> Refusal {
+        Refusal(
+            http: 502,
+            grpc: .internal,
+            why: .backendProtocolError,
+            sentence: "the backend's answer can't be told in the caller's protocol: \(failure.sentence)"
+        )
+    }
+
+    static func answerTooLarge(limit: Int) -> Refusal {
+        Refusal(
+            http: 502,
+            grpc: .resourceExhausted,
+            why: .tooLarge,
+            sentence: "the answer, which must be whole to be translated, exceeds \(limit) bytes (limits.maxRequestBytes)"
+        )
+    }
+
+    /// A backend's own refusal over gRPC, for a REST caller.
+    static func backendStatus(grpc code: Int, _ sentence: String) -> Refusal {
+        Refusal(
+            http: StatusTable.http(grpc: code),
+            grpc: GRPCStatus(rawValue: code) ?? .unknown,
+            why: .ok,
+            sentence: sentence.isEmpty ? "the backend answered \(code) without a reason" : sentence
+        )
+    }
+
+    /// A backend's own refusal over REST, for a gRPC caller.
+    static func backendStatus(http status: Int, _ sentence: String) -> Refusal {
+        Refusal(
+            http: status,
+            grpc: GRPCStatus(rawValue: StatusTable.grpc(http: status)) ?? .unknown,
+            why: .ok,
             sentence: sentence
         )
     }

@@ -47,11 +47,10 @@ extension Worker {
 
     /// Tries the next backend that hasn't been tried.
     func attempt(_ flow: FlowPointer, _ revision: WorkerRevision, _ model: WorkerModel) {
-        let isGRPC = unsafe flow.pointee.wire == .grpc
-        let eligible = isGRPC ? revision.grpcMask : revision.restMask
-        guard eligible != 0 else {
-            unsafe refuse(flow, .noSuchProtocol(model.plan.name, isGRPC ? "gRPC" : "REST"))
-            return
+        var eligible = unsafe flow.spoken == .grpc ? revision.grpcMask : revision.restMask
+        if eligible == 0 {
+            guard unsafe translate(flow, revision, model) else { return }
+            eligible = unsafe flow.spoken == .grpc ? revision.grpcMask : revision.restMask
         }
         let picked = unsafe revision.picker.pick(
             from: revision.loads,
@@ -76,7 +75,7 @@ extension Worker {
     private func connect(_ flow: FlowPointer, _ backend: WorkerBackend) {
         backend.load.enter()
         unsafe flow.pointee.stage = .connecting
-        guard let route = unsafe backend.route(flow.pointee.wire) else { return }
+        guard let route = unsafe backend.route(flow.spoken) else { return }
         switch unsafe route.pool.acquire(UnsafeMutableRawPointer(flow)) {
         case .ready(let connection): unsafe begin(flow, on: connection)
         case .waiting: break
@@ -108,7 +107,7 @@ extension Worker {
         guard let head = unsafe flow.pointee.head else { return }
         unsafe flow.pointee.head = nil
         unsafe flow.pointee.backend?._withUnsafeGuaranteedRef {
-            guard let route = unsafe $0.route(flow.pointee.wire) else { return }
+            guard let route = unsafe $0.route(flow.spoken) else { return }
             unsafe prepare(head, flow, route)
         }
         let ended = unsafe flow.pointee.hasRequestEnded
@@ -150,7 +149,7 @@ extension Worker {
     /// intermediaries owe comes, the rest stays as it is.
     private func prepare(_ head: FieldBlock, _ flow: FlowPointer, _ route: BackendRoute) {
         let exchange = unsafe flow.pointee.exchange
-        let isGRPC = unsafe flow.pointee.wire == .grpc
+        let isGRPC = unsafe flow.spoken == .grpc
         var forwardedFor: Int?
         var hasRequestID = false
         var acceptsTrailers = false
@@ -213,7 +212,7 @@ extension Worker {
 
     /// Puts the name the backend knows the model by into a REST path.
     private func renameModel(_ head: FieldBlock, _ flow: FlowPointer) {
-        guard unsafe flow.pointee.wire != .grpc,
+        guard unsafe flow.pointee.wire != .grpc, unsafe !flow.pointee.isTranslated,
             let name = unsafe flow.pointee.revision?._withUnsafeGuaranteedRef({
                 $0.plan.backendModelName
             }),

@@ -261,12 +261,13 @@ extension Worker {
 
     /// The model is known: its cache is asked first, if it has one.
     private func routed(_ flow: FlowPointer) {
-        guard unsafe beginsLookup(flow) else {
+        guard unsafe beginsLookup(flow) || mayTranslate(flow) else {
             unsafe dispatch(flow)
             return
         }
+        unsafe flow.pointee.stage = .gathering
         if unsafe flow.pointee.hasRequestEnded, unsafe flow.pointee.offered.isEmpty {
-            unsafe lookUp(flow)
+            unsafe gathered(flow)
         }
     }
 
@@ -394,7 +395,7 @@ extension Worker {
                 unsafe truncated(flow)
                 return
             }
-            unsafe lookUp(flow)
+            unsafe gathered(flow)
         case .waiting: blocks.give(trailers)
         case .routing:
             blocks.give(trailers)

@@ -43,6 +43,10 @@ extension Worker {
         let status = head.status
         unsafe flow.pointee.backendCode = status
         unsafe flow.pointee.firstByte = loop.now
+        if unsafe flow.pointee.isTranslated {
+            unsafe translatedHead(flow, head, endStream: endStream)
+            return
+        }
         if unsafe flow.pointee.wire == .grpc {
             guard status == 200, let type = unsafe head.first(.contentType),
                 unsafe ASCII.hasPrefix(type, "application/grpc")
@@ -84,6 +88,10 @@ extension Worker {
     package func responseBody(_ call: Call, _ bytes: UnsafeRawBufferPointer, endStream: Bool) {
         guard let raw = unsafe call.user else { return }
         let flow = unsafe raw.assumingMemoryBound(to: Flow.self)
+        if unsafe flow.pointee.isTranslated {
+            unsafe translatedBody(flow, bytes, endStream: endStream)
+            return
+        }
         unsafe flow.pointee.responseBytes += bytes.count
         let exchange = unsafe flow.pointee.exchange
         if unsafe flow.pointee.cache.isCapturing { unsafe capture(flow, bytes) }
@@ -109,6 +117,11 @@ extension Worker {
             return
         }
         let flow = unsafe raw.assumingMemoryBound(to: Flow.self)
+        if unsafe flow.pointee.isTranslated {
+            unsafe translatedEnd(flow, trailers)
+            blocks.give(trailers)
+            return
+        }
         if unsafe flow.pointee.wire == .grpc { unsafe noteStatus(flow, trailers) }
         let exchange = unsafe flow.pointee.exchange
         unsafe exchange.user = nil

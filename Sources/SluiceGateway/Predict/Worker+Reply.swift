@@ -98,8 +98,8 @@ extension Worker {
         unsafe end(flow)
     }
 
-    /// Answers with what was kept, in the caller's form.
-    func reply(_ flow: FlowPointer, _ answer: RenderedAnswer, cacheStatus: String) {
+    /// Answers with what was kept or translated, in the caller's form.
+    func reply(_ flow: FlowPointer, _ answer: RenderedAnswer, cacheStatus: String?) {
         let isGRPC = unsafe flow.pointee.wire == .grpc
         let head = blocks.take()
         head.append(status: 200)
@@ -113,7 +113,12 @@ extension Worker {
                 unsafe head.append(.sluiceRevision, $0.name.bytes)
             }
         }
-        head.append(.cacheStatus, text: cacheStatus, isVolatile: true)
+        if let backend = unsafe flow.pointee.backend {
+            unsafe backend._withUnsafeGuaranteedRef {
+                unsafe head.append(.sluiceBackend, $0.label.bytes)
+            }
+        }
+        if let cacheStatus { head.append(.cacheStatus, text: cacheStatus, isVolatile: true) }
         unsafe head.append(.requestID, requestID(of: flow), isVolatile: true)
         let exchange = unsafe flow.pointee.exchange
         unsafe flow.pointee.status = 200
@@ -173,7 +178,7 @@ extension Worker {
         } else if unsafe flow.pointee.stage == .connecting,
             let backend = unsafe flow.pointee.backend?._withUnsafeGuaranteedRef({ $0 })
         {
-            unsafe backend.route(flow.pointee.wire)?.pool.cancelWaiting(
+            unsafe backend.route(flow.spoken)?.pool.cancelWaiting(
                 UnsafeMutableRawPointer(flow)
             )
         }
@@ -194,7 +199,9 @@ extension Worker {
             unsafe refusals[UnsafeMutableRawPointer(flow)] = nil
             unsafe watchers[UnsafeMutableRawPointer(flow)] = nil
         }
-        if unsafe flow.pointee.cache.role != .none { unsafe leaveCache(flow) }
+        if unsafe flow.pointee.cache.role != .none || flow.pointee.isTranslated {
+            unsafe leaveCache(flow)
+        }
         unsafe account(flow)
         unsafe leaveBackend(flow)
         if let head = unsafe flow.pointee.head { blocks.give(head) }

@@ -43,6 +43,9 @@ final class WorkerModel {
     /// ``ModelPlan/timeout`` in nanoseconds.
     let timeout: Int64
     let revisions: [WorkerRevision]
+    /// Whether a revision has no backend for REST, or none for gRPC.
+    let lacksREST: Bool
+    let lacksGRPC: Bool
     /// Absent where the model isn't cached.
     let cacheMetrics: CacheMetrics?
 
@@ -51,6 +54,8 @@ final class WorkerModel {
         name = KeptBytes(plan.name)
         timeout = plan.timeout.nanoseconds
         self.revisions = revisions
+        lacksREST = revisions.contains { $0.restMask == 0 }
+        lacksGRPC = revisions.contains { $0.grpcMask == 0 }
         self.cacheMetrics = cacheMetrics
     }
 

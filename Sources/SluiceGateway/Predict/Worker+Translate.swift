@@ -1,0 +1,189 @@
+import SluiceCache
+import SluiceCore
+import SluiceEgress
+import SluiceGRPC
+import SluiceHTTP
+import SluiceInference
+import SluiceTelemetry
+
+// The caller speaks one protocol and the backend another: the whole request is turned into the
+// backend's form before a connection is asked for, and the whole answer into the caller's.
+extension Worker {
+    /// Whether this prediction may have to be turned into another form, so that it must be whole.
+    func mayTranslate(_ flow: FlowPointer) -> Bool {
+        guard unsafe isPrediction(flow) else { return false }
+        let isGRPC = unsafe flow.pointee.wire == .grpc
+        return unsafe flow.pointee.model?._withUnsafeGuaranteedRef {
+            isGRPC ? $0.lacksGRPC : $0.lacksREST
+        } ?? false
+    }
+
+    /// Whether it asks a model for a single answer, in whichever form.
+    func isPrediction(_ flow: FlowPointer) -> Bool {
+        switch unsafe flow.pointee.wire {
+        case .v1: unsafe flow.pointee.operation == .v1Predict
+        case .v2: unsafe flow.pointee.operation == .v2Infer
+        case .grpc: unsafe flow.pointee.method == .modelInfer
+        case .other: false
+        }
+    }
+
+    /// Turns the request into the form of the revision's backends; false when it was refused.
+    func translate(_ flow: FlowPointer, _ revision: WorkerRevision, _ model: WorkerModel) -> Bool {
+        guard unsafe isPrediction(flow), unsafe flow.pointee.stage != .routing,
+            let caller = unsafe form(of: flow), let head = unsafe flow.pointee.head
+        else {
+            let wanted = unsafe flow.pointee.wire == .grpc ? "gRPC" : "REST"
+            unsafe refuse(flow, .noSuchProtocol(model.plan.name, wanted))
+            return false
+        }
+        let backend: CallerWishes.Form = caller == .grpc ? .v2 : .grpc
+        let name = revision.plan.backendModelName ?? model.plan.name
+        let result: Result<PredictCodec.Translation, InferenceFailure> = unsafe codec.translate(
+            flow.pointee.held.bytes,
+            headerLength: requestHeaderLength(head),
+            from: caller,
+            to: backend,
+            model: model.plan.name,
+            version: pathVersion(head),
+            backendName: name
+        )
+        switch result {
+        case .failure(let failure):
+            unsafe refuse(flow, .untranslatable(failure))
+            return false
+        case .success(let made):
+            unsafe flow.pointee.held.release(to: buffers)
+            unsafe made.body.withUnsafeBytes {
+                unsafe flow.pointee.held.append($0, pool: buffers)
+            }
+            if unsafe flow.pointee.cache.question == nil {
+                unsafe flow.pointee.cache.question = .passRetained(Question(made.wishes))
+            }
+            unsafe flow.pointee.backendWire = backend == .grpc ? .grpc : .v2
+            // The caller has heard of all it sent.
+            unsafe flow.pointee.credited = made.body.count
+            unsafe flow.pointee.isTranslated = true
+            unsafe rewrite(head, flow, made, name)
+            return true
+        }
+    }
+
+    /// Makes the head one of the backend's protocol.
+    private func rewrite(
+        _ head: FieldBlock,
+        _ flow: FlowPointer,
+        _ made: PredictCodec.Translation,
+        _ name: String
+    ) {
+        for field in [
+            FieldName.contentType, .contentLength, .transferCodings, .grpcEncoding,
+            .grpcAcceptEncoding, .inferenceHeaderContentLength, .accept, .acceptEncoding,
+        ] { head.remove(field) }
+        unsafe head.set(.method, ("POST" as StaticString).utf8Bytes)
+        unsafe flow.pointee.prefixLength = 0
+        if unsafe flow.pointee.backendWire == .grpc {
+            unsafe head.set(.path, GRPCMethod.modelInfer.path.utf8Bytes)
+            head.append(.contentType, "application/grpc")
+            return
+        }
+        head.remove(.grpcTimeout)
+        let path = made.path
+        unsafe Array(path.utf8).withUnsafeBytes { unsafe head.set(.path, $0) }
+        if let length = made.headerLength {
+            head.append(.contentType, "application/octet-stream")
+            head.append(.inferenceHeaderContentLength, decimal: length, isVolatile: true)
+        } else {
+            head.append(.contentType, "application/json")
+        }
+        head.append(.contentLength, decimal: made.body.count, isVolatile: true)
+    }
+
+    // MARK: - Answers
+
+    /// A translated call's head: its status is noted, its body will be gathered.
+    func translatedHead(_ flow: FlowPointer, _ head: FieldBlock, endStream: Bool) {
+        defer { blocks.give(head) }
+        if unsafe flow.pointee.backendWire == .grpc {
+            guard head.status == 200, let type = unsafe head.first(.contentType),
+                unsafe ASCII.hasPrefix(type, "application/grpc")
+            else {
+                unsafe refuse(flow, .notGRPC(status: head.status))
+                return
+            }
+            if endStream { unsafe translatedEnd(flow, head) }
+            return
+        }
+        if let text = unsafe head.first(.inferenceHeaderContentLength) {
+            unsafe flow.pointee.cache.headerLength = ASCII.decimal(text) ?? -1
+        }
+        if endStream { unsafe translatedEnd(flow, nil) }
+    }
+
+    /// A piece of a translated call's answer.
+    func translatedBody(_ flow: FlowPointer, _ bytes: UnsafeRawBufferPointer, endStream: Bool) {
+        let limit = replica.snapshot.maxRequestBytes
+        guard unsafe flow.pointee.cache.captured.count + bytes.count <= limit else {
+            unsafe refuse(flow, .answerTooLarge(limit: limit))
+            return
+        }
+        unsafe flow.pointee.cache.captured.append(bytes, pool: buffers)
+        unsafe flow.pointee.call?.consumed(bytes.count)
+        if endStream { unsafe translatedEnd(flow, nil) }
+    }
+
+    /// The answer is whole; `fields` have a gRPC backend's status.
+    func translatedEnd(_ flow: FlowPointer, _ fields: FieldBlock?) {
+        unsafe flow.pointee.call = nil
+        if unsafe flow.pointee.backendWire == .grpc {
+            guard let fields else {
+                unsafe refuse(
+                    flow,
+                    .backendFailed(.malformed("it ended its answer without a gRPC status"))
+                )
+                return
+            }
+            let code = unsafe fields.first(.grpcStatus).flatMap { unsafe ASCII.decimal($0) } ?? 2
+            unsafe flow.pointee.backendCode = code
+            guard code == 0 else {
+                let text = fields.text(.grpcMessage).map(StatusMessage.decode) ?? ""
+                unsafe refuse(flow, .backendStatus(grpc: code, text))
+                return
+            }
+        } else if unsafe flow.pointee.backendCode != 200 {
+            let status = unsafe flow.pointee.backendCode
+            let text = unsafe ErrorBody.sentence(
+                in: flow.pointee.cache.captured.bytes,
+                status: status
+            )
+            unsafe refuse(flow, .backendStatus(http: status, text))
+            return
+        }
+        guard let wishes = unsafe wishes(of: flow) else { return }
+        let answer = unsafe codec.answer(
+            flow.pointee.cache.captured.bytes,
+            headerLength: headerLength(flow.pointee.cache.headerLength),
+            from: flow.pointee.backendWire == .grpc ? .grpc : .v2,
+            for: wishes
+        )
+        switch answer {
+        case .failure(let failure): unsafe refuse(flow, .answerUntranslatable(failure))
+        case .success(let rendered):
+            unsafe flow.pointee.cache.isCapturing =
+                flow.pointee.cache.captured.count
+                <= shared.cache?.memory.maximumEntryBytes ?? 0
+            if unsafe flow.pointee.cache.role == .leads || flow.pointee.cache.role == .alone {
+                unsafe finishCapture(flow)
+            }
+            unsafe reply(flow, rendered, cacheStatus: cacheStatus(of: flow))
+        }
+    }
+
+    private func cacheStatus(of flow: FlowPointer) -> String? {
+        switch unsafe flow.pointee.cache.role {
+        case .none: nil
+        case .bypass: "sluice; fwd=bypass"
+        default: "sluice; fwd=miss"
+        }
+    }
+}
