@@ -25,10 +25,11 @@ package enum CanonicalRequest {
         model: String,
         revision: [UInt8],
         _ dialect: Dialect,
+        domain: String = "v2",
         scratch: inout ByteBuffer,
         into digest: (UnsafeRawBufferPointer) -> Void
     ) throws(InferenceFailure) {
-        var head = CanonicalBytes(domain: "v2", model: model, revision: revision)
+        var head = CanonicalBytes(domain: domain, model: model, revision: revision)
         head.append(request.modelVersion)
         head.append(request.parameters, where: Cacheability.affectsResult)
         head.append(count: request.outputs.count)

@@ -1,0 +1,172 @@
+package import SluiceCore
+
+/// A request cut along dimension 0 into rows, each with a key of its own.
+///
+/// A V1 request is cut where its `instances` are separated, without reading a number. A V2 request is
+/// cut through every input, which all must have the same dimension 0: the operator who asks for rows
+/// says that the model treats rows one by one. Rows are borrowed from the request's body.
+package struct TensorRows {
+    @safe
+    private enum Source {
+        case v1(V1Request, [UnsafeRawBufferPointer])
+        /// For each input where its rows lie in its bytes, and the bytes, if they had to be made.
+        case v2(InferenceRequest, [Column])
+    }
+
+    @safe
+    private struct Column {
+        /// Row r is `places[r]..<places[r + 1]`.
+        var places: [Int] = [0]
+        let data: TensorData
+
+        func bytes(_ range: Range<Int>) -> TensorData {
+            switch data {
+            case .raw(let bytes): unsafe .raw(unsafe UnsafeRawBufferPointer(rebasing: bytes[range]))
+            case .owned(let bytes): .owned(Array(bytes[range]))
+            case .absent, .typed, .json: .absent
+            }
+        }
+    }
+
+    private let source: Source
+
+    /// How many rows there are, at least one.
+    package let count: Int
+
+    /// Cuts a V1 request that goes on as V1; throws unless it has `instances`.
+    package init(_ request: V1Request) throws(InferenceFailure) {
+        guard request.isInstances else {
+            throw InferenceFailure("'inputs' are columns, which can't be cut into rows; send 'instances'", .inexpressible)
+        }
+        let instances = unsafe try request.instances
+        count = unsafe instances.count
+        source = unsafe .v1(request, instances)
+        guard count > 0 else { throw InferenceFailure("there are no instances") }
+    }
+
+    /// Cuts a V2 request; throws unless all inputs have the same number of rows.
+    package init(
+        _ request: InferenceRequest,
+        _ dialect: Dialect,
+        scratch: inout ByteBuffer
+    ) throws(InferenceFailure) {
+        guard let rows = request.inputs.first?.shape.first, rows > 0,
+            request.inputs.allSatisfy({ $0.shape.first == rows })
+        else {
+            throw InferenceFailure("the inputs don't all have the same number of rows", .inexpressible)
+        }
+        count = rows
+        var columns: [Column] = []
+        for input in request.inputs {
+            let raw = try unsafe input.raw(&scratch, dialect)
+            var column: Column
+            if case .raw = input.data {
+                column = Column(data: input.data)
+            } else {
+                column = Column(data: .owned(unsafe [UInt8](raw)))
+            }
+            // Rows of [n, 0] would be n nothings: n is bounded by what came only if rows have bytes.
+            guard raw.count > 0 else {
+                throw InferenceFailure("input '\(input.name)' has rows without bytes", .inexpressible)
+            }
+            column.places.reserveCapacity(rows + 1)
+            var place = 0
+            for _ in 0..<rows {
+                _ = unsafe input.row(of: raw, &place)
+                column.places.append(place)
+            }
+            columns.append(column)
+        }
+        source = .v2(request, columns)
+    }
+
+    // MARK: - Keys
+
+    /// Feeds what one row means to a digest; see ``CanonicalRequest``.
+    ///
+    /// Whether the caller gave an `id` counts here: the answer's text has a place for it or has not.
+    package func writeKey(
+        row: Int,
+        model: String,
+        version: String,
+        revision: [UInt8],
+        _ dialect: Dialect,
+        scratch: inout ByteBuffer,
+        into digest: (UnsafeRawBufferPointer) -> Void
+    ) throws(InferenceFailure) {
+        switch source {
+        case .v1(let request, let instances):
+            unsafe CanonicalRequest.write(
+                request,
+                model: model,
+                version: version,
+                revision: revision,
+                instance: instances[row],
+                scratch: &scratch,
+                into: digest
+            )
+        case .v2(let request, _):
+            var single = self.request([row])
+            single.modelVersion = version
+            unsafe try CanonicalRequest.write(
+                single,
+                model: model,
+                revision: revision,
+                dialect,
+                domain: request.id.isEmpty ? "v2 row" : "v2 row id",
+                scratch: &scratch,
+                into: digest
+            )
+        }
+    }
+
+    // MARK: - Calls
+
+    /// The V2 request for some rows, in order; everything else is the caller's.
+    ///
+    /// Rows that are neighbours are borrowed, others are gathered. Not for V1.
+    package func request(_ rows: [Int]) -> InferenceRequest {
+        guard case .v2(var request, let columns) = source else {
+            preconditionFailure("V1 rows make a body, not a tensor request")
+        }
+        guard let first = rows.first, let last = rows.last else {
+            preconditionFailure("a call has at least one row")
+        }
+        let areNeighbours = last - first == rows.count - 1
+        for index in request.inputs.indices {
+            let column = columns[index]
+            request.inputs[index].shape[0] = rows.count
+            if areNeighbours {
+                request.inputs[index].data = column.bytes(column.places[first]..<column.places[last + 1])
+                continue
+            }
+            var gathered: [UInt8] = []
+            for row in rows {
+                switch column.bytes(column.places[row]..<column.places[row + 1]) {
+                case .raw(let bytes): unsafe gathered.append(contentsOf: bytes)
+                case .owned(let bytes): gathered += bytes
+                case .absent, .typed, .json: break
+                }
+            }
+            request.inputs[index].data = .owned(gathered)
+        }
+        return request
+    }
+
+    /// Appends the V1 body for some rows: the caller's own, with only these instances in it.
+    package func writeV1(_ rows: [Int], to output: inout ByteBuffer) {
+        guard case .v1(let request, let instances) = source,
+            let body = unsafe request.body.baseAddress, let data = unsafe request.data.baseAddress
+        else { preconditionFailure("V2 rows make a request, not a V1 body") }
+        // The data is a slice of the body.
+        let start = unsafe data - body
+        unsafe output.append(UnsafeRawBufferPointer(rebasing: request.body[..<start]))
+        output.append(byte: UInt8(ascii: "["))
+        for (index, row) in rows.enumerated() {
+            if index > 0 { output.append(byte: ASCII.comma) }
+            unsafe output.append(instances[row])
+        }
+        output.append(byte: UInt8(ascii: "]"))
+        unsafe output.append(UnsafeRawBufferPointer(rebasing: request.body[(start + request.data.count)...]))
+    }
+}
