@@ -44,6 +44,7 @@ package final class RedisConnection: StreamHandler, TimerTarget {
     private var attemptDeadline = Instant.distantFuture
     private var timer = TimerID.none
     private var timerDeadline = Instant.distantFuture
+    private var isPostponed = false
     private var probeTimer = TimerID.none
     private var purges: [RedisPurge] = []
     /// Whether the session's greeting was answered.
@@ -162,8 +163,8 @@ package final class RedisConnection: StreamHandler, TimerTarget {
     /// When to give up, so that the timer, which may be late, isn't later than `deadline`.
     private func patience(until deadline: Instant) -> Instant {
         let wait = max(0, deadline.nanoseconds(since: loop.now))
-        // A wait is rounded up to milliseconds.
-        let early = min(TimerWheel.resolution.nanoseconds + 1_000_000, wait / 2)
+        // A wait is rounded up to milliseconds, and the scheduler takes its own.
+        let early = min(TimerWheel.resolution.nanoseconds + 2_000_000, wait / 2)
         return deadline.advanced(byNanoseconds: -early)
     }
 
@@ -515,6 +516,7 @@ package final class RedisConnection: StreamHandler, TimerTarget {
     }
 
     package func streamReceived(_ bytes: UnsafeRawBufferPointer) {
+        isPostponed = false
         unsafe session?.receive(bytes)
         drain()
     }
@@ -556,7 +558,18 @@ package final class RedisConnection: StreamHandler, TimerTarget {
             return
         }
         timer = .none
+        let isLate = timerDeadline + .nanoseconds(2 * TimerWheel.resolution.nanoseconds) < now
         timerDeadline = .distantFuture
+        if isLate, !isPostponed {
+            // This loop was busy, not Redis: what has come meanwhile is read first, later in this
+            // tick. Only once while nothing comes, or a loop that is always late would never
+            // give up.
+            isPostponed = true
+            timer = loop.setTimer(at: now, target: self, tag: tag)
+            timerDeadline = now
+            return
+        }
+        isPostponed = false
         if session != nil {
             session?.deadlineReached(at: now)
             drain()
