@@ -31,13 +31,13 @@ package final class RedisConnection: StreamHandler, TimerTarget {
     /// What it has seen.
     package private(set) var counters = RedisCounters()
 
-    private let loop: EventLoop
-    private unowned let receiver: any RedisReceiver
+    let loop: EventLoop
+    unowned let receiver: any RedisReceiver
     private var random: RandomSource
     private var breaker = RedisBreaker()
     private var stream: TCPStream?
     /// Stands from the moment the stream does.
-    private var session: RedisSession?
+    var session: RedisSession?
     private var addressIndex = 0
     /// Addresses that this attempt may still try.
     private var addressesLeft = 0
@@ -46,7 +46,7 @@ package final class RedisConnection: StreamHandler, TimerTarget {
     private var timerDeadline = Instant.distantFuture
     private var isPostponed = false
     private var probeTimer = TimerID.none
-    private var purges: [RedisPurge] = []
+    var purges: [RedisPurge] = []
     /// Whether the session's greeting was answered.
     private var isGreeted = false
     private var wasEverGreeted = false
@@ -55,12 +55,11 @@ package final class RedisConnection: StreamHandler, TimerTarget {
 
     private static let deadlineTag: UInt = 0
     private static let probeTag: UInt = 1
-    private static let purgeMaximum = 64
 
     /// Who is answered, in a token's uppermost bits.
-    private enum Asker: UInt64 { case lookUp, write, housekeeping }
+    enum Asker: UInt64 { case lookUp, write, housekeeping }
     /// What was asked, in the lower bits of housekeeping's tokens.
-    private enum Errand: UInt64 { case probe, scan, unlink }
+    enum Errand: UInt64 { case probe, scan, unlink }
 
     // MARK: - Making one
 
@@ -220,87 +219,6 @@ package final class RedisConnection: StreamHandler, TimerTarget {
         }
         counters.writes += 1
         sendSoon()
-    }
-
-    // MARK: - Purges
-
-    /// Removes every key that begins with `prefix`, page by page, after the purges before it.
-    ///
-    /// The receiver hears when it is over. False when Redis isn't in use or 64 purges wait. One
-    /// worker's purge is enough.
-    package func purge(prefix: String, token: UInt64) -> Bool {
-        guard isUp, purges.count < RedisConnection.purgeMaximum else { return false }
-        let deadline = loop.now + endpoint.purgeTimeout
-        purges.append(RedisPurge(token: token, prefix: prefix, deadline: deadline))
-        guard purges.count == 1, !scan() else { return true }
-        purges.removeFirst()
-        return false
-    }
-
-    /// Asks for the first purge's next page; false when that can't be.
-    private func scan() -> Bool {
-        guard let purge = purges.first else { return false }
-        let isTaken = session?.scan(
-            cursor: purge.cursor,
-            prefix: purge.prefix,
-            count: RedisPurge.pageKeyCount,
-            token: RedisConnection.mark(Errand.scan.rawValue, .housekeeping),
-            at: loop.now,
-            deadline: .distantFuture
-        )
-        guard isTaken == true else { return false }
-        sendSoon()
-        return true
-    }
-
-    private func scanned(_ reply: RedisReply) {
-        guard !purges.isEmpty, purges[0].deadline > loop.now, let page = RedisPage(reply),
-            let keys = purges[0].read(page)
-        else {
-            endPurge(isComplete: false)
-            return
-        }
-        guard !keys.isEmpty else {
-            goOnPurging()
-            return
-        }
-        let isTaken = session?.remove(
-            keys,
-            lazily: true,
-            token: RedisConnection.mark(Errand.unlink.rawValue, .housekeeping),
-            at: loop.now,
-            deadline: .distantFuture
-        )
-        if isTaken == true { sendSoon() } else { endPurge(isComplete: false) }
-    }
-
-    private func unlinked(_ reply: RedisReply) {
-        guard !purges.isEmpty, case .integer(let count) = reply else {
-            endPurge(isComplete: false)
-            return
-        }
-        purges[0].countRemoved(count)
-        goOnPurging()
-    }
-
-    private func goOnPurging() {
-        if purges[0].isAtEnd {
-            endPurge(isComplete: true)
-        } else if !scan() {
-            endPurge(isComplete: false)
-        }
-    }
-
-    /// The first purge is over, and so are those after it that can't begin.
-    private func endPurge(isComplete: Bool) {
-        guard !purges.isEmpty else { return }
-        tellPurge(isComplete: isComplete)
-        while !purges.isEmpty, !scan() { tellPurge(isComplete: false) }
-    }
-
-    private func tellPurge(isComplete: Bool) {
-        let purge = purges.removeFirst()
-        receiver.redisPurged(purge.token, removed: purge.removed, isComplete: isComplete)
     }
 
     // MARK: - Events
@@ -544,7 +462,7 @@ package final class RedisConnection: StreamHandler, TimerTarget {
         attemptFailed(reason)
     }
 
-    private func sendSoon() {
+    func sendSoon() {
         stream?.touch()
         armTimer()
     }
@@ -597,7 +515,7 @@ package final class RedisConnection: StreamHandler, TimerTarget {
         receiver.redisChanged(isUp ? nil : problem)
     }
 
-    private static func mark(_ token: UInt64, _ asker: Asker) -> UInt64 {
+    static func mark(_ token: UInt64, _ asker: Asker) -> UInt64 {
         precondition(token < 1 << 62, "a token has 62 bits")
         return asker.rawValue << 62 | token
     }
