@@ -31,21 +31,22 @@ package final class RedisConnection: StreamHandler, TimerTarget {
     /// What it has seen.
     package private(set) var counters = RedisCounters()
 
-    private let loop: EventLoop
-    private unowned let receiver: any RedisReceiver
+    let loop: EventLoop
+    unowned let receiver: any RedisReceiver
     private var random: RandomSource
     private var breaker = RedisBreaker()
     private var stream: TCPStream?
     /// Stands from the moment the stream does.
-    private var session: RedisSession?
+    var session: RedisSession?
     private var addressIndex = 0
     /// Addresses that this attempt may still try.
     private var addressesLeft = 0
     private var attemptDeadline = Instant.distantFuture
     private var timer = TimerID.none
     private var timerDeadline = Instant.distantFuture
+    private var isPostponed = false
     private var probeTimer = TimerID.none
-    private var purges: [RedisPurge] = []
+    var purges: [RedisPurge] = []
     /// Whether the session's greeting was answered.
     private var isGreeted = false
     private var wasEverGreeted = false
@@ -54,12 +55,11 @@ package final class RedisConnection: StreamHandler, TimerTarget {
 
     private static let deadlineTag: UInt = 0
     private static let probeTag: UInt = 1
-    private static let purgeMaximum = 64
 
     /// Who is answered, in a token's uppermost bits.
-    private enum Asker: UInt64 { case lookUp, write, housekeeping }
+    enum Asker: UInt64 { case lookUp, write, housekeeping }
     /// What was asked, in the lower bits of housekeeping's tokens.
-    private enum Errand: UInt64 { case probe, scan, unlink }
+    enum Errand: UInt64 { case probe, scan, unlink }
 
     // MARK: - Making one
 
@@ -162,8 +162,8 @@ package final class RedisConnection: StreamHandler, TimerTarget {
     /// When to give up, so that the timer, which may be late, isn't later than `deadline`.
     private func patience(until deadline: Instant) -> Instant {
         let wait = max(0, deadline.nanoseconds(since: loop.now))
-        // A wait is rounded up to milliseconds.
-        let early = min(TimerWheel.resolution.nanoseconds + 1_000_000, wait / 2)
+        // A wait is rounded up to milliseconds, and the scheduler takes its own.
+        let early = min(TimerWheel.resolution.nanoseconds + 2_000_000, wait / 2)
         return deadline.advanced(byNanoseconds: -early)
     }
 
@@ -219,87 +219,6 @@ package final class RedisConnection: StreamHandler, TimerTarget {
         }
         counters.writes += 1
         sendSoon()
-    }
-
-    // MARK: - Purges
-
-    /// Removes every key that begins with `prefix`, page by page, after the purges before it.
-    ///
-    /// The receiver hears when it is over. False when Redis isn't in use or 64 purges wait. One
-    /// worker's purge is enough.
-    package func purge(prefix: String, token: UInt64) -> Bool {
-        guard isUp, purges.count < RedisConnection.purgeMaximum else { return false }
-        let deadline = loop.now + endpoint.purgeTimeout
-        purges.append(RedisPurge(token: token, prefix: prefix, deadline: deadline))
-        guard purges.count == 1, !scan() else { return true }
-        purges.removeFirst()
-        return false
-    }
-
-    /// Asks for the first purge's next page; false when that can't be.
-    private func scan() -> Bool {
-        guard let purge = purges.first else { return false }
-        let isTaken = session?.scan(
-            cursor: purge.cursor,
-            prefix: purge.prefix,
-            count: RedisPurge.pageKeyCount,
-            token: RedisConnection.mark(Errand.scan.rawValue, .housekeeping),
-            at: loop.now,
-            deadline: .distantFuture
-        )
-        guard isTaken == true else { return false }
-        sendSoon()
-        return true
-    }
-
-    private func scanned(_ reply: RedisReply) {
-        guard !purges.isEmpty, purges[0].deadline > loop.now, let page = RedisPage(reply),
-            let keys = purges[0].read(page)
-        else {
-            endPurge(isComplete: false)
-            return
-        }
-        guard !keys.isEmpty else {
-            goOnPurging()
-            return
-        }
-        let isTaken = session?.remove(
-            keys,
-            lazily: true,
-            token: RedisConnection.mark(Errand.unlink.rawValue, .housekeeping),
-            at: loop.now,
-            deadline: .distantFuture
-        )
-        if isTaken == true { sendSoon() } else { endPurge(isComplete: false) }
-    }
-
-    private func unlinked(_ reply: RedisReply) {
-        guard !purges.isEmpty, case .integer(let count) = reply else {
-            endPurge(isComplete: false)
-            return
-        }
-        purges[0].countRemoved(count)
-        goOnPurging()
-    }
-
-    private func goOnPurging() {
-        if purges[0].isAtEnd {
-            endPurge(isComplete: true)
-        } else if !scan() {
-            endPurge(isComplete: false)
-        }
-    }
-
-    /// The first purge is over, and so are those after it that can't begin.
-    private func endPurge(isComplete: Bool) {
-        guard !purges.isEmpty else { return }
-        tellPurge(isComplete: isComplete)
-        while !purges.isEmpty, !scan() { tellPurge(isComplete: false) }
-    }
-
-    private func tellPurge(isComplete: Bool) {
-        let purge = purges.removeFirst()
-        receiver.redisPurged(purge.token, removed: purge.removed, isComplete: isComplete)
     }
 
     // MARK: - Events
@@ -515,6 +434,7 @@ package final class RedisConnection: StreamHandler, TimerTarget {
     }
 
     package func streamReceived(_ bytes: UnsafeRawBufferPointer) {
+        isPostponed = false
         unsafe session?.receive(bytes)
         drain()
     }
@@ -542,7 +462,7 @@ package final class RedisConnection: StreamHandler, TimerTarget {
         attemptFailed(reason)
     }
 
-    private func sendSoon() {
+    func sendSoon() {
         stream?.touch()
         armTimer()
     }
@@ -556,7 +476,18 @@ package final class RedisConnection: StreamHandler, TimerTarget {
             return
         }
         timer = .none
+        let isLate = timerDeadline + .nanoseconds(2 * TimerWheel.resolution.nanoseconds) < now
         timerDeadline = .distantFuture
+        if isLate, !isPostponed {
+            // This loop was busy, not Redis: what has come meanwhile is read first, later in this
+            // tick. Only once while nothing comes, or a loop that is always late would never
+            // give up.
+            isPostponed = true
+            timer = loop.setTimer(at: now, target: self, tag: tag)
+            timerDeadline = now
+            return
+        }
+        isPostponed = false
         if session != nil {
             session?.deadlineReached(at: now)
             drain()
@@ -584,7 +515,7 @@ package final class RedisConnection: StreamHandler, TimerTarget {
         receiver.redisChanged(isUp ? nil : problem)
     }
 
-    private static func mark(_ token: UInt64, _ asker: Asker) -> UInt64 {
+    static func mark(_ token: UInt64, _ asker: Asker) -> UInt64 {
         precondition(token < 1 << 62, "a token has 62 bits")
         return asker.rawValue << 62 | token
     }

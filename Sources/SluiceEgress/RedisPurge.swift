@@ -7,6 +7,8 @@ import SluiceRedis
 struct RedisPurge {
     /// Keys Redis looks at for a page: some 100 us of its time.
     static let pageKeyCount = 512
+    /// Purges that wait for their turn, the one under way included.
+    static let waitingMaximum = 64
 
     let token: UInt64
     let prefix: String

@@ -222,6 +222,8 @@ package struct RedisSession: ~Copyable {
         at now: Instant,
         deadline: Instant
     ) {
+        // What was answered long ago has nothing to say about when to wake up.
+        if pending.count == 0 { nextDeadline = .distantFuture }
         pending.append(
             PendingCommand(token: token, expectation: expectation, sent: now, deadline: deadline)
         )

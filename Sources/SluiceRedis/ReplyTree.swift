@@ -84,6 +84,12 @@ final class ReplyTree {
             nodes.removeAll(keepingCapacity: nodes.count <= 1024)
             bytes.removeAll(keepingCapacity: bytes.count <= 65_536)
         }
+        // A value alone, the common case, takes the memory with it instead of being copied.
+        if nodes.count == 1, case .bytes = nodes[0] {
+            let value = bytes
+            bytes = []
+            return .bytes(value)
+        }
         // The reader nests eight deep at most, and so does this.
         var next = 0
         return reply(&next)

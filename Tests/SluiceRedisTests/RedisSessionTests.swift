@@ -110,8 +110,12 @@ struct RedisSessionTests {
         test.receive("$1\r\nA\r\n$1\r\nB\r\n")
         #expect(test.takeEvents() == [.reply(token: 2, .bytes([66]))])
         #expect(test.deadline == .distantFuture)
-        // Nobody is told twice.
+        test.get("b", 4, at: RedisSessionTests.milliseconds(51), for: 1)
+        test.receive("$-1\r\n")
+        #expect(test.takeEvents() == [.reply(token: 4, .null)])
+        // Nobody is told twice, and what was answered wakes nobody.
         test.get("c", 3, at: RedisSessionTests.milliseconds(60), for: 20)
+        #expect(test.deadline == RedisSessionTests.milliseconds(80))
         test.session.deadlineReached(at: RedisSessionTests.milliseconds(90))
         test.session.connectionEnded()
         test.collect()

@@ -1,0 +1,244 @@
+import Glibc
+import SluiceCore
+import SluiceEgress
+import SluiceIO
+import SluiceRedis
+import Testing
+
+/// The bounds are those we promise, with the margin that a busy machine needs: its scheduler may
+/// keep a test waiting.
+@Suite(
+    "A connection to a real Redis",
+    .enabled(if: RedisServer.isInstalled, "redis-server isn't installed"),
+    .tags(.integration),
+    .timeLimit(.minutes(2)),
+    .serialized
+)
+struct RealRedisTests {
+    private final class Scene {
+        static let timeout = Duration.milliseconds(20)
+        static let margin = Duration.milliseconds(10)
+
+        let server: RedisServer
+        let kernel: LinuxKernel
+        let loop: EventLoop
+        let ledger: LookUpLedger
+        let connection: RedisConnection
+        /// Look-ups that weren't sent, and how long it took to learn that.
+        private(set) var refusals: [(at: Instant, cost: Duration)] = []
+
+        init(_ transport: RedisServer.Transport, password: String? = nil) throws {
+            server = try RedisServer(transport)
+            kernel = try LinuxKernel()
+            loop = EventLoop(kernel: kernel)
+            ledger = LookUpLedger(loop: loop)
+            guard let url = RedisURL(server.url) else { throw POSIXFailure.badURL }
+            var endpoint = try RedisEndpoint.resolve(url)
+            if let password { endpoint.settings.password = password }
+            connection = RedisConnection(
+                loop: loop,
+                endpoint: endpoint,
+                receiver: ledger,
+                seed: 1
+            )
+            ledger.connection = connection
+            connection.start()
+        }
+
+        enum POSIXFailure: Error { case badURL }
+
+        /// Asks once a millisecond for so long, or until `isDone`; returns how long that took.
+        @discardableResult
+        func ask(for duration: Duration, until isDone: () -> Bool = { false }) -> Duration {
+            let start = kernel.now()
+            while kernel.now() < start + duration, !isDone() {
+                loop.tick(until: kernel.now() + .milliseconds(1))
+                let before = kernel.now()
+                if ledger.ask(["k"], within: Scene.timeout) == nil {
+                    refusals.append((before, kernel.now() - before))
+                }
+            }
+            return kernel.now() - start
+        }
+
+        func untilUp(_ limit: Duration = .seconds(2)) {
+            let time = ask(for: .seconds(10)) { connection.isUp }
+            #expect(connection.isUp && time <= limit, "up after \(time)")
+        }
+
+        func settle() {
+            let start = kernel.now()
+            while ledger.openCount > 0, kernel.now() < start + .seconds(2) {
+                loop.tick(until: kernel.now() + .milliseconds(5))
+            }
+        }
+
+        /// What a request has waited for Redis at most, of 99 in 100 that began in that time.
+        func p99(from start: Instant, to end: Instant) -> Duration {
+            let waits =
+                ledger.waits(from: start, to: end)
+                + refusals.filter { $0.at >= start && $0.at < end }.map(\.cost)
+            return waits.sorted()[waits.count * 99 / 100]
+        }
+
+        /// Checks the promise for a Redis that stopped answering at `start`.
+        func expectCheap(since start: Instant, _ name: String) {
+            settle()
+            let second = start + .seconds(1)
+            let early = p99(from: start, to: second)
+            let late = p99(from: second, to: kernel.now())
+            let worst = ledger.slowest(since: start)
+            print("\(name): first second p99 \(early), worst \(worst), later p99 \(late)")
+            #expect(early <= Scene.timeout + Scene.margin)
+            #expect(late <= .milliseconds(1))
+            #expect(worst <= Scene.timeout + Scene.margin)
+        }
+
+        func end() {
+            connection.close()
+            settle()
+            loop.tick(until: kernel.now())
+            #expect(ledger.violations == [])
+            #expect(ledger.openCount == 0)
+            #expect(loop.timerCount == 0 && loop.descriptorCount == 0)
+            let counters = connection.counters
+            #expect(counters.lookUps == counters.answered + counters.failedLookUps)
+        }
+    }
+
+    @Test(
+        "Values come back as they went, and a purge takes what it should",
+        arguments: RedisServer.Transport.allCases
+    )
+    func round(transport: RedisServer.Transport) throws {
+        let scene = try Scene(transport)
+        scene.untilUp()
+        let large = [UInt8](repeating: 7, count: 2_000_000)
+        scene.ledger.store("k", Array("value".utf8))
+        scene.ask(for: .milliseconds(20))
+        scene.ledger.store("l", large)
+        scene.loop.tick(until: scene.kernel.now())
+        let token = scene.ledger.ask(["k", "x", "l"], within: .seconds(1)) ?? 0
+        scene.settle()
+        #expect(scene.ledger.entries[token]?.values == [Array("value".utf8), nil, large])
+
+        for number in 0..<3_000 { scene.ledger.store("p*\(number)", [1]) }
+        for number in 0..<100 { scene.ledger.store("pq\(number)", [1]) }
+        scene.ask(for: .milliseconds(100))
+        #expect(scene.connection.purge(prefix: "p*", token: 1))
+        scene.ask(for: .seconds(5)) { scene.ledger.purges[1] != nil }
+        #expect(scene.ledger.purges[1]?.isComplete == true)
+        #expect(scene.ledger.purges[1]?.removed == 3_000)
+        scene.loop.tick(until: scene.kernel.now())
+        let left = scene.ledger.ask(["p*1", "pq1"], within: .seconds(1)) ?? 0
+        scene.settle()
+        #expect(scene.ledger.entries[left]?.values == [nil, [1]])
+        scene.end()
+    }
+
+    @Test("Stopped (SIGSTOP) and continued", arguments: RedisServer.Transport.allCases)
+    func stopped(transport: RedisServer.Transport) throws {
+        let scene = try Scene(transport)
+        scene.untilUp()
+        scene.ask(for: .milliseconds(200))
+        scene.server.signal(SIGSTOP)
+        let start = scene.kernel.now()
+        scene.ask(for: .seconds(4))
+        #expect(!scene.connection.isUp)
+        scene.expectCheap(since: start, "stopped")
+        scene.server.signal(SIGCONT)
+        scene.untilUp()
+        scene.ask(for: .milliseconds(100))
+        scene.end()
+    }
+
+    @Test("Killed and started again", arguments: RedisServer.Transport.allCases)
+    func killed(transport: RedisServer.Transport) throws {
+        let scene = try Scene(transport)
+        scene.untilUp()
+        scene.ask(for: .milliseconds(200))
+        scene.server.kill()
+        let start = scene.kernel.now()
+        scene.ask(for: .seconds(3))
+        #expect(!scene.connection.isUp)
+        scene.expectCheap(since: start, "killed")
+        try scene.server.start()
+        scene.untilUp()
+        #expect(scene.connection.counters.reconnects == 1)
+        scene.end()
+    }
+
+    @Test("Paused (CLIENT PAUSE)")
+    func paused() throws {
+        let scene = try Scene(.unix)
+        scene.untilUp()
+        try scene.server.command("CLIENT", "PAUSE", "3000", "ALL")
+        let start = scene.kernel.now()
+        scene.ask(for: .seconds(2))
+        #expect(!scene.connection.isUp)
+        scene.expectCheap(since: start, "paused")
+        // It may have been up again a second after the pause, and that's two from here.
+        scene.untilUp(.seconds(3))
+        scene.end()
+    }
+
+    @Test("Full (maxmemory, noeviction): what is there is found, what isn't can't be stored")
+    func full() throws {
+        let scene = try Scene(.tcp)
+        scene.untilUp()
+        scene.ledger.store("k", [1, 2, 3])
+        scene.ask(for: .milliseconds(50))
+        scene.settle()
+        try scene.server.command("CONFIG", "SET", "maxmemory-policy", "noeviction")
+        try scene.server.command("CONFIG", "SET", "maxmemory", "1")
+        let before = scene.connection.counters
+        for _ in 0..<50 {
+            scene.loop.tick(until: scene.kernel.now())
+            scene.ledger.store("n", [1])
+            scene.ask(for: .milliseconds(5))
+        }
+        scene.settle()
+        let counters = scene.connection.counters
+        #expect(scene.connection.isUp)
+        #expect(counters.failedWrites - before.failedWrites == 50)
+        #expect(counters.hits > before.hits)
+        #expect(counters.failedLookUps == before.failedLookUps)
+        scene.end()
+    }
+
+    @Test("A wrong password is tried about once a second, and costs nobody anything")
+    func wrongPassword() throws {
+        let scene = try Scene(.tcp, password: "wrong")
+        let start = scene.kernel.now()
+        scene.ask(for: .seconds(4))
+        #expect(!scene.connection.isUp)
+        #expect((3...8).contains(scene.connection.counters.failedAttempts))
+        #expect(scene.connection.counters.answered == 0)
+        #expect(scene.p99(from: start, to: scene.kernel.now()) <= .milliseconds(1))
+        scene.end()
+    }
+
+    @Test("Replaced by a server that answers garbage, and put back")
+    func garbage() throws {
+        let scene = try Scene(.unix)
+        scene.untilUp()
+        scene.ledger.store("k", [1, 2, 3])
+        scene.ask(for: .milliseconds(50))
+        scene.server.kill()
+        let impostor = try ScriptedRedis(
+            loop: scene.loop,
+            on: scene.connection.endpoint.addresses[0]
+        )
+        impostor.manner = .garbage
+        let start = scene.kernel.now()
+        let hits = scene.connection.counters.hits
+        scene.ask(for: .seconds(4))
+        #expect(scene.connection.counters.hits == hits)
+        #expect(scene.connection.counters.nonsense > 0)
+        scene.expectCheap(since: start, "garbage")
+        impostor.shut()
+        try scene.server.start()
+        scene.untilUp()
+        scene.end()
+    }
+}
