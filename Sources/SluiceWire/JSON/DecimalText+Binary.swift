@@ -13,7 +13,7 @@ extension DecimalText {
     @inline(__always)
     func double(powers: PowersOfFive) -> Double? {
         if significand <= 1 << 53, exponent >= -22, exponent <= 22, digits <= 19 {
-            return clinger
+            return clinger(powers)
         }
         guard let bits = bits(.double, powers) else { return nil }
         return Double(bitPattern: bits | (isNegative ? 1 << 63 : 0))
@@ -27,7 +27,7 @@ extension DecimalText {
     @inline(__always)
     func float(powers: PowersOfFive) -> Float? {
         if significand <= 1 << 53, exponent >= -22, exponent <= 22, digits <= 19 {
-            let double = clinger
+            let double = clinger(powers)
             // No normal number is smaller, as 10^-22 is above 2^-126.
             if double.bitPattern & 0x1FFF_FFFF != 0x1000_0000 { return Float(double) }
         }
@@ -36,21 +36,12 @@ extension DecimalText {
     }
 
     @inline(__always)
-    private var clinger: Double {
+    private func clinger(_ powers: PowersOfFive) -> Double {
         let value = Double(Int64(truncatingIfNeeded: significand))
-        let power = DecimalText.exactPower(exponent.magnitude)
+        let power = powers.ten(exponent.magnitude)
         let result = exponent < 0 ? value / power : value * power
         return isNegative ? -result : result
     }
-
-    /// 10^`power` for 0 through 22.
-    @inline(__always)
-    private static func exactPower(_ power: UInt) -> Double { powersOfTen[Int(power)] }
-
-    private static let powersOfTen: [Double] = [
-        1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
-        1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
-    ]
 
     // MARK: - Eisel-Lemire
 
