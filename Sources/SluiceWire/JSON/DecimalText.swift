@@ -33,7 +33,9 @@ struct DecimalText: BitwiseCopyable {
         unsafe place += isNegative ? 1 : 0
         let first = unsafe place
         var value: UInt64 = 0
-        if unsafe limit - place >= 2, unsafe ASCII.isDigit(place[0]), unsafe !ASCII.isDigit(place[1]) {
+        if unsafe limit - place >= 2, unsafe ASCII.isDigit(place[0]),
+            unsafe !ASCII.isDigit(place[1])
+        {
             // One digit is most common, and known without waiting for a count.
             value = unsafe UInt64(place.pointee &- ASCII.zero)
             unsafe place += 1
@@ -124,12 +126,14 @@ struct DecimalText: BitwiseCopyable {
         guard unsafe limit - start >= 16 else { return unsafe digits(start, limit, into: &value) }
         let raw = unsafe UnsafeRawPointer(start)
         let word = unsafe raw.loadUnaligned(as: UInt64.self) ^ 0x3030_3030_3030_3030
-        let next = unsafe raw.loadUnaligned(fromByteOffset: 8, as: UInt64.self) ^ 0x3030_3030_3030_3030
+        let next =
+            unsafe raw.loadUnaligned(fromByteOffset: 8, as: UInt64.self) ^ 0x3030_3030_3030_3030
         let bits = others(word)
         let nextBits = bits == 64 ? others(next) : 0
         let shifted = bits == 0 ? 0 : word &<< UInt64(64 &- bits)
         let nextShifted = nextBits == 0 ? 0 : next &<< UInt64(64 &- nextBits)
-        value = (value &* tenfold(bits) &+ eight(shifted)) &* tenfold(nextBits)
+        value =
+            (value &* tenfold(bits) &+ eight(shifted)) &* tenfold(nextBits)
             &+ eight(nextShifted)
         let place = unsafe start + (bits &+ nextBits) &>> 3
         return unsafe nextBits == 64 ? digits(place, limit, into: &value) : place

@@ -114,7 +114,9 @@ extension JSONCursor {
                     var step = unsafe place
                     while true {
                         // A number, and what separates it from the next.
-                        guard unsafe output.next < output.limit || output.hasRoom(step - first, ahead: end - step)
+                        guard
+                            unsafe output.next < output.limit
+                                || output.hasRoom(step - first, ahead: end - step)
                         else {
                             unsafe place = unsafe step
                             throw tooMany(memory.count / Element.size)

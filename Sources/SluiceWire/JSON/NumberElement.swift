@@ -57,7 +57,9 @@ enum FloatElement: NumberElement {
         _ context: NumberContext
     ) -> Float? {
         guard context.allowsNonFinite else { return nil }
-        var cursor = unsafe JSONCursor(UnsafeRawBufferPointer(start: place, count: context.end - place))
+        var cursor = unsafe JSONCursor(
+            UnsafeRawBufferPointer(start: place, count: context.end - place)
+        )
         if cursor.take("NaN") {
             unsafe place = unsafe cursor.place
             return .nan
@@ -189,7 +191,9 @@ enum BoolElement: NumberElement {
         _ context: NumberContext,
         _ output: UnsafeMutableRawPointer
     ) -> Bool {
-        var cursor = unsafe JSONCursor(UnsafeRawBufferPointer(start: place, count: context.end - place))
+        var cursor = unsafe JSONCursor(
+            UnsafeRawBufferPointer(start: place, count: context.end - place)
+        )
         let value: UInt8
         if cursor.take("true") {
             value = 1

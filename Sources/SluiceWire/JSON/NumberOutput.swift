@@ -24,7 +24,9 @@ struct NumberOutput: BitwiseCopyable {
         self.size = size
         let count = memory.count / size * size
         // Where there is no room, any address will do: it's never written to.
-        unsafe next = unsafe memory.baseAddress ?? UnsafeMutableRawPointer(mutating: StaticString("").utf8Start)
+        unsafe next =
+            unsafe memory.baseAddress
+            ?? UnsafeMutableRawPointer(mutating: StaticString("").utf8Start)
         unsafe limit = unsafe next + count
         unsafe committed = unsafe next
     }

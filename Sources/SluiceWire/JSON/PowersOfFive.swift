@@ -25,6 +25,15 @@ struct PowersOfFive: BitwiseCopyable {
         return unsafe (entries[index], entries[index &+ 1])
     }
 
+    /// The entry of `power`, rounded up where it isn't exact, as writing numbers wants it.
+    @inline(__always)
+    func ceiling(_ power: Int) -> (upper: UInt64, lower: UInt64) {
+        let (upper, lower) = self[power]
+        if power >= -27, power <= 55 { return (upper, lower) }
+        let (sum, carry) = lower.addingReportingOverflow(1)
+        return (upper &+ (carry ? 1 : 0), sum)
+    }
+
     /// 10^`power` for 0 through 22, which are exact.
     @inline(__always)
     func ten(_ power: UInt) -> Double { unsafe tens[Int(truncatingIfNeeded: power)] }
