@@ -127,13 +127,14 @@ let package = Package(
         // 7  control plane, a staircase
         room(
             "SluiceConfiguration",
-            imports: ["SluiceCore", "SluiceBalancing", "SluiceRedis"],
+            imports: ["SluiceCore", "SluiceBalancing", "SluiceInference", "SluiceRedis"],
             packages: [yams]
         ),
         room(
             "SluiceControl",
             imports: [
-                "SluiceCore", "SluiceWire", "SluiceBalancing", "SluiceRouting", "SluiceCache",
+                "SluiceCore", "SluiceWire", "SluiceInference", "SluiceBalancing", "SluiceRouting",
+                "SluiceCache",
                 "SluiceTLS", "SluiceTelemetry", "SluiceIO", "SluiceIngress", "SluiceEgress", "SluiceGateway",
                 "SluiceConfiguration",
             ]

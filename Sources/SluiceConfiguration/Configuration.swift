@@ -1,4 +1,5 @@
 package import SluiceBalancing
+package import SluiceInference
 
 /// What the operator wrote, with defaults filled in; see the README's "Configuration".
 package struct Configuration: Sendable, Equatable {
@@ -91,7 +92,17 @@ package struct Configuration: Sendable, Equatable {
         package var name: String
         package var traffic: Int
         package var modelName: String?
+        /// Which runtime the backends are.
+        package var dialect = Dialect.generic
         package var backends: [Backend]
+
+        /// A revision.
+        package init(name: String, traffic: Int, modelName: String?, backends: [Backend]) {
+            self.name = name
+            self.traffic = traffic
+            self.modelName = modelName
+            self.backends = backends
+        }
     }
 
     /// How backends are asked whether they are well.

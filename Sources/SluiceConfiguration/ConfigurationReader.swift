@@ -1,5 +1,6 @@
 import Foundation
 import SluiceBalancing
+import SluiceInference
 import Yams
 
 extension Configuration {
@@ -293,6 +294,17 @@ struct ConfigurationReader {
             }
         }
         revision.modelName = section.text("modelName")
+        if let node = section.value("dialect") {
+            if let known = Dialect(rawValue: node.scalar?.string ?? "") {
+                revision.dialect = known
+            } else {
+                let names = Dialect.allCases.map(\.rawValue).joined(separator: ", ")
+                findings.add(
+                    "`\(name).dialect` must be one of \(names), not '\(node.scalar?.string ?? "")'",
+                    at: node
+                )
+            }
+        }
         for (place, node) in section.list("backends").enumerated() {
             if let backend = backend(node, "\(name).backends[\(place)]") {
                 revision.backends.append(backend)

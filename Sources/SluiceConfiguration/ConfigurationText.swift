@@ -89,6 +89,9 @@ extension Configuration {
             lines.append("      - name: \(quoted(revision.name))")
             lines.append("        traffic: \(ConfigurationReader.percent(revision.traffic))")
             if let name = revision.modelName { lines.append("        modelName: \(quoted(name))") }
+            if revision.dialect != .generic {
+                lines.append("        dialect: \(revision.dialect.rawValue)")
+            }
             lines.append("        backends:")
             for backend in revision.backends { lines += backendLines(backend) }
         }

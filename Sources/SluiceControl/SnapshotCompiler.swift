@@ -2,6 +2,7 @@ import SluiceBalancing
 import SluiceCache
 package import SluiceConfiguration
 import SluiceEgress
+import SluiceInference
 package import SluiceGateway
 import SluiceIO
 import SluiceRouting
@@ -24,6 +25,7 @@ package struct CompileFailure: Error, Sendable {
 package struct SnapshotCompiler: Sendable {
     private let board = LoadBoard()
     private var loads: [String: BackendLoad] = [:]
+    private var slots: [String: SignatureSlot] = [:]
     private var generation = 0
 
     /// A compiler that has seen no configuration.
@@ -34,18 +36,24 @@ package struct SnapshotCompiler: Sendable {
     {
         var models: [ModelPlan] = []
         var used: [String: BackendLoad] = [:]
+        var slots: [String: SignatureSlot] = [:]
         for model in configuration.models {
             var revisions: [RevisionPlan] = []
             for revision in model.revisions {
                 var backends: [BackendPlan] = []
+                let key = "\(model.name)\u{0}\(revision.name)\u{0}\(revision.modelName ?? "")"
+                let slot = self.slots[key] ?? SignatureSlot()
+                slots[key] = slot
                 for backend in revision.backends {
-                    backends += try plans(backend, model, revision, configuration, &used)
+                    backends += try plans(backend, model, revision, slot, configuration, &used)
                 }
                 revisions.append(
                     RevisionPlan(
                         name: revision.name,
                         backendModelName: revision.modelName,
-                        backends: backends
+                        backends: backends,
+                        dialect: revision.dialect,
+                        signature: slot
                     )
                 )
             }
@@ -67,6 +75,7 @@ package struct SnapshotCompiler: Sendable {
             )
         }
         loads = used
+        self.slots = slots
         generation += 1
         return Snapshot(
             generation: generation,
@@ -96,6 +105,7 @@ package struct SnapshotCompiler: Sendable {
         _ backend: Configuration.Backend,
         _ model: Configuration.Model,
         _ revision: Configuration.Revision,
+        _ slot: SignatureSlot,
         _ configuration: Configuration,
         _ used: inout [String: BackendLoad]
     ) throws(CompileFailure) -> [BackendPlan] {
@@ -116,9 +126,30 @@ package struct SnapshotCompiler: Sendable {
                 load: load,
                 probePath: model.health.path,
                 probeInterval: model.health.interval,
-                probeTimeout: model.health.timeout
+                probeTimeout: model.health.timeout,
+                metadata: SnapshotCompiler.metadata(model, revision, slot)
             )
         }
+    }
+
+    /// Only where a V1 caller meets a V2 backend, or the other way round, is the model's signature
+    /// needed.
+    private static func metadata(
+        _ model: Configuration.Model,
+        _ revision: Configuration.Revision,
+        _ slot: SignatureSlot
+    ) -> MetadataPlan? {
+        let speaksV1 =
+            revision.backends.contains { $0.rest != nil }
+            && [.generic, .kserve].contains(revision.dialect)
+        guard !speaksV1 else { return nil }
+        let name = revision.modelName ?? model.name
+        return MetadataPlan(
+            path: revision.dialect == .tfserving
+                ? "/v1/models/\(name)/metadata" : "/v2/models/\(name)",
+            modelName: name,
+            slot: slot
+        )
     }
 
     private func targets(

@@ -2,6 +2,7 @@ import SluiceBalancing
 package import SluiceCore
 package import SluiceEgress
 import SluiceGRPC
+import SluiceInference
 package import SluiceHTTP
 package import SluiceIO
 
@@ -16,12 +17,17 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
         let pool: ConnectionPool
         let isGRPC: Bool
         var isAsking = false
+        /// Whether it is being asked what its model takes, and not how it is.
+        var isDescribing = false
         var call: Call?
         var failures = 0
         var isGood = false
         var answer: [UInt8] = []
         var timer = TimerID.none
         var hasAnswered = false
+        /// Whether the next question is for the model's description; after each good answer while
+        /// nobody has told.
+        var wantsDescription = false
 
         init(plan: BackendPlan, pool: ConnectionPool, isGRPC: Bool) {
             self.plan = plan
@@ -39,6 +45,7 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
 
     // Timer tags: a target's key, and whether it is time to ask or time to give up.
     private static let giveUpBit: UInt = 1 << 63
+    private static let descriptionMaximum = 1 << 20
 
     /// A probe without targets.
     package init(loop: EventLoop, readiness: GatewayReadiness) {
@@ -79,6 +86,8 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
 
     private func ask(_ key: UInt, _ target: Target) {
         target.isAsking = true
+        target.isDescribing = target.wantsDescription && target.plan.load.health == .up
+        target.wantsDescription = false
         target.answer = []
         target.isGood = false
         target.timer = loop.setTimer(
@@ -107,17 +116,24 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
         head.append(.scheme, way.endpoint.tls == nil ? "http" : "https")
         head.append(.authority, text: way.authority)
         if target.isGRPC {
-            head.append(.path, GRPCMethod.serverReady.path)
+            head.append(
+                .path,
+                (target.isDescribing ? GRPCMethod.modelMetadata : .serverReady).path
+            )
             head.append(.contentType, "application/grpc")
             head.append(.transferCodings, "trailers")
         } else {
-            head.append(.path, text: target.plan.probePath)
+            let path = target.isDescribing ? target.plan.metadata?.path : nil
+            head.append(.path, text: path ?? target.plan.probePath)
         }
         head.append(.userAgent, "sluice-probe")
         target.call = unsafe connection.begin(head, endStream: !target.isGRPC, user: user)
         if target.isGRPC, let call = target.call {
-            let empty: [UInt8] = [0, 0, 0, 0, 0]
-            unsafe empty.withUnsafeBytes { unsafe _ = call.send($0, endStream: true) }
+            // ModelMetadataRequest has the name as its first field, ServerReadyRequest nothing.
+            let name = Array((target.isDescribing ? target.plan.metadata?.modelName : nil)?.utf8 ?? "".utf8)
+            let message = name.isEmpty ? [] : [0x0A] + HealthProbe.varint(name.count) + name
+            let frame = GRPCFrame.frame(message)
+            unsafe frame.withUnsafeBytes { unsafe _ = call.send($0, endStream: true) }
         }
     }
 
@@ -161,7 +177,8 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
         guard let user = unsafe call.user, let target = targets[UInt(bitPattern: user)] else {
             return
         }
-        if target.answer.count < 64 { unsafe target.answer.append(contentsOf: bytes.prefix(64)) }
+        let room = (target.isDescribing ? HealthProbe.descriptionMaximum : 64) - target.answer.count
+        if room > 0 { unsafe target.answer.append(contentsOf: bytes.prefix(room)) }
         if endStream {
             unsafe conclude(user, isGood: target.isGood && !target.isGRPC)
         } else {
@@ -177,7 +194,9 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
         }
         // ServerReadyResponse: `ready = true` is the two bytes 08 01 after the prefix.
         let isReady =
-            !target.isGRPC || grpc == 0 && target.answer.dropFirst(5).elementsEqual([8, 1])
+            !target.isGRPC
+            || grpc == 0
+                && (target.isDescribing || target.answer.dropFirst(5).elementsEqual([8, 1]))
         unsafe conclude(user, isGood: target.isGood && isReady)
     }
 
@@ -198,6 +217,12 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
         loop.cancelTimer(&target.timer)
         target.isAsking = false
         target.call = nil
+        if target.isDescribing {
+            target.isDescribing = false
+            if isGood { HealthProbe.read(target.answer, of: target.plan, isGRPC: target.isGRPC) }
+            askLater(key, target)
+            return
+        }
         target.failures = isGood ? 0 : target.failures + 1
         let load = target.plan.load
         if isGood {
@@ -209,6 +234,31 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
             target.hasAnswered = true
             if targets.values.allSatisfy(\.hasAnswered) { readiness.markProbed() }
         }
+        if isGood, let slot = target.plan.metadata?.slot, slot.signature == nil {
+            target.wantsDescription = true
+            ask(key, target)
+            return
+        }
+        askLater(key, target)
+    }
+
+    private static func varint(_ number: Int) -> [UInt8] {
+        number < 0x80
+            ? [UInt8(number)] : [UInt8(number & 0x7F) | 0x80, UInt8(truncatingIfNeeded: number >> 7)]
+    }
+
+    /// Keeps what a backend said of its model; what can't be read is asked for again later.
+    private static func read(_ answer: [UInt8], of plan: BackendPlan, isGRPC: Bool) {
+        let signature =
+            isGRPC
+            ? unsafe Array(answer.dropFirst(5)).withUnsafeBytes {
+                unsafe try? ModelSignature(protobuf: $0)
+            } : try? ModelSignature(json: answer)
+        if let signature { plan.metadata?.slot.fill(signature) }
+    }
+
+    private func askLater(_ key: UInt, _ target: Target) {
+        let load = target.plan.load
         // A fifth of the interval is chance, so that backends aren't all asked at one moment. A
         // backend that is down is asked sooner: its return should be noticed.
         var wait = target.plan.probeInterval.nanoseconds

@@ -174,11 +174,18 @@ struct PredictCodec: ~Copyable {
         headerLength: Int?,
         from caller: CallerWishes.Form,
         to backend: CallerWishes.Form,
+        _ dialect: Dialect,
+        _ signature: ModelSignature?,
         model: String,
         version: String,
         backendName: String
     ) -> Result<Translation, InferenceFailure> {
-        let transcoder = Transcoder(caller: caller, backend: backend, .generic)
+        let transcoder = Transcoder(
+            caller: caller,
+            backend: backend,
+            dialect,
+            signature: signature
+        )
         var output = ByteBuffer(pool: pool)
         do throws(InferenceFailure) {
             if backend == .grpc { PredictCodec.beginFrame(&output) }
@@ -196,7 +203,9 @@ struct PredictCodec: ~Copyable {
                 Translation(
                     body: [UInt8](output.bytes),
                     headerLength: call.headerLength,
-                    path: Dialect.generic.inferPath(model: backendName, version: version),
+                    path: backend == .v1
+                        ? "/v1/models/\(backendName):predict"
+                        : dialect.inferPath(model: backendName, version: version),
                     wishes: call.wishes
                 )
             )
@@ -210,9 +219,16 @@ struct PredictCodec: ~Copyable {
         _ body: UnsafeRawBufferPointer,
         headerLength: Int?,
         from backend: CallerWishes.Form,
+        _ dialect: Dialect,
+        _ signature: ModelSignature?,
         for wishes: CallerWishes
     ) -> Result<RenderedAnswer, InferenceFailure> {
-        let transcoder = Transcoder(caller: wishes.form, backend: backend, .generic)
+        let transcoder = Transcoder(
+            caller: wishes.form,
+            backend: backend,
+            dialect,
+            signature: signature
+        )
         var output = ByteBuffer(pool: pool)
         do throws(InferenceFailure) {
             if wishes.form == .grpc { PredictCodec.beginFrame(&output) }

@@ -47,10 +47,12 @@ extension Worker {
 
     /// Tries the next backend that hasn't been tried.
     func attempt(_ flow: FlowPointer, _ revision: WorkerRevision, _ model: WorkerModel) {
-        var eligible = unsafe flow.spoken == .grpc ? revision.grpcMask : revision.restMask
-        if eligible == 0 {
-            guard unsafe translate(flow, revision, model) else { return }
-            eligible = unsafe flow.spoken == .grpc ? revision.grpcMask : revision.restMask
+        if !model.translated.isEmpty, unsafe !translate(flow, revision, model) { return }
+        let isGRPC = unsafe flow.spoken == .grpc
+        let eligible = isGRPC ? revision.grpcMask : revision.restMask
+        guard eligible != 0 else {
+            unsafe refuse(flow, .noSuchProtocol(model.plan.name, isGRPC ? "gRPC" : "REST"))
+            return
         }
         let picked = unsafe revision.picker.pick(
             from: revision.loads,

@@ -11,10 +11,9 @@ import SluiceTelemetry
 extension Worker {
     /// Whether this prediction may have to be turned into another form, so that it must be whole.
     func mayTranslate(_ flow: FlowPointer) -> Bool {
-        guard unsafe isPrediction(flow) else { return false }
-        let isGRPC = unsafe flow.pointee.wire == .grpc
+        guard unsafe isPrediction(flow), let form = unsafe form(of: flow) else { return false }
         return unsafe flow.pointee.model?._withUnsafeGuaranteedRef {
-            isGRPC ? $0.lacksGRPC : $0.lacksREST
+            $0.translated.contains(form)
         } ?? false
     }
 
@@ -28,22 +27,22 @@ extension Worker {
         }
     }
 
-    /// Turns the request into the form of the revision's backends; false when it was refused.
+    /// Turns the request into the form of the revision's backends, if that is another; false when
+    /// it was refused.
     func translate(_ flow: FlowPointer, _ revision: WorkerRevision, _ model: WorkerModel) -> Bool {
-        guard unsafe isPrediction(flow), unsafe flow.pointee.stage != .routing,
+        guard unsafe isPrediction(flow), unsafe !flow.pointee.isTranslated,
             let caller = unsafe form(of: flow), let head = unsafe flow.pointee.head
-        else {
-            let wanted = unsafe flow.pointee.wire == .grpc ? "gRPC" : "REST"
-            unsafe refuse(flow, .noSuchProtocol(model.plan.name, wanted))
-            return false
-        }
-        let backend: CallerWishes.Form = caller == .grpc ? .v2 : .grpc
+        else { return true }
+        let backend = revision.form(for: caller)
+        guard backend != caller else { return true }
         let name = revision.plan.backendModelName ?? model.plan.name
         let result: Result<PredictCodec.Translation, InferenceFailure> = unsafe codec.translate(
             flow.pointee.held.bytes,
             headerLength: requestHeaderLength(head),
             from: caller,
             to: backend,
+            revision.plan.dialect,
+            revision.plan.signature.signature,
             model: model.plan.name,
             version: pathVersion(head),
             backendName: name
@@ -60,7 +59,8 @@ extension Worker {
             if unsafe flow.pointee.cache.question == nil {
                 unsafe flow.pointee.cache.question = .passRetained(Question(made.wishes))
             }
-            unsafe flow.pointee.backendWire = backend == .grpc ? .grpc : .v2
+            unsafe flow.pointee.backendWire =
+                backend == .grpc ? .grpc : backend == .v1 ? .v1 : .v2
             // The caller has heard of all it sent.
             unsafe flow.pointee.credited = made.body.count
             unsafe flow.pointee.isTranslated = true
@@ -163,7 +163,10 @@ extension Worker {
         let answer = unsafe codec.answer(
             flow.pointee.cache.captured.bytes,
             headerLength: headerLength(flow.pointee.cache.headerLength),
-            from: flow.pointee.backendWire == .grpc ? .grpc : .v2,
+            from: flow.pointee.backendWire == .grpc
+                ? .grpc : flow.pointee.backendWire == .v1 ? .v1 : .v2,
+            dialect(of: flow),
+            flow.pointee.revision?._withUnsafeGuaranteedRef { $0.plan.signature.signature },
             for: wishes
         )
         switch answer {
@@ -177,6 +180,10 @@ extension Worker {
             }
             unsafe reply(flow, rendered, cacheStatus: cacheStatus(of: flow))
         }
+    }
+
+    private func dialect(of flow: FlowPointer) -> Dialect {
+        unsafe flow.pointee.revision?._withUnsafeGuaranteedRef { $0.plan.dialect } ?? .generic
     }
 
     private func cacheStatus(of flow: FlowPointer) -> String? {

@@ -7,6 +7,7 @@ import SluiceBalancing
 import SluiceCache
 import SluiceCore
 import SluiceEgress
+import SluiceInference
 import SluiceRouting
 import SluiceTelemetry
 
@@ -43,9 +44,8 @@ final class WorkerModel {
     /// ``ModelPlan/timeout`` in nanoseconds.
     let timeout: Int64
     let revisions: [WorkerRevision]
-    /// Whether a revision has no backend for REST, or none for gRPC.
-    let lacksREST: Bool
-    let lacksGRPC: Bool
+    /// The forms of a prediction that some revision must be told in another form.
+    let translated: [CallerWishes.Form]
     /// Absent where the model isn't cached.
     let cacheMetrics: CacheMetrics?
 
@@ -54,8 +54,9 @@ final class WorkerModel {
         name = KeptBytes(plan.name)
         timeout = plan.timeout.nanoseconds
         self.revisions = revisions
-        lacksREST = revisions.contains { $0.restMask == 0 }
-        lacksGRPC = revisions.contains { $0.grpcMask == 0 }
+        translated = [.v1, .v2, .grpc].filter { form in
+            revisions.contains { $0.form(for: form) != form }
+        }
         self.cacheMetrics = cacheMetrics
     }
 
@@ -105,6 +106,15 @@ final class WorkerRevision {
         grpcMask = grpc
         picker = BackendPicker(balancing, start: start)
         self.metrics = metrics
+    }
+
+    /// The form in which its backends take a prediction that came as `form`.
+    func form(for form: CallerWishes.Form) -> CallerWishes.Form {
+        let isV1Only = plan.dialect == .tfserving
+        let isV2Only = plan.dialect == .triton || plan.dialect == .mlserver
+        if form == .grpc ? grpcMask != 0 : restMask == 0 { return .grpc }
+        if isV1Only { return .v1 }
+        return isV2Only || form == .grpc ? .v2 : form
     }
 
     /// Whether a backend is up.

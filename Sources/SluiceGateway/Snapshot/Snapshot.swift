@@ -2,6 +2,7 @@ package import SluiceBalancing
 package import SluiceCache
 import SluiceCore
 package import SluiceEgress
+package import SluiceInference
 package import SluiceRouting
 
 /// The data plane's whole input: immutable, numbered, handed to every worker as one value.
@@ -55,9 +56,21 @@ package struct RevisionPlan: Sendable {
     /// The model's name at the backends, if it differs.
     package var backendModelName: String?
     package var backends: [BackendPlan]
+    /// Which runtime its backends are.
+    package var dialect: Dialect
+    /// What its model takes and gives, once a backend has told.
+    package var signature: SignatureSlot
 
     /// A revision as configured.
-    package init(name: String, backendModelName: String?, backends: [BackendPlan]) {
+    package init(
+        name: String,
+        backendModelName: String?,
+        backends: [BackendPlan],
+        dialect: Dialect = .generic,
+        signature: SignatureSlot = SignatureSlot()
+    ) {
+        self.dialect = dialect
+        self.signature = signature
         self.name = name
         self.backendModelName = backendModelName
         self.backends = backends
@@ -80,6 +93,8 @@ package struct BackendPlan: Sendable {
     package var probeInterval: Duration
     /// How long the probe waits.
     package var probeTimeout: Duration
+    /// Where the model is described, and which slot waits for that.
+    package var metadata: MetadataPlan?
 
     /// A replica as configured.
     package init(
@@ -89,8 +104,10 @@ package struct BackendPlan: Sendable {
         load: BackendLoad,
         probePath: String,
         probeInterval: Duration,
-        probeTimeout: Duration
+        probeTimeout: Duration,
+        metadata: MetadataPlan? = nil
     ) {
+        self.metadata = metadata
         self.label = label
         self.rest = rest
         self.grpc = grpc
@@ -98,6 +115,22 @@ package struct BackendPlan: Sendable {
         self.probePath = probePath
         self.probeInterval = probeInterval
         self.probeTimeout = probeTimeout
+    }
+}
+
+/// How a backend is asked what its model takes and gives.
+package struct MetadataPlan: Sendable {
+    /// The path over REST.
+    package var path: String
+    /// The model's name there.
+    package var modelName: String
+    package var slot: SignatureSlot
+
+    /// A question to be asked once.
+    package init(path: String, modelName: String, slot: SignatureSlot) {
+        self.path = path
+        self.modelName = modelName
+        self.slot = slot
     }
 }
 
