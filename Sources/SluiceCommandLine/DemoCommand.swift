@@ -146,13 +146,13 @@ struct DemoCommand: ParsableCommand {
             )
             text = String(decoding: answer.body, as: UTF8.self)
         case .grpc:
-            var request: V2Request
+            var request: InferenceRequest
             do throws(InferenceFailure) {
-                request = try V2Request(body: DemoCommand.v2Body, headerLength: nil)
+                request = try InferenceRequest(body: DemoCommand.v2Body, headerLength: nil)
                 request.modelName = "iris"
-                answer = try sendGRPC(client, request.message)
-                let response = try V2Response(message: Array(answer.body.dropFirst(5)))
-                text = String(decoding: try response.body(for: V2Request()).bytes, as: UTF8.self)
+                answer = try sendGRPC(client, try request.message)
+                let response = try InferenceResponse(message: Array(answer.body.dropFirst(5)))
+                text = String(decoding: try response.body(for: InferenceRequest()).bytes, as: UTF8.self)
             } catch {
                 throw HTTPClient.Failure(sentence: error.sentence)
             }

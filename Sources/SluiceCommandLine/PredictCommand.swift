@@ -79,9 +79,9 @@ struct PredictCommand: ParsableCommand {
     private func sendGRPC(_ body: [UInt8]) throws(HTTPClient.Failure) -> HTTPClient.Answer {
         let message: [UInt8]
         do throws(InferenceFailure) {
-            var request = try V2Request(body: body, headerLength: nil)
+            var request = try InferenceRequest(body: body, headerLength: nil)
             request.modelName = model
-            message = request.message
+            message = try request.message
         } catch {
             throw HTTPClient.Failure(sentence: error.sentence)
         }
@@ -100,8 +100,8 @@ struct PredictCommand: ParsableCommand {
             throw HTTPClient.Failure(sentence: "\(name): \(text)")
         }
         do throws(InferenceFailure) {
-            let response = try V2Response(message: Array(answer.body.dropFirst(5)))
-            answer.body = try response.body(for: V2Request()).bytes
+            let response = try InferenceResponse(message: Array(answer.body.dropFirst(5)))
+            answer.body = try response.body(for: InferenceRequest()).bytes
         } catch {
             throw HTTPClient.Failure(sentence: error.sentence)
         }
