@@ -47,11 +47,11 @@ package struct IrisModel: SampleModel {
     }
 
     package var name: String { "iris" }
-    package var inputs: [TensorDescription] { [TensorDescription("input", .fp32, [-1, 4])] }
-    package var outputs: [TensorDescription] {
+    package var inputs: [TensorSignature] { [TensorSignature("input", .fp32, [-1, 4])] }
+    package var outputs: [TensorSignature] {
         [
-            TensorDescription("probabilities", .fp32, [-1, 3]),
-            TensorDescription("label", .int64, [-1]),
+            TensorSignature("probabilities", .fp32, [-1, 3]),
+            TensorSignature("label", .int64, [-1]),
         ]
     }
 
@@ -76,9 +76,13 @@ package struct IrisModel: SampleModel {
         guard input.shape.count == 2, input.shape[1] == 4 else {
             throw InferenceFailure("iris takes shape [rows, 4], not \(input.shape)")
         }
+        let numbers = try IrisModel.doubles(input)
+        guard numbers.count == 4 * input.shape[0] else {
+            throw InferenceFailure("iris takes 4 numbers for each row")
+        }
         var (floats, labels) = ([UInt8](), [UInt8]())
         for row in 0..<input.shape[0] {
-            let found = probabilities((0..<4).map { input.double(at: 4 * row + $0) })
+            let found = probabilities(Array(numbers[(4 * row)..<(4 * row + 4)]))
             for probability in found { floats.appendLittleEndian(Float(probability).bitPattern) }
             labels.appendLittleEndian(Int64(best(found)))
         }
@@ -104,11 +108,25 @@ package struct IrisModel: SampleModel {
             predictions.append(
                 .object([
                     .init("label", .string(IrisModel.species[best(found)])),
-                    .init("probabilities", .array(found.map { .double($0) })),
+                    .init("probabilities", .array(found.map { .number($0.description) })),
                 ])
             )
         }
         return predictions
+    }
+
+    /// The elements of an FP32 or FP64 tensor.
+    private static func doubles(_ tensor: Tensor) throws(InferenceFailure) -> [Double] {
+        let bytes = try tensor.bytes
+        return unsafe bytes.withUnsafeBytes { raw in
+            tensor.datatype == .fp64
+                ? stride(from: 0, to: raw.count - 7, by: 8).map {
+                    unsafe raw.loadUnaligned(fromByteOffset: $0, as: Double.self)
+                }
+                : stride(from: 0, to: raw.count - 3, by: 4).map {
+                    unsafe Double(raw.loadUnaligned(fromByteOffset: $0, as: Float.self))
+                }
+        }
     }
 
     private func best(_ probabilities: [Double]) -> Int {

@@ -6,28 +6,17 @@ package protocol SampleModel: Sendable {
     /// The name clients call it by.
     var name: String { get }
     /// What it takes: name, datatype, shape with -1 for the batch.
-    var inputs: [TensorDescription] { get }
+    var inputs: [TensorSignature] { get }
     /// What it gives.
-    var outputs: [TensorDescription] { get }
+    var outputs: [TensorSignature] { get }
     /// V2: tensors in, tensors out.
     func predict(_ inputs: [Tensor]) throws(InferenceFailure) -> [Tensor]
     /// V1: one prediction for each instance.
     func predict(instances: [JSONValue]) throws(InferenceFailure) -> [JSONValue]
 }
 
-/// A tensor's metadata (Open Inference Protocol v2, "Model Metadata").
-package struct TensorDescription: Sendable {
-    package var name: String
-    package var datatype: DataType
-    package var shape: [Int]
-
-    /// A description.
-    package init(_ name: String, _ datatype: DataType, _ shape: [Int]) {
-        self.name = name
-        self.datatype = datatype
-        self.shape = shape
-    }
-
+extension TensorSignature {
+    /// As `GET /v2/models/{m}` lists it.
     var json: JSONValue {
         .object([
             .init("name", .string(name)), .init("datatype", .string(datatype.rawValue)),
@@ -42,8 +31,8 @@ package struct EchoModel: SampleModel {
     package init() {}
 
     package var name: String { "echo" }
-    package var inputs: [TensorDescription] { [TensorDescription("input", .fp32, [-1])] }
-    package var outputs: [TensorDescription] { [TensorDescription("input", .fp32, [-1])] }
+    package var inputs: [TensorSignature] { [TensorSignature("input", .fp32, [-1])] }
+    package var outputs: [TensorSignature] { [TensorSignature("input", .fp32, [-1])] }
 
     package func predict(_ inputs: [Tensor]) throws(InferenceFailure) -> [Tensor] { inputs }
 

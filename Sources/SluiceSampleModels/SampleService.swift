@@ -115,12 +115,15 @@ package struct SampleService: Sendable {
         _ body: [UInt8],
         _ headerLength: Int?
     ) throws(InferenceFailure) -> SampleAnswer {
-        let request: V2Request
+        let request: InferenceRequest
         if headerLength == 0 {
             // A raw request: the body is the one input's bytes, and everything comes back binary.
-            request = try rawRequest(model, body)
+            request = try InferenceRequest(
+                rawBody: body,
+                ModelSignature(inputs: model.inputs, outputs: model.outputs)
+            )
         } else {
-            request = try V2Request(body: body, headerLength: headerLength)
+            request = try InferenceRequest(body: body, headerLength: headerLength)
         }
         let (bytes, length) = try infer(model, request).body(for: request)
         return SampleAnswer(
@@ -130,35 +133,10 @@ package struct SampleService: Sendable {
         )
     }
 
-    private func rawRequest(
-        _ model: any SampleModel,
-        _ body: [UInt8]
-    ) throws(InferenceFailure) -> V2Request {
-        guard model.inputs.count == 1, let input = model.inputs.first,
-            let size = input.datatype.size
-        else { throw InferenceFailure("a raw request needs a model with one fixed-size input") }
-        var shape = input.shape
-        let fixed = shape.filter { $0 > 0 }.reduce(1, *)
-        for index in shape.indices where shape[index] < 0 {
-            shape[index] = body.count / (size * fixed)
-        }
-        var request = V2Request()
-        request.prefersBinary = true
-        let tensor = Tensor(
-            name: input.name,
-            datatype: input.datatype,
-            shape: shape,
-            bytes: body
-        )
-        try tensor.validate()
-        request.inputs = [tensor]
-        return request
-    }
-
     private func infer(
         _ model: any SampleModel,
-        _ request: V2Request
-    ) throws(InferenceFailure) -> V2Response {
+        _ request: InferenceRequest
+    ) throws(InferenceFailure) -> InferenceResponse {
         var outputs = try model.predict(request.inputs)
         if !request.outputs.isEmpty {
             var chosen: [Tensor] = []
@@ -170,7 +148,7 @@ package struct SampleService: Sendable {
             }
             outputs = chosen
         }
-        return V2Response(
+        return InferenceResponse(
             modelName: model.name,
             modelVersion: version,
             id: request.id,
@@ -204,7 +182,7 @@ package struct SampleService: Sendable {
                 writer.string(field: 1, "sluice-model")
                 writer.string(field: 2, version)
             case .modelInfer, .modelStreamInfer:
-                let request = try V2Request(message: message)
+                let request = try InferenceRequest(message: message)
                 guard let model = models[request.modelName] else {
                     return .failure(unknown(request.modelName))
                 }
@@ -242,8 +220,23 @@ package struct SampleService: Sendable {
         )
     }
 
+    /// The model's name in a ModelReadyRequest or ModelMetadataRequest (field 1).
     private func name(in message: [UInt8]) throws(InferenceFailure) -> String {
-        try V2Request.name(in: message)
+        let found: String? = unsafe message.withUnsafeBytes { bytes in
+            var reader = unsafe WireReader(bytes)
+            var name: String? = ""
+            do throws(WireFailure) {
+                while let field = try reader.nextField() {
+                    guard field.number == 1, case .bytes(let text) = field.value else { continue }
+                    name = unsafe String(decoding: text, as: UTF8.self)
+                }
+            } catch {
+                name = nil
+            }
+            return name
+        }
+        guard let found else { throw InferenceFailure("the message is not protobuf") }
+        return found
     }
 
     private func describe(_ model: any SampleModel, _ writer: inout WireWriter) {

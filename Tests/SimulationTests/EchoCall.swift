@@ -114,13 +114,13 @@ final class EchoCall {
     private var numbers: String { payload.map(String.init).joined(separator: ",") }
 
     private func message(_ number: Int) -> [UInt8] {
-        var request = V2Request()
+        var request = InferenceRequest()
         request.modelName = kind == .grpcStranger ? "nobody" : "echo"
         request.id = "\(id).\(number)"
         request.inputs = [
             Tensor(name: id, datatype: .uint8, shape: [payload.count], bytes: payload)
         ]
-        return request.message
+        return (try? request.message) ?? []
     }
 
     private func frame(_ message: [UInt8]) -> [UInt8] {
@@ -204,7 +204,7 @@ final class EchoCall {
             }
             if response.id != "\(id).\(number)" || response.modelName != "echo"
                 || response.outputs.first?.name != id
-                || response.outputs.first?.bytes != payload
+                || (try? response.outputs.first?.bytes) != payload
             {
                 complain("message \(number) is another's")
                 return
@@ -216,14 +216,14 @@ final class EchoCall {
         }
     }
 
-    private func response(in message: [UInt8]) -> V2Response? {
-        guard kind == .grpcStream else { return try? V2Response(message: message) }
+    private func response(in message: [UInt8]) -> InferenceResponse? {
+        guard kind == .grpcStream else { return try? InferenceResponse(message: message) }
         // ModelStreamInferResponse: the answer is field 2.
-        return unsafe message.withUnsafeBytes { raw -> V2Response? in
+        return unsafe message.withUnsafeBytes { raw -> InferenceResponse? in
             var reader = unsafe WireReader(raw)
             while let field = try? reader.nextField() {
                 guard field.number == 2, case .bytes(let range) = field.value else { continue }
-                return unsafe try? V2Response(message: [UInt8](range))
+                return unsafe try? InferenceResponse(message: [UInt8](range))
             }
             return nil
         }

@@ -99,7 +99,7 @@ extension ByteBuffer {
             if index > 0 { append(byte: ASCII.comma) }
             JSONStringText.append(entry.name, to: &self)
             append(byte: ASCII.colon)
-            let place = unsafe reserve(JSONNumberText.lengthMaximum)
+            let place = unsafe reserve(JSONNumberText.room)
             switch entry.value {
             case .bool(let flag): append(flag ? "true" : "false")
             case .int64(let number): commit(unsafe JSONNumberText.write(number, to: place))
