@@ -135,7 +135,8 @@ let package = Package(
             imports: [
                 "SluiceCore", "SluiceWire", "SluiceInference", "SluiceBalancing", "SluiceRouting",
                 "SluiceCache",
-                "SluiceTLS", "SluiceTelemetry", "SluiceIO", "SluiceIngress", "SluiceEgress", "SluiceGateway",
+                "SluiceTLS", "SluiceTelemetry", "SluiceIO", "SluiceIngress", "SluiceEgress",
+                "SluiceGateway",
                 "SluiceConfiguration",
             ]
         ),

@@ -6,7 +6,7 @@ import SluiceInference
 enum PredictMessage {
     /// A V2 request's JSON as a framed ModelInferRequest.
     static func frame(json: [UInt8], model: String) throws(HTTPClient.Failure) -> [UInt8] {
-        try convert(json) { bytes, output, scratch throws(InferenceFailure) in
+        unsafe try convert(json) { bytes, output, scratch throws(InferenceFailure) in
             var request = try unsafe InferenceRequest(json: bytes)
             request.modelName = model
             try request.writeProtobuf(to: &output, scratch: &scratch, .generic)
@@ -16,7 +16,10 @@ enum PredictMessage {
 
     /// A framed ModelInferResponse as a V2 answer's JSON.
     static func json(frame: [UInt8]) throws(HTTPClient.Failure) -> [UInt8] {
-        try convert(Array(frame.dropFirst(5))) { bytes, output, scratch throws(InferenceFailure) in
+        unsafe try convert(Array(frame.dropFirst(5))) {
+            bytes,
+            output,
+            scratch throws(InferenceFailure) in
             let response = try unsafe InferenceResponse(protobuf: bytes)
             let wishes = CallerWishes(.v2, InferenceRequest())
             _ = try response.writeJSON(for: wishes, to: &output, scratch: &scratch)

@@ -97,7 +97,12 @@ package struct Configuration: Sendable, Equatable {
         package var backends: [Backend]
 
         /// A revision.
-        package init(name: String, traffic: Int, modelName: String?, backends: [Backend]) {
+        package init(
+            name: String,
+            traffic: Int,
+            modelName: String? = nil,
+            backends: [Backend]
+        ) {
             self.name = name
             self.traffic = traffic
             self.modelName = modelName

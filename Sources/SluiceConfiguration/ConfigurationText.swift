@@ -1,4 +1,5 @@
 import SluiceBalancing
+import SluiceInference
 import SluiceRedis
 
 // A configuration as YAML that reads back as the same value.

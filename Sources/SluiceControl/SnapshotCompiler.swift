@@ -2,9 +2,9 @@ import SluiceBalancing
 import SluiceCache
 package import SluiceConfiguration
 import SluiceEgress
-import SluiceInference
 package import SluiceGateway
 import SluiceIO
+import SluiceInference
 import SluiceRouting
 import SluiceTLS
 
@@ -95,7 +95,8 @@ package struct SnapshotCompiler: Sendable {
             )
         } catch {
             throw CompileFailure(
-                sentence: "cache.redis.url \(redis.url): the host can't be looked up (\(error.text))"
+                sentence:
+                    "cache.redis.url \(redis.url): the host can't be looked up (\(error.text))"
             )
         }
     }

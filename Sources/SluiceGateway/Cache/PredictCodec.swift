@@ -128,7 +128,9 @@ struct PredictCodec: ~Copyable {
         _ kept: UnsafeRawBufferPointer,
         for wishes: CallerWishes
     ) -> RenderedAnswer? {
-        guard let kind = unsafe kept.first, (kind == Kept.v1) == (wishes.form == .v1) else { return nil }
+        guard let kind = unsafe kept.first, (kind == Kept.v1) == (wishes.form == .v1) else {
+            return nil
+        }
         let content = unsafe UnsafeRawBufferPointer(rebasing: kept[1...])
         if kind == Kept.v1 {
             return unsafe RenderedAnswer(contentType: "application/json", body: [UInt8](content))

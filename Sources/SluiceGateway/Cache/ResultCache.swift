@@ -96,7 +96,9 @@ package final class ResultCache: Sendable {
         let prefix = "\(redis.prefix)\(model)/" + (revision.map { "\($0)/" } ?? "")
         tell(0) { worker in
             if worker.redis?.purge(prefix: prefix, token: 0) != true {
-                worker.shared.cache?.redisNotice("a purge of \(prefix)* could not be sent; repeat it")
+                worker.shared.cache?.redisNotice(
+                    "a purge of \(prefix)* could not be sent; repeat it"
+                )
             }
         }
     }

@@ -61,7 +61,8 @@ struct Refusal {
             http: 502,
             grpc: .internal,
             why: .backendProtocolError,
-            sentence: "the backend's answer can't be told in the caller's protocol: \(failure.sentence)"
+            sentence:
+                "the backend's answer can't be told in the caller's protocol: \(failure.sentence)"
         )
     }
 
@@ -70,7 +71,8 @@ struct Refusal {
             http: 502,
             grpc: .resourceExhausted,
             why: .tooLarge,
-            sentence: "the answer, which must be whole to be translated, exceeds \(limit) bytes (limits.maxRequestBytes)"
+            sentence:
+                "the answer, which must be whole to be translated, exceeds \(limit) bytes (limits.maxRequestBytes)"
         )
     }
 

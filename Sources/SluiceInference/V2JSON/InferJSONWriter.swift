@@ -22,7 +22,9 @@ extension InferenceRequest {
         var binary: [Int] = []
         for (index, input) in inputs.enumerated() {
             if index > 0 { output.append(byte: ASCII.comma) }
-            if try output.append(tensor: input, .backend(dialect), &scratch) { binary.append(index) }
+            if try output.append(tensor: input, .backend(dialect), &scratch) {
+                binary.append(index)
+            }
         }
         output.append(byte: UInt8(ascii: "]"))
         for (index, wanted) in outputs.enumerated() {

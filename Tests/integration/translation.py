@@ -1,0 +1,85 @@
+"""Callers of one protocol, backends of the other: the numbers are the same, and so are the failures."""
+import json
+
+import numpy
+import tritonclient.grpc
+import tritonclient.http
+from tritonclient.utils import InferenceServerException, np_to_triton_dtype
+
+from processes import config, folder, gateway, get, model, predictions, until
+
+TYPES = [numpy.bool_, numpy.int8, numpy.int16, numpy.int32, numpy.int64, numpy.uint8, numpy.uint16, numpy.uint32,
+         numpy.uint64, numpy.float16, numpy.float32, numpy.float64, numpy.object_]
+
+
+def sample(kind):
+    if kind == numpy.object_:
+        return numpy.array([[b"abc", "naïve".encode(), b""]], dtype=numpy.object_)
+    if kind == numpy.bool_:
+        return numpy.array([[True, False, True]])
+    if numpy.issubdtype(kind, numpy.integer):
+        return numpy.array([[numpy.iinfo(kind).min, 0, numpy.iinfo(kind).max]], dtype=kind)
+    return numpy.array([[0.1, -1.5, numpy.finfo(kind).max]], dtype=kind)
+
+
+def single(name, **speaks):
+    way = ", ".join(f"{key}: 'http://{address}'" for key, address in speaks.items())
+    return f"  - {{name: {name}, revisions: [{{name: v1, backends: [{{{way}}}]}}]}}"
+
+
+def rest_callers_reach_grpc_backends():
+    backend = model()
+    proxy = gateway(config([single(name, grpc=backend.address) for name in ("echo", "iris")]))
+    client = tritonclient.http.InferenceServerClient(proxy.address)
+    for binary in (True, False):
+        for kind in TYPES:
+            if kind == numpy.float16 and not binary:
+                continue  # tritonclient has no JSON for FP16
+            data = sample(kind)
+            tensor = tritonclient.http.InferInput("input", data.shape, np_to_triton_dtype(data.dtype))
+            tensor.set_data_from_numpy(data, binary_data=binary)
+            result = client.infer("echo", [tensor], request_id="mine",
+                                  outputs=[tritonclient.http.InferRequestedOutput("input", binary_data=binary)])
+            assert result.get_response()["id"] == "mine"
+            # In JSON, BYTES are text.
+            wanted = [[item.decode() for item in data[0]]] if kind == numpy.object_ and not binary else data
+            assert (result.as_numpy("input") == wanted).all(), (kind, binary, result.as_numpy("input"))
+    # The backend's own words, with the status that says the same.
+    code, _, body = get(proxy.address, "/v2/models/iris/infer", json.dumps(
+        {"inputs": [{"name": "input", "datatype": "FP32", "shape": [1, 3], "data": [1, 2, 3]}]}).encode())
+    assert code == 400 and json.loads(body)["error"], (code, body)
+    # V1 says no names; the model's own description, which the probe has asked for, does.
+    code, _, body = get(proxy.address, "/v1/models/iris:predict",
+                        b'{"instances":[[5.1,3.5,1.4,0.2],[6.7,3.0,5.2,2.3]]}')
+    assert code == 200, (code, body)
+    assert [row["label"] for row in json.loads(body)["predictions"]] == [0, 2], body
+    # What a description doesn't settle is said, and not guessed.
+    code, _, body = get(proxy.address, "/v1/models/iris:predict", b'{"instances":[{"width":1}]}')
+    assert code == 400 and "width" in json.loads(body)["error"], (code, body)
+    assert proxy.stop() == 0
+    backend.stop()
+
+
+def grpc_callers_reach_rest_backends():
+    backend = model()
+    proxy = gateway(config([single(name, rest=backend.address) for name in ("echo", "iris")]))
+    with tritonclient.grpc.InferenceServerClient(proxy.address) as client:
+        for kind in TYPES:
+            data = sample(kind)
+            tensor = tritonclient.grpc.InferInput("input", data.shape, np_to_triton_dtype(data.dtype))
+            tensor.set_data_from_numpy(data)
+            result = client.infer("echo", [tensor], request_id="mine")
+            assert result.get_response().id == "mine"
+            assert (result.as_numpy("input") == data).all(), (kind, result.as_numpy("input"))
+        wrong = tritonclient.grpc.InferInput("input", [1, 3], "FP32")
+        wrong.set_data_from_numpy(numpy.zeros((1, 3), dtype=numpy.float32))
+        try:
+            client.infer("iris", [wrong])
+            raise AssertionError("a wrong shape was answered")
+        except InferenceServerException as error:
+            assert "INVALID_ARGUMENT" in error.status() and error.message(), error
+    assert proxy.stop() == 0
+    backend.stop()
+
+
+CHECKS = [rest_callers_reach_grpc_backends, grpc_callers_reach_rest_backends]
