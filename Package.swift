@@ -44,11 +44,17 @@ func tests(for name: String, imports: [String]) -> Target {
 }
 
 /// A program: a `main.swift` of a line or two.
-func program(_ name: String, path: String? = nil, imports: [String]) -> Target {
+func program(
+    _ name: String,
+    path: String? = nil,
+    imports: [String],
+    exclude: [String] = []
+) -> Target {
     .executableTarget(
         name: name,
         dependencies: imports.map { .byName(name: $0) },
         path: path,
+        exclude: exclude,
         swiftSettings: settings
     )
 }
@@ -149,6 +155,13 @@ let package = Package(
         ),
         program("sluice", imports: ["SluiceCommandLine"]),
         program("sluice-model", imports: ["SluiceCommandLine"]),
+        // benchmarks: programs that aren't shipped
+        program(
+            "json-benchmark",
+            path: "Benchmarks/json",
+            imports: ["SluiceCore", "SluiceWire"],
+            exclude: ["run", "simdjson.cpp"]
+        ),
         // garden shed: tests only
         room(
             "SluiceTestKit",

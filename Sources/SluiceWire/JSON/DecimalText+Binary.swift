@@ -12,11 +12,9 @@ extension DecimalText {
     /// The nearest double, or nil beyond the largest one.
     @inline(__always)
     func double(powers: PowersOfFive) -> Double? {
-        if significand <= 1 << 53, exponent >= -22, exponent <= 22, digits <= 19 {
-            return clinger
-        }
-        guard let bits = bits(.double, powers) else { return nil }
-        return Double(bitPattern: bits | (isNegative ? 1 << 63 : 0))
+        let bits = isEasy ? clinger(powers).bitPattern : hardDouble(powers)
+        guard bits < 0x7FF << 52 else { return nil }
+        return Double(bitPattern: bits | sign &<< 63)
     }
 
     /// The nearest single-precision number, or nil beyond the largest one.
@@ -26,31 +24,48 @@ extension DecimalText {
     /// the middle where the number is.
     @inline(__always)
     func float(powers: PowersOfFive) -> Float? {
-        if significand <= 1 << 53, exponent >= -22, exponent <= 22, digits <= 19 {
-            let double = clinger
+        if isEasy {
+            let double = clinger(powers)
             // No normal number is smaller, as 10^-22 is above 2^-126.
-            if double.bitPattern & 0x1FFF_FFFF != 0x1000_0000 { return Float(double) }
+            if double.bitPattern & 0x1FFF_FFFF != 0x1000_0000 {
+                let bits = Float(double).bitPattern
+                return Float(bitPattern: bits | UInt32(truncatingIfNeeded: sign) &<< 31)
+            }
         }
-        guard let bits = bits(.float, powers) else { return nil }
-        return Float(bitPattern: UInt32(truncatingIfNeeded: bits) | (isNegative ? 1 << 31 : 0))
+        let bits = UInt32(truncatingIfNeeded: hardFloat(powers))
+        guard bits < 0xFF << 23 else { return nil }
+        return Float(bitPattern: bits | UInt32(truncatingIfNeeded: sign) &<< 31)
     }
 
     @inline(__always)
-    private var clinger: Double {
+    private var isEasy: Bool {
+        significand <= 1 << 53 && exponent &+ 22 >= 0 && exponent <= 22 && digits <= 19
+    }
+
+    @inline(__always)
+    private func clinger(_ powers: PowersOfFive) -> Double {
         let value = Double(Int64(truncatingIfNeeded: significand))
-        let power = DecimalText.exactPower(exponent.magnitude)
-        let result = exponent < 0 ? value / power : value * power
-        return isNegative ? -result : result
+        let power = powers.ten(exponent.magnitude)
+        return exponent < 0 ? value / power : value * power
     }
 
-    /// 10^`power` for 0 through 22.
+    // The sign is put in as a bit: signs come at random, and a branch on them is guessed wrong.
     @inline(__always)
-    private static func exactPower(_ power: UInt) -> Double { powersOfTen[Int(power)] }
+    private var sign: UInt64 { isNegative ? 1 : 0 }
 
-    private static let powersOfTen: [Double] = [
-        1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
-        1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
-    ]
+    @inline(__always)
+    private func hardDouble(_ powers: PowersOfFive) -> UInt64 {
+        digits <= 19
+            ? DecimalText.nearestDouble(significand, exponent, powers)
+            : manyDigits(.double, powers)
+    }
+
+    @inline(__always)
+    private func hardFloat(_ powers: PowersOfFive) -> UInt64 {
+        digits <= 19
+            ? DecimalText.nearestFloat(significand, exponent, powers)
+            : manyDigits(.float, powers)
+    }
 
     // MARK: - Eisel-Lemire
 
@@ -69,14 +84,24 @@ extension DecimalText {
         var infinity: Int { 2 * bias + 1 }
     }
 
-    /// The bits of the nearest number but for the sign, or nil beyond the largest one.
-    @inline(__always)
-    private func bits(_ format: Format, _ powers: PowersOfFive) -> UInt64? {
-        let bits =
-            digits <= 19
-            ? DecimalText.nearest(significand, exponent, format, powers)
-            : manyDigits(format, powers)
-        return bits >> UInt64(format.fraction) == UInt64(format.infinity) ? nil : bits
+    /// The bits of the double nearest to `digits` · 10^`power`.
+    @inline(never)
+    private static func nearestDouble(
+        _ digits: UInt64,
+        _ power: Int,
+        _ powers: PowersOfFive
+    ) -> UInt64 {
+        nearest(digits, power, .double, powers)
+    }
+
+    /// The bits of the single-precision number nearest to `digits` · 10^`power`.
+    @inline(never)
+    private static func nearestFloat(
+        _ digits: UInt64,
+        _ power: Int,
+        _ powers: PowersOfFive
+    ) -> UInt64 {
+        nearest(digits, power, .float, powers)
     }
 
     @inline(__always)

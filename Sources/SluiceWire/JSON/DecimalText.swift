@@ -33,7 +33,15 @@ struct DecimalText: BitwiseCopyable {
         unsafe place += isNegative ? 1 : 0
         let first = unsafe place
         var value: UInt64 = 0
-        unsafe place = unsafe DecimalText.digits(place, limit, into: &value)
+        if unsafe limit - place >= 2, unsafe ASCII.isDigit(place[0]),
+            unsafe !ASCII.isDigit(place[1])
+        {
+            // One digit is most common, and known without waiting for a count.
+            value = unsafe UInt64(place.pointee &- ASCII.zero)
+            unsafe place += 1
+        } else {
+            unsafe place = unsafe DecimalText.digits(place, limit, into: &value)
+        }
         let whole = unsafe place - first
         // No digit, or a zero in front of others.
         guard whole > 0, unsafe whole == 1 || first.pointee != ASCII.zero else { return nil }
@@ -43,7 +51,7 @@ struct DecimalText: BitwiseCopyable {
         if unsafe place < limit, unsafe place.pointee == ASCII.dot {
             unsafe place += 1
             let point = unsafe place
-            unsafe place = unsafe DecimalText.digits(place, limit, into: &value)
+            unsafe place = unsafe DecimalText.fraction(place, limit, into: &value)
             exponent = unsafe point - place
             guard exponent < 0 else { return nil }
             digits = whole &- exponent
@@ -92,19 +100,52 @@ struct DecimalText: BitwiseCopyable {
         var place = unsafe start
         while true {
             let word = unsafe load(place, limit) ^ 0x3030_3030_3030_3030
-            // A byte above 9 gets its high bit; its carry can only spoil bytes above it.
-            let others = ((word &+ 0x7676_7676_7676_7676) | word) & 0x8080_8080_8080_8080
-            if others == 0 {
+            let bits = others(word)
+            if bits == 64 {
                 value = value &* 100_000_000 &+ eight(word)
                 unsafe place += 8
                 continue
             }
-            let bits = others.trailingZeroBitCount & ~7
             // Shifted in two steps, as there may be no digit and a shift by 64 isn't one.
             let shifted = (word &<< 8) &<< UInt64(56 &- bits)
             value = value &* tenfold(bits) &+ eight(shifted)
             return unsafe place + bits &>> 3
         }
+    }
+
+    /// As ``digits(_:_:into:)``, for the digits behind a point: up to sixteen without a branch.
+    ///
+    /// Where one number ends is where the next begins, so what decides is how long the processor
+    /// waits for the count of digits. Two words are looked at side by side.
+    @inline(__always)
+    private static func fraction(
+        _ start: UnsafePointer<UInt8>,
+        _ limit: UnsafePointer<UInt8>,
+        into value: inout UInt64
+    ) -> UnsafePointer<UInt8> {
+        guard unsafe limit - start >= 16 else { return unsafe digits(start, limit, into: &value) }
+        let raw = unsafe UnsafeRawPointer(start)
+        let word = unsafe raw.loadUnaligned(as: UInt64.self) ^ 0x3030_3030_3030_3030
+        let next =
+            unsafe raw.loadUnaligned(fromByteOffset: 8, as: UInt64.self) ^ 0x3030_3030_3030_3030
+        let bits = others(word)
+        let nextBits = bits == 64 ? others(next) : 0
+        let shifted = bits == 0 ? 0 : word &<< UInt64(64 &- bits)
+        let nextShifted = nextBits == 0 ? 0 : next &<< UInt64(64 &- nextBits)
+        value =
+            (value &* tenfold(bits) &+ eight(shifted)) &* tenfold(nextBits)
+            &+ eight(nextShifted)
+        let place = unsafe start + (bits &+ nextBits) &>> 3
+        return unsafe nextBits == 64 ? digits(place, limit, into: &value) : place
+    }
+
+    /// How many bits from the lowest on belong to digits, of a word with their zeros taken off.
+    ///
+    /// A byte above 9 gets its high bit; its carry can only spoil bytes above it.
+    @inline(__always)
+    private static func others(_ word: UInt64) -> Int {
+        let marks = ((word &+ 0x7676_7676_7676_7676) | word) & 0x8080_8080_8080_8080
+        return marks.trailingZeroBitCount & ~7
     }
 
     /// The value of eight digits, the first in the lowest byte.
@@ -116,13 +157,13 @@ struct DecimalText: BitwiseCopyable {
         return (low &+ high) &>> 32
     }
 
-    /// 10 to the power of `bits` / 8, for 0 to 7 digits.
+    /// 10 to the power of `bits` / 8, for 0 to 8 digits.
     @inline(__always)
     private static func tenfold(_ bits: Int) -> UInt64 {
         let low = bits & 8 != 0 ? 10 : 1 as UInt64
         let middle = bits & 16 != 0 ? 100 : 1 as UInt64
         let high = bits & 32 != 0 ? 10_000 : 1 as UInt64
-        return low &* middle &* high
+        return bits == 64 ? 100_000_000 : low &* middle &* high
     }
 
     @inline(__always)

@@ -23,81 +23,72 @@ extension JSONCursor {
         _ type: JSONNumberType,
         into memory: UnsafeMutableRawBufferPointer
     ) throws(JSONFailure) -> JSONShape {
-        switch type {
-        case .bool: unsafe try read(BoolElement.self, memory)
-        case .int8: unsafe try read(SignedElement<Int8>.self, memory)
-        case .int16: unsafe try read(SignedElement<Int16>.self, memory)
-        case .int32: unsafe try read(SignedElement<Int32>.self, memory)
-        case .int64: unsafe try read(SignedElement<Int64>.self, memory)
-        case .uint8: unsafe try read(UnsignedElement<UInt8>.self, memory)
-        case .uint16: unsafe try read(UnsignedElement<UInt16>.self, memory)
-        case .uint32: unsafe try read(UnsignedElement<UInt32>.self, memory)
-        case .uint64: unsafe try read(UnsignedElement<UInt64>.self, memory)
-        case .float16: unsafe try read(HalfElement.self, memory)
-        case .bfloat16: unsafe try read(BrainElement.self, memory)
-        case .float32: unsafe try read(FloatElement.self, memory)
-        case .float64: unsafe try read(DoubleElement.self, memory)
-        }
+        unsafe try read(type, memory, nil)
     }
 
     /// Reads the array of numbers that is next to the end of `buffer`, and returns its shape.
     ///
-    /// As ``numbers(_:into:)``, but finds out first how much room is needed, by counting commas: at
-    /// most `type.size` bytes for each of the text's. On an error nothing is appended.
+    /// As ``numbers(_:into:)``, but makes room as the elements come, never more than nine times
+    /// what they needed so far. On an error nothing is appended.
     package mutating func numbers(
         _ type: JSONNumberType,
         appendedTo buffer: inout ByteBuffer
     ) throws(JSONFailure) -> JSONShape {
-        let room = type.size * (commasAhead() + 1)
-        let place = unsafe UnsafeMutableRawBufferPointer(start: buffer.reserve(room), count: room)
-        let shape = unsafe try numbers(type, into: place)
-        buffer.commit(type.size * shape.count)
-        return shape
-    }
-
-    /// How many commas stand before the bracket that closes the array which is next.
-    private func commasAhead() -> Int {
-        var look = self
-        let text =
-            unsafe (try? look.skim()) ?? UnsafeRawBufferPointer(start: place, count: end - place)
-        var count = 0
-        var index = 0
-        while text.count - index >= 64, let base = text.baseAddress {
-            let bytes = unsafe base.loadUnaligned(fromByteOffset: index, as: SIMD64<UInt8>.self)
-            let ones = SIMD64<UInt8>(repeating: 0)
-                .replacing(with: 1, where: bytes .== SIMD64(repeating: ASCII.comma))
-            count += Int(ones.wrappedSum())
-            index += 64
+        let before = buffer.count
+        do throws(JSONFailure) {
+            return unsafe try withUnsafeMutablePointer(to: &buffer) { growing throws(JSONFailure) in
+                unsafe try read(type, UnsafeMutableRawBufferPointer(start: nil, count: 0), growing)
+            }
+        } catch {
+            buffer.truncate(buffer.count - before)
+            throw error
         }
-        while index < text.count {
-            unsafe count += text[index] == ASCII.comma ? 1 : 0
-            index += 1
-        }
-        return count
     }
 
     // MARK: - How
 
+    private mutating func read(
+        _ type: JSONNumberType,
+        _ memory: UnsafeMutableRawBufferPointer,
+        _ growing: UnsafeMutablePointer<ByteBuffer>?
+    ) throws(JSONFailure) -> JSONShape {
+        switch type {
+        case .bool: unsafe try read(BoolElement.self, memory, growing)
+        case .int8: unsafe try read(SignedElement<Int8>.self, memory, growing)
+        case .int16: unsafe try read(SignedElement<Int16>.self, memory, growing)
+        case .int32: unsafe try read(SignedElement<Int32>.self, memory, growing)
+        case .int64: unsafe try read(SignedElement<Int64>.self, memory, growing)
+        case .uint8: unsafe try read(UnsignedElement<UInt8>.self, memory, growing)
+        case .uint16: unsafe try read(UnsignedElement<UInt16>.self, memory, growing)
+        case .uint32: unsafe try read(UnsignedElement<UInt32>.self, memory, growing)
+        case .uint64: unsafe try read(UnsignedElement<UInt64>.self, memory, growing)
+        case .float16: unsafe try read(HalfElement.self, memory, growing)
+        case .bfloat16: unsafe try read(BrainElement.self, memory, growing)
+        case .float32: unsafe try read(FloatElement.self, memory, growing)
+        case .float64: unsafe try read(DoubleElement.self, memory, growing)
+        }
+    }
+
     @inline(__always)
     private mutating func read<Element: NumberElement>(
         _ element: Element.Type,
-        _ memory: UnsafeMutableRawBufferPointer
+        _ memory: UnsafeMutableRawBufferPointer,
+        _ growing: UnsafeMutablePointer<ByteBuffer>?
     ) throws(JSONFailure) -> JSONShape {
         var shape = JSONShape()
-        let context = NumberContext(allowsNonFinite: allowsNonFinite)
-        // Room for no element has no address, and is never written.
-        let output =
-            unsafe memory.baseAddress ?? UnsafeMutableRawPointer(mutating: UnsafeRawPointer(start))
-        let capacity = memory.count / Element.size
+        var output = unsafe NumberOutput(memory, growing, Element.size)
+        let context = unsafe NumberContext(end: end, allowsNonFinite: allowsNonFinite)
         guard nextByte() == UInt8(ascii: "[") else {
-            guard capacity > 0 else { throw failure("more numbers than the 0 expected") }
-            guard unsafe Element.read(&place, end, context, output) else { throw refusal(element) }
+            guard output.hasRoom(0, ahead: 0) else { throw tooMany(0) }
+            guard unsafe Element.read(&place, context, output.next) else { throw refusal(element) }
+            unsafe output.next += Element.size
+            output.commit()
             return shape
         }
         // How many elements each open array has so far; -1 in `dimensions` is not yet known.
         var counts = InlineArray<16, Int>(repeating: 0)
+        let first = unsafe place
         var level = 0
-        var written = 0
         var isOpening = true
         repeat {
             if isOpening {
@@ -118,33 +109,37 @@ extension JSONCursor {
                 }
                 guard shape.rank == level else { throw failure(Self.ragged) }
                 if byte != UInt8(ascii: "]") {
-                    let first = written
+                    var count = 0
+                    // In a variable of its own the place can stay in a register.
+                    var step = unsafe place
                     while true {
                         // A number, and what separates it from the next.
-                        guard written < capacity else {
-                            throw failure("more numbers than the \(capacity) expected")
-                        }
                         guard
-                            unsafe Element.read(
-                                &place,
-                                end,
-                                context,
-                                output + written &* Element.size
-                            )
-                        else { throw refusal(element) }
-                        written &+= 1
-                        var byte = unsafe place < end ? place.pointee : 0
-                        if byte <= ASCII.space { byte = nextByte() }
-                        guard byte == ASCII.comma else { break }
-                        unsafe place += 1
-                        if unsafe place < end, unsafe place.pointee <= ASCII.space {
-                            unsafe place += 1
-                            if unsafe place < end, unsafe place.pointee <= ASCII.space {
-                                skipBlanks()
-                            }
+                            unsafe output.next < output.limit
+                                || output.hasRoom(step - first, ahead: end - step)
+                        else {
+                            unsafe place = unsafe step
+                            throw tooMany(memory.count / Element.size)
+                        }
+                        guard unsafe Element.read(&step, context, output.next) else {
+                            unsafe place = unsafe step
+                            throw refusal(element)
+                        }
+                        unsafe output.next += Element.size
+                        count &+= 1
+                        if unsafe step < end, unsafe step.pointee <= ASCII.space {
+                            unsafe step = unsafe JSONCursor.afterBlanks(step, end)
+                        }
+                        guard unsafe step < end, unsafe step.pointee == ASCII.comma else { break }
+                        unsafe step += 1
+                        if unsafe step < end, unsafe step.pointee <= ASCII.space {
+                            // One blank is Python's way; more are rare.
+                            if unsafe step.pointee == ASCII.space { unsafe step += 1 }
+                            unsafe step = unsafe JSONCursor.afterBlanks(step, end)
                         }
                     }
-                    counts[level &- 1] = written &- first
+                    unsafe place = unsafe step
+                    counts[level &- 1] = count
                 }
             }
             // The innermost array should end here.
@@ -155,7 +150,10 @@ extension JSONCursor {
                 shape.dimensions[level] = counts[level]
             }
             unsafe place += 1
-            guard level > 0 else { return shape }
+            guard level > 0 else {
+                output.commit()
+                return shape
+            }
             counts[level &- 1] &+= 1
             isOpening = nextByte() == ASCII.comma
             if isOpening {
@@ -163,6 +161,10 @@ extension JSONCursor {
                 guard nextByte() == UInt8(ascii: "[") else { throw failure(Self.ragged) }
             }
         } while true
+    }
+
+    private func tooMany(_ expected: Int) -> JSONFailure {
+        failure("more numbers than the \(expected) expected")
     }
 
     private static var ragged: String { "the array isn't rectangular" }

@@ -56,9 +56,10 @@ extension JSONNumberText {
             "the shape holds another number of elements"
         )
         guard let row = shape.last else {
-            unsafe buffer.commit(Element.write(base, buffer.reserve(lengthMaximum)))
+            unsafe buffer.commit(Element.write(base, PowersOfFive.table, buffer.reserve(room)))
             return
         }
+        let powers = unsafe PowersOfFive.table
         var written = 0
         while written < count {
             brackets(UInt8(ascii: "["), written, shape, &buffer)
@@ -66,10 +67,10 @@ extension JSONNumberText {
             while left > 0 {
                 // A piece at a time, so that the room asked for is near what is needed.
                 let piece = min(left, 512)
-                let first = unsafe buffer.reserve(piece * (lengthMaximum + 1))
+                let first = unsafe buffer.reserve(piece * room)
                 var place = unsafe first
                 for _ in 0..<piece {
-                    unsafe place += Element.write(base + written &* Element.size, place)
+                    unsafe place += Element.write(base + written &* Element.size, powers, place)
                     unsafe place.pointee = ASCII.comma
                     unsafe place += 1
                     written &+= 1
@@ -114,15 +115,23 @@ extension JSONNumberText {
 private protocol ElementText {
     static var size: Int { get }
     /// Writes the element that lies at `element` to `place`, and returns the text's length.
-    static func write(_ element: UnsafeRawPointer, _ place: UnsafeMutablePointer<UInt8>) -> Int
+    static func write(
+        _ element: UnsafeRawPointer,
+        _ powers: PowersOfFive,
+        _ place: UnsafeMutablePointer<UInt8>
+    ) -> Int
 }
 
 private enum FloatText: ElementText {
     static var size: Int { 4 }
 
     @inline(__always)
-    static func write(_ element: UnsafeRawPointer, _ place: UnsafeMutablePointer<UInt8>) -> Int {
-        unsafe JSONNumberText.write(element.loadUnaligned(as: Float.self), to: place)
+    static func write(
+        _ element: UnsafeRawPointer,
+        _ powers: PowersOfFive,
+        _ place: UnsafeMutablePointer<UInt8>
+    ) -> Int {
+        unsafe JSONNumberText.write(element.loadUnaligned(as: Float.self), powers, place)
     }
 }
 
@@ -130,8 +139,12 @@ private enum DoubleText: ElementText {
     static var size: Int { 8 }
 
     @inline(__always)
-    static func write(_ element: UnsafeRawPointer, _ place: UnsafeMutablePointer<UInt8>) -> Int {
-        unsafe JSONNumberText.write(element.loadUnaligned(as: Double.self), to: place)
+    static func write(
+        _ element: UnsafeRawPointer,
+        _ powers: PowersOfFive,
+        _ place: UnsafeMutablePointer<UInt8>
+    ) -> Int {
+        unsafe JSONNumberText.write(element.loadUnaligned(as: Double.self), powers, place)
     }
 }
 
@@ -139,8 +152,12 @@ private enum HalfText: ElementText {
     static var size: Int { 2 }
 
     @inline(__always)
-    static func write(_ element: UnsafeRawPointer, _ place: UnsafeMutablePointer<UInt8>) -> Int {
-        unsafe JSONNumberText.write(half: element.loadUnaligned(as: UInt16.self), to: place)
+    static func write(
+        _ element: UnsafeRawPointer,
+        _ powers: PowersOfFive,
+        _ place: UnsafeMutablePointer<UInt8>
+    ) -> Int {
+        unsafe JSONNumberText.write(half: element.loadUnaligned(as: UInt16.self), powers, place)
     }
 }
 
@@ -148,8 +165,12 @@ private enum BrainText: ElementText {
     static var size: Int { 2 }
 
     @inline(__always)
-    static func write(_ element: UnsafeRawPointer, _ place: UnsafeMutablePointer<UInt8>) -> Int {
-        unsafe JSONNumberText.write(brain: element.loadUnaligned(as: UInt16.self), to: place)
+    static func write(
+        _ element: UnsafeRawPointer,
+        _ powers: PowersOfFive,
+        _ place: UnsafeMutablePointer<UInt8>
+    ) -> Int {
+        unsafe JSONNumberText.write(brain: element.loadUnaligned(as: UInt16.self), powers, place)
     }
 }
 
@@ -157,7 +178,11 @@ private enum IntegerText<Number: FixedWidthInteger & BitwiseCopyable>: ElementTe
     static var size: Int { MemoryLayout<Number>.size }
 
     @inline(__always)
-    static func write(_ element: UnsafeRawPointer, _ place: UnsafeMutablePointer<UInt8>) -> Int {
+    static func write(
+        _ element: UnsafeRawPointer,
+        _ powers: PowersOfFive,
+        _ place: UnsafeMutablePointer<UInt8>
+    ) -> Int {
         let value = unsafe element.loadUnaligned(as: Number.self)
         return unsafe Number.isSigned
             ? JSONNumberText.write(Int64(truncatingIfNeeded: value), to: place)
@@ -169,7 +194,11 @@ private enum BoolText: ElementText {
     static var size: Int { 1 }
 
     @inline(__always)
-    static func write(_ element: UnsafeRawPointer, _ place: UnsafeMutablePointer<UInt8>) -> Int {
+    static func write(
+        _ element: UnsafeRawPointer,
+        _ powers: PowersOfFive,
+        _ place: UnsafeMutablePointer<UInt8>
+    ) -> Int {
         let word: StaticString = unsafe element.load(as: UInt8.self) == 0 ? "false" : "true"
         unsafe ShortBytes.copy(word.utf8Start, to: place, count: word.utf8CodeUnitCount)
         return word.utf8CodeUnitCount

@@ -3,6 +3,7 @@ private import SluiceCore
 /// What reading an element needs to know besides the text.
 @safe
 struct NumberContext: BitwiseCopyable {
+    let end: UnsafePointer<UInt8>
     let allowsNonFinite: Bool
     // Kept here so that the loop doesn't ask each time whether the table has been made.
     let powers = unsafe PowersOfFive.table
@@ -17,7 +18,6 @@ protocol NumberElement {
     /// Reads the element at `place`, which moves behind it, and stores it; false if there is none.
     static func read(
         _ place: inout UnsafePointer<UInt8>,
-        _ end: UnsafePointer<UInt8>,
         _ context: NumberContext,
         _ output: UnsafeMutableRawPointer
     ) -> Bool
@@ -30,11 +30,10 @@ enum FloatElement: NumberElement {
     @inline(__always)
     static func read(
         _ place: inout UnsafePointer<UInt8>,
-        _ end: UnsafePointer<UInt8>,
         _ context: NumberContext,
         _ output: UnsafeMutableRawPointer
     ) -> Bool {
-        guard let value = unsafe value(&place, end, context) else { return false }
+        guard let value = unsafe value(&place, context) else { return false }
         unsafe output.storeBytes(of: value, as: Float.self)
         return true
     }
@@ -42,11 +41,10 @@ enum FloatElement: NumberElement {
     @inline(__always)
     static func value(
         _ place: inout UnsafePointer<UInt8>,
-        _ end: UnsafePointer<UInt8>,
         _ context: NumberContext
     ) -> Float? {
-        guard let text = unsafe DecimalText(scanning: place, end: end) else {
-            return unsafe nonFinite(&place, end, context)
+        guard let text = unsafe DecimalText(scanning: place, end: context.end) else {
+            return unsafe nonFinite(&place, context)
         }
         guard let value = text.float(powers: context.powers) else { return nil }
         unsafe place = unsafe text.end
@@ -56,11 +54,12 @@ enum FloatElement: NumberElement {
     @inline(never)
     static func nonFinite(
         _ place: inout UnsafePointer<UInt8>,
-        _ end: UnsafePointer<UInt8>,
         _ context: NumberContext
     ) -> Float? {
         guard context.allowsNonFinite else { return nil }
-        var cursor = unsafe JSONCursor(UnsafeRawBufferPointer(start: place, count: end - place))
+        var cursor = unsafe JSONCursor(
+            UnsafeRawBufferPointer(start: place, count: context.end - place)
+        )
         if cursor.take("NaN") {
             unsafe place = unsafe cursor.place
             return .nan
@@ -79,17 +78,16 @@ enum DoubleElement: NumberElement {
     @inline(__always)
     static func read(
         _ place: inout UnsafePointer<UInt8>,
-        _ end: UnsafePointer<UInt8>,
         _ context: NumberContext,
         _ output: UnsafeMutableRawPointer
     ) -> Bool {
-        if let text = unsafe DecimalText(scanning: place, end: end) {
+        if let text = unsafe DecimalText(scanning: place, end: context.end) {
             guard let value = text.double(powers: context.powers) else { return false }
             unsafe place = unsafe text.end
             unsafe output.storeBytes(of: value, as: Double.self)
             return true
         }
-        guard let value = unsafe FloatElement.nonFinite(&place, end, context) else { return false }
+        guard let value = unsafe FloatElement.nonFinite(&place, context) else { return false }
         unsafe output.storeBytes(of: Double(value), as: Double.self)
         return true
     }
@@ -102,12 +100,11 @@ enum HalfElement: NumberElement {
     @inline(__always)
     static func read(
         _ place: inout UnsafePointer<UInt8>,
-        _ end: UnsafePointer<UInt8>,
         _ context: NumberContext,
         _ output: UnsafeMutableRawPointer
     ) -> Bool {
         let first = unsafe place
-        guard let value = unsafe FloatElement.value(&place, end, context) else { return false }
+        guard let value = unsafe FloatElement.value(&place, context) else { return false }
         let half = ShortFloat.half(value)
         guard half & 0x7FFF != 0x7C00 || value.isInfinite else {
             unsafe place = unsafe first
@@ -125,12 +122,11 @@ enum BrainElement: NumberElement {
     @inline(__always)
     static func read(
         _ place: inout UnsafePointer<UInt8>,
-        _ end: UnsafePointer<UInt8>,
         _ context: NumberContext,
         _ output: UnsafeMutableRawPointer
     ) -> Bool {
         let first = unsafe place
-        guard let value = unsafe FloatElement.value(&place, end, context) else { return false }
+        guard let value = unsafe FloatElement.value(&place, context) else { return false }
         let brain = ShortFloat.brain(value)
         guard brain & 0x7FFF != 0x7F80 || value.isInfinite else {
             unsafe place = unsafe first
@@ -148,11 +144,10 @@ enum SignedElement<Number: FixedWidthInteger & SignedInteger & BitwiseCopyable>:
     @inline(__always)
     static func read(
         _ place: inout UnsafePointer<UInt8>,
-        _ end: UnsafePointer<UInt8>,
         _ context: NumberContext,
         _ output: UnsafeMutableRawPointer
     ) -> Bool {
-        guard let text = unsafe DecimalText(scanning: place, end: end), text.isInteger,
+        guard let text = unsafe DecimalText(scanning: place, end: context.end), text.isInteger,
             text.digits <= 19
         else { return false }
         // The magnitude of the least number is one more than that of the largest.
@@ -172,11 +167,10 @@ enum UnsignedElement<Number: FixedWidthInteger & UnsignedInteger & BitwiseCopyab
     @inline(__always)
     static func read(
         _ place: inout UnsafePointer<UInt8>,
-        _ end: UnsafePointer<UInt8>,
         _ context: NumberContext,
         _ output: UnsafeMutableRawPointer
     ) -> Bool {
-        guard let text = unsafe DecimalText(scanning: place, end: end), text.isInteger,
+        guard let text = unsafe DecimalText(scanning: place, end: context.end), text.isInteger,
             let magnitude = text.digits <= 19 ? text.significand : text.magnitude,
             magnitude <= UInt64(truncatingIfNeeded: Number.max),
             !text.isNegative || magnitude == 0
@@ -194,18 +188,19 @@ enum BoolElement: NumberElement {
     @inline(__always)
     static func read(
         _ place: inout UnsafePointer<UInt8>,
-        _ end: UnsafePointer<UInt8>,
         _ context: NumberContext,
         _ output: UnsafeMutableRawPointer
     ) -> Bool {
-        var cursor = unsafe JSONCursor(UnsafeRawBufferPointer(start: place, count: end - place))
+        var cursor = unsafe JSONCursor(
+            UnsafeRawBufferPointer(start: place, count: context.end - place)
+        )
         let value: UInt8
         if cursor.take("true") {
             value = 1
         } else if cursor.take("false") {
             value = 0
         } else {
-            guard let text = unsafe DecimalText(scanning: place, end: end), text.isInteger,
+            guard let text = unsafe DecimalText(scanning: place, end: context.end), text.isInteger,
                 text.digits == 1, text.significand <= 1, !text.isNegative
             else { return false }
             value = UInt8(text.significand)

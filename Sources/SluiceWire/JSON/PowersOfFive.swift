@@ -14,6 +14,8 @@ struct PowersOfFive: BitwiseCopyable {
     // The halves of each entry, upper first. Made once, never freed or changed.
     private let entries: UnsafePointer<UInt64>
 
+    private let tens: UnsafePointer<Double>
+
     nonisolated(unsafe) static let table = PowersOfFive()
 
     /// The entry of `power`, which is from ``minimum`` through ``maximum``.
@@ -22,6 +24,19 @@ struct PowersOfFive: BitwiseCopyable {
         let index = 2 &* (power &- PowersOfFive.minimum)
         return unsafe (entries[index], entries[index &+ 1])
     }
+
+    /// The entry of `power`, rounded up where it isn't exact, as writing numbers wants it.
+    @inline(__always)
+    func ceiling(_ power: Int) -> (upper: UInt64, lower: UInt64) {
+        let (upper, lower) = self[power]
+        if power >= -27, power <= 55 { return (upper, lower) }
+        let (sum, carry) = lower.addingReportingOverflow(1)
+        return (upper &+ (carry ? 1 : 0), sum)
+    }
+
+    /// 10^`power` for 0 through 22, which are exact.
+    @inline(__always)
+    func ten(_ power: UInt) -> Double { unsafe tens[Int(truncatingIfNeeded: power)] }
 
     private init() {
         let count = PowersOfFive.maximum - PowersOfFive.minimum + 1
@@ -56,6 +71,13 @@ struct PowersOfFive: BitwiseCopyable {
             store(-power, limbs, adding: power <= 27 ? 1 : 0)
         }
         unsafe entries = unsafe UnsafePointer(memory)
+        let exact = UnsafeMutablePointer<Double>.allocate(capacity: 23)
+        var ten = 1.0
+        for power in 0...22 {
+            unsafe exact[power] = ten
+            ten *= 10
+        }
+        unsafe tens = unsafe UnsafePointer(exact)
     }
 
     /// The highest 128 bits of a number, from its highest one on.
