@@ -9,8 +9,8 @@ final class RecordingModel: SampleModel {
     private let asked = Mutex<[String: Int]>([:])
 
     var name: String { echo.name }
-    var inputs: [TensorDescription] { echo.inputs }
-    var outputs: [TensorDescription] { echo.outputs }
+    var inputs: [TensorSignature] { echo.inputs }
+    var outputs: [TensorSignature] { echo.outputs }
 
     /// How often each request, by its identifier, has reached any backend.
     var counts: [String: Int] { asked.withLock { $0 } }

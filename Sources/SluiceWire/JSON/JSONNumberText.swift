@@ -15,7 +15,7 @@ package enum JSONNumberText {
     /// Writes a double at `place`, where ``room`` bytes must be free; returns its length.
     ///
     /// The digits and the form are those of Swift's `description`: an exponent below 10^-4 and
-    /// above 2^54.
+    /// above 2^53.
     package static func write(_ value: Double, to place: UnsafeMutablePointer<UInt8>) -> Int {
         unsafe write(value, PowersOfFive.table, place)
     }
@@ -66,7 +66,7 @@ package enum JSONNumberText {
                 fraction: bits & (1 << 52 - 1),
                 width: 52,
                 bias: 1023,
-                plainBits: 54
+                plainBits: 53
             ),
             powers,
             place
