@@ -66,9 +66,10 @@ struct RealRedisTests {
             #expect(connection.isUp && time <= limit, "up after \(time)")
         }
 
+        /// Waits until everything is answered, if it is.
         func settle() {
             let start = kernel.now()
-            while ledger.openCount > 0, kernel.now() < start + .seconds(2) {
+            while connection.pendingCount > 0, kernel.now() < start + .seconds(2) {
                 loop.tick(until: kernel.now() + .milliseconds(5))
             }
         }
@@ -122,9 +123,12 @@ struct RealRedisTests {
         scene.settle()
         #expect(scene.ledger.entries[token]?.values == [Array("value".utf8), nil, large])
 
-        for number in 0..<3_000 { scene.ledger.store("p*\(number)", [1]) }
-        for number in 0..<100 { scene.ledger.store("pq\(number)", [1]) }
-        scene.ask(for: .milliseconds(100))
+        for number in 0..<3_100 {
+            scene.ledger.store(number < 3_000 ? "p*\(number)" : "pq\(number - 3_000)", [1])
+            if number % 500 == 499 { scene.settle() }
+        }
+        scene.settle()
+        #expect(scene.connection.counters.droppedWrites == 0)
         #expect(scene.connection.purge(prefix: "p*", token: 1))
         scene.ask(for: .seconds(5)) { scene.ledger.purges[1] != nil }
         #expect(scene.ledger.purges[1]?.isComplete == true)
@@ -224,6 +228,7 @@ struct RealRedisTests {
         scene.untilUp()
         scene.ledger.store("k", [1, 2, 3])
         scene.ask(for: .milliseconds(50))
+        scene.settle()
         scene.server.kill()
         let impostor = try ScriptedRedis(
             loop: scene.loop,
