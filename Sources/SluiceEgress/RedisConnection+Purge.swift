@@ -24,7 +24,7 @@ extension RedisConnection {
             cursor: purge.cursor,
             prefix: purge.prefix,
             count: RedisPurge.pageKeyCount,
-            token: RedisConnection.mark(Errand.scan.rawValue, .housekeeping),
+            token: RedisAsker.scan.token,
             at: loop.now,
             deadline: .distantFuture
         )
@@ -47,7 +47,7 @@ extension RedisConnection {
         let isTaken = session?.remove(
             keys,
             lazily: true,
-            token: RedisConnection.mark(Errand.unlink.rawValue, .housekeeping),
+            token: RedisAsker.unlink.token,
             at: loop.now,
             deadline: .distantFuture
         )

@@ -23,43 +23,40 @@ import SluiceRedis
 
 /// One worker's pipelined connection to Redis; reconnects by itself until closed.
 ///
+/// Close it before letting it go: the loop's timers don't keep it alive.
 /// Tokens are the worker's and come back as they are; they must be below 2^62.
 @safe
 package final class RedisConnection: StreamHandler, TimerTarget {
     /// Where it goes.
     package let endpoint: RedisEndpoint
     /// What it has seen.
-    package private(set) var counters = RedisCounters()
+    package internal(set) var counters = RedisCounters()
 
     let loop: EventLoop
     unowned let receiver: any RedisReceiver
-    private var random: RandomSource
-    private var breaker = RedisBreaker()
-    private var stream: TCPStream?
+    var random: RandomSource
+    var breaker = RedisBreaker()
+    var stream: TCPStream?
     /// Stands from the moment the stream does.
     var session: RedisSession?
-    private var addressIndex = 0
+    var addressIndex = 0
     /// Addresses that this attempt may still try.
-    private var addressesLeft = 0
-    private var attemptDeadline = Instant.distantFuture
-    private var timer = TimerID.none
-    private var timerDeadline = Instant.distantFuture
-    private var isPostponed = false
-    private var probeTimer = TimerID.none
+    var addressesLeft = 0
+    var attemptDeadline = Instant.distantFuture
+    var timer = TimerID.none
+    var timerDeadline = Instant.distantFuture
+    /// Whether the timer gave what was late another chance.
+    var isPostponed = false
+    var probeTimer = TimerID.none
     var purges: [RedisPurge] = []
     /// Whether the session's greeting was answered.
-    private var isGreeted = false
-    private var wasEverGreeted = false
+    var isGreeted = false
+    var wasEverGreeted = false
     private var wasUp = false
-    private var isClosed = false
+    var isClosed = false
 
     private static let deadlineTag: UInt = 0
-    private static let probeTag: UInt = 1
-
-    /// Who is answered, in a token's uppermost bits.
-    enum Asker: UInt64 { case lookUp, write, housekeeping }
-    /// What was asked, in the lower bits of housekeeping's tokens.
-    enum Errand: UInt64 { case probe, scan, unlink }
+    static let probeTag: UInt = 1
 
     // MARK: - Making one
 
@@ -115,7 +112,7 @@ package final class RedisConnection: StreamHandler, TimerTarget {
         return isSent(
             unsafe session?.get(
                 key,
-                token: RedisConnection.mark(token, .lookUp),
+                token: RedisAsker.lookUp(token).token,
                 at: loop.now,
                 deadline: patience(until: deadline)
             )
@@ -136,7 +133,7 @@ package final class RedisConnection: StreamHandler, TimerTarget {
             unsafe session?.getMany(
                 keys,
                 keyByteCount: keyByteCount,
-                token: RedisConnection.mark(token, .lookUp),
+                token: RedisAsker.lookUp(token).token,
                 at: loop.now,
                 deadline: patience(until: deadline)
             )
@@ -185,7 +182,7 @@ package final class RedisConnection: StreamHandler, TimerTarget {
                 header: header,
                 body: body,
                 expiresInMilliseconds: milliseconds,
-                token: RedisConnection.mark(0, .write),
+                token: RedisAsker.write.token,
                 at: loop.now,
                 deadline: .distantFuture
             ) : false
@@ -200,16 +197,18 @@ package final class RedisConnection: StreamHandler, TimerTarget {
             ? session?.remove(
                 keys,
                 lazily: true,
-                token: RedisConnection.mark(0, .write),
+                token: RedisAsker.write.token,
                 at: loop.now,
                 deadline: .distantFuture
             ) : false
         countWrite(isTaken)
     }
 
-    // Writes have no deadline of their own: the stall limit ends what isn't answered.
+    // Look-ups wait behind writes, in our memory and in the server's; so few may be ahead of them.
+    // They have no deadline of their own: the stall limit ends what isn't answered.
     private var canWrite: Bool {
-        unsafe isUp && (session?.outputBytes.count ?? 0) < endpoint.writeBacklogMaximum
+        guard isUp, pendingCount < endpoint.settings.maximumPending / 4 else { return false }
+        return unsafe (session?.outputBytes.count ?? 0) < endpoint.writeBacklogMaximum
     }
 
     private func countWrite(_ isTaken: Bool?) {
@@ -223,7 +222,7 @@ package final class RedisConnection: StreamHandler, TimerTarget {
 
     // MARK: - Events
 
-    private func drain() {
+    func drain() {
         while let event = session?.nextEvent() { handle(event) }
         armTimer()
     }
@@ -233,21 +232,24 @@ package final class RedisConnection: StreamHandler, TimerTarget {
         case .ready: becameReady()
         case .ended(let failure): ended(failure)
         case .reply(let token, let reply):
-            switch RedisConnection.asker(of: token) {
-            case .lookUp: answered(RedisConnection.unmark(token), reply)
+            switch RedisAsker(token: token) {
+            case .lookUp(let token): answered(token, reply)
             case .write: if case .error = reply { counters.failedWrites += 1 }
-            case .housekeeping: ranErrand(RedisConnection.unmark(token), reply)
+            case .probe: probeAnswered(reply)
+            case .scan: scanned(reply)
+            case .unlink: unlinked(reply)
             }
-        case .timedOut(let token), .lost(let token):
-            var failure = RedisLookupFailure.lost
-            if case .timedOut = event { failure = .timedOut }
-            switch RedisConnection.asker(of: token) {
-            case .lookUp: cameToNothing(RedisConnection.unmark(token), failure)
-            case .write: counters.failedWrites += 1
-            case .housekeeping:
-                // A probe that isn't answered ends the connection, which ends the purges as well.
-                session?.connectionEnded()
-            }
+        case .timedOut(let token): unanswered(token, .timedOut)
+        case .lost(let token): unanswered(token, .lost)
+        }
+    }
+
+    private func unanswered(_ token: UInt64, _ failure: RedisLookupFailure) {
+        switch RedisAsker(token: token) {
+        case .lookUp(let token): cameToNothing(token, failure)
+        case .write: counters.failedWrites += 1
+        // A probe that isn't answered ends the connection, which ends the purges as well.
+        case .probe, .scan, .unlink: session?.connectionEnded()
         }
     }
 
@@ -295,129 +297,6 @@ package final class RedisConnection: StreamHandler, TimerTarget {
         guard !breaker.admits else { return }
         tellChange("look-ups come to nothing")
         scheduleProbe()
-    }
-
-    private func ranErrand(_ number: UInt64, _ reply: RedisReply) {
-        switch Errand(rawValue: number) {
-        case .scan: scanned(reply)
-        case .unlink: unlinked(reply)
-        case .probe:
-            var isAnswer = true
-            if case .error = reply { isAnswer = false }
-            breaker.record(success: isAnswer, at: loop.now)
-            scheduleProbe()
-            tellChange("the probe was answered by an error")
-        case nil: preconditionFailure("an errand nobody was sent on")
-        }
-    }
-
-    // MARK: - Connecting
-
-    private func beginAttempt() {
-        addressesLeft = endpoint.addresses.count
-        tryAddress()
-    }
-
-    private func tryAddress() {
-        addressesLeft -= 1
-        let share = endpoint.attemptTimeout.nanoseconds / Int64(endpoint.addresses.count)
-        attemptDeadline = loop.now.advanced(byNanoseconds: share)
-        do throws(KernelFailure) {
-            let stream = try TCPStream(
-                loop: loop,
-                connectingTo: endpoint.addresses[addressIndex],
-                tls: nil
-            )
-            self.stream = stream
-            stream.handler = self
-            armTimer()
-            stream.start()
-        } catch {
-            attemptFailed(error.description)
-        }
-    }
-
-    /// Another address is tried at once; otherwise it's time to wait.
-    private func attemptFailed(_ reason: String) {
-        addressIndex = (addressIndex + 1) % endpoint.addresses.count
-        if addressesLeft > 0 {
-            tryAddress()
-        } else {
-            counters.failedAttempts += 1
-            waitAfter(reason)
-        }
-    }
-
-    private func becameReady() {
-        isGreeted = true
-        if wasEverGreeted { counters.reconnects += 1 }
-        wasEverGreeted = true
-        breaker.record(success: true, at: loop.now)
-        tellChange(nil)
-    }
-
-    /// The session is over; its look-ups have been told.
-    private func ended(_ failure: RedisFailure) {
-        if !isGreeted { counters.failedAttempts += 1 }
-        switch failure {
-        case .malformed, .tooLarge, .unexpectedReply: counters.nonsense += 1
-        case .disconnected, .refused, .stalled: break
-        }
-        disconnect()
-        guard !isClosed else { return }
-        waitAfter(failure.description)
-        endPurge(isComplete: false)
-    }
-
-    private func disconnect() {
-        session = nil
-        stream?.close()
-        stream = nil
-        loop.cancelTimer(&timer)
-        timerDeadline = .distantFuture
-    }
-
-    private func waitAfter(_ reason: String) {
-        breaker.trip(at: loop.now)
-        tellChange(reason)
-        scheduleProbe()
-    }
-
-    // MARK: - Probing
-
-    private func scheduleProbe() {
-        guard breaker.nextProbe < .distantFuture, probeTimer == .none else { return }
-        let pause = max(0, breaker.nextProbe.nanoseconds(since: loop.now))
-        // Up to a quarter more, so that workers and gateways come one after the other.
-        let jitter = Int64(random.next(below: Int(pause / 4) + 1))
-        probeTimer = loop.setTimer(
-            at: breaker.nextProbe.advanced(byNanoseconds: jitter),
-            target: self,
-            tag: RedisConnection.probeTag
-        )
-    }
-
-    /// Without a connection, making one is the probe.
-    private func probe(at now: Instant) {
-        guard breaker.startProbe(at: now) else {
-            scheduleProbe()
-            return
-        }
-        guard session != nil else {
-            beginAttempt()
-            return
-        }
-        let isTaken = session?.ping(
-            token: RedisConnection.mark(Errand.probe.rawValue, .housekeeping),
-            at: now,
-            deadline: now + endpoint.probeTimeout
-        )
-        if isTaken == true {
-            sendSoon()
-        } else {
-            session?.connectionEnded()
-            drain()
-        }
     }
 
     // MARK: - Stream events
@@ -499,7 +378,7 @@ package final class RedisConnection: StreamHandler, TimerTarget {
     }
 
     /// Sees to it that the timer fires when the session or the attempt wants it, or before.
-    private func armTimer() {
+    func armTimer() {
         let deadline = session?.deadline ?? (stream == nil ? .distantFuture : attemptDeadline)
         guard deadline < timerDeadline else { return }
         loop.cancelTimer(&timer)
@@ -509,20 +388,9 @@ package final class RedisConnection: StreamHandler, TimerTarget {
 
     // MARK: - Telling
 
-    private func tellChange(_ problem: String?) {
+    func tellChange(_ problem: String?) {
         guard isUp != wasUp else { return }
         wasUp = isUp
         receiver.redisChanged(isUp ? nil : problem)
-    }
-
-    static func mark(_ token: UInt64, _ asker: Asker) -> UInt64 {
-        precondition(token < 1 << 62, "a token has 62 bits")
-        return asker.rawValue << 62 | token
-    }
-
-    private static func unmark(_ token: UInt64) -> UInt64 { token & (1 << 62 - 1) }
-
-    private static func asker(of token: UInt64) -> Asker {
-        Asker(rawValue: token >> 62) ?? .housekeeping
     }
 }

@@ -21,7 +21,8 @@ struct RedisSimulationTests {
             seed: UInt64 = 1,
             plan: FaultPlan = FaultPlan(),
             addresses: [SocketAddress] = [address],
-            settings: RedisSettings = RedisSettings()
+            settings: RedisSettings = RedisSettings(),
+            starts: Bool = true
         ) throws {
             world = World(seed: seed)
             let serverLoop = world.makeLoop(name: "redis").loop
@@ -38,7 +39,7 @@ struct RedisSimulationTests {
                 seed: seed
             )
             ledger.connection = connection
-            connection.start()
+            if starts { connection.start() }
         }
 
         /// Runs until Redis is in use.
@@ -229,6 +230,40 @@ struct RedisSimulationTests {
             try scene.untilUp(.milliseconds(300))
             #expect(try scene.end())
         }
+    }
+
+    @Test("Neither does one where somebody listens and says nothing, or something else")
+    func strangers() throws {
+        for manner in [ScriptedRedis.Manner.silently, .loading, .slams] {
+            let other = SocketAddress.loopback(port: 6379)
+            let scene = try Scene(addresses: [other, Scene.address], starts: false)
+            let stranger = try ScriptedRedis(loop: scene.server.loop, on: other)
+            stranger.manner = manner
+            scene.connection.start()
+            try scene.untilUp(.milliseconds(300))
+            #expect(stranger.connectionCount == 1)
+            scene.server.shut()
+            scene.world.tickAll()
+            try scene.world.pass(.seconds(3))
+            try scene.server.open()
+            scene.world.tickAll()
+            try scene.untilUp()
+            stranger.shut()
+            #expect(try scene.end())
+        }
+    }
+
+    @Test("Writes leave most of the queue to look-ups")
+    func manyWrites() throws {
+        let scene = try Scene()
+        try scene.untilUp()
+        scene.loop.tick(until: nil)
+        for _ in 0..<2_000 { scene.ledger.store("a", [1]) }
+        #expect(scene.connection.counters.writes == 1_024)
+        #expect(scene.ledger.ask(["a"]) != nil)
+        try scene.world.pass(.seconds(1))
+        #expect(scene.connection.counters.hits == 1)
+        #expect(try scene.end())
     }
 
     @Test("Writes are dropped when much waits already, and look-ups are bounded")
