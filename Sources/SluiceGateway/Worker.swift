@@ -85,6 +85,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     var waiting: [UInt64: FlowPointer] = unsafe [:]
     var nextToken: UInt64 = 0
     var codec: PredictCodec
+    var memo = QuestionMemo()
     /// Tier 2, if there is one.
     var redis: RedisConnection?
 
@@ -158,6 +159,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
                     ? nil : CacheMetrics(store: shared.store, model: plan.name)
             )
         }
+        memo.removeAll()
         let old = replica
         replica = Replica(snapshot: snapshot, models: models)
         for (key, route) in routes.sorted(by: { $0.key < $1.key }) where kept[key] == nil {

@@ -30,6 +30,9 @@ struct PredictCodec: ~Copyable {
         static let v2: UInt8 = 2
     }
 
+    /// The first byte of a V2 answer as it is kept.
+    static var rawForm: UInt8 { Kept.v2 }
+
     private static let prefixLength = 5
 
     private var digest = CacheDigest()

@@ -48,6 +48,11 @@ extension Worker {
 
     /// Takes another piece of a body that is being gathered.
     func gather(_ flow: FlowPointer, _ bytes: UnsafeRawBufferPointer, endStream: Bool) {
+        if endStream, unsafe flow.pointee.cache.role == .alone, unsafe flow.pointee.wire == .grpc,
+            unsafe flow.pointee.held.isEmpty, unsafe servesKnown(flow, bytes)
+        {
+            return
+        }
         unsafe flow.pointee.held.append(bytes, pool: buffers)
         // Windows stay open: what is gathered is bounded by the line after the next.
         unsafe flow.pointee.exchange.consumed(bytes.count)
@@ -62,6 +67,27 @@ extension Worker {
         }
     }
 
+    /// Answers a gRPC request that was seen before, byte for byte, from tier 1; false when it has
+    /// to go the whole way, or is over.
+    private func servesKnown(_ flow: FlowPointer, _ bytes: UnsafeRawBufferPointer) -> Bool {
+        guard unsafe chooseRevision(flow) else { return true }
+        guard unsafe !flow.pointee.cache.mustAsk, let cache = shared.cache,
+            let revision = unsafe flow.pointee.revision,
+            let message = unsafe QuestionMemo.Message(bytes),
+            let known = unsafe memo.find(message, revision: Worker.address(revision)),
+            known.isRaw, case .fresh(let entry) = cache.memory.lookup(known.key, at: loop.now),
+            unsafe entry.answer.first == PredictCodec.rawForm
+        else { return false }
+        unsafe flow.pointee.exchange.consumed(bytes.count)
+        unsafe count(flow, .memoryHit)
+        unsafe replyRaw(flow, entry, id: message.id)
+        return true
+    }
+
+    private static func address(_ revision: Unmanaged<WorkerRevision>) -> UInt {
+        unsafe UInt(bitPattern: revision.toOpaque())
+    }
+
     /// The request is whole.
     func gathered(_ flow: FlowPointer) {
         if unsafe flow.pointee.cache.role == .alone {
@@ -73,13 +99,24 @@ extension Worker {
 
     /// Which answer would be the request's own, and is it there?
     private func lookUp(_ flow: FlowPointer) {
-        guard let cache = shared.cache, unsafe chooseRevision(flow) else { return }
+        guard let cache = shared.cache else { return }
+        if unsafe flow.pointee.revision == nil, unsafe !chooseRevision(flow) { return }
         guard let (key, wishes) = unsafe question(of: flow) else {
             unsafe bypass(flow)
             unsafe attempt(flow)
             return
         }
         unsafe flow.pointee.cache.key = key
+        if wishes.form == .grpc, let revision = unsafe flow.pointee.revision,
+            let message = unsafe QuestionMemo.Message(flow.pointee.held.bytes)
+        {
+            unsafe memo.insert(
+                message,
+                revision: Worker.address(revision),
+                key: key,
+                isRaw: wishes.isRaw
+            )
+        }
         if unsafe !flow.pointee.cache.mustAsk {
             switch cache.memory.lookup(key, at: loop.now) {
             case .fresh(let entry):
@@ -235,8 +272,42 @@ extension Worker {
             unsafe attempt(flow)
             return
         }
-        let left = entry.lifetime.freshUntil.nanoseconds(since: loop.now) / 1_000_000_000
-        unsafe reply(flow, answer, cacheStatus: "\(status); ttl=\(left); detail=\(detail)")
+        unsafe reply(flow, answer, cacheStatus: "\(status); ttl=\(secondsLeft(entry)); detail=\(detail)")
+    }
+
+    private func secondsLeft(_ entry: CacheEntry) -> Int {
+        Int(entry.lifetime.freshUntil.nanoseconds(since: loop.now) / 1_000_000_000)
+    }
+
+    /// Answers over gRPC with what is kept as it is kept, which is what a raw caller wants: only its
+    /// own `id` is added (protobuf's fields may come in any order).
+    private func replyRaw(_ flow: FlowPointer, _ entry: CacheEntry, id: UnsafeRawBufferPointer) {
+        let content = unsafe UnsafeRawBufferPointer(rebasing: entry.answer[1...])
+        var frame = ByteBuffer(pool: buffers)
+        let idLength = id.count == 0 ? 0 : id.count + (id.count < 0x80 ? 2 : 3)
+        let length = UInt32(content.count + idLength)
+        let place = unsafe frame.reserve(5 + Int(length))
+        unsafe place.pointee = 0
+        unsafe UnsafeMutableRawPointer(place + 1).storeBytes(of: length.bigEndian, as: UInt32.self)
+        frame.commit(5)
+        unsafe frame.append(content)
+        if id.count > 0 {
+            frame.append(byte: 3 << 3 | 2)
+            if id.count < 0x80 {
+                frame.append(byte: UInt8(id.count))
+            } else {
+                frame.append(byte: UInt8(id.count & 0x7F) | 0x80)
+                frame.append(byte: UInt8(truncatingIfNeeded: id.count >> 7))
+            }
+            unsafe frame.append(id)
+        }
+        let head = unsafe answerHead(flow, "application/grpc")
+        var status = ByteBuffer(pool: buffers)
+        status.append("sluice; hit; ttl=")
+        status.append(decimal: secondsLeft(entry))
+        status.append("; detail=memory")
+        unsafe head.append(.cacheStatus, status.bytes, isVolatile: true)
+        unsafe finishReply(flow, head, frame.bytes)
     }
 
     /// Serves an answer past its time where the call has failed; false when there is none.

@@ -100,14 +100,22 @@ extension Worker {
 
     /// Answers with what was kept or translated, in the caller's form.
     func reply(_ flow: FlowPointer, _ answer: RenderedAnswer, cacheStatus: String?) {
-        let isGRPC = unsafe flow.pointee.wire == .grpc
-        let head = blocks.take()
-        head.append(status: 200)
-        head.append(.contentType, answer.contentType)
-        if !isGRPC { head.append(.contentLength, decimal: answer.body.count, isVolatile: true) }
+        let head = unsafe answerHead(flow, answer.contentType)
+        if unsafe flow.pointee.wire != .grpc {
+            head.append(.contentLength, decimal: answer.body.count, isVolatile: true)
+        }
         if answer.headerLength >= 0 {
             head.append(.inferenceHeaderContentLength, decimal: answer.headerLength)
         }
+        if let cacheStatus { head.append(.cacheStatus, text: cacheStatus, isVolatile: true) }
+        unsafe answer.body.withUnsafeBytes { unsafe finishReply(flow, head, $0) }
+    }
+
+    /// The head of an answer of ours that a model gave.
+    func answerHead(_ flow: FlowPointer, _ contentType: StaticString) -> FieldBlock {
+        let head = blocks.take()
+        head.append(status: 200)
+        head.append(.contentType, contentType)
         if let revision = unsafe flow.pointee.revision {
             unsafe revision._withUnsafeGuaranteedRef {
                 unsafe head.append(.sluiceRevision, $0.name.bytes)
@@ -118,15 +126,20 @@ extension Worker {
                 unsafe head.append(.sluiceBackend, $0.label.bytes)
             }
         }
-        if let cacheStatus { head.append(.cacheStatus, text: cacheStatus, isVolatile: true) }
         unsafe head.append(.requestID, requestID(of: flow), isVolatile: true)
+        return head
+    }
+
+    /// Sends a whole answer and ends the flow.
+    func finishReply(_ flow: FlowPointer, _ head: FieldBlock, _ body: UnsafeRawBufferPointer) {
+        let isGRPC = unsafe flow.pointee.wire == .grpc
         let exchange = unsafe flow.pointee.exchange
         unsafe flow.pointee.status = 200
         unsafe flow.pointee.why = .ok
-        unsafe flow.pointee.responseBytes = answer.body.count
+        unsafe flow.pointee.responseBytes = body.count
         unsafe exchange.user = nil
         exchange.sendHead(head, endStream: false)
-        unsafe answer.body.withUnsafeBytes { unsafe _ = exchange.send($0, endStream: !isGRPC) }
+        _ = unsafe exchange.send(body, endStream: !isGRPC)
         if isGRPC {
             unsafe flow.pointee.grpcStatus = 0
             let trailers = blocks.take()
