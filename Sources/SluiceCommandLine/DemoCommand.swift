@@ -152,7 +152,10 @@ struct DemoCommand: ParsableCommand {
                 request.modelName = "iris"
                 answer = try sendGRPC(client, try request.message)
                 let response = try InferenceResponse(message: Array(answer.body.dropFirst(5)))
-                text = String(decoding: try response.body(for: InferenceRequest()).bytes, as: UTF8.self)
+                text = String(
+                    decoding: try response.body(for: InferenceRequest()).bytes,
+                    as: UTF8.self
+                )
             } catch {
                 throw HTTPClient.Failure(sentence: error.sentence)
             }

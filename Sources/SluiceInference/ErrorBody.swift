@@ -32,7 +32,8 @@ package enum ErrorBody {
     private static func sentence(_ value: JSONValue) -> String? {
         switch value {
         case .string(let text): text
-        case .object: value["message"].flatMap(sentence) ?? value["msg"].flatMap { detail($0, value) }
+        case .object:
+            value["message"].flatMap(sentence) ?? value["msg"].flatMap { detail($0, value) }
         case .array(let all): all.compactMap(sentence).joined(separator: "; ")
         default: nil
         }
@@ -41,7 +42,9 @@ package enum ErrorBody {
     /// FastAPI's `{"loc": ["body", "inputs", 0], "msg": "…"}`.
     private static func detail(_ message: JSONValue, _ entry: JSONValue) -> String? {
         guard let text = message.text else { return nil }
-        let place = (entry["loc"]?.elements ?? []).compactMap { $0.text ?? $0.integer.map { "\($0)" } }
+        let place = (entry["loc"]?.elements ?? []).compactMap {
+            $0.text ?? $0.integer.map { "\($0)" }
+        }
         return place.isEmpty ? text : "\(place.joined(separator: ".")): \(text)"
     }
 

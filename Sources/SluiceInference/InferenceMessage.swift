@@ -58,7 +58,9 @@ extension Tensor {
         var names: Set<String> = []
         for tensor in tensors {
             guard names.insert(tensor.name).inserted else {
-                throw InferenceFailure("\(what) has '\(tensor.name)' twice; a name stands for one tensor")
+                throw InferenceFailure(
+                    "\(what) has '\(tensor.name)' twice; a name stands for one tensor"
+                )
             }
             switch tensor.data {
             case .raw(let bytes): try unsafe tensor.check(bytes)

@@ -33,12 +33,17 @@ package struct ModelSignature: Equatable, Sendable {
         do throws(JSONFailure) {
             document = try JSONParser.parse(body)
         } catch {
-            throw InferenceFailure("the metadata is not JSON: \(error.sentence) at byte \(error.offset)")
+            throw InferenceFailure(
+                "the metadata is not JSON: \(error.sentence) at byte \(error.offset)"
+            )
         }
         if case .object(let all)? = document["metadata"]?["signature_def"]?["signature_def"] {
-            let one = all.first { $0.name == "serving_default" } ?? (all.count == 1 ? all.first : nil)
+            let one =
+                all.first { $0.name == "serving_default" } ?? (all.count == 1 ? all.first : nil)
             guard let one else {
-                throw InferenceFailure("the metadata has several signatures, none called 'serving_default'")
+                throw InferenceFailure(
+                    "the metadata has several signatures, none called 'serving_default'"
+                )
             }
             inputs = try ModelSignature.tensorFlow(one.value["inputs"])
             outputs = try ModelSignature.tensorFlow(one.value["outputs"])
@@ -88,7 +93,9 @@ package struct ModelSignature: Equatable, Sendable {
     }
 
     /// `{"x": {"dtype": "DT_FLOAT", "tensor_shape": {"dim": [{"size": "-1"}, …]}}, …}`.
-    private static func tensorFlow(_ value: JSONValue?) throws(InferenceFailure) -> [TensorSignature] {
+    private static func tensorFlow(
+        _ value: JSONValue?
+    ) throws(InferenceFailure) -> [TensorSignature] {
         guard case .object(let members)? = value else { return [] }
         var found: [TensorSignature] = []
         for member in members {

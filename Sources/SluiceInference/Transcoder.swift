@@ -163,7 +163,8 @@ package struct Transcoder: Sendable {
         case .grpc:
             try response.writeProtobuf(raw: wishes.isRaw, to: &output, scratch: &scratch, dialect)
             return nil
-        case .v2: return try response.writeJSON(for: wishes, to: &output, scratch: &scratch, dialect)
+        case .v2:
+            return try response.writeJSON(for: wishes, to: &output, scratch: &scratch, dialect)
         case .v1:
             try response.writeV1(for: wishes, to: &output, scratch: &scratch, dialect)
             return nil

@@ -37,7 +37,9 @@ package enum Base64 {
 
     /// Appends `bytes` as base64 with padding.
     package static func append(_ bytes: UnsafeRawBufferPointer, to output: inout ByteBuffer) {
-        let alphabet = StaticString("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
+        let alphabet = StaticString(
+            "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+        )
         let length = (bytes.count + 2) / 3 * 4
         // Room for exactly what is written; six bits are below 64, the alphabet's length.
         var place = unsafe output.reserve(length)
@@ -45,11 +47,14 @@ package enum Base64 {
         while index < bytes.count {
             let left = min(3, bytes.count - index)
             var bits: UInt32 = 0
-            for step in 0..<left { unsafe bits |= UInt32(bytes[index + step]) << UInt32(16 - 8 * step) }
+            for step in 0..<left {
+                unsafe bits |= UInt32(bytes[index + step]) << UInt32(16 - 8 * step)
+            }
             for step in 0..<4 {
                 unsafe place[step] =
                     step <= left
-                    ? alphabet.utf8Start[Int(bits >> UInt32(18 - 6 * step) & 63)] : UInt8(ascii: "=")
+                    ? alphabet.utf8Start[Int(bits >> UInt32(18 - 6 * step) & 63)]
+                    : UInt8(ascii: "=")
             }
             unsafe place += 4
             index += left

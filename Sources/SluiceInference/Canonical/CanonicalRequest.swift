@@ -75,7 +75,8 @@ struct CanonicalBytes {
     mutating func append(count: Int) { append(bits: UInt64(bitPattern: Int64(count))) }
 
     /// Appends parameters sorted by name, each with the kind of its value.
-    mutating func append(_ parameters: Parameters, where isWanted: (String) -> Bool = { _ in true }) {
+    mutating func append(_ parameters: Parameters, where isWanted: (String) -> Bool = { _ in true })
+    {
         let wanted = parameters.entries.filter { isWanted($0.name) }.sorted { $0.name < $1.name }
         append(count: wanted.count)
         for entry in wanted {

@@ -33,7 +33,9 @@ package enum RowAnswer {
         case .grpc: return try unsafe cutMessage(body, rows, hasID, dialect, &scratch)
         case .v1, .v2:
             var text = try unsafe RowText(body, headerLength, rows, isV1: form == .v1)
-            guard form == .v1 || text.hasID == hasID else { throw refused("its id isn't the caller's") }
+            guard form == .v1 || text.hasID == hasID else {
+                throw refused("its id isn't the caller's")
+            }
             return try text.records()
         }
     }
@@ -93,7 +95,9 @@ package enum RowAnswer {
             throw refused("the backend writes messages in another order than ours")
         }
         var columns: [[UInt8]] = []
-        for output in response.outputs { columns.append(unsafe [UInt8](try output.raw(&scratch, dialect))) }
+        for output in response.outputs {
+            columns.append(unsafe [UInt8](try output.raw(&scratch, dialect)))
+        }
         var places = [Int](repeating: 0, count: columns.count)
         var records: [[UInt8]] = []
         for _ in 0..<rows {

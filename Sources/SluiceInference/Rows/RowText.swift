@@ -43,11 +43,14 @@ struct RowText {
         isV1: Bool
     ) throws(InferenceFailure) {
         let length = headerLength ?? body.count
-        guard length >= 0, length <= body.count else { throw RowAnswer.refused("its JSON's length is wrong") }
+        guard length >= 0, length <= body.count else {
+            throw RowAnswer.refused("its JSON's length is wrong")
+        }
         unsafe text = UnsafeRawBufferPointer(rebasing: body[..<length])
         unsafe binary = UnsafeRawBufferPointer(rebasing: body[length...])
         self.rows = rows
-        let response = isV1 ? nil : try unsafe InferenceResponse(json: body, headerLength: headerLength)
+        let response =
+            isV1 ? nil : try unsafe InferenceResponse(json: body, headerLength: headerLength)
         do throws(JSONFailure) {
             var cursor = unsafe JSONCursor(text)
             try cursor.enterObject()
@@ -73,7 +76,9 @@ struct RowText {
         } catch {
             throw RowAnswer.refused("\(error.sentence) (byte \(error.offset))")
         }
-        guard unsafe !columns.isEmpty || !binaryColumns.isEmpty else { throw RowAnswer.refused("it has no rows") }
+        guard unsafe !columns.isEmpty || !binaryColumns.isEmpty else {
+            throw RowAnswer.refused("it has no rows")
+        }
         unsafe columns.append(contentsOf: unsafe binaryColumns)
     }
 
@@ -88,7 +93,9 @@ struct RowText {
 
     private mutating func output(_ cursor: inout JSONCursor, _ tensor: Tensor) throws(JSONFailure) {
         guard tensor.shape.first == rows else {
-            throw cursor.failure("output '\(tensor.name)' has shape \(tensor.shape), not \(rows) rows")
+            throw cursor.failure(
+                "output '\(tensor.name)' has shape \(tensor.shape), not \(rows) rows"
+            )
         }
         try cursor.enterObject()
         while let name = try cursor.nextMember() {
@@ -111,7 +118,8 @@ struct RowText {
                     let value = unsafe try cursor.skip()
                     if name.equals("binary_data_size") { unsafe mark(value, .binarySize) }
                 }
-            case "data": unsafe try list(unsafe cursor.skip(), perRow: tensor.shape.dropFirst().reduce(1, *))
+            case "data":
+                unsafe try list(unsafe cursor.skip(), perRow: tensor.shape.dropFirst().reduce(1, *))
             default: unsafe try cursor.skip()
             }
         }
@@ -182,7 +190,9 @@ struct RowText {
         var template: [UInt8] = []
         var place = 0
         for mark in marks {
-            unsafe template.append(piece: UnsafeRawBufferPointer(rebasing: text[place..<mark.range.lowerBound]))
+            unsafe template.append(
+                piece: UnsafeRawBufferPointer(rebasing: text[place..<mark.range.lowerBound])
+            )
             template.append(mark.hole.rawValue)
             place = mark.range.upperBound
         }
@@ -201,7 +211,9 @@ struct RowText {
         var records: [[UInt8]] = []
         for row in 0..<rows {
             var record = head
-            for column in unsafe columns.indices { unsafe record.append(piece: columns[column][row]) }
+            for column in unsafe columns.indices {
+                unsafe record.append(piece: columns[column][row])
+            }
             records.append(record)
         }
         return records
@@ -222,7 +234,9 @@ struct RowText {
         for index in unsafe records.indices {
             var reader = unsafe RecordReader(records[index], from: 1)
             let lists = Int(try reader.number())
-            guard unsafe lists <= records[index].count, unsafe index == 0 || lists == separators.count else {
+            guard unsafe lists <= records[index].count,
+                unsafe index == 0 || lists == separators.count
+            else {
                 throw RowAnswer.refused("its rows are of different answers")
             }
             for list in 0..<lists {
@@ -244,7 +258,8 @@ struct RowText {
             }
             var found: [UnsafeRawBufferPointer] = unsafe []
             while !reader.isAtEnd { unsafe found.append(try reader.piece()) }
-            guard unsafe found.count >= lists, unsafe index == 0 || found.count == payloads[0].count else {
+            guard unsafe found.count >= lists, unsafe index == 0 || found.count == payloads[0].count
+            else {
                 throw RowAnswer.refused("a record is damaged")
             }
             unsafe payloads.append(found)
@@ -255,7 +270,9 @@ struct RowText {
             unsafe output.append(try reader.piece())
             switch Hole(rawValue: try reader.byte()) {
             case .rows:
-                guard unsafe list < separators.count else { throw RowAnswer.refused("a record is damaged") }
+                guard unsafe list < separators.count else {
+                    throw RowAnswer.refused("a record is damaged")
+                }
                 for row in unsafe payloads.indices {
                     if row > 0 {
                         guard let separator = unsafe separators[list] else {
@@ -270,7 +287,9 @@ struct RowText {
             case .binarySize:
                 var total = 0
                 for row in unsafe payloads.indices {
-                    guard unsafe size < payloads[row].count else { throw RowAnswer.refused("a record is damaged") }
+                    guard unsafe size < payloads[row].count else {
+                        throw RowAnswer.refused("a record is damaged")
+                    }
                     total += unsafe payloads[row][size].count
                 }
                 output.append(decimal: total)
@@ -281,7 +300,9 @@ struct RowText {
                 let length = output.count - start
                 let first = unsafe separators.count
                 for column in unsafe first..<payloads[0].count {
-                    for row in unsafe payloads.indices { unsafe output.append(payloads[row][column]) }
+                    for row in unsafe payloads.indices {
+                        unsafe output.append(payloads[row][column])
+                    }
                 }
                 return unsafe payloads[0].count > first ? length : nil
             case nil: throw RowAnswer.refused("a record is damaged")
@@ -310,9 +331,13 @@ private struct RecordReader {
     }
 
     mutating func number() throws(InferenceFailure) -> UInt32 {
-        guard unsafe bytes.count - index >= 4 else { throw RowAnswer.refused("a record is damaged") }
+        guard unsafe bytes.count - index >= 4 else {
+            throw RowAnswer.refused("a record is damaged")
+        }
         defer { index += 4 }
-        return unsafe UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: index, as: UInt32.self))
+        return unsafe UInt32(
+            littleEndian: bytes.loadUnaligned(fromByteOffset: index, as: UInt32.self)
+        )
     }
 
     mutating func piece() throws(InferenceFailure) -> UnsafeRawBufferPointer {

@@ -36,7 +36,10 @@ package struct TensorRows {
     /// Cuts a V1 request that goes on as V1; throws unless it has `instances`.
     package init(_ request: V1Request) throws(InferenceFailure) {
         guard request.isInstances else {
-            throw InferenceFailure("'inputs' are columns, which can't be cut into rows; send 'instances'", .inexpressible)
+            throw InferenceFailure(
+                "'inputs' are columns, which can't be cut into rows; send 'instances'",
+                .inexpressible
+            )
         }
         let instances = unsafe try request.instances
         count = unsafe instances.count
@@ -53,7 +56,10 @@ package struct TensorRows {
         guard let rows = request.inputs.first?.shape.first, rows > 0,
             request.inputs.allSatisfy({ $0.shape.first == rows })
         else {
-            throw InferenceFailure("the inputs don't all have the same number of rows", .inexpressible)
+            throw InferenceFailure(
+                "the inputs don't all have the same number of rows",
+                .inexpressible
+            )
         }
         count = rows
         var columns: [Column] = []
@@ -67,7 +73,10 @@ package struct TensorRows {
             }
             // Rows of [n, 0] would be n nothings: n is bounded by what came only if rows have bytes.
             guard raw.count > 0 else {
-                throw InferenceFailure("input '\(input.name)' has rows without bytes", .inexpressible)
+                throw InferenceFailure(
+                    "input '\(input.name)' has rows without bytes",
+                    .inexpressible
+                )
             }
             column.places.reserveCapacity(rows + 1)
             var place = 0
@@ -137,7 +146,9 @@ package struct TensorRows {
             let column = columns[index]
             request.inputs[index].shape[0] = rows.count
             if areNeighbours {
-                request.inputs[index].data = column.bytes(column.places[first]..<column.places[last + 1])
+                request.inputs[index].data = column.bytes(
+                    column.places[first]..<column.places[last + 1]
+                )
                 continue
             }
             var gathered: [UInt8] = []
@@ -167,6 +178,8 @@ package struct TensorRows {
             unsafe output.append(instances[row])
         }
         output.append(byte: UInt8(ascii: "]"))
-        unsafe output.append(UnsafeRawBufferPointer(rebasing: request.body[(start + request.data.count)...]))
+        unsafe output.append(
+            UnsafeRawBufferPointer(rebasing: request.body[(start + request.data.count)...])
+        )
     }
 }

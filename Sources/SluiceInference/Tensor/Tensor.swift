@@ -113,10 +113,14 @@ package struct Tensor {
         var found = 0
         while unsafe elements.next() != nil { found += 1 }
         guard elements.isComplete else {
-            throw InferenceFailure("tensor '\(name)' ends inside an element; each is 4 bytes of length, then so many bytes")
+            throw InferenceFailure(
+                "tensor '\(name)' ends inside an element; each is 4 bytes of length, then so many bytes"
+            )
         }
         guard found == count else {
-            throw InferenceFailure("tensor '\(name)' has \(found) elements where shape \(shape) takes \(count)")
+            throw InferenceFailure(
+                "tensor '\(name)' has \(found) elements where shape \(shape) takes \(count)"
+            )
         }
     }
 

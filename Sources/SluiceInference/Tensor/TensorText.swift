@@ -75,7 +75,9 @@ struct TensorText {
         while let level = counts.indices.last {
             guard try cursor.nextElement() else {
                 if level < shape.count, shape[level] >= 0 {
-                    guard shape[level] == counts[level] else { throw cursor.failure("rows differ in length") }
+                    guard shape[level] == counts[level] else {
+                        throw cursor.failure("rows differ in length")
+                    }
                 } else {
                     while shape.count <= level { shape.append(-1) }
                     shape[level] = counts[level]
@@ -85,7 +87,9 @@ struct TensorText {
             }
             counts[level] += 1
             if try cursor.peek() == .array {
-                guard !isLeaf || level + 1 < shape.count else { throw cursor.failure("rows differ in depth") }
+                guard !isLeaf || level + 1 < shape.count else {
+                    throw cursor.failure("rows differ in depth")
+                }
                 try cursor.enterArray()
                 counts.append(0)
             } else {
@@ -111,7 +115,9 @@ struct TensorText {
             throw cursor.failure("text or {\"b64\": …} is missing here")
         }
         try append(cursor.string(), isBase64: true, cursor, &output)
-        guard try cursor.nextMember() == nil else { throw cursor.failure("b64 stands alone in its object") }
+        guard try cursor.nextMember() == nil else {
+            throw cursor.failure("b64 stands alone in its object")
+        }
     }
 
     private func append(
@@ -126,7 +132,9 @@ struct TensorText {
         let place = unsafe output.reserve(unsafe string.raw.count)
         var length = unsafe string.unescape(to: place)
         if isBase64 {
-            guard let decoded = unsafe Base64.decode(UnsafeBufferPointer(start: place, count: length)) else {
+            guard
+                let decoded = unsafe Base64.decode(UnsafeBufferPointer(start: place, count: length))
+            else {
                 throw cursor.failure("base64 that can't be decoded")
             }
             length = decoded.count
@@ -209,7 +217,8 @@ extension ByteBuffer {
 extension Tensor {
     /// Whether its strings in JSON are base64 of its elements (KServe's REST proxies say so).
     func isBase64(_ dialect: Dialect) -> Bool {
-        datatype == .bytes && dialect.base64IsEncoding && parameters["content_type"] == .string("base64")
+        datatype == .bytes && dialect.base64IsEncoding
+            && parameters["content_type"] == .string("base64")
     }
 
     /// Whether strict JSON can say the elements `raw`: no FP16, no BF16, no NaN or infinity, and only

@@ -46,7 +46,9 @@ package struct V1Request {
             switch member.name {
             case "instances", "inputs":
                 guard unsafe data.baseAddress == nil else {
-                    throw InferenceFailure("the body has both 'instances' and 'inputs'; send one of them")
+                    throw InferenceFailure(
+                        "the body has both 'instances' and 'inputs'; send one of them"
+                    )
                 }
                 unsafe data = unsafe member.value
                 isInstances = member.name == "instances"
@@ -92,7 +94,9 @@ enum JSONList {
             while try cursor.nextElement() { unsafe found.append(try cursor.skip()) }
             try cursor.finish()
         } catch {
-            throw InferenceFailure("\(what) must be a JSON list: \(error.sentence) at byte \(error.offset) of it")
+            throw InferenceFailure(
+                "\(what) must be a JSON list: \(error.sentence) at byte \(error.offset) of it"
+            )
         }
         return unsafe found
     }

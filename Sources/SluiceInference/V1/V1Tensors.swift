@@ -35,7 +35,9 @@ enum V1Tensors {
         } catch {
             throw InferenceFailure(error)
         }
-        if let columns = unsafe columns { return try unsafe named(columns, signatures, what, &scratch) }
+        if let columns = unsafe columns {
+            return try unsafe named(columns, signatures, what, &scratch)
+        }
         if isRows { return try rows(&cursor, signatures, what, &scratch) }
         guard signatures.count == 1, let only = signatures.first else {
             throw InferenceFailure(
@@ -90,11 +92,14 @@ enum V1Tensors {
                 try cursor.enterObject()
                 while let member = try cursor.nextMember() {
                     let value = unsafe try cursor.skip()
-                    guard let index = signatures.firstIndex(where: { $0.name == member.string }) else {
+                    guard let index = signatures.firstIndex(where: { $0.name == member.string })
+                    else {
                         throw cursor.failure(unknown(member.string, signatures, what).sentence)
                     }
                     guard counts[index] == row else {
-                        throw cursor.failure("row \(row) has '\(member.string)' twice, or an earlier row lacks it")
+                        throw cursor.failure(
+                            "row \(row) has '\(member.string)' twice, or an earlier row lacks it"
+                        )
                     }
                     columns[index].append(counts[index] == 0 ? UInt8(ascii: "[") : ASCII.comma)
                     unsafe columns[index].append(contentsOf: value)
@@ -108,10 +113,13 @@ enum V1Tensors {
         var tensors: [Tensor] = []
         for (index, signature) in signatures.enumerated() where counts[index] > 0 {
             guard counts[index] == row else {
-                throw InferenceFailure("\(what): '\(signature.name)' stands in \(counts[index]) of \(row) rows; give it in all")
+                throw InferenceFailure(
+                    "\(what): '\(signature.name)' stands in \(counts[index]) of \(row) rows; give it in all"
+                )
             }
             columns[index].append(UInt8(ascii: "]"))
-            let found: Result<Tensor, InferenceFailure> = unsafe columns[index].withUnsafeBytes { text in
+            let found: Result<Tensor, InferenceFailure> = unsafe columns[index].withUnsafeBytes {
+                text in
                 do throws(InferenceFailure) {
                     return .success(try unsafe tensor(text, signature, &scratch))
                 } catch {
@@ -145,12 +153,15 @@ enum V1Tensors {
         _ signatures: [TensorSignature],
         _ what: String
     ) -> InferenceFailure {
-        InferenceFailure("\(what) names '\(name)', which the model doesn't have; it has \(list(signatures))")
+        InferenceFailure(
+            "\(what) names '\(name)', which the model doesn't have; it has \(list(signatures))"
+        )
     }
 
     private static func list(_ signatures: [TensorSignature]) -> String {
         signatures.isEmpty
-            ? "no tensors in its metadata" : signatures.map { "'\($0.name)'" }.joined(separator: ", ")
+            ? "no tensors in its metadata"
+            : signatures.map { "'\($0.name)'" }.joined(separator: ", ")
     }
 
     // MARK: - Writing

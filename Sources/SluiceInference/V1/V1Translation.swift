@@ -49,7 +49,10 @@ extension InferenceRequest {
             )
         }
         guard Cacheability(self) == .cacheable else {
-            throw InferenceFailure("sequences and shared memory can't be carried to a V1 backend", .inexpressible)
+            throw InferenceFailure(
+                "sequences and shared memory can't be carried to a V1 backend",
+                .inexpressible
+            )
         }
         guard !inputs.isEmpty else { throw InferenceFailure("V1 needs at least one input") }
         for input in inputs where !dialect.readsNaNTokens {
@@ -91,16 +94,25 @@ extension InferenceResponse {
             try cursor.enterObject()
             while let name = try cursor.nextMember() {
                 let value = unsafe try cursor.skip()
-                if name.equals("predictions") || name.equals("outputs") { unsafe data = unsafe value }
+                if name.equals("predictions") || name.equals("outputs") {
+                    unsafe data = unsafe value
+                }
             }
             try cursor.finish()
         } catch {
-            throw InferenceFailure("the backend's answer: \(error.sentence) at byte \(error.offset)")
+            throw InferenceFailure(
+                "the backend's answer: \(error.sentence) at byte \(error.offset)"
+            )
         }
         guard unsafe data.baseAddress != nil else {
             throw InferenceFailure("the backend's answer has neither 'predictions' nor 'outputs'")
         }
-        outputs = try unsafe V1Tensors.read(data, signature.outputs, what: "the backend's answer", &scratch)
+        outputs = try unsafe V1Tensors.read(
+            data,
+            signature.outputs,
+            what: "the backend's answer",
+            &scratch
+        )
         guard !wishes.outputs.isEmpty else { return }
         var chosen: [Tensor] = []
         for wanted in wishes.outputs {

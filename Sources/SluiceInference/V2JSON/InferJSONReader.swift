@@ -56,11 +56,18 @@ extension InferenceRequest {
                 "input '\(input.name)' has shape \(input.shape), which a raw request can't settle; send JSON with binary tensors"
             )
         }
-        if let index = open.first { shape[index] = body.count / ((input.datatype.size ?? 1) * known) }
+        if let index = open.first {
+            shape[index] = body.count / ((input.datatype.size ?? 1) * known)
+        }
         // BYTES has no size to divide by: a raw request is one element, whole.
         if input.datatype == .bytes, let index = open.first { shape[index] = 1 }
         inputs = [
-            unsafe Tensor(name: input.name, datatype: input.datatype, shape: shape, data: .raw(body))
+            unsafe Tensor(
+                name: input.name,
+                datatype: input.datatype,
+                shape: shape,
+                data: .raw(body)
+            )
         ]
         prefersBinary = true
         try check()
@@ -177,16 +184,21 @@ private struct InferJSONReader {
             case "data":
                 try found.insert(4, "data")
                 // Brackets are matched now; what is between them is checked when it is read.
-                do throws(JSONFailure) { unsafe text = try cursor.skim() } catch { throw notJSON(error) }
+                do throws(JSONFailure) { unsafe text = try cursor.skim() } catch {
+                    throw notJSON(error)
+                }
             default: try skip()
             }
         }
         for (bit, name) in [(0, "name"), (1, "datatype"), (2, "shape")] where !found.contains(bit) {
-            throw InferenceFailure("tensor '\(tensor.name)' (number \(tensors.count)) has no '\(name)'")
+            throw InferenceFailure(
+                "tensor '\(tensor.name)' (number \(tensors.count)) has no '\(name)'"
+            )
         }
         tensor.datatype = try DataType(typeName, of: tensor.name)
         if let size = tensor.parameters["binary_data_size"] {
-            guard hasBinary, unsafe text == nil, case .int64(let wanted) = size, let count = Int(exactly: wanted),
+            guard hasBinary, unsafe text == nil, case .int64(let wanted) = size,
+                let count = Int(exactly: wanted),
                 count >= 0, unsafe count <= binary.count
             else {
                 throw InferenceFailure(
@@ -236,7 +248,9 @@ private struct InferJSONReader {
                 shape.append(Int(dimension))
             }
         } catch {
-            throw InferenceFailure("tensor '\(name)' has a 'shape' that is no list of whole numbers")
+            throw InferenceFailure(
+                "tensor '\(name)' has a 'shape' that is no list of whole numbers"
+            )
         }
         return shape
     }
@@ -311,7 +325,9 @@ private struct InferJSONReader {
         do throws(JSONFailure) {
             try cursor.enterObject()
         } catch {
-            throw InferenceFailure("\(what) must be a JSON object (\(error.sentence) at byte \(error.offset))")
+            throw InferenceFailure(
+                "\(what) must be a JSON object (\(error.sentence) at byte \(error.offset))"
+            )
         }
     }
 

@@ -22,7 +22,9 @@ extension InferenceRequest {
         var binary: [Int] = []
         for (index, input) in inputs.enumerated() {
             if index > 0 { output.append(byte: ASCII.comma) }
-            if try output.append(tensor: input, .backend(dialect), &scratch) { binary.append(index) }
+            if try output.append(tensor: input, .backend(dialect), &scratch) {
+                binary.append(index)
+            }
         }
         output.append(byte: UInt8(ascii: "]"))
         for (index, wanted) in outputs.enumerated() {
@@ -99,7 +101,7 @@ extension ByteBuffer {
             if index > 0 { append(byte: ASCII.comma) }
             JSONStringText.append(entry.name, to: &self)
             append(byte: ASCII.colon)
-            let place = unsafe reserve(JSONNumberText.lengthMaximum)
+            let place = unsafe reserve(JSONNumberText.room)
             switch entry.value {
             case .bool(let flag): append(flag ? "true" : "false")
             case .int64(let number): commit(unsafe JSONNumberText.write(number, to: place))

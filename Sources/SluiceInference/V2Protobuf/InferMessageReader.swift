@@ -131,7 +131,9 @@ struct InferMessageReader {
             case 4: try InferMessageReader.parameter(field, &tensor.parameters)
             case 5:
                 guard unsafe contents.baseAddress == nil else {
-                    throw InferenceFailure("tensor '\(tensor.name)' has its contents twice; send them once")
+                    throw InferenceFailure(
+                        "tensor '\(tensor.name)' has its contents twice; send them once"
+                    )
                 }
                 unsafe contents = try unsafe field.bytes("'contents'")
                 hasContents = true
@@ -211,7 +213,9 @@ extension DataType {
     /// The datatype called `name`; throws, naming the tensor, when there is none.
     init(_ name: String, of tensor: String) throws(InferenceFailure) {
         guard let known = DataType(rawValue: name) else {
-            throw InferenceFailure("tensor '\(tensor)' has no known datatype ('\(name)'); BOOL, INT32, FP32, BYTES and their kin are")
+            throw InferenceFailure(
+                "tensor '\(tensor)' has no known datatype ('\(name)'); BOOL, INT32, FP32, BYTES and their kin are"
+            )
         }
         self = known
     }

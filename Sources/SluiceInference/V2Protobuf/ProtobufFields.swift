@@ -58,7 +58,10 @@ extension ByteBuffer {
             commit(more)
             // Both places lie in the buffer: `more` bytes were added behind the content.
             let content = unsafe place(at: start)
-            unsafe UnsafeMutableRawPointer(content + more).copyMemory(from: content, byteCount: length)
+            unsafe UnsafeMutableRawPointer(content + more).copyMemory(
+                from: content,
+                byteCount: length
+            )
         }
         let place = unsafe place(at: start - 1)
         for index in 0..<more {
@@ -100,7 +103,9 @@ extension WireReader {
         do throws(WireFailure) {
             return try nextField()
         } catch {
-            throw InferenceFailure("the message is not protobuf: \(error.sentence) at byte \(error.offset)")
+            throw InferenceFailure(
+                "the message is not protobuf: \(error.sentence) at byte \(error.offset)"
+            )
         }
     }
 }

@@ -78,7 +78,9 @@ struct TypedContents {
                 try append(number, to: &output)
             case (_, .bytes(let packed)): try unsafe unpack(packed, to: &output)
             default:
-                throw InferenceFailure("tensor '\(tensor.name)' has contents of the wrong wire type")
+                throw InferenceFailure(
+                    "tensor '\(tensor.name)' has contents of the wrong wire type"
+                )
             }
         }
     }
