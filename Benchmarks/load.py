@@ -114,6 +114,6 @@ def sluice_config(port, admin, backends, rest_scheme="http", listener="", balanc
         file.write(
             f"listeners:\n  - address: 127.0.0.1:{port}\n{listener}admin: {{address: 127.0.0.1:{admin}}}\n"
             f"workers: {workers}\naccessLog: {WORK}/access.log\nlimits: {{maxConcurrentStreams: 1000}}\n"
-            f"models:\n  - name: echo\n    timeout: 60s\n    loadBalancing: {balancing}\n"
+            f"models:\n  - name: echo\n    timeout: 60s\n    loadBalancing: {balancing}\n{model_keys}"
             f"    revisions:\n      - name: v1\n        backends:\n{rows}")
     return path

@@ -9,11 +9,15 @@ struct ProtobufTests {
         try #require(Base64.decode(base64.utf8))
     }
 
-    @Test("Python's messages are read bit for bit and written back byte for byte", arguments: InferMessageFixture.all.indices)
+    @Test(
+        "Python's messages are read bit for bit and written back byte for byte",
+        arguments: InferMessageFixture.all.indices
+    )
     func fixtures(index: Int) throws {
         let fixture = InferMessageFixture.all[index]
         let raw = try Self.decode(fixture.raw)
-        for (encoded, isRaw) in [(fixture.rawResponse, true), (fixture.typedResponse, false)] where !encoded.isEmpty {
+        for (encoded, isRaw) in [(fixture.rawResponse, true), (fixture.typedResponse, false)]
+        where !encoded.isEmpty {
             let message = try Self.decode(encoded)
             let response = try InferenceResponse(message: message)
             let output = try #require(response.outputs.first)
@@ -68,7 +72,9 @@ struct ProtobufTests {
         #expect(try InferenceResponse(message: message).outputs[0].bytes == [0, 60, 0, 64])
     }
 
-    @Test("Raw contents match the inputs, but for shared memory; only MLServer mixes them with typed ones")
+    @Test(
+        "Raw contents match the inputs, but for shared memory; only MLServer mixes them with typed ones"
+    )
     func rawRules() throws {
         var writer = WireWriter()
         for (name, kind) in [("shared", 0), ("typed", 1), ("raw", 2)] {
@@ -97,7 +103,8 @@ struct ProtobufTests {
     func signatures() throws {
         let json = try ModelSignature(
             json: Array(
-                #"{"name":"m","inputs":[{"name":"x","datatype":"FP32","shape":[-1,4]}],"outputs":[{"name":"y","datatype":"BYTES","shape":[-1]}]}"#.utf8
+                #"{"name":"m","inputs":[{"name":"x","datatype":"FP32","shape":[-1,4]}],"outputs":[{"name":"y","datatype":"BYTES","shape":[-1]}]}"#
+                    .utf8
             )
         )
         var writer = WireWriter()
@@ -112,7 +119,8 @@ struct ProtobufTests {
         #expect(try unsafe ModelSignature(protobuf: kept.bytes) == json)
         let tensorFlow = try ModelSignature(
             json: Array(
-                #"{"model_spec":{},"metadata":{"signature_def":{"signature_def":{"serving_default":{"inputs":{"x":{"dtype":"DT_FLOAT","tensor_shape":{"dim":[{"size":"-1"},{"size":"4"}]}}},"outputs":{"y":{"dtype":"DT_STRING","tensor_shape":{"dim":[{"size":"-1"}]}}}}}}}}"#.utf8
+                #"{"model_spec":{},"metadata":{"signature_def":{"signature_def":{"serving_default":{"inputs":{"x":{"dtype":"DT_FLOAT","tensor_shape":{"dim":[{"size":"-1"},{"size":"4"}]}}},"outputs":{"y":{"dtype":"DT_STRING","tensor_shape":{"dim":[{"size":"-1"}]}}}}}}}}"#
+                    .utf8
             )
         )
         #expect(tensorFlow == json)

@@ -68,7 +68,12 @@ extension Tensor {
             case .bytes:
                 let element =
                     isText
-                    ? Array(String(repeating: ["ä\"\n", "plain text", "\u{1}\\"][choice % 3], count: choice % 4).utf8)
+                    ? Array(
+                        String(
+                            repeating: ["ä\"\n", "plain text", "\u{1}\\"][choice % 3],
+                            count: choice % 4
+                        ).utf8
+                    )
                     : (0..<choice).map { _ in UInt8(truncatingIfNeeded: random.next()) }
                 bytes.appendLittleEndian(UInt32(element.count))
                 bytes += element
@@ -77,15 +82,21 @@ extension Tensor {
                 bytes.appendLittleEndian((value.isNaN ? .nan : value).bitPattern)
             case .bf16:
                 let half = UInt16(truncatingIfNeeded: bits)
-                bytes.appendLittleEndian(half & 0x7F80 == 0x7F80 && half & 0x7F != 0 ? 0x7FC0 : half)
+                bytes.appendLittleEndian(
+                    half & 0x7F80 == 0x7F80 && half & 0x7F != 0 ? 0x7FC0 : half
+                )
             case .fp32:
                 let value = Float(bitPattern: UInt32(truncatingIfNeeded: bits))
                 let edges: [Float] = [.nan, .infinity, -.infinity, -0.0, .leastNonzeroMagnitude]
-                bytes.appendLittleEndian((value.isNaN || choice < 5 ? edges[choice % 5] : value).bitPattern)
+                bytes.appendLittleEndian(
+                    (value.isNaN || choice < 5 ? edges[choice % 5] : value).bitPattern
+                )
             case .fp64:
                 let value = Double(bitPattern: bits)
                 let edges: [Double] = [.nan, .infinity, -.infinity, -0.0, .leastNonzeroMagnitude]
-                bytes.appendLittleEndian((value.isNaN || choice < 5 ? edges[choice % 5] : value).bitPattern)
+                bytes.appendLittleEndian(
+                    (value.isNaN || choice < 5 ? edges[choice % 5] : value).bitPattern
+                )
             default:
                 let number: UInt64 = choice == 0 ? .max : choice == 1 ? 1 << 63 : bits
                 for step in 0..<UInt64(datatype.size ?? 1) {

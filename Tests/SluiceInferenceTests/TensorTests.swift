@@ -38,7 +38,12 @@ struct TensorTests {
         var random = RandomSource(seed: seed)
         var tensor = Tensor.random(datatype, isText: seed % 2 == 0, &random)
         tensor.parameters["scale"] = .double(0.1)
-        var response = InferenceResponse(modelName: "m", modelVersion: "1", id: "7", outputs: [tensor])
+        var response = InferenceResponse(
+            modelName: "m",
+            modelVersion: "1",
+            id: "7",
+            outputs: [tensor]
+        )
         response.parameters["big"] = .uint64(.max)
         response.parameters["whole"] = .double(3)
         response.parameters["low"] = .int64(.min)
@@ -55,7 +60,9 @@ struct TensorTests {
                 #expect(twice.modelName == "m" && twice.modelVersion == "1" && twice.id == "7")
                 #expect(twice.parameters == response.parameters)
                 let found = try #require(twice.outputs.first)
-                #expect(found.name == "x" && found.datatype == datatype && found.shape == tensor.shape)
+                #expect(
+                    found.name == "x" && found.datatype == datatype && found.shape == tensor.shape
+                )
                 #expect(found.parameters["scale"] == .double(0.1))
                 #expect(try found.bytes == tensor.bytes, "\(first) to \(second)")
             }
@@ -90,7 +97,9 @@ struct TensorTests {
                 }
             } catch let failure as InferenceFailure where dialect == .mlserver {
                 // The one thing that strict JSON can't say.
-                #expect(failure.sentence.contains("NaN or infinity") && failure.kind == .inexpressible)
+                #expect(
+                    failure.sentence.contains("NaN or infinity") && failure.kind == .inexpressible
+                )
                 continue
             }
             let kept = Kept(body.0)
@@ -105,7 +114,8 @@ struct TensorTests {
     @Test(
         "A request that can't be right is told what is wrong with which tensor",
         arguments: [
-            ("{}", "no 'inputs'"), ("[", "must be a JSON object"), ("{\"inputs\":[}", "not JSON"),
+            ("{}", "no 'inputs'"), ("[", "must be a JSON object"),
+            ("{\"inputs\":[}", "a tensor must be a JSON object"),
             (#"{"inputs":[{"name":"a","shape":[1],"datatype":"FP99","data":[1]}]}"#, "tensor 'a'"),
             (
                 #"{"inputs":[{"name":"a","shape":[2],"datatype":"FP32","data":[1]}]}"#,
@@ -129,7 +139,10 @@ struct TensorTests {
             ),
             (#"{"inputs":[],"inputs":[]}"#, "'inputs' twice"),
             (#"{"inputs":[{"shape":[1],"datatype":"INT8","data":[1]}]}"#, "no 'name'"),
-            (#"{"inputs":[{"name":"a","shape":[1],"datatype":"INT8"}]}"#, "tensor 'a' has no 'data'"),
+            (
+                #"{"inputs":[{"name":"a","shape":[1],"datatype":"INT8"}]}"#,
+                "tensor 'a' has no 'data'"
+            ),
             (
                 #"{"inputs":[{"name":"a","shape":[1],"datatype":"INT8","parameters":{"binary_data_size":1}}]}"#,
                 "binary_data_size"
@@ -142,7 +155,10 @@ struct TensorTests {
                 #"{"inputs":[{"name":"a","shape":[2],"datatype":"BYTES","data":[["x"],"y"]}]}"#,
                 "differ in depth"
             ),
-            (#"{"inputs":[{"name":"a","shape":[1],"datatype":"BYTES","data":[1]}]}"#, "a string is missing"),
+            (
+                #"{"inputs":[{"name":"a","shape":[1],"datatype":"BYTES","data":[1]}]}"#,
+                "a string is missing"
+            ),
         ]
     )
     func errors(body: String, part: String) {
@@ -156,12 +172,14 @@ struct TensorTests {
     )
     func lengths(length: Int?, extra: Int) {
         let json = Array(
-            #"{"inputs":[{"name":"a","shape":[2],"datatype":"INT8","parameters":{"binary_data_size":2}}]}"#.utf8
+            #"{"inputs":[{"name":"a","shape":[2],"datatype":"INT8","parameters":{"binary_data_size":2}}]}"#
+                .utf8
         )
         let kept = Kept(json + [1, 2] + [UInt8](repeating: 0, count: extra))
         let given = length == 0 ? json.count : length
         #expect(
-            sentence { _ = try unsafe InferenceRequest(json: kept.bytes, headerLength: given) } != nil
+            sentence { _ = try unsafe InferenceRequest(json: kept.bytes, headerLength: given) }
+                != nil
         )
     }
 
@@ -181,7 +199,7 @@ struct TensorTests {
         #expect(
             sentence {
                 _ = try written { output, scratch throws(InferenceFailure) in
-                    try request.writeProtobuf(to: &output, scratch: &scratch, .kserve)
+                    try request.writeProtobuf(to: &output, scratch: &scratch, .generic)
                 }
             }?.contains("'o'") ?? false
         )
@@ -189,8 +207,18 @@ struct TensorTests {
 
     @Test("BYTES that aren't text become marked base64 in JSON, and text again behind it")
     func base64() throws {
-        let tensor = Tensor(name: "x", datatype: .bytes, shape: [2], bytes: [2, 0, 0, 0, 0xFF, 0xFE, 0, 0, 0, 0])
-        let response = InferenceResponse(modelName: "m", modelVersion: "", id: "", outputs: [tensor])
+        let tensor = Tensor(
+            name: "x",
+            datatype: .bytes,
+            shape: [2],
+            bytes: [2, 0, 0, 0, 0xFF, 0xFE, 0, 0, 0, 0]
+        )
+        let response = InferenceResponse(
+            modelName: "m",
+            modelVersion: "",
+            id: "",
+            outputs: [tensor]
+        )
         let (bytes, _) = try Self.write(response, .json)
         #expect(
             text(bytes)
@@ -206,7 +234,10 @@ struct TensorTests {
 
     @Test("A raw request is the model's one input")
     func rawBody() throws {
-        let signature = ModelSignature(inputs: [TensorSignature("x", .fp32, [-1, -1, 2])], outputs: [])
+        let signature = ModelSignature(
+            inputs: [TensorSignature("x", .fp32, [-1, -1, 2])],
+            outputs: []
+        )
         let kept = Kept([UInt8](repeating: 0, count: 24))
         let request = try unsafe InferenceRequest(rawBody: kept.bytes, signature)
         #expect(request.inputs[0].shape == [1, 3, 2] && request.prefersBinary)

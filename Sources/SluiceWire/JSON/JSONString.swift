@@ -55,7 +55,7 @@ package struct JSONString: BitwiseCopyable {
     /// Appends the string without escapes to `buffer`, and returns its length in bytes.
     @discardableResult
     package func append(to buffer: inout ByteBuffer) -> Int {
-        let length = unsafe unescape(to: buffer.reserve(raw.count))
+        let length = unsafe unescape(to: buffer.reserve(max(1, raw.count)))
         buffer.commit(length)
         return length
     }

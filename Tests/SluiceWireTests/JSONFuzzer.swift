@@ -1,0 +1,187 @@
+import SluiceCore
+import SluiceWire
+
+/// Mutates texts and compares what different readers make of them.
+///
+/// Ours, by skipping and by walking; the tree of small documents; Foundation; and for arrays of
+/// numbers, the elements of the tree converted one by one with Swift's initialisers. Each text ends
+/// where memory ends.
+@safe
+struct JSONFuzzer {
+    private var random: RandomSource
+    private let guarded = GuardedText(capacity: 4096)
+    private let seeds: [[UInt8]]
+    private let output = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 16, alignment: 16)
+    private static let alphabet = Array(
+        "[]{}\",:\\/ \t\n0123456789.-+eEtruefalsnNaInfinitybu\u{0}\u{1F}é€𝄞".utf8
+    )
+    private static let pieces: [[UInt8]] = [
+        "NaN", "-Infinity", "true", "false", "null", "[1,2]", "1e308", "1e-320", "0.1", "\\u00e9",
+        "\\uD834\\uDD1E", "\\ud800", "\"a\"", "{\"b\":", "],[", "18446744073709551616", "-0",
+        "1.5e+3",
+        "9007199254740993", "12345678", "0.12345678901234567", "[[", "]]", "  ", "16777217",
+    ].map { Array($0.utf8) }
+
+    /// What each reader made of each text: how many executions were accepted.
+    private(set) var accepted = 0
+    private(set) var arrays = 0
+
+    init(seed: UInt64) {
+        random = RandomSource(seed: seed)
+        let arrays = [
+            "[1,2,3]", "[[1.5,2],[3,4]]", "[true,false,1,0]", "[[[1],[2]],[[3],[4]]]", "[]",
+            "[[],[]]", "[255,-128,65535]",
+            "[0.1,-0.25,1e-3,3.4028235e38]", "[NaN,Infinity,-Infinity]", "[ 1 , 2 ]",
+            "[-9223372036854775808,18446744073709551615]",
+            "[0.12345678901234567,12345678.12345678,1e22,1e23]",
+            "[0.1,0.12,0.123,0.1234567,0.12345678,0.123456789,0.1234567812345678]",
+        ]
+        let texts = JSONConformanceCases.accepted + JSONConformanceCases.refused
+        seeds =
+            texts.map { Array($0.utf8) }
+            + Array(repeating: arrays, count: 20).joined().map { Array($0.utf8) }
+    }
+
+    /// Runs `count` executions, and returns what went wrong, at most ten findings.
+    mutating func run(count: Int) -> [String] {
+        var findings: [String] = []
+        for _ in 0..<count where findings.count < 10 {
+            let text = next()
+            if let finding = unsafe guarded.with(text, { unsafe judge(text, $0) }) {
+                findings.append("\(finding): \(String(decoding: text, as: UTF8.self)) \(text)")
+            }
+        }
+        return findings
+    }
+
+    // MARK: - Texts
+
+    private mutating func below(_ bound: Int) -> Int {
+        Int(random.next() as UInt64 % UInt64(bound))
+    }
+
+    private mutating func next() -> [UInt8] {
+        var text = seeds[below(seeds.count)]
+        for _ in 0..<below(5) {
+            let place = below(text.count + 1)
+            switch below(7) {
+            case 0 where place < text.count: text[place] ^= 1 << UInt8(below(8))
+            case 1 where place < text.count: text[place] = Self.alphabet[below(Self.alphabet.count)]
+            case 2 where place < text.count: text.remove(at: place)
+            case 3:
+                text.insert(contentsOf: Self.pieces[below(Self.pieces.count)], at: place)
+            case 4:
+                let end = place + below(text.count - place + 1)
+                text.insert(contentsOf: Array(text[place..<end]), at: below(text.count + 1))
+            case 5:
+                let other = seeds[below(seeds.count)]
+                text.replaceSubrange(place..., with: other.suffix(below(other.count + 1)))
+            default: text.insert(Self.alphabet[below(Self.alphabet.count)], at: place)
+            }
+        }
+        return text.count <= 4096 ? text : Array(text[..<4096])
+    }
+
+    // MARK: - Verdicts
+
+    private mutating func judge(_ text: [UInt8], _ bytes: UnsafeRawBufferPointer) -> String? {
+        let isStrict = random.next() & 1 == 0
+        let isSkipped = unsafe JSONVerdict.skip(bytes, allowsNonFinite: !isStrict)
+        let walked = unsafe JSONVerdict.walk(bytes, allowsNonFinite: !isStrict)
+        if isSkipped != (walked != nil) { return "skipped \(isSkipped), walked otherwise" }
+        if isSkipped { accepted += 1 }
+        // The tree allows 100 levels, and always the tokens.
+        let tree = try? JSONParser.parse(text)
+        let brackets = text.count { $0 == UInt8(ascii: "[") || $0 == UInt8(ascii: "{") }
+        if !isStrict, brackets <= JSONCursor.depthMaximum, tree != walked {
+            return "the tree differs"
+        }
+        if isStrict, brackets <= 64, !JSONVerdict.foundationDiffers(text) {
+            if JSONVerdict.foundation(text) != isSkipped { return "Foundation says \(!isSkipped)" }
+        }
+        let type = JSONNumberType.allCases[below(JSONNumberType.allCases.count)]
+        var cursor = unsafe JSONCursor(bytes)
+        var shape: [Int]?
+        if let found = unsafe try? cursor.numbers(type, into: output), (try? cursor.finish()) != nil
+        {
+            shape = found.array
+        }
+        var reference = NumberReference(type: type)
+        let expected = tree.flatMap { reference.read($0) }
+        if shape != expected { return "\(type): \(shape ?? [-1]), not \(expected ?? [-1])" }
+        guard shape != nil else { return nil }
+        arrays += 1
+        let count = reference.bytes.count
+        return unsafe output[..<count].elementsEqual(reference.bytes)
+            ? nil : "\(type): other elements"
+    }
+}
+
+/// Elements of an array read one by one, slowly, from a tree.
+struct NumberReference {
+    let type: JSONNumberType
+    private(set) var bytes: [UInt8] = []
+
+    init(type: JSONNumberType) { self.type = type }
+
+    /// The shape, with the elements in ``bytes``; nil when this is no rectangle of such numbers.
+    mutating func read(_ value: JSONValue) -> [Int]? {
+        guard case .array(let elements) = value else { return append(value) ? [] : nil }
+        var inner: [Int]?
+        for element in elements {
+            guard let shape = read(element), inner == nil || inner == shape else { return nil }
+            inner = shape
+        }
+        let shape = [elements.count] + (inner ?? [])
+        return shape.count <= JSONShape.rankMaximum ? shape : nil
+    }
+
+    private mutating func append(_ value: JSONValue) -> Bool {
+        switch (type, value) {
+        case (.bool, .bool(let flag)): bytes.append(flag ? 1 : 0)
+        case (.bool, .number("0")): bytes.append(0)
+        case (.bool, .number("1")): bytes.append(1)
+        case (.bool, _): return false
+        case (.int8, .number(let text)): return append(Int8(text))
+        case (.int16, .number(let text)): return append(Int16(text))
+        case (.int32, .number(let text)): return append(Int32(text))
+        case (.int64, .number(let text)): return append(Int64(text))
+        case (.uint8, .number(let text)): return append(UInt8(text))
+        case (.uint16, .number(let text)): return append(UInt16(text))
+        case (.uint32, .number(let text)): return append(UInt32(text))
+        case (.uint64, .number(let text)): return append(UInt64(text))
+        case (.float64, .number(let text)): return append(Self.float(text, Double.init)?.bitPattern)
+        case (.float32, .number(let text)): return append(Self.float(text, Float.init)?.bitPattern)
+        case (.float16, .number(let text)):
+            guard let single = Self.float(text, Float.init) else { return false }
+            let half = Float16(single)
+            return append(half.isInfinite && single.isFinite ? nil : half.bitPattern)
+        case (.bfloat16, .number(let text)):
+            guard let single = Self.float(text, Float.init) else { return false }
+            let brain = ShortFloat.brain(single)
+            return append(
+                ShortFloat.single(brain: brain).isInfinite && single.isFinite ? nil : brain
+            )
+        default: return false
+        }
+        return true
+    }
+
+    private mutating func append<Number: FixedWidthInteger>(_ number: Number?) -> Bool {
+        guard let number else { return false }
+        unsafe withUnsafeBytes(of: number.littleEndian) { unsafe bytes.append(contentsOf: $0) }
+        return true
+    }
+
+    private static func float<Number: BinaryFloatingPoint>(
+        _ text: String,
+        _ read: (String) -> Number?
+    ) -> Number? {
+        switch text {
+        case "NaN": .nan
+        case "Infinity": .infinity
+        case "-Infinity": -.infinity
+        default: read(text).flatMap { $0.isFinite ? $0 : nil }
+        }
+    }
+}
