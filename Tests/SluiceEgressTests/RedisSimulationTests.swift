@@ -56,7 +56,7 @@ struct RedisSimulationTests {
 
         func end() throws -> Bool {
             connection.close()
-            ledger.connection = nil
+            (ledger.connection, ledger.heard) = (nil, nil)
             server.shut()
             world.tickAll()
             try world.pass(.seconds(2))
