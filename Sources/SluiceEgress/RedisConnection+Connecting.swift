@@ -105,7 +105,7 @@ extension RedisConnection {
         let isTaken = session?.ping(
             token: RedisAsker.probe.token,
             at: now,
-            deadline: now + endpoint.probeTimeout
+            deadline: .distantFuture
         )
         if isTaken == true {
             sendSoon()

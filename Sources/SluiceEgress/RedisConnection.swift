@@ -8,7 +8,8 @@
 //                                                           │      │ PING answered
 //                          five look-ups in a row came to   ▼      │
 //                          nothing, or half of a second's  open, not in use
-//                                                           │ PING not answered: the session ends
+//                                                           │ PING not answered for 750 ms:
+//                                                           ▼ the session ends
 //
 // Only an open connection with a closed breaker is in use; otherwise a look-up is refused on the
 // spot, without a system call, so a Redis that is away costs nobody anything. A look-up waits for
@@ -205,7 +206,7 @@ package final class RedisConnection: StreamHandler, TimerTarget {
     }
 
     // Look-ups wait behind writes, in our memory and in the server's; so few may be ahead of them.
-    // They have no deadline of their own: the stall limit ends what isn't answered.
+    // Writes, purges and probes have no deadline: the stall limit ends what isn't answered.
     private var canWrite: Bool {
         guard isUp, pendingCount < endpoint.settings.maximumPending / 4 else { return false }
         return unsafe (session?.outputBytes.count ?? 0) < endpoint.writeBacklogMaximum
@@ -248,8 +249,8 @@ package final class RedisConnection: StreamHandler, TimerTarget {
         switch RedisAsker(token: token) {
         case .lookUp(let token): cameToNothing(token, failure)
         case .write: counters.failedWrites += 1
-        // A probe that isn't answered ends the connection, which ends the purges as well.
-        case .probe, .scan, .unlink: session?.connectionEnded()
+        // Without deadlines they can only be lost, and the session's end tells enough.
+        case .probe, .scan, .unlink: break
         }
     }
 

@@ -13,8 +13,6 @@ package struct RedisEndpoint: Sendable {
     /// With the breaker's longest pause well below the two seconds we allow ourselves to notice
     /// that a Redis is back.
     package var attemptTimeout = Duration.milliseconds(500)
-    /// How long the probe of a standing connection may take.
-    package var probeTimeout = Duration.milliseconds(500)
     /// A write that finds more bytes waiting for the socket is dropped: look-ups wait behind it.
     package var writeBacklogMaximum = 256 << 10
     /// How long a purge may take.

@@ -56,7 +56,7 @@ struct RedisSimulationTests {
 
         func end() throws -> Bool {
             connection.close()
-            ledger.connection = nil
+            (ledger.connection, ledger.heard) = (nil, nil)
             server.shut()
             world.tickAll()
             try world.pass(.seconds(2))
@@ -313,6 +313,8 @@ struct RedisSimulationTests {
         try scene.world.pass(.seconds(5))
         #expect(scene.ledger.purges[3]?.isComplete == false)
         #expect(scene.ledger.purges[4]?.isComplete == false)
+        #expect(scene.server.unlinked.allSatisfy { $0.hasPrefix("a") || $0.hasPrefix("b") })
+        #expect(scene.ledger.purges[3]?.removed ?? 0 < 100_000, "it said 2^63 each time")
         #expect(scene.connection.isUp)
         scene.loop.tick(until: nil)
         #expect(scene.connection.purge(prefix: "a", token: 5))

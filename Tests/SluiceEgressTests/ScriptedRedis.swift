@@ -37,6 +37,8 @@ final class ScriptedRedis {
     fileprivate var values: [String: [UInt8]] = [:]
     var manner = Manner.well
     fileprivate(set) var commandCount = 0
+    /// Keys it was asked to remove.
+    fileprivate(set) var unlinked: Set<String> = []
     /// Reads that brought commands, over all connections.
     fileprivate(set) var batchCount = 0
     private(set) var connectionCount = 0
@@ -199,6 +201,7 @@ private final class ScriptedPeer: StreamHandler, TimerTarget {
             server.values[keys[0]] = arguments[1]
             return Array("+OK\r\n".utf8)
         case "UNLINK":
+            server.unlinked.formUnion(keys)
             let count = keys.filter { server.values.removeValue(forKey: $0) != nil }.count
             return Array(":\(count)\r\n".utf8)
         case "SCAN":
