@@ -106,7 +106,7 @@ def predictions(port):
 
 
 def sluice_config(port, admin, backends, rest_scheme="http", listener="", balancing="leastRequest",
-                  workers=1):
+                  workers=1, model_keys=""):
     rows = "".join(
         f"          - {{rest: '{rest_scheme}://127.0.0.1:{b}', grpc: 'http://127.0.0.1:{b}'}}\n" for b in backends)
     path = os.path.join(WORK, f"sluice-{port}.yaml")
