@@ -125,7 +125,7 @@ struct FuzzTests {
             ? try unsafe InferenceRequest(json: raw, headerLength: length)
             : try unsafe InferenceRequest(protobuf: raw)
         try request.writeProtobuf(to: &output, scratch: &scratch, .generic)
-        if isJSON { try compare(request, [UInt8](raw.prefix(length ?? raw.count))) }
+        if isJSON { unsafe try compare(request, [UInt8](raw.prefix(length ?? raw.count))) }
         let again = try unsafe InferenceRequest(protobuf: output.bytes)
         var digests: [[UInt8]] = []
         for one in [request, again] {

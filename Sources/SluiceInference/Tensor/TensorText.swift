@@ -35,7 +35,7 @@ struct TensorText {
                 if let count, unsafe count <= text.count {
                     let room = count * type.size
                     let place = unsafe UnsafeMutableRawBufferPointer(
-                        start: output.reserve(room),
+                        start: output.reserve(max(room, 1)),
                         count: room
                     )
                     let found = unsafe try cursor.numbers(type, into: place)
