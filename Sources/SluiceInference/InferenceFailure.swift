@@ -4,7 +4,7 @@ package struct InferenceFailure: Error, Equatable, Sendable {
     package enum Kind: Sendable {
         /// The message is wrong: 400, INVALID_ARGUMENT.
         case invalid
-        /// The message is right, but can't be said in the other side's form: 501, UNIMPLEMENTED.
+        /// The message is right, but can't be said in the other side's form: 400, UNIMPLEMENTED.
         case inexpressible
     }
 

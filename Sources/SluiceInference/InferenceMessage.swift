@@ -33,9 +33,8 @@ package struct InferenceRequest {
     /// Throws for names that repeat and for data that isn't what its shape promises.
     func check() throws(InferenceFailure) {
         try Tensor.check(inputs, "inputs")
-        var names: Set<String> = []
-        for output in outputs where !names.insert(output.name).inserted {
-            throw InferenceFailure("output '\(output.name)' is asked for twice; ask once")
+        if let name = Tensor.firstRepeated(outputs.map(\.name)) {
+            throw InferenceFailure("output '\(name)' is asked for twice; ask once")
         }
     }
 }
@@ -55,17 +54,24 @@ package struct InferenceResponse {
 extension Tensor {
     /// Throws for names that repeat and for bytes that don't fit their shape; text is left unread.
     static func check(_ tensors: [Tensor], _ what: StaticString) throws(InferenceFailure) {
-        var names: Set<String> = []
+        if let name = firstRepeated(tensors.map(\.name)) {
+            throw InferenceFailure("\(what) has '\(name)' twice; a name stands for one tensor")
+        }
         for tensor in tensors {
-            guard names.insert(tensor.name).inserted else {
-                throw InferenceFailure(
-                    "\(what) has '\(tensor.name)' twice; a name stands for one tensor"
-                )
-            }
             switch tensor.data {
             case .raw(let bytes): try unsafe tensor.check(bytes)
             default: _ = try tensor.elementCount
             }
         }
+    }
+
+    /// A name that stands there twice, or nil.
+    fileprivate static func firstRepeated(_ names: [String]) -> String? {
+        // A set costs more than the few comparisons that nearly all requests need.
+        guard names.count > 8 else {
+            return names.indices.first { names[..<$0].contains(names[$0]) }.map { names[$0] }
+        }
+        var seen: Set<String> = []
+        return names.first { !seen.insert($0).inserted }
     }
 }

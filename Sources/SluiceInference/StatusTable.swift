@@ -40,14 +40,17 @@ package enum StatusTable {
         }
     }
 
-    /// The HTTP status of a message that can't be read or translated.
-    package static func http(_ kind: InferenceFailure.Kind) -> Int {
+    /// The HTTP status of a request that can't be read or translated: the caller can change both.
+    package static func http(_ kind: InferenceFailure.Kind) -> Int { 400 }
+
+    /// The gRPC code of a request that can't be read or translated.
+    package static func grpc(_ kind: InferenceFailure.Kind) -> Int {
         switch kind {
-        case .invalid: 400
-        case .inexpressible: 501
+        case .invalid: 3
+        case .inexpressible: 12
         }
     }
 
-    /// The gRPC code of a message that can't be read or translated.
-    package static func grpc(_ kind: InferenceFailure.Kind) -> Int { grpc(http: http(kind)) }
+    /// What a backend's answer that can't be read or translated becomes: its fault, not the caller's.
+    package static let badAnswer = (http: 502, grpc: 13)
 }

@@ -255,6 +255,8 @@ struct TranscoderTests {
         ] {
             #expect(StatusTable.http(grpc: grpc) == http && StatusTable.grpc(http: http) == grpc)
         }
+        #expect(StatusTable.http(.inexpressible) == 400 && StatusTable.grpc(.inexpressible) == 12)
+        #expect(StatusTable.http(.invalid) == 400 && StatusTable.grpc(.invalid) == 3)
         for (http, grpc) in [422: 3, 408: 4, 413: 8, 502: 14, 500: 13, 418: 13] {
             #expect(StatusTable.grpc(http: http) == grpc)
         }
@@ -280,5 +282,32 @@ struct TranscoderTests {
         let kept = Kept(body)
         let found = unsafe ErrorBody.sentence(in: kept.bytes, status: 503)
         #expect(found == expected)
+    }
+
+    @Test("KServe gets no version in its path, whoever asks for one")
+    func paths() {
+        #expect(Dialect.kserve.inferPath(model: "m", version: "2") == "/v2/models/m/infer")
+        #expect(
+            Dialect.triton.inferPath(model: "m", version: "2") == "/v2/models/m/versions/2/infer"
+        )
+        #expect(Dialect.generic.inferPath(model: "m", version: "") == "/v2/models/m/infer")
+    }
+
+    @Test("Parameters that a dialect's gRPC has no field for are refused, not lost")
+    func parameters() throws {
+        var request = InferenceRequest()
+        request.modelName = "m"
+        func fields(_ value: InferenceParameter, _ dialect: Dialect) throws -> InferenceParameter? {
+            request.parameters["p"] = value
+            let message = try written { output, scratch throws(InferenceFailure) in
+                try request.writeProtobuf(to: &output, scratch: &scratch, dialect)
+            }
+            return try InferenceRequest(message: message.bytes).parameters["p"]
+        }
+        #expect(try fields(.double(2), .mlserver) == .int64(2))
+        #expect(try fields(.double(2), .triton) == .double(2))
+        #expect(try fields(.uint64(1 << 63), .triton) == .uint64(1 << 63))
+        #expect(sentence { _ = try fields(.double(0.5), .mlserver) } != nil)
+        #expect(sentence { _ = try fields(.uint64(1 << 63), .kserve) } != nil)
     }
 }

@@ -40,6 +40,7 @@ package enum Base64 {
         let alphabet = StaticString(
             "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
         )
+        guard bytes.count > 0 else { return }
         let length = (bytes.count + 2) / 3 * 4
         // Room for exactly what is written; six bits are below 64, the alphabet's length.
         var place = unsafe output.reserve(length)

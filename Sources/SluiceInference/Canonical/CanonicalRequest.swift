@@ -38,7 +38,9 @@ package enum CanonicalRequest {
             head.append(output.parameters)
         }
         head.append(count: request.inputs.count)
-        for input in request.inputs.sorted(by: { $0.name < $1.name }) {
+        let isSingle = request.inputs.count == 1
+        let inputs = isSingle ? request.inputs : request.inputs.sorted { $0.name < $1.name }
+        for input in inputs {
             head.append(input.name)
             head.append(input.datatype.rawValue)
             head.append(count: input.shape.count)

@@ -36,7 +36,14 @@ package enum RowAnswer {
             guard form == .v1 || text.hasID == hasID else {
                 throw refused("its id isn't the caller's")
             }
-            return try text.records()
+            let records = try text.records()
+            // Whatever else may be odd about the text: only what makes it again is kept.
+            var again = ByteBuffer(pool: BufferPool(retainedMaximum: 0))
+            let length = try RowAnswer.join(copiesOf: records, id: text.id, to: &again)
+            guard unsafe again.bytes.elementsEqual(body), length == headerLength else {
+                throw refused("its text can't be made again")
+            }
+            return records
         }
     }
 
@@ -64,6 +71,31 @@ package enum RowAnswer {
             return nil
         default: throw refused("a record is of an unknown kind")
         }
+    }
+
+    /// Joins records that are arrays.
+    private static func join(
+        copiesOf records: [[UInt8]],
+        id: String,
+        to output: inout ByteBuffer
+    ) throws(InferenceFailure) -> Int? {
+        let all = records.flatMap { $0 }
+        let result: Result<Int?, InferenceFailure> = unsafe all.withUnsafeBytes { bytes in
+            var slices: [UnsafeRawBufferPointer] = unsafe []
+            var place = 0
+            for record in records {
+                unsafe slices.append(
+                    UnsafeRawBufferPointer(rebasing: bytes[place..<(place + record.count)])
+                )
+                place += record.count
+            }
+            do throws(InferenceFailure) {
+                return .success(unsafe try RowText.join(slices, id: id, to: &output))
+            } catch {
+                return .failure(error)
+            }
+        }
+        return try result.get()
     }
 
     static func refused(_ reason: String) -> InferenceFailure {

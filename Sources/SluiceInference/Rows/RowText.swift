@@ -34,6 +34,8 @@ struct RowText {
     private var columns: [[UnsafeRawBufferPointer]] = unsafe []
     private var binaryColumns: [[UnsafeRawBufferPointer]] = unsafe []
     private(set) var hasID = false
+    /// The answer's `id`, if it has one.
+    let id: String
 
     /// Finds the holes; throws when there is no reading of the text as `rows` rows.
     init(
@@ -51,6 +53,7 @@ struct RowText {
         self.rows = rows
         let response =
             isV1 ? nil : try unsafe InferenceResponse(json: body, headerLength: headerLength)
+        id = response?.id ?? ""
         do throws(JSONFailure) {
             var cursor = unsafe JSONCursor(text)
             try cursor.enterObject()

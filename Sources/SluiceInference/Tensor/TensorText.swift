@@ -21,14 +21,29 @@ struct TensorText {
 
     /// Appends the elements as little-endian bytes and returns how they nest, outermost first.
     ///
-    /// Memory: at most eight bytes for each of the text's. Nesting must be rectangular.
-    @discardableResult
-    func appendElements(to output: inout ByteBuffer) throws(InferenceFailure) -> [Int] {
+    /// With `count` there must be so many elements at most. Memory: at most eight bytes for each of the
+    /// text's. Nesting must be rectangular.
+    func appendElements(
+        count: Int? = nil,
+        to output: inout ByteBuffer
+    ) throws(InferenceFailure) -> [Int] {
         var cursor = unsafe JSONCursor(text)
         do throws(JSONFailure) {
             let shape: [Int]
             if let type = datatype.numberType {
-                shape = try cursor.numbers(type, appendedTo: &output).array
+                // A number takes a byte of text at least: more than those is not worth room.
+                if let count, unsafe count <= text.count {
+                    let room = count * type.size
+                    let place = unsafe UnsafeMutableRawBufferPointer(
+                        start: output.reserve(max(room, 1)),
+                        count: room
+                    )
+                    let found = unsafe try cursor.numbers(type, into: place)
+                    output.commit(found.count * type.size)
+                    shape = found.array
+                } else {
+                    shape = try cursor.numbers(type, appendedTo: &output).array
+                }
             } else {
                 shape = try strings(&cursor, &output)
             }
@@ -44,7 +59,7 @@ struct TensorText {
     /// Appends the elements as little-endian bytes, flat or nested as `tensor.shape` has it.
     func append(_ tensor: Tensor, to output: inout ByteBuffer) throws(InferenceFailure) {
         let count = try tensor.elementCount
-        let found = try appendElements(to: &output)
+        let found = try appendElements(count: count, to: &output)
         let foundCount = found.reduce(1, *)
         guard foundCount == count else {
             throw InferenceFailure(

@@ -23,7 +23,8 @@ package struct V1Request {
     private(set) var members: [Member] = []
     let body: UnsafeRawBufferPointer
 
-    /// Reads a body; every value is checked to be JSON, none is converted.
+    /// Reads a body. Values are found by their brackets; what is inside is checked by whoever reads it,
+    /// and that is the backend where the text goes on as it is.
     ///
     /// Throws when it has both `instances` and `inputs`, or neither, and for members that repeat.
     package init(_ body: UnsafeRawBufferPointer) throws(InferenceFailure) {
@@ -33,7 +34,7 @@ package struct V1Request {
         do throws(JSONFailure) {
             try cursor.enterObject()
             while let name = try cursor.nextMember() {
-                members.append(unsafe Member(name: name.string, value: try cursor.skip()))
+                members.append(unsafe Member(name: name.string, value: try cursor.skim()))
             }
             try cursor.finish()
         } catch {
