@@ -184,7 +184,8 @@ struct StairsTests {
     }
 
     private static let witnesses = [
-        "func request", "func response", "func redis", "func stream", "func call", "func timerFired",
+        "func request", "func response", "func redis", "func stream", "func call",
+        "func timerFired",
         "func ready(", "func run()", "func validate()", "static func ==", "static func <",
         "func next()", "func predict(", "func now()", "func wallClock()", "func wait(",
         "func listen(", "func localPort(", "func accept(", "func connect", "func read(",

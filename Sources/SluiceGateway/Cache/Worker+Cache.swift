@@ -97,7 +97,7 @@ extension Worker {
         }
     }
 
-    /// Which answer would be the request's own, and is it there?
+    /// Makes the request's key and looks it up; a miss joins the call under way, or makes one.
     private func lookUp(_ flow: FlowPointer) {
         guard let cache = shared.cache else { return }
         if unsafe flow.pointee.revision == nil, unsafe !chooseRevision(flow) { return }
@@ -149,14 +149,14 @@ extension Worker {
         }
     }
 
-    private func lead(_ flow: FlowPointer, _ ticket: FlightTicket) {
+    func lead(_ flow: FlowPointer, _ ticket: FlightTicket) {
         unsafe flow.pointee.cache.role = .leads
         unsafe flow.pointee.cache.ticket = ticket
         unsafe askFurther(flow)
     }
 
     /// Tier 2, or the backend.
-    private func askFurther(_ flow: FlowPointer) {
+    func askFurther(_ flow: FlowPointer) {
         unsafe flow.pointee.cache.stamp = shared.cache?.memory.stamp
         if unsafe !flow.pointee.cache.mustAsk, unsafe askRedis(flow) { return }
         unsafe attempt(flow)
@@ -179,87 +179,10 @@ extension Worker {
         }
     }
 
-    // MARK: - Flights
-
-    /// A flight this worker's request waited for has landed.
-    func landed(_ token: UInt64, _ outcome: FlightOutcome) {
-        guard let flow = unsafe waiting.removeValue(forKey: token) else { return }
-        unsafe flow.pointee.cache.ticket = nil
-        switch outcome {
-        case .answered(let entry):
-            if let wishes = unsafe wishes(of: flow) {
-                unsafe serve(flow, entry, wishes, "sluice; fwd=miss; collapsed")
-            }
-        case .failed(let http, let grpc, let sentence):
-            unsafe refuse(
-                flow,
-                .shared(http: http, grpc: GRPCStatus(rawValue: grpc) ?? .unknown, sentence)
-            )
-        case .unshared:
-            unsafe flow.pointee.cache.role = .alone
-            unsafe ask(flow)
-        }
-    }
-
-    /// The leader left for reasons of its own; this worker's request makes the call.
-    func takeOver(_ token: UInt64, _ ticket: FlightTicket) {
-        guard let flow = unsafe waiting.removeValue(forKey: token) else {
-            passOn(ticket)
-            return
-        }
-        unsafe lead(flow, ticket)
-    }
-
-    private func passOn(_ ticket: FlightTicket) {
-        guard let next = shared.cache?.flights.handOver(ticket) else { return }
-        tell(next.leader) { $0.takeOver(next.leader.token, next.ticket) }
-    }
-
-    private func tell(_ waiter: FlightWaiter, _ task: @escaping @Sendable (Worker) -> Void) {
-        if waiter.worker == number { task(self) } else { shared.cache?.tell(waiter.worker, task) }
-    }
-
-    private func land(_ flow: FlowPointer, _ outcome: FlightOutcome) {
-        guard let ticket = unsafe flow.pointee.cache.ticket else { return }
-        unsafe flow.pointee.cache.ticket = nil
-        for waiter in shared.cache?.flights.land(ticket) ?? [] {
-            tell(waiter) { $0.landed(waiter.token, outcome) }
-        }
-    }
-
-    /// Settles what a flow that ends still owes the cache and those who wait for it.
-    func leaveCache(_ flow: FlowPointer) {
-        if let ticket = unsafe flow.pointee.cache.ticket {
-            switch unsafe flow.pointee.cache.role {
-            case .follows:
-                _ = shared.cache?.flights.leave(ticket)
-            case .leads where unsafe flow.pointee.why.concernsCallerAlone: passOn(ticket)
-            default:
-                unsafe land(
-                    flow,
-                    .failed(
-                        http: flow.pointee.status,
-                        grpc: flow.pointee.grpcStatus >= 0
-                            ? flow.pointee.grpcStatus
-                            : GRPCStatus(httpStatus: flow.pointee.status).rawValue,
-                        sentence: "the equal call this one waited for failed"
-                    )
-                )
-            }
-        }
-        // It may wait for another's call, or for Redis.
-        if unsafe flow.pointee.cache.token > 0 {
-            unsafe waiting[flow.pointee.cache.token] = nil
-        }
-        unsafe flow.pointee.cache.spare?.release()
-        unsafe flow.pointee.cache.question?.release()
-        unsafe flow.pointee.cache.captured.release(to: buffers)
-    }
-
     // MARK: - Serving
 
     /// Answers with what is kept, in the caller's form and under its own `id`.
-    private func serve(
+    func serve(
         _ flow: FlowPointer,
         _ entry: CacheEntry,
         _ wishes: CallerWishes,
@@ -272,7 +195,11 @@ extension Worker {
             unsafe attempt(flow)
             return
         }
-        unsafe reply(flow, answer, cacheStatus: "\(status); ttl=\(secondsLeft(entry)); detail=\(detail)")
+        unsafe reply(
+            flow,
+            answer,
+            cacheStatus: "\(status); ttl=\(secondsLeft(entry)); detail=\(detail)"
+        )
     }
 
     private func secondsLeft(_ entry: CacheEntry) -> Int {
@@ -322,60 +249,6 @@ extension Worker {
         unsafe land(flow, .answered(entry))
         unsafe reply(flow, answer, cacheStatus: "sluice; hit; ttl=-\(age); detail=stale-if-error")
         return true
-    }
-
-    // MARK: - Keeping
-
-    /// Begins to copy an answer that may be kept.
-    func beginCapture(_ flow: FlowPointer, _ head: FieldBlock) {
-        let role = unsafe flow.pointee.cache.role
-        guard role == .leads || role == .alone, unsafe flow.pointee.cache.key != nil,
-            unsafe flow.pointee.status == 200, unsafe head.first(.contentEncoding) == nil
-        else { return }
-        unsafe flow.pointee.cache.isCapturing = true
-        if let text = unsafe head.first(.inferenceHeaderContentLength) {
-            unsafe flow.pointee.cache.headerLength = ASCII.decimal(text) ?? -1
-        }
-    }
-
-    /// Copies a piece of an answer, until it is too large to be kept.
-    func capture(_ flow: FlowPointer, _ bytes: UnsafeRawBufferPointer) {
-        let limit = shared.cache?.memory.maximumEntryBytes ?? 0
-        if unsafe flow.pointee.cache.captured.count + bytes.count > limit {
-            unsafe flow.pointee.cache.isCapturing = false
-            unsafe flow.pointee.cache.captured.release(to: buffers)
-        } else {
-            unsafe flow.pointee.cache.captured.append(bytes, pool: buffers)
-        }
-    }
-
-    /// The answer is whole: keep it and tell who waits. Before the flow ends.
-    func finishCapture(_ flow: FlowPointer) {
-        guard let cache = shared.cache else { return }
-        guard unsafe flow.pointee.cache.isCapturing, let key = unsafe flow.pointee.cache.key,
-            let stamp = unsafe flow.pointee.cache.stamp,
-            let kept = unsafe codec.keep(
-                flow.pointee.cache.captured.bytes,
-                flow.spoken == .grpc ? .grpc : flow.spoken == .v1 ? .v1 : .v2,
-                headerLength: headerLength(flow.pointee.cache.headerLength)
-            ),
-            let policy = unsafe flow.pointee.model?._withUnsafeGuaranteedRef({ $0.plan.cache })
-        else {
-            unsafe land(flow, .unshared)
-            return
-        }
-        let entry = unsafe kept.withUnsafeBytes {
-            unsafe CacheEntry(
-                tag: tag(of: flow),
-                born: loop.now,
-                lifetime: policy.lifetime(bornAt: loop.now, random: &random),
-                answer: $0
-            )
-        }
-        if cache.memory.store(entry, for: key, asked: stamp, at: loop.now) {
-            unsafe keepInRedis(flow, entry, key)
-        }
-        unsafe land(flow, .answered(entry))
     }
 
     // MARK: - Questions
@@ -437,16 +310,6 @@ extension Worker {
     func count(_ flow: FlowPointer, _ result: CacheResult) {
         unsafe flow.pointee.model?._withUnsafeGuaranteedRef {
             if let metrics = $0.cacheMetrics { shard.add(metrics.counter(result)) }
-        }
-    }
-}
-
-extension Reason {
-    /// Whether a call ended for a reason that doesn't concern others who wait for the same.
-    fileprivate var concernsCallerAlone: Bool {
-        switch self {
-        case .clientGone, .timeout, .idleTimeout, .protocolError: true
-        default: false
         }
     }
 }

@@ -1,0 +1,94 @@
+import SluiceCache
+import SluiceCore
+import SluiceGRPC
+import SluiceHTTP
+import SluiceIO
+import SluiceTelemetry
+
+// Equal calls under way: one request leads and calls the backend, the others wait for what it gets.
+extension Worker {
+    /// A flight this worker's request waited for has landed.
+    func landed(_ token: UInt64, _ outcome: FlightOutcome) {
+        guard let flow = unsafe waiting.removeValue(forKey: token) else { return }
+        unsafe flow.pointee.cache.ticket = nil
+        switch outcome {
+        case .answered(let entry):
+            if let wishes = unsafe wishes(of: flow) {
+                unsafe serve(flow, entry, wishes, "sluice; fwd=miss; collapsed")
+            }
+        case .failed(let http, let grpc, let sentence):
+            unsafe refuse(
+                flow,
+                .shared(http: http, grpc: GRPCStatus(rawValue: grpc) ?? .unknown, sentence)
+            )
+        case .unshared:
+            unsafe flow.pointee.cache.role = .alone
+            unsafe ask(flow)
+        }
+    }
+
+    /// The leader left for reasons of its own; this worker's request makes the call.
+    func takeOver(_ token: UInt64, _ ticket: FlightTicket) {
+        guard let flow = unsafe waiting.removeValue(forKey: token) else {
+            passOn(ticket)
+            return
+        }
+        unsafe lead(flow, ticket)
+    }
+
+    func passOn(_ ticket: FlightTicket) {
+        guard let next = shared.cache?.flights.handOver(ticket) else { return }
+        tell(next.leader) { $0.takeOver(next.leader.token, next.ticket) }
+    }
+
+    func tell(_ waiter: FlightWaiter, _ task: @escaping @Sendable (Worker) -> Void) {
+        if waiter.worker == number { task(self) } else { shared.cache?.tell(waiter.worker, task) }
+    }
+
+    func land(_ flow: FlowPointer, _ outcome: FlightOutcome) {
+        guard let ticket = unsafe flow.pointee.cache.ticket else { return }
+        unsafe flow.pointee.cache.ticket = nil
+        for waiter in shared.cache?.flights.land(ticket) ?? [] {
+            tell(waiter) { $0.landed(waiter.token, outcome) }
+        }
+    }
+
+    /// Settles what a flow that ends still owes the cache and those who wait for it.
+    func leaveCache(_ flow: FlowPointer) {
+        if let ticket = unsafe flow.pointee.cache.ticket {
+            switch unsafe flow.pointee.cache.role {
+            case .follows:
+                _ = shared.cache?.flights.leave(ticket)
+            case .leads where unsafe flow.pointee.why.concernsCallerAlone: passOn(ticket)
+            default:
+                unsafe land(
+                    flow,
+                    .failed(
+                        http: flow.pointee.status,
+                        grpc: flow.pointee.grpcStatus >= 0
+                            ? flow.pointee.grpcStatus
+                            : GRPCStatus(httpStatus: flow.pointee.status).rawValue,
+                        sentence: "the equal call this one waited for failed"
+                    )
+                )
+            }
+        }
+        // It may wait for another's call, or for Redis.
+        if unsafe flow.pointee.cache.token > 0 {
+            unsafe waiting[flow.pointee.cache.token] = nil
+        }
+        unsafe flow.pointee.cache.spare?.release()
+        unsafe flow.pointee.cache.question?.release()
+        unsafe flow.pointee.cache.captured.release(to: buffers)
+    }
+}
+
+extension Reason {
+    /// Whether a call ended for a reason that doesn't concern others who wait for the same.
+    fileprivate var concernsCallerAlone: Bool {
+        switch self {
+        case .clientGone, .timeout, .idleTimeout, .protocolError: true
+        default: false
+        }
+    }
+}
