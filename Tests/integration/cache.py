@@ -151,6 +151,21 @@ def an_old_answer_is_better_than_none():
     assert proxy.stop() == 0
 
 
+def a_stale_answer_is_served_while_it_is_refreshed():
+    backend = model("--delay", "300ms")
+    proxy = gateway(config([one("echo", backend.address, cache="{ttl: 50ms, staleWhileRevalidate: 1h}")]))
+    ask(proxy.address, v2())
+    until(lambda: "stale-while-revalidate" in ask(proxy.address, v2())[0])
+    # However many see the old answer, one asks for a new one.
+    began = time.monotonic()
+    while time.monotonic() < began + 0.2:
+        assert ask(proxy.address, v2())[0].startswith("sluice; hit")
+    assert predictions(backend) <= 2, f"the backend was asked {predictions(backend)} times"
+    until(lambda: predictions(backend) >= 2)
+    assert proxy.stop() == 0
+    backend.stop()
+
+
 class Redis:
     def __init__(self):
         self.socket = f"{folder}/redis-{time.monotonic_ns()}.sock"
@@ -219,4 +234,4 @@ def whatever_redis_does_predictions_go_on():
 
 CHECKS = [rest_and_grpc_share_answers, what_differs_is_never_shared, a_thousand_equal_calls_are_one,
           callers_and_operators_have_their_say, an_old_answer_is_better_than_none,
-          whatever_redis_does_predictions_go_on]
+          a_stale_answer_is_served_while_it_is_refreshed, whatever_redis_does_predictions_go_on]
