@@ -10,7 +10,11 @@ static dom::parser treeParser;
 static ondemand::parser demandParser;
 
 extern "C" const char *simdjson_implementation() {
-    static std::string name = get_active_implementation()->name() + ", on demand " + builtin_implementation()->name();
+    // The library's own build for any processor would call itself "fallback": name what is used here.
+#define TEXT_OF(word) #word
+#define TEXT(word) TEXT_OF(word)
+    static std::string name =
+        get_active_implementation()->name() + ", on demand " TEXT(SIMDJSON_BUILTIN_IMPLEMENTATION);
     return name.c_str();
 }
 

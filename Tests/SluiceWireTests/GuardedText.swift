@@ -28,6 +28,11 @@ final class GuardedText {
 
     deinit { unsafe munmap(base, size + GuardedText.page) }
 
+    /// All the memory there is before the end.
+    var memory: UnsafeMutableRawBufferPointer {
+        unsafe UnsafeMutableRawBufferPointer(start: base, count: size)
+    }
+
     /// Runs `body` on a copy of `text` whose last byte is the last one that can be read.
     func with<Result>(_ text: [UInt8], _ body: (UnsafeRawBufferPointer) -> Result) -> Result {
         precondition(text.count <= size)

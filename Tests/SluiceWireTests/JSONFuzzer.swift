@@ -11,7 +11,7 @@ struct JSONFuzzer {
     private var random: RandomSource
     private let guarded = GuardedText(capacity: 4096)
     private let seeds: [[UInt8]]
-    private let output = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 16, alignment: 16)
+    private let output = GuardedText(capacity: 1 << 16)
     private static let alphabet = Array(
         "[]{}\",:\\/ \t\n0123456789.-+eEtruefalsnNaInfinitybu\u{0}\u{1F}é€𝄞".utf8
     )
@@ -102,7 +102,8 @@ struct JSONFuzzer {
         let type = JSONNumberType.allCases[below(JSONNumberType.allCases.count)]
         var cursor = unsafe JSONCursor(bytes)
         var shape: [Int]?
-        if let found = unsafe try? cursor.numbers(type, into: output), (try? cursor.finish()) != nil
+        if let found = unsafe try? cursor.numbers(type, into: output.memory),
+            (try? cursor.finish()) != nil
         {
             shape = found.array
         }
@@ -112,7 +113,7 @@ struct JSONFuzzer {
         guard shape != nil else { return nil }
         arrays += 1
         let count = reference.bytes.count
-        return unsafe output[..<count].elementsEqual(reference.bytes)
+        return unsafe output.memory[..<count].elementsEqual(reference.bytes)
             ? nil : "\(type): other elements"
     }
 }

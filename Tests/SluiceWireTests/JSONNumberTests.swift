@@ -27,6 +27,9 @@ struct JSONNumberTests {
             "100000000000000000000000000000000000000000000e-44", "1e+5", "1E5", "1e05", "0.5e-0",
             "9.5367431640625e-7", "5e-324", "1.00000017881393432617187499",
             "1.00000017881393432617187500", "1.00000017881393432617187501", "6.0221409e23",
+            "9000000000000000000e22", "9000000000000000000e19", "9000000000000000000e20",
+            "3402823567797336616e20", "3402823567797336617e20", "0.00000000012345678901234567",
+            "0.00012345678901234567", "1234567890123456789", "12345678901234567890",
         ]
     )
     func hard(text: String) {
@@ -55,7 +58,7 @@ struct JSONNumberTests {
     @Test("Middles between neighbours go to the even one, what is beside them doesn't")
     func middles() {
         var random = RandomSource(seed: 13)
-        #expect(NumberTrials.middles(count: 100, random: &random) == [])
+        #expect(NumberTrials.middles(count: 50, random: &random) == [])
     }
 
     @Test(

@@ -134,6 +134,12 @@ enum NumberTrials {
             let double = Double(bitPattern: random.next() as UInt64).magnitude
             let single = Float(bitPattern: random.next() as UInt32).magnitude
             guard double.isFinite, single.isFinite else { continue }
+            // Doubles of 17 digits close to the middle between two singles.
+            let near = Double(single) + Double(single.ulp) / 2
+            for step in -9...9 {
+                let text = Double(bitPattern: near.bitPattern &+ UInt64(bitPattern: Int64(step)))
+                if let failure = read(text.description) { failures.append(failure) }
+            }
             var middles: [Float80] = [Float80(single) + Float80(single.ulp) / 2]
             middles.append(Float80(double) + Float80(double.ulp) / 2)
             for middle in middles {

@@ -19,28 +19,32 @@ extension DecimalText {
 
     /// The nearest single-precision number, or nil beyond the largest one.
     ///
-    /// A double rounded again is right unless it fell on the middle between two neighbours: all
-    /// such middles are doubles, and rounding keeps order, so any other double is on the side of
-    /// the middle where the number is.
+    /// A double rounded again is right unless it is close to the middle between two neighbours: all
+    /// such middles are doubles, and rounding keeps order. So the double needn't even be the nearest
+    /// one. Made of digits up to 2^63, rounded, and one exact power, it is wrong by at most two
+    /// units in its last place, and the double of the number is on the same side of each middle
+    /// that is further away. That spares most numbers of 17 digits, which is how Python writes
+    /// single precision, the second way.
     @inline(__always)
     func float(powers: PowersOfFive) -> Float? {
-        if isEasy {
+        var bits: UInt32?
+        if Int64(bitPattern: significand) >= 0, isEasyPower {
             let double = clinger(powers)
             // No normal number is smaller, as 10^-22 is above 2^-126.
-            if double.bitPattern & 0x1FFF_FFFF != 0x1000_0000 {
-                let bits = Float(double).bitPattern
-                return Float(bitPattern: bits | UInt32(truncatingIfNeeded: sign) &<< 31)
+            if (double.bitPattern & 0x1FFF_FFFF) &- 0x0FFF_FFFC > 8 {
+                bits = Float(double).bitPattern
             }
         }
-        let bits = UInt32(truncatingIfNeeded: hardFloat(powers))
-        guard bits < 0xFF << 23 else { return nil }
-        return Float(bitPattern: bits | UInt32(truncatingIfNeeded: sign) &<< 31)
+        let nearest = bits ?? UInt32(truncatingIfNeeded: hardFloat(powers))
+        guard nearest < 0xFF << 23 else { return nil }
+        return Float(bitPattern: nearest | UInt32(truncatingIfNeeded: sign) &<< 31)
     }
 
     @inline(__always)
-    private var isEasy: Bool {
-        significand <= 1 << 53 && exponent &+ 22 >= 0 && exponent <= 22 && digits <= 19
-    }
+    private var isEasy: Bool { significand <= 1 << 53 && isEasyPower }
+
+    @inline(__always)
+    private var isEasyPower: Bool { exponent &+ 22 >= 0 && exponent <= 22 && digits <= 19 }
 
     @inline(__always)
     private func clinger(_ powers: PowersOfFive) -> Double {
@@ -83,6 +87,8 @@ extension DecimalText {
 
         var infinity: Int { 2 * bias + 1 }
     }
+
+    // These two are calls: inlined they spoil the registers of the loop, and it loses a tenth.
 
     /// The bits of the double nearest to `digits` · 10^`power`.
     @inline(never)
@@ -165,10 +171,12 @@ extension DecimalText {
             unsafe left -= place.pointee == UInt8(ascii: "0") ? 1 : 0
             unsafe place += 1
         }
+        // Zeros in front change nothing: the value hasn't wrapped.
+        if left <= 19 { return DecimalText.nearest(significand, exponent, format, powers) }
         var value: UInt64 = 0
         var kept = 0
         var look = unsafe place
-        while kept < min(left, 19) {
+        while kept < 19 {
             if unsafe look.pointee != UInt8(ascii: ".") {
                 value = unsafe value * 10 + UInt64(look.pointee - UInt8(ascii: "0"))
                 kept += 1
@@ -177,7 +185,6 @@ extension DecimalText {
         }
         let power = exponent + (left - kept)
         let below = DecimalText.nearest(value, power, format, powers)
-        if left == kept { return below }
         let above = DecimalText.nearest(value + 1, power, format, powers)
         if below == above { return below }
         return unsafe undecided(place, left, format)

@@ -27,7 +27,11 @@ struct DecimalText: BitwiseCopyable {
     ///
     /// Never reads at or beyond `end`. What follows the number is the caller's to check.
     @inline(__always)
-    init?(scanning start: UnsafePointer<UInt8>, end limit: UnsafePointer<UInt8>) {
+    init?(
+        scanning start: UnsafePointer<UInt8>,
+        end limit: UnsafePointer<UInt8>,
+        powers: PowersOfFive
+    ) {
         var place = unsafe start
         let isNegative = unsafe place < limit && place.pointee == ASCII.dash
         unsafe place += isNegative ? 1 : 0
@@ -40,7 +44,7 @@ struct DecimalText: BitwiseCopyable {
             value = unsafe UInt64(place.pointee &- ASCII.zero)
             unsafe place += 1
         } else {
-            unsafe place = unsafe DecimalText.digits(place, limit, into: &value)
+            unsafe place = unsafe DecimalText.digits(place, limit, powers, into: &value)
         }
         let whole = unsafe place - first
         // No digit, or a zero in front of others.
@@ -51,7 +55,7 @@ struct DecimalText: BitwiseCopyable {
         if unsafe place < limit, unsafe place.pointee == ASCII.dot {
             unsafe place += 1
             let point = unsafe place
-            unsafe place = unsafe DecimalText.fraction(place, limit, into: &value)
+            unsafe place = unsafe DecimalText.fraction(place, limit, powers, into: &value)
             exponent = unsafe point - place
             guard exponent < 0 else { return nil }
             digits = whole &- exponent
@@ -95,6 +99,7 @@ struct DecimalText: BitwiseCopyable {
     private static func digits(
         _ start: UnsafePointer<UInt8>,
         _ limit: UnsafePointer<UInt8>,
+        _ powers: PowersOfFive,
         into value: inout UInt64
     ) -> UnsafePointer<UInt8> {
         var place = unsafe start
@@ -108,12 +113,12 @@ struct DecimalText: BitwiseCopyable {
             }
             // Shifted in two steps, as there may be no digit and a shift by 64 isn't one.
             let shifted = (word &<< 8) &<< UInt64(56 &- bits)
-            value = value &* tenfold(bits) &+ eight(shifted)
+            value = value &* powers.whole(bits) &+ eight(shifted)
             return unsafe place + bits &>> 3
         }
     }
 
-    /// As ``digits(_:_:into:)``, for the digits behind a point: up to sixteen without a branch.
+    /// As ``digits(_:_:_:into:)``, for the digits behind a point: up to sixteen without a branch.
     ///
     /// Where one number ends is where the next begins, so what decides is how long the processor
     /// waits for the count of digits. Two words are looked at side by side.
@@ -121,9 +126,12 @@ struct DecimalText: BitwiseCopyable {
     private static func fraction(
         _ start: UnsafePointer<UInt8>,
         _ limit: UnsafePointer<UInt8>,
+        _ powers: PowersOfFive,
         into value: inout UInt64
     ) -> UnsafePointer<UInt8> {
-        guard unsafe limit - start >= 16 else { return unsafe digits(start, limit, into: &value) }
+        guard unsafe limit - start >= 16 else {
+            return unsafe digits(start, limit, powers, into: &value)
+        }
         let raw = unsafe UnsafeRawPointer(start)
         let word = unsafe raw.loadUnaligned(as: UInt64.self) ^ 0x3030_3030_3030_3030
         let next =
@@ -133,10 +141,10 @@ struct DecimalText: BitwiseCopyable {
         let shifted = bits == 0 ? 0 : word &<< UInt64(64 &- bits)
         let nextShifted = nextBits == 0 ? 0 : next &<< UInt64(64 &- nextBits)
         value =
-            (value &* tenfold(bits) &+ eight(shifted)) &* tenfold(nextBits)
+            (value &* powers.whole(bits) &+ eight(shifted)) &* powers.whole(nextBits)
             &+ eight(nextShifted)
         let place = unsafe start + (bits &+ nextBits) &>> 3
-        return unsafe nextBits == 64 ? digits(place, limit, into: &value) : place
+        return unsafe nextBits == 64 ? digits(place, limit, powers, into: &value) : place
     }
 
     /// How many bits from the lowest on belong to digits, of a word with their zeros taken off.
@@ -155,15 +163,6 @@ struct DecimalText: BitwiseCopyable {
         let low = (pairs & 0x0000_00FF_0000_00FF) &* 0x000F_4240_0000_0064
         let high = (pairs &>> 16 & 0x0000_00FF_0000_00FF) &* 0x0000_2710_0000_0001
         return (low &+ high) &>> 32
-    }
-
-    /// 10 to the power of `bits` / 8, for 0 to 8 digits.
-    @inline(__always)
-    private static func tenfold(_ bits: Int) -> UInt64 {
-        let low = bits & 8 != 0 ? 10 : 1 as UInt64
-        let middle = bits & 16 != 0 ? 100 : 1 as UInt64
-        let high = bits & 32 != 0 ? 10_000 : 1 as UInt64
-        return bits == 64 ? 100_000_000 : low &* middle &* high
     }
 
     @inline(__always)

@@ -50,7 +50,8 @@ extension JSONCursor {
     /// Reads the number that begins here, or one of the tokens.
     mutating func scanNumber() throws(JSONFailure) -> JSONNumber {
         let first = unsafe place
-        guard let text = unsafe DecimalText(scanning: first, end: end) else {
+        guard let text = unsafe DecimalText(scanning: first, end: end, powers: PowersOfFive.table)
+        else {
             guard allowsNonFinite else { throw failure("not a JSON number") }
             _ =
                 unsafe place < end && place.pointee == ASCII.dash && end - place > 1

@@ -34,6 +34,8 @@ package struct JSONCursor: BitwiseCopyable {
     /// Arrays and objects within each other, at most.
     package static let depthMaximum = 64
 
+    // The caller's memory, for as long as the caller says. Nothing is read before its place was
+    // compared with `end`; eight bytes at once only where `end` is eight bytes away.
     let start: UnsafePointer<UInt8>
     let end: UnsafePointer<UInt8>
     var place: UnsafePointer<UInt8>

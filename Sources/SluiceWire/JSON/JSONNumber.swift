@@ -44,7 +44,7 @@ package struct JSONNumber: BitwiseCopyable {
         guard let base = unsafe raw.baseAddress?.assumingMemoryBound(to: UInt8.self) else {
             return nil
         }
-        return unsafe DecimalText(scanning: base, end: base + raw.count)
+        return unsafe DecimalText(scanning: base, end: base + raw.count, powers: PowersOfFive.table)
     }
 
     private var magnitude: (UInt64, Bool)? {

@@ -1,4 +1,4 @@
-import SluiceCore
+private import SluiceCore
 
 /// Numbers as JSON text: the shortest that reads back as the same bits.
 ///

@@ -43,7 +43,9 @@ enum FloatElement: NumberElement {
         _ place: inout UnsafePointer<UInt8>,
         _ context: NumberContext
     ) -> Float? {
-        guard let text = unsafe DecimalText(scanning: place, end: context.end) else {
+        guard
+            let text = unsafe DecimalText(scanning: place, end: context.end, powers: context.powers)
+        else {
             return unsafe nonFinite(&place, context)
         }
         guard let value = text.float(powers: context.powers) else { return nil }
@@ -81,7 +83,8 @@ enum DoubleElement: NumberElement {
         _ context: NumberContext,
         _ output: UnsafeMutableRawPointer
     ) -> Bool {
-        if let text = unsafe DecimalText(scanning: place, end: context.end) {
+        if let text = unsafe DecimalText(scanning: place, end: context.end, powers: context.powers)
+        {
             guard let value = text.double(powers: context.powers) else { return false }
             unsafe place = unsafe text.end
             unsafe output.storeBytes(of: value, as: Double.self)
@@ -147,7 +150,12 @@ enum SignedElement<Number: FixedWidthInteger & SignedInteger & BitwiseCopyable>:
         _ context: NumberContext,
         _ output: UnsafeMutableRawPointer
     ) -> Bool {
-        guard let text = unsafe DecimalText(scanning: place, end: context.end), text.isInteger,
+        guard
+            let text = unsafe DecimalText(
+                scanning: place,
+                end: context.end,
+                powers: context.powers
+            ), text.isInteger,
             text.digits <= 19
         else { return false }
         // The magnitude of the least number is one more than that of the largest.
@@ -170,7 +178,12 @@ enum UnsignedElement<Number: FixedWidthInteger & UnsignedInteger & BitwiseCopyab
         _ context: NumberContext,
         _ output: UnsafeMutableRawPointer
     ) -> Bool {
-        guard let text = unsafe DecimalText(scanning: place, end: context.end), text.isInteger,
+        guard
+            let text = unsafe DecimalText(
+                scanning: place,
+                end: context.end,
+                powers: context.powers
+            ), text.isInteger,
             let magnitude = text.digits <= 19 ? text.significand : text.magnitude,
             magnitude <= UInt64(truncatingIfNeeded: Number.max),
             !text.isNegative || magnitude == 0
@@ -200,7 +213,12 @@ enum BoolElement: NumberElement {
         } else if cursor.take("false") {
             value = 0
         } else {
-            guard let text = unsafe DecimalText(scanning: place, end: context.end), text.isInteger,
+            guard
+                let text = unsafe DecimalText(
+                    scanning: place,
+                    end: context.end,
+                    powers: context.powers
+                ), text.isInteger,
                 text.digits == 1, text.significand <= 1, !text.isNegative
             else { return false }
             value = UInt8(text.significand)

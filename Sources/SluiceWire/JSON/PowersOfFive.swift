@@ -15,6 +15,7 @@ struct PowersOfFive: BitwiseCopyable {
     private let entries: UnsafePointer<UInt64>
 
     private let tens: UnsafePointer<Double>
+    private let wholes: UnsafePointer<UInt64>
 
     nonisolated(unsafe) static let table = PowersOfFive()
 
@@ -37,6 +38,10 @@ struct PowersOfFive: BitwiseCopyable {
     /// 10^`power` for 0 through 22, which are exact.
     @inline(__always)
     func ten(_ power: UInt) -> Double { unsafe tens[Int(truncatingIfNeeded: power)] }
+
+    /// 10 to the power of `bits` / 8, for 0 through 8 digits of 8 bits.
+    @inline(__always)
+    func whole(_ bits: Int) -> UInt64 { unsafe wholes[bits &>> 3] }
 
     private init() {
         let count = PowersOfFive.maximum - PowersOfFive.minimum + 1
@@ -77,6 +82,9 @@ struct PowersOfFive: BitwiseCopyable {
             unsafe exact[power] = ten
             ten *= 10
         }
+        let small = UnsafeMutablePointer<UInt64>.allocate(capacity: 9)
+        for power in 0...8 { unsafe small[power] = unsafe UInt64(exact[power]) }
+        unsafe wholes = unsafe UnsafePointer(small)
         unsafe tens = unsafe UnsafePointer(exact)
     }
 
