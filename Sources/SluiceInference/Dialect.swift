@@ -7,11 +7,11 @@ package enum Dialect: String, Sendable, CaseIterable {
     case triton
     /// Seldon MLServer: strict JSON only; BYTES by `content_type`; typed and raw contents may mix.
     case mlserver
-    /// KServe's python server and the REST proxies of ModelMesh: no versions in paths.
+    /// KServe's python server: binary tensors, no versions in paths.
     case kserve
     /// TensorFlow Serving: V1 only, columns by name, `NaN` tokens, `{"b64": …}`.
     case tfserving
-    /// Anything that speaks the Open Inference Protocol.
+    /// Anything that speaks the Open Inference Protocol, ModelMesh's REST proxy among them.
     case generic
 
     /// How tensors go to this backend over V2 REST.

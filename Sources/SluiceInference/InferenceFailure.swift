@@ -12,9 +12,19 @@ package struct InferenceFailure: Error, Equatable, Sendable {
     /// What is wrong, naming the tensor or field, and what to do.
     package let sentence: String
 
-    /// A failure.
+    /// The longest sentence in bytes: names and shapes in it come from outside.
+    package static let sentenceMaximum = 600
+
+    /// A failure; a sentence that is too long is cut.
     package init(_ sentence: String, _ kind: Kind = .invalid) {
-        self.sentence = sentence
+        let isShort = sentence.utf8.count <= InferenceFailure.sentenceMaximum
+        self.sentence =
+            isShort
+            ? sentence
+            : String(
+                decoding: sentence.utf8.prefix(InferenceFailure.sentenceMaximum),
+                as: UTF8.self
+            ) + "…"
         self.kind = kind
     }
 }

@@ -9,9 +9,9 @@ package import SluiceCore
 /// let length = try codec.answer(reply, for: call.wishes, to: &out, scratch: &scratch)
 /// ```
 ///
-/// Where both forms are the same the body passes verbatim and this isn't needed, but to echo another
-/// caller's `id`: ``answer(_:headerLength:for:to:scratch:)`` then writes the same answer with the id of
-/// the wishes.
+/// Where both forms are the same the body passes verbatim and this isn't needed; ``AnswerID`` puts
+/// another caller's `id` into a remembered answer. A failure of `request` is the caller's, one of `answer`
+/// the backend's (``StatusTable/badAnswer``).
 package struct Transcoder: Sendable {
     /// A form that a message takes.
     package typealias Form = CallerWishes.Form
@@ -20,6 +20,8 @@ package struct Transcoder: Sendable {
     package struct Call: Sendable {
         /// `Inference-Header-Content-Length` of what was written, when tensors follow its JSON.
         package let headerLength: Int?
+        /// The version asked for, from path or message, for a REST backend's path; may be empty.
+        package let version: String
         package let wishes: CallerWishes
     }
 
@@ -120,7 +122,7 @@ package struct Transcoder: Sendable {
         if let modelName { request.modelName = modelName }
         let length = try write(request, to: &output, scratch: &scratch)
         if wishes.modelName.isEmpty { wishes.modelName = model }
-        return Call(headerLength: length, wishes: wishes)
+        return Call(headerLength: length, version: request.modelVersion, wishes: wishes)
     }
 
     private func settled() throws(InferenceFailure) -> ModelSignature {

@@ -232,6 +232,14 @@ struct TensorTests {
         #expect(raw == [4, 0, 0, 0] + Array("//4=".utf8) + [0, 0, 0, 0])
     }
 
+    @Test("A sentence stays short, whatever name or shape it is about")
+    func longNames() {
+        let shape = [String](repeating: "1", count: 100_000).joined(separator: ",")
+        let body = #"{"inputs":[{"name":"x","shape":[-1,\#(shape)],"datatype":"INT8","data":[]}]}"#
+        let found = sentence { _ = try InferenceRequest(body: Array(body.utf8), headerLength: nil) }
+        #expect((found?.utf8.count ?? 0) < 700 && found?.hasPrefix("tensor 'x'") ?? false)
+    }
+
     @Test("A raw request is the model's one input")
     func rawBody() throws {
         let signature = ModelSignature(

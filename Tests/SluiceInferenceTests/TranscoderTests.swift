@@ -91,6 +91,32 @@ struct TranscoderTests {
         )
     }
 
+    @Test("Outputs are binary for whom they were asked so, each by its own wish")
+    func binaryWishes() throws {
+        let codec = Transcoder(caller: .v2, backend: .grpc, .triton)
+        let json = Array(
+            #"{"parameters":{"binary_data_output":true},"inputs":[{"name":"x","shape":[1],"datatype":"INT8","parameters":{"binary_data_size":1}}],"outputs":[{"name":"y"},{"name":"z","parameters":{"binary_data":false}}]}"#
+                .utf8
+        )
+        let (sent, call) = try Self.send(codec, Kept(json + [7]), json.count)
+        let request = try InferenceRequest(message: sent)
+        #expect(try request.inputs[0].bytes == [7] && request.parameters.isEmpty)
+        #expect(request.outputs.allSatisfy { $0.parameters.isEmpty })
+        let outputs = ["y", "z"].map {
+            Tensor(name: $0, datatype: .fp16, shape: [1], bytes: [0, 0x3C])
+        }
+        let reply = InferenceResponse(modelName: "m", modelVersion: "", id: "", outputs: outputs)
+        let (back, length) = try Self.answer(
+            codec,
+            Kept(try reply.message(raw: true)),
+            nil,
+            call.wishes
+        )
+        let expected =
+            #"{"model_name":"m","outputs":[{"name":"y","datatype":"FP16","shape":[1],"parameters":{"binary_data_size":2}},{"name":"z","datatype":"FP16","shape":[1],"data":[1.0]}]}"#
+        #expect(length == expected.utf8.count && back == Array(expected.utf8) + [0, 0x3C])
+    }
+
     @Test(
         "gRPC to REST and back: in kind, raw for raw and typed for typed",
         arguments: [Dialect.triton, .mlserver, .generic],

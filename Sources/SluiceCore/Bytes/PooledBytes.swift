@@ -49,7 +49,8 @@ public struct PooledBytes: BitwiseCopyable {
     /// Makes room for `count` more bytes and returns where they go, valid until the next call.
     @inlinable
     public mutating func reserve(_ count: Int, pool: BufferPool) -> UnsafeMutablePointer<UInt8> {
-        if capacity - end < count { grow(by: count, pool: pool) }
+        // Even room for nothing has a place.
+        if capacity - end < Swift.max(count, 1) { grow(by: Swift.max(count, 1), pool: pool) }
         return unsafe base.unsafelyUnwrapped.assumingMemoryBound(to: UInt8.self) + end
     }
 

@@ -23,10 +23,12 @@ package struct V1Request {
     private(set) var members: [Member] = []
     let body: UnsafeRawBufferPointer
 
-    /// Reads a body.
+    /// Reads a body as far as its top-level members.
     ///
     /// Values are found by their brackets; what is inside is checked by whoever reads it, and that is
-    /// the backend where the text goes on as it is. Throws when it has both `instances` and `inputs`, or neither, and for members that repeat.
+    /// the backend where the text goes on as it is.
+    ///
+    /// Throws when it has both `instances` and `inputs`, or neither, and for members that repeat.
     package init(_ body: UnsafeRawBufferPointer) throws(InferenceFailure) {
         unsafe self.body = body
         var names: Set<String> = []
