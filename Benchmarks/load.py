@@ -109,6 +109,10 @@ def sluice_config(port, admin, backends, rest_scheme="http", listener="", balanc
                   workers=1, model_keys=""):
     rows = "".join(
         f"          - {{rest: '{rest_scheme}://127.0.0.1:{b}', grpc: 'http://127.0.0.1:{b}'}}\n" for b in backends)
+    # A log that grows over all rounds makes the kernel fetch ever new memory for its pages.
+    log = os.path.join(WORK, "access.log")
+    if os.path.exists(log):
+        os.remove(log)
     path = os.path.join(WORK, f"sluice-{port}.yaml")
     with open(path, "w") as file:
         file.write(

@@ -238,6 +238,16 @@ package enum Machine {
         unsafe String(cString: strerror(code))
     }
 
+    /// Begins to write a range of a file to disk, without waiting for it.
+    package static func startWriting(_ descriptor: Int32, from offset: Int64, count: Int64) {
+        clinux_start_writing(descriptor, offset, count)
+    }
+
+    /// Drops a range of a file that has reached the disk from the page cache.
+    package static func dropWritten(_ descriptor: Int32, from offset: Int64, count: Int64) {
+        clinux_drop_written(descriptor, offset, count)
+    }
+
     /// Lifts the soft limit on descriptors to the hard one; returns the limit in force.
     package static func raiseDescriptorLimit() -> Int {
         Int(max(0, clinux_raise_descriptor_limit()))
