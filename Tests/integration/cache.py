@@ -119,6 +119,23 @@ def a_thousand_equal_calls_are_one():
     backend.stop()
 
 
+def a_failed_call_fails_those_who_waited_and_nobody_later():
+    backend = model("--delay", "500ms", "--fail-rate", "1")
+    proxy = cached(backend)
+    codes, threads = [], []
+    for _ in range(20):
+        threads.append(threading.Thread(target=lambda: codes.append(get(proxy.address, V2, v2())[0])))
+    [thread.start() for thread in threads], [thread.join() for thread in threads]
+    assert len(codes) == 20 and all(code >= 500 for code in codes), codes
+    assert counter(proxy, "memory", "collapsed") > 0
+    asked = predictions(backend)
+    assert asked < 20, f"a call that fails was made {asked} times for 20 who asked at once"
+    get(proxy.address, V2, v2())
+    assert predictions(backend) == asked + 1, "a failure was remembered"
+    assert proxy.stop() == 0
+    backend.stop()
+
+
 def callers_and_operators_have_their_say():
     backend = model()
     proxy = gateway(config([one("echo", backend.address, cache="{ttl: 60s, staleIfError: 1h}")]))
@@ -233,5 +250,6 @@ def whatever_redis_does_predictions_go_on():
 
 
 CHECKS = [rest_and_grpc_share_answers, what_differs_is_never_shared, a_thousand_equal_calls_are_one,
+          a_failed_call_fails_those_who_waited_and_nobody_later,
           callers_and_operators_have_their_say, an_old_answer_is_better_than_none,
           a_stale_answer_is_served_while_it_is_refreshed, whatever_redis_does_predictions_go_on]

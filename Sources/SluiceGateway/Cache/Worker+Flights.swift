@@ -3,6 +3,7 @@ import SluiceCore
 import SluiceGRPC
 import SluiceHTTP
 import SluiceIO
+import SluiceInference
 import SluiceTelemetry
 
 // Equal calls under way: one request leads and calls the backend, the others wait for what it gets.
@@ -64,10 +65,11 @@ extension Worker {
                 unsafe land(
                     flow,
                     .failed(
-                        http: flow.pointee.status,
+                        http: flow.pointee.grpcStatus >= 0
+                            ? StatusTable.http(grpc: flow.pointee.grpcStatus) : flow.pointee.status,
                         grpc: flow.pointee.grpcStatus >= 0
                             ? flow.pointee.grpcStatus
-                            : GRPCStatus(httpStatus: flow.pointee.status).rawValue,
+                            : StatusTable.grpc(http: flow.pointee.status),
                         sentence: "the equal call this one waited for failed"
                     )
                 )

@@ -44,7 +44,9 @@ extension Worker {
             ),
             let policy = unsafe flow.pointee.model?._withUnsafeGuaranteedRef({ $0.plan.cache })
         else {
-            unsafe land(flow, .unshared)
+            // A failure is everybody's, and told when the flow ends; an answer that is merely too
+            // large, or can't be told in other forms, sends each to the backend.
+            if unsafe flow.pointee.status < 400 { unsafe land(flow, .unshared) }
             return
         }
         let entry = unsafe kept.withUnsafeBytes {
