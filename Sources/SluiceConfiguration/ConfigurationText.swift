@@ -2,7 +2,8 @@ import SluiceBalancing
 import SluiceInference
 import SluiceRedis
 
-// A configuration as YAML that reads back as the same value.
+// A configuration as YAML that reads back as the same value, but for a password in `redis.url`:
+// the text is for people to read, so it is hidden.
 extension Configuration {
     /// The YAML; values that equal their default are left out.
     package var yamlText: String {

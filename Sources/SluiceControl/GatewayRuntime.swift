@@ -55,11 +55,13 @@ package final class GatewayRuntime: Sendable {
             maxEntryBytes: configuration.cache.maxEntryBytes,
             redis: try SnapshotCompiler.redis(configuration),
             seed: .random(in: .min ... .max)
-        ) { problem in
-            if let problem {
-                log.write(.warning, "redis is not in use", [("reason", problem)])
-            } else {
-                log.write(.info, "redis is in use", [])
+        ) { notice in
+            switch notice {
+            case .up: log.write(.info, "redis is in use", [])
+            case .down(let reason):
+                log.write(.warning, "redis is not in use", [("reason", reason)])
+            case .purgeFailed(let reason):
+                log.write(.warning, "redis was not purged", [("reason", reason)])
             }
         }
         self.cache = cache

@@ -20,14 +20,24 @@ package struct RedisTier: Sendable {
     }
 }
 
+/// What happened to tier 2.
+package enum RedisNotice: Sendable {
+    /// A first worker is connected.
+    case up
+    /// No worker is connected any more, and why.
+    case down(String)
+    /// Entries that were to go may still be there; says what to do.
+    case purgeFailed(String)
+}
+
 /// What all workers share of the result cache: tier 1, the calls in flight, and each other.
 package final class ResultCache: Sendable {
     let memory: MemoryCache
     let flights = FlightTable()
     /// Absent: there is no tier 2.
     let redis: RedisTier?
-    /// Told when Redis comes into use (nil) or goes out of it, and why.
-    private let redisNotice: @Sendable (String?) -> Void
+    /// Told what happens to tier 2 that an operator should know.
+    private let redisNotice: @Sendable (RedisNotice) -> Void
     /// The workers whose connection is in use, a bit each.
     private let connected = Atomic<UInt64>(0)
     /// How answers are encoded in tier 2; changes with ``PredictCodec``.
@@ -46,7 +56,7 @@ package final class ResultCache: Sendable {
         maxEntryBytes: Int,
         redis: RedisTier?,
         seed: UInt64,
-        redisNotice: @escaping @Sendable (String?) -> Void
+        redisNotice: @escaping @Sendable (RedisNotice) -> Void
     ) {
         self.redis = redis
         self.redisNotice = redisNotice
@@ -80,13 +90,12 @@ package final class ResultCache: Sendable {
 
     func redisChanged(_ problem: String?, worker: Int) {
         let bit = UInt64(1) << UInt64(worker & 63)
-        let before: UInt64
-        if problem == nil {
-            before = connected.bitwiseOr(bit, ordering: .relaxed).oldValue
-            if before == 0 { redisNotice(nil) }
+        if let problem {
+            let before = connected.bitwiseAnd(~bit, ordering: .relaxed).oldValue
+            if before == bit { redisNotice(.down(problem)) }
         } else {
-            before = connected.bitwiseAnd(~bit, ordering: .relaxed).oldValue
-            if before == bit { redisNotice(problem) }
+            let before = connected.bitwiseOr(bit, ordering: .relaxed).oldValue
+            if before == 0 { redisNotice(.up) }
         }
     }
 
@@ -97,14 +106,16 @@ package final class ResultCache: Sendable {
         tell(0) { worker in
             if worker.redis?.purge(prefix: prefix, token: 0) != true {
                 worker.shared.cache?.redisNotice(
-                    "a purge of \(prefix)* could not be sent; repeat it"
+                    .purgeFailed("\(prefix)* could not be asked for; repeat the purge")
                 )
             }
         }
     }
 
     func purgeEnded(removed: Int, isComplete: Bool) {
-        if !isComplete { redisNotice("a purge ended after \(removed) keys; repeat it") }
+        if !isComplete {
+            redisNotice(.purgeFailed("it ended after \(removed) keys; repeat the purge"))
+        }
     }
 
     /// Makes the workers known to each other; before the first request.

@@ -54,7 +54,7 @@ extension Worker {
             return
         }
         unsafe flow.pointee.held.append(bytes, pool: buffers)
-        // Windows stay open: what is gathered is bounded by the line after the next.
+        // Windows stay open: what is gathered is bounded below, by the largest entry.
         unsafe flow.pointee.exchange.consumed(bytes.count)
         unsafe flow.pointee.credited += bytes.count
         if endStream {

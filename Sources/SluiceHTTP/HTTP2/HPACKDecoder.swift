@@ -20,28 +20,25 @@ struct HPACKDecoder: ~Copyable {
         case bomb
     }
 
-    /// The largest table a decoder can be told to have.
-    static let tableMaximum = HPACKTable.sizeMaximum
-
     private var table = HPACKTable()
     private let known = HPACKStatic.shared
     private let huffman = HPACKHuffman.shared
     /// What our SETTINGS allow, once the peer has acknowledged them.
-    private var limit = HPACKDecoder.tableMaximum
+    private var limit = HPACKTable.sizeMaximum
     /// Whether the next block must begin by telling a smaller size (§4.2).
     private var mustShrink = false
 
     /// Holds the peer's encoder to our SETTINGS_HEADER_TABLE_SIZE, once it has acknowledged them.
     mutating func limit(to size: Int) {
-        limit = min(size, HPACKDecoder.tableMaximum)
+        limit = min(size, HPACKTable.sizeMaximum)
         if limit < table.capacity {
             mustShrink = true
             table.resize(to: limit)
         }
     }
 
-    /// Decodes a whole header block into `block`; returns the fields' size, counted as
-    /// ``FieldBlock/listSize``.
+    /// Decodes a whole header block into `block`; returns the fields' size: names and
+    /// values, plus 32 for each field (RFC 9113 §6.5.2).
     ///
     /// Fields beyond `maximum` of it are dropped, but decoded all the same, because the table must
     /// stay in step.

@@ -83,7 +83,7 @@ package struct HTTP2Settings: BitwiseCopyable, Sendable {
     package var initialWindowSize = 256 << 10
     /// Bytes of payload in one frame, at most.
     package var maxFrameSize = 16 << 10
-    /// Bytes of fields in one message, counted as ``FieldBlock/listSize``.
+    /// Bytes of fields in one message, names and values, plus 32 for each field (RFC 9113 §6.5.2).
     package var maxHeaderListSize = 64 << 10
 
     /// Our defaults.

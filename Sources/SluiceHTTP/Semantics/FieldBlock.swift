@@ -94,14 +94,6 @@ public struct FieldBlock: BitwiseCopyable {
         return unsafe storage.pointee.fields[index]
     }
 
-    /// Bytes of names and values, plus 32 for each field: the size HPACK and
-    /// SETTINGS_MAX_HEADER_LIST_SIZE count (RFC 9113 §6.5.2).
-    package var listSize: Int {
-        (0..<count).reduce(0) { sum, index in
-            unsafe sum + 32 + name(of: self[index]).count + value(of: self[index]).count
-        }
-    }
-
     /// The name of `field`, in lower case; valid until the block changes.
     package func name(of field: Field) -> UnsafeRawBufferPointer {
         if field.name != .other {
