@@ -1,0 +1,78 @@
+import Foundation
+import Yams
+
+// One replica of a revision.
+extension ConfigurationReader {
+    func backend(_ node: Node, _ name: String) -> Configuration.Backend? {
+        guard var section = Section(node, name: name, findings) else { return nil }
+        defer { section.finish() }
+        var backend = Configuration.Backend()
+        backend.rest = url(&section, "rest")
+        backend.grpc = url(&section, "grpc")
+        section.unavailable([
+            "dns": "name the host in `rest` or `grpc`", "protocol": "use `rest` or `grpc`",
+        ])
+        if let node = section.value("tls"), var tls = Section(node, name: "\(name).tls", findings) {
+            var part = Configuration.BackendTLS()
+            part.ca = file(&tls, "ca", isRequired: false)
+            part.certificate = file(&tls, "certificate", isRequired: false)
+            part.privateKey = file(&tls, "privateKey", isRequired: false)
+            part.serverName = tls.text("serverName")
+            tls.flag("insecureSkipVerify", &part.insecureSkipVerify)
+            if (part.certificate == nil) != (part.privateKey == nil) {
+                findings.add("`certificate` and `privateKey` come together", at: node)
+            }
+            tls.finish()
+            backend.tls = part
+        }
+        if section.value("rest") == nil, section.value("grpc") == nil {
+            findings.add("`\(name)` needs `rest:` or `grpc:` (a URL), or both", at: node)
+            return nil
+        }
+        return backend
+    }
+
+    func url(_ section: inout Section, _ key: String) -> Configuration.BackendURL? {
+        guard let node = section.value(key) else { return nil }
+        let text = node.scalar?.string ?? ""
+        guard let url = Configuration.BackendURL(text) else {
+            findings.add(
+                "`\(section.name).\(key)` must be http://HOST:PORT, h2c://HOST:PORT or https://HOST:PORT without a path, not '\(text)'",
+                at: node
+            )
+            return nil
+        }
+        return url
+    }
+}
+
+extension Configuration.BackendURL {
+    /// Takes `scheme://host[:port]` apart; nil when it is something else.
+    package init?(_ text: String) {
+        guard let separator = text.range(of: "://"),
+            let scheme = Scheme(rawValue: String(text[..<separator.lowerBound]))
+        else { return nil }
+        var rest = text[separator.upperBound...]
+        if rest.hasSuffix("/") { rest = rest.dropLast() }
+        var host = String(rest)
+        var port: UInt16 = scheme == .https ? 443 : 80
+        if let colon = rest.lastIndex(of: ":"), !rest[colon...].contains("]") {
+            guard let number = UInt16(rest[rest.index(after: colon)...]), number > 0 else {
+                return nil
+            }
+            port = number
+            host = String(rest[..<colon])
+        }
+        if host.hasPrefix("["), host.hasSuffix("]") {
+            host = String(host.dropFirst().dropLast())
+        } else if host.contains(":") {
+            return nil
+        }
+        guard !host.isEmpty,
+            host.utf8.allSatisfy({
+                $0 > 0x20 && $0 < 0x7F && !"/?#@[]\\".utf8.contains($0)
+            })
+        else { return nil }
+        self.init(scheme: scheme, host: host, port: port)
+    }
+}

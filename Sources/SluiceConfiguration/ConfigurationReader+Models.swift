@@ -1,0 +1,147 @@
+import SluiceBalancing
+import SluiceInference
+import Yams
+
+// One model and its revisions.
+extension ConfigurationReader {
+    func model(_ node: Node, _ index: Int) -> Configuration.Model? {
+        let name = "models[\(index)]"
+        guard var section = Section(node, name: name, findings) else { return nil }
+        defer { section.finish() }
+        _ = section.required("name")
+        var model = Configuration.Model(name: section.text("name") ?? "", revisions: [])
+        if model.name.contains("/") || model.name.contains(":") || model.name.utf8.count > 256 {
+            findings.add(
+                "a model's name has no / or : and at most 256 bytes, unlike '\(model.name)'",
+                at: node
+            )
+        }
+        section.duration("timeout", from: .milliseconds(1), &model.timeout)
+        if let node = section.value("loadBalancing") {
+            let text = node.scalar?.string ?? ""
+            if let known = LoadBalancing(rawValue: text) {
+                model.loadBalancing = known
+            } else if ["peakEwma", "ringHash"].contains(text) {
+                findings.add(
+                    "`\(name).loadBalancing: \(text)` is not available in this version; use leastRequest",
+                    at: node
+                )
+            } else {
+                let names = LoadBalancing.allCases.map(\.rawValue).joined(separator: ", ")
+                findings.add(
+                    "`\(name).loadBalancing` must be one of \(names), not '\(text)'",
+                    at: node
+                )
+            }
+        }
+        if let node = section.value("health"),
+            var health = Section(node, name: "\(name).health", findings)
+        {
+            health.duration("interval", from: .milliseconds(50), &model.health.interval)
+            health.duration("timeout", from: .milliseconds(10), &model.health.timeout)
+            if let path = health.text("path") { model.health.path = path }
+            if !model.health.path.hasPrefix("/") {
+                findings.add("`\(name).health.path` must begin with /", at: node)
+            }
+            health.finish()
+        }
+        if let node = section.value("cache") { model.cache = modelCache(node, "\(name).cache") }
+        section.unavailable([
+            "sticky": "remove it", "routes": "remove it",
+            "mirror": "remove it", "hashOn": "remove it",
+        ])
+        for (place, node) in section.list("revisions").enumerated() {
+            if let revision = revision(node, "\(name).revisions[\(place)]") {
+                if model.revisions.contains(where: { $0.name == revision.name }) {
+                    findings.add(
+                        "revision '\(revision.name)' stands twice in model '\(model.name)'",
+                        at: node
+                    )
+                }
+                model.revisions.append(revision)
+            }
+        }
+        checkSum(model, node)
+        return model
+    }
+
+    func checkSum(_ model: Configuration.Model, _ node: Node) {
+        guard !model.revisions.isEmpty else { return }
+        let sum = model.revisions.reduce(0) { $0 + $1.traffic }
+        guard sum != 10_000 else { return }
+        let at = node.mapping?["revisions"] ?? node
+        findings.add(
+            "the traffic of model '\(model.name)' sums to \(ConfigurationReader.percent(sum)), not 100",
+            at: at
+        )
+    }
+
+    /// Basis points as the percentage they were written as.
+    static func percent(_ points: Int) -> String {
+        let (whole, rest) = points.quotientAndRemainder(dividingBy: 100)
+        guard rest != 0 else { return "\(whole)" }
+        let digits = rest < 10 ? "0\(rest)" : "\(rest)"
+        return "\(whole).\(digits.hasSuffix("0") ? String(digits.dropLast()) : digits)"
+    }
+
+    func revision(_ node: Node, _ name: String) -> Configuration.Revision? {
+        guard var section = Section(node, name: name, findings) else { return nil }
+        defer { section.finish() }
+        _ = section.required("name")
+        var revision = Configuration.Revision(
+            name: section.text("name") ?? "",
+            traffic: 10_000,
+            backends: []
+        )
+        if let node = section.value("traffic") {
+            if let points = basisPoints(node.scalar?.string ?? "") {
+                revision.traffic = points
+            } else {
+                findings.add(
+                    "`\(name).traffic` must be a percentage from 0 to 100 with up to two decimals",
+                    at: node
+                )
+            }
+        }
+        revision.modelName = section.text("modelName")
+        if let node = section.value("dialect") {
+            if let known = Dialect(rawValue: node.scalar?.string ?? "") {
+                revision.dialect = known
+            } else {
+                let names = Dialect.allCases.map(\.rawValue).joined(separator: ", ")
+                findings.add(
+                    "`\(name).dialect` must be one of \(names), not '\(node.scalar?.string ?? "")'",
+                    at: node
+                )
+            }
+        }
+        for (place, node) in section.list("backends").enumerated() {
+            if let backend = backend(node, "\(name).backends[\(place)]") {
+                revision.backends.append(backend)
+            }
+        }
+        if revision.modelName != nil, revision.backends.contains(where: { $0.grpc != nil }) {
+            findings.add(
+                "`\(name).modelName` is not available for gRPC backends in this version; give the model its name there or use `rest`",
+                at: section.value("modelName") ?? node
+            )
+        }
+        return revision
+    }
+
+    func basisPoints(_ text: String) -> Int? {
+        let parts = text.split(separator: ".", omittingEmptySubsequences: false)
+        guard parts.count <= 2, let whole = Int(parts[0]), (0...100).contains(whole) else {
+            return nil
+        }
+        var fraction = 0
+        if parts.count == 2 {
+            guard (1...2).contains(parts[1].count), let digits = Int(parts[1]), digits >= 0 else {
+                return nil
+            }
+            fraction = parts[1].count == 1 ? digits * 10 : digits
+        }
+        let points = whole * 100 + fraction
+        return points <= 10_000 ? points : nil
+    }
+}
