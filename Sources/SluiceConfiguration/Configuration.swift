@@ -125,6 +125,8 @@ package struct Configuration: Sendable, Equatable {
         package var health = Health()
         /// Absent: the model's answers aren't kept.
         package var cache: ModelCache?
+        /// Absent: nothing is copied to a shadow.
+        package var mirror: Mirror?
         package var revisions: [Revision]
     }
 

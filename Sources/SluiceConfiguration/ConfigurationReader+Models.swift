@@ -46,9 +46,10 @@ extension ConfigurationReader {
             health.finish()
         }
         if let node = section.value("cache") { model.cache = modelCache(node, "\(name).cache") }
+        if let node = section.value("mirror") { model.mirror = mirror(node, "\(name).mirror") }
         section.unavailable([
             "sticky": "remove it", "routes": "remove it",
-            "mirror": "remove it", "hashOn": "remove it",
+            "hashOn": "remove it",
         ])
         for (place, node) in section.list("revisions").enumerated() {
             if let revision = revision(node, "\(name).revisions[\(place)]") {
@@ -62,6 +63,7 @@ extension ConfigurationReader {
             }
         }
         checkSum(model, node)
+        checkMirror(model, node)
         return model
     }
 

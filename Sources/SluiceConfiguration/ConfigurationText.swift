@@ -86,6 +86,7 @@ extension Configuration {
                 lines.append("      staleIfError: \(Units.text(cache.staleIfError))")
             }
         }
+        if let mirror = model.mirror { lines.append("    mirror: \(mirror.yamlText)") }
         lines.append("    revisions:")
         for revision in model.revisions {
             lines.append("      - name: \(quoted(revision.name))")

@@ -48,14 +48,30 @@ final class WorkerModel {
     let translated: [CallerWishes.Form]
     /// Absent where the model isn't cached.
     let cacheMetrics: CacheMetrics?
+    /// Absent where nothing is copied to a shadow.
+    let mirror: WorkerMirror?
 
-    init(plan: ModelPlan, revisions: [WorkerRevision], cacheMetrics: CacheMetrics?) {
+    init(
+        plan: ModelPlan,
+        revisions: [WorkerRevision],
+        cacheMetrics: CacheMetrics?,
+        mirrorMetrics: MirrorMetrics?
+    ) {
+        mirror = plan.mirror.flatMap { mirror in
+            mirrorMetrics.map {
+                WorkerMirror(plan: mirror, revision: revisions[mirror.revision], metrics: $0)
+            }
+        }
         self.plan = plan
         name = KeptBytes(plan.name)
         timeout = plan.timeout.nanoseconds
         self.revisions = revisions
+        // A shadow without traffic of its own doesn't make other requests wait to be whole.
+        let asked = revisions.indices.filter {
+            plan.mirror?.revision != $0 || plan.split.weights[$0] > 0
+        }
         translated = [.v1, .v2, .grpc].filter { form in
-            revisions.contains { $0.form(for: form) != form }
+            asked.contains { revisions[$0].form(for: form) != form }
         }
         self.cacheMetrics = cacheMetrics
     }
