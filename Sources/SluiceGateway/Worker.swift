@@ -8,6 +8,7 @@
 //   Worker+Dispatch   revision, backend, connection; the head goes out
 //   Worker+Relay      bodies both ways, verbatim, as fast as the slower side takes them
 //   Worker+Surface    what the gateway answers by itself
+//   Worker+Mirror     copies for a shadow, off the path
 //   Worker+Reply      errors in the caller's dialect, and the one place where a flow ends
 //
 // Everything here runs on the worker's own thread. The outside sends it messages.

@@ -10,7 +10,9 @@ struct Shadow {
 
     init(seed: UInt64) {
         var random = RandomSource(seed: seed &* 0x9E37_79B9_7F4A_7C15)
-        let roles: [Scenario.Role] = [.good, .good, .slow, .failing, .stalling, .absent, .rude, .hasty]
+        let roles: [Scenario.Role] = [
+            .good, .good, .slow, .failing, .stalling, .absent, .rude, .hasty,
+        ]
         role = roles[random.next(below: roles.count)]
         maxInFlight = [1, 3, 1_000][random.next(below: 3)]
         maxBytes = [100, 10_000, 1 << 20][random.next(below: 3)]
@@ -66,7 +68,8 @@ extension GatewayWorld {
         let seen = shadowModel.counts.count
         if seen > sent { faults.append("\(seen) copies came, \(sent) were sent") }
         // Both echo.
-        let wrong = count("sluice_mirror_comparisons_total", "different")
+        let wrong =
+            count("sluice_mirror_comparisons_total", "different")
             + count("sluice_mirror_comparisons_total", "argmax")
             + count("sluice_mirror_comparisons_total", "close")
         if wrong > 0 { faults.append("\(wrong) answers differ from their copies'") }

@@ -210,7 +210,7 @@ def a_hung_shadow_changes_nothing():
     for kind in ("stopped", "slow"):
         assert count(proxies[kind], "dropped") > 1000, "copies beyond maxInFlight are dropped"
         p99, memory = figures[kind]
-        assert p99 < 2 * figures["none"][0] + 5, f"{kind}: p99 is {p99:.1f} ms beside {figures['none'][0]:.1f} without"
+        assert p99 < 2 * figures["none"][0] + 10, f"{kind}: p99 is {p99:.1f} ms beside {figures['none'][0]:.1f} without"
         assert memory - figures["none"][1] < 8 << 20, f"{kind}: {memory >> 20} MB beside {figures['none'][1] >> 20}"
         # They end with their deadline, and nothing is left of them.
         until(lambda: settled(proxies[kind]))
