@@ -204,6 +204,13 @@ let package = Package(
                 "SluiceSampleModels",
             ]
         ),
+        tests(
+            for: "SluiceControl",
+            imports: [
+                "SluiceControl", "SluiceConfiguration", "SluiceGateway", "SluiceRouting",
+                "SluiceTelemetry", "SluiceWire",
+            ]
+        ),
         tests(for: "Architecture", imports: []),
     ],
     swiftLanguageModes: [.v6]
