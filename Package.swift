@@ -207,8 +207,8 @@ let package = Package(
         tests(
             for: "SluiceControl",
             imports: [
-                "SluiceControl", "SluiceConfiguration", "SluiceGateway", "SluiceRouting",
-                "SluiceTelemetry", "SluiceWire",
+                "SluiceControl", "SluiceConfiguration", "SluiceGateway", "SluiceIO",
+                "SluiceRouting", "SluiceTelemetry", "SluiceWire",
             ]
         ),
         tests(for: "Architecture", imports: []),
