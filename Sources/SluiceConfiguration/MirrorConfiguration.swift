@@ -27,7 +27,7 @@ extension ConfigurationReader {
         _ = section.required("revision")
         var mirror = Configuration.Mirror(revision: section.text("revision") ?? "")
         if let node = section.required("percent") {
-            if let points = basisPoints(node.scalar?.string ?? "") {
+            if let points = Units.basisPoints(node.scalar?.string ?? "") {
                 mirror.share = points
             } else {
                 findings.add(
@@ -82,7 +82,7 @@ extension Configuration.Mirror {
         let plain = Configuration.Mirror(revision: revision)
         let escaped = revision.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"")
         var fields = [
-            "revision: \"\(escaped)\"", "percent: \(ConfigurationReader.percent(share))",
+            "revision: \"\(escaped)\"", "percent: \(Units.percent(share))",
         ]
         if maxInFlight != plain.maxInFlight { fields.append("maxInFlight: \(maxInFlight)") }
         if maxBytes != plain.maxBytes { fields.append("maxBytes: \(Units.text(bytes: maxBytes))") }

@@ -4,8 +4,9 @@ import SluiceWire
 struct JSONPair {
     let tolerance: Double
 
-    /// How far they agree; `depth` counts the arrays around them. Nesting is as deep as the parser
-    /// allows.
+    /// How far they agree, `depth` arrays deep.
+    ///
+    /// Nesting is bounded by the parser.
     func agreement(_ left: JSONValue, _ right: JSONValue, depth: Int) -> AnswerAgreement {
         switch (left, right) {
         case (.number, .number): numbers(left, right)
