@@ -276,8 +276,15 @@ struct ComparisonTests {
         (#"[[0.1,0.9],[3,2]]"#, #"[[0.4,0.6],[2,3]]"#, .different),
         (#"[0,2,1]"#, #"[1,2,0]"#, .different),
         (#"[1,2]"#, #"[1,2.0]"#, .equal),
-        (#"[9007199254740993]"#, #"[9007199254740992]"#, .close),
-        (#"[NaN]"#, #"[NaN]"#, .close),
+        (#"[9007199254740993]"#, #"[9007199254740992]"#, .equal),
+        (#"[1e999]"#, #"[1e999]"#, .uncomparable),
+        (#"[[1,2],[3]]"#, #"[[1,2],[3]]"#, .equal),
+        (#"[[1,2],[3]]"#, #"[[1,2],[4]]"#, .different),
+        (#"[[1,2],"x"]"#, #"[[5,9],"x"]"#, .argmax),
+        (#"[[1,2],"x"]"#, #"[[1,2],3]"#, .uncomparable),
+        (#"["\u0061"]"#, #"["a"]"#, .equal),
+        (#"[{"a":[1,tru]}]"#, #"[{"a":[1,tru]}]"#, .uncomparable),
+        (#"[NaN]"#, #"[NaN]"#, .equal),
         (#"[[0.1,0.9]]"#, #"[[0.1,0.9,0]]"#, .uncomparable),
         (#"[[0.1,0.9]]"#, #"[0.1,0.9]"#, .uncomparable),
         (#"["a"]"#, #"["a"]"#, .equal),
@@ -302,6 +309,14 @@ struct ComparisonTests {
             #expect(Self.textAgreement(answers[0], answers[1], .v1) == result)
             #expect(Self.textAgreement(answers[1], answers[0], .v1) == result)
         }
+    }
+
+    @Test("Values are compared to a depth that no recursion minds", arguments: [10, 60])
+    func deep(depth: Int) {
+        let text =
+            String(repeating: "{\"a\":", count: depth) + "1" + String(repeating: "}", count: depth)
+        let answer = "{\"predictions\":\(text)}"
+        #expect(Self.textAgreement(answer, answer, .v1) == (depth < 16 ? .equal : .uncomparable))
     }
 
     @Test("What can't be read is not compared", arguments: ["", "{}", "[1]", "{\"error\":\"x\"}"])

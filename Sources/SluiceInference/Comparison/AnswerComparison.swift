@@ -43,7 +43,7 @@ package struct AnswerComparison: Sendable {
     ) -> AnswerAgreement {
         do throws(InferenceFailure) {
             switch form {
-            case .v1: return unsafe texts([UInt8](left.body), [UInt8](right.body))
+            case .v1: return texts(left, right, pool)
             case .v2:
                 return try responses(
                     unsafe InferenceResponse(json: left.body, headerLength: left.headerLength),
@@ -93,21 +93,21 @@ package struct AnswerComparison: Sendable {
         return worst
     }
 
-    /// V1 has no datatypes: its `predictions` (or `outputs`) are compared as JSON.
-    private func texts(_ left: [UInt8], _ right: [UInt8]) -> AnswerAgreement {
-        guard let left = try? JSONParser.parse(left), let right = try? JSONParser.parse(right)
-        else { return .uncomparable }
-        for name in ["predictions", "outputs"] {
-            if let one = left[name], let other = right[name] {
-                return JSONPair(tolerance: tolerance).agreement(one, other, depth: 0)
-            }
-        }
-        return .uncomparable
+    /// V1 has no datatypes: its `predictions` (or `outputs`) are compared as JSON, whose numbers
+    /// are doubles.
+    private func texts(_ left: Answer, _ right: Answer, _ pool: BufferPool) -> AnswerAgreement {
+        var pair = JSONPair(tolerance: tolerance, pool: pool)
+        let found = unsafe try? pair.agreement(
+            left.body,
+            right.body,
+            in: ["predictions", "outputs"]
+        )
+        return found ?? .uncomparable
     }
 }
 
 /// Whether numbers are the same for all that `tolerance` cares.
-struct Closeness {
+enum Closeness {
     /// NaN is close to NaN, and an infinity to itself only.
     static func holds(_ left: Double, _ right: Double, _ tolerance: Double) -> Bool {
         if left == right || left.isNaN && right.isNaN { return true }
