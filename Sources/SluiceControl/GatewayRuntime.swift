@@ -98,7 +98,15 @@ package final class GatewayRuntime: Sendable {
         )
         workers.publish(snapshot)
         probe = control.run { loop in
-            let probe = HealthProbe(loop: loop, readiness: readiness)
+            let probe = HealthProbe(loop: loop, readiness: readiness) { notice in
+                log.write(
+                    notice.isLending ? .warning : .info,
+                    notice.isLending
+                        ? "a revision has no healthy backend; others take its share"
+                        : "a revision takes its share again",
+                    [("model", notice.model), ("revision", notice.revision)]
+                )
+            }
             probe.watch(snapshot)
             return Confined(probe)
         }
