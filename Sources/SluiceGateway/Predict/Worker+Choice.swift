@@ -10,7 +10,8 @@ import SluiceTelemetry
 //   └───────── whatever the weights say ────┘  └──── weight 0 gets nothing ────┘
 //
 // What is routed is answered by that revision (from the cache, if it is there) or not at all: who asks
-// for a candidate must not get another's answer. What is dealt by weight goes to others while its revision has no healthy backend.
+// for a candidate must not get another's answer. What is dealt by weight goes to others while its
+// revision has no healthy backend.
 extension Worker {
     /// The number of the revision that takes the request; nil when the request has been refused.
     func decideRevision(_ flow: FlowPointer, _ model: WorkerModel) -> Int? {
@@ -33,7 +34,7 @@ extension Worker {
                 unsafe refuse(
                     flow,
                     .unknownRevision(
-                        String(decoding: name, as: UTF8.self),
+                        String(decoding: name.prefix(64), as: UTF8.self),
                         of: model.plan.name,
                         known: model.plan.revisions.map(\.name).joined(separator: ", ")
                     )
