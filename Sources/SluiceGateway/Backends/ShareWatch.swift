@@ -35,7 +35,7 @@ package struct ShareWatch {
         var before = lending
         for model in models where model.revisions.count > 1 {
             let canTake = model.revisions.indices.map {
-                model.split.weights[$0] > 0 && model.revisions[$0].isUsable
+                model.split.weights[$0] > 0 && model.revisions[$0].canServe
             }
             // With nobody to lend to it isn't lending: requests fail, and say so.
             guard canTake.contains(true) else { continue }
@@ -54,6 +54,8 @@ package struct ShareWatch {
 }
 
 extension RevisionPlan {
-    /// Whether a backend may be tried.
-    fileprivate var isUsable: Bool { backends.contains { $0.load.health != .down } }
+    /// Whether a backend is in rotation and not known to be down.
+    package var canServe: Bool {
+        backends.contains { $0.state == .ready && $0.load.health != .down }
+    }
 }
