@@ -211,8 +211,8 @@ let package = Package(
         tests(
             for: "SluiceControl",
             imports: [
-                "SluiceControl", "SluiceConfiguration", "SluiceGateway", "SluiceRouting",
-                "SluiceTelemetry", "SluiceWire",
+                "SluiceControl", "SluiceConfiguration", "SluiceGateway", "SluiceIO",
+                "SluiceRouting", "SluiceTelemetry", "SluiceWire",
             ]
         ),
         tests(for: "Architecture", imports: []),

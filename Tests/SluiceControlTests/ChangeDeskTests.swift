@@ -2,6 +2,7 @@ import Foundation
 import SluiceConfiguration
 import SluiceControl
 import SluiceGateway
+import SluiceIO
 import SluiceRouting
 import SluiceTelemetry
 import SluiceWire
@@ -246,6 +247,67 @@ struct ChangeDeskTests {
         _ = desk.desk.perform(.reload, by: "signal")
         _ = desk.shift(["v2": 10_000])
         #expect(desk.desk.snapshot.models[0].revisions[0].backends[0].load == before)
+    }
+
+    @Test("Addresses of a name come and go as backends, and their order means nothing")
+    func addresses() throws {
+        let desk = try Desk(
+            yaml: """
+                watch: false
+                models:
+                  - name: iris
+                    revisions:
+                      - {name: v1, backends: [{dns: "nowhere.invalid:9000", protocol: [rest, grpc]}]}
+
+                """
+        )
+        func labels() -> [String] {
+            desk.desk.snapshot.models[0].revisions[0].backends.map(\.label)
+        }
+        #expect(labels().isEmpty)
+        let (one, two, three) = (
+            SocketAddress.loopback(port: 1), SocketAddress.loopback(port: 2),
+            SocketAddress.loopback(port: 3)
+        )
+        _ = desk.desk.perform(.addresses(of: "nowhere.invalid:9000", [two, one]), by: "dns")
+        #expect(labels() == ["127.0.0.1:1", "127.0.0.1:2"])
+        let load = desk.desk.snapshot.models[0].revisions[0].backends[0].load
+        let generation = desk.desk.snapshot.generation
+        _ = desk.desk.perform(.addresses(of: "nowhere.invalid:9000", [one, two]), by: "dns")
+        #expect(desk.desk.snapshot.generation == generation)
+        _ = desk.desk.perform(.addresses(of: "nowhere.invalid:9000", [three, one]), by: "dns")
+        #expect(labels() == ["127.0.0.1:1", "127.0.0.1:3"])
+        #expect(desk.desk.snapshot.models[0].revisions[0].backends[0].load == load)
+        let backend = desk.desk.snapshot.models[0].revisions[0].backends[0]
+        #expect(backend.rest != nil && backend.grpc != nil)
+        // A reload in which the name still stands keeps what is known of it.
+        _ = desk.desk.perform(.reload, by: "signal")
+        #expect(labels() == ["127.0.0.1:1", "127.0.0.1:3"])
+    }
+
+    @Test("A file of backends adds to the list, and what is wrong in it is told with its place")
+    func backendsFile() throws {
+        let desk = try Desk()
+        let list = desk.folder.appendingPathComponent("backends.yaml").path
+        try "- {rest: \"http://127.0.0.1:7\"}\n- {rest: \"http://127.0.0.1:8\"}\n"
+            .write(toFile: list, atomically: true, encoding: .utf8)
+        try desk.write(
+            """
+            models: [{name: iris, revisions: [{name: v1, backendsFile: backends.yaml}]}]
+            """
+        )
+        #expect(desk.desk.perform(.reload, by: "file").applied != nil)
+        func labels() -> [String] {
+            desk.desk.snapshot.models[0].revisions[0].backends.map(\.label)
+        }
+        #expect(labels() == ["127.0.0.1:7", "127.0.0.1:8"])
+        try "- {rest: \"http://127.0.0.1:7\"}\n- {rset: \"http://127.0.0.1:8\"}\n"
+            .write(toFile: list, atomically: true, encoding: .utf8)
+        let refusal = try #require(desk.desk.perform(.reload, by: "file").refusal)
+        #expect(refusal.diagnostics.contains { $0.file == list && $0.line == 2 })
+        #expect(labels() == ["127.0.0.1:7", "127.0.0.1:8"])
+        try "[]".write(toFile: list, atomically: true, encoding: .utf8)
+        #expect(desk.desk.perform(.reload, by: "file").applied != nil && labels().isEmpty)
     }
 
     @Test("The history forgets the oldest and keeps counting")
