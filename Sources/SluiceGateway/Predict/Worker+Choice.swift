@@ -81,6 +81,14 @@ extension Worker {
         return revision
     }
 
+    /// Why a request that must go to `revision` can't be answered.
+    func noBackend(_ revision: WorkerRevision, _ model: WorkerModel) -> Refusal {
+        .noBackend(
+            model.plan.name,
+            revision: model.revisions.count > 1 ? revision.plan.name : nil
+        )
+    }
+
     private func revision(named name: UnsafeRawBufferPointer, of model: WorkerModel) -> Int? {
         model.revisions.firstIndex { unsafe $0.name.bytes.elementsEqual(name) }
     }

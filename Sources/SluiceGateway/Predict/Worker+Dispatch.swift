@@ -50,7 +50,7 @@ extension Worker {
             unsafe refuse(
                 flow,
                 revision.backends.isEmpty
-                    ? .noBackend(model.plan.name)
+                    ? noBackend(revision, model)
                     : .noSuchProtocol(model.plan.name, isGRPC ? "gRPC" : "REST")
             )
             return
@@ -65,10 +65,7 @@ extension Worker {
             unsafe refuse(
                 flow,
                 flow.pointee.attempts == 0
-                    ? .noBackend(
-                        model.plan.name,
-                        revision: model.revisions.count > 1 ? revision.plan.name : nil
-                    ) : .connectFailed(model.plan.name)
+                    ? noBackend(revision, model) : .connectFailed(model.plan.name)
             )
             return
         }
