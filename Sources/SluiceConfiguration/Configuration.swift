@@ -131,6 +131,8 @@ package struct Configuration: Sendable, Equatable {
         package var cache: ModelCache?
         /// Absent: nothing is copied to a shadow.
         package var mirror: Mirror?
+        /// Which requests go where, before the weights; see `SplitConfiguration.swift`.
+        package var split = Split()
         package var revisions: [Revision]
     }
 

@@ -47,10 +47,7 @@ extension ConfigurationReader {
         }
         if let node = section.value("cache") { model.cache = modelCache(node, "\(name).cache") }
         if let node = section.value("mirror") { model.mirror = mirror(node, "\(name).mirror") }
-        section.unavailable([
-            "sticky": "remove it", "routes": "remove it",
-            "hashOn": "remove it",
-        ])
+        section.unavailable(["hashOn": "remove it"])
         for (place, node) in section.list("revisions").enumerated() {
             if let revision = revision(node, "\(name).revisions[\(place)]") {
                 if model.revisions.contains(where: { $0.name == revision.name }) {
@@ -64,6 +61,7 @@ extension ConfigurationReader {
         }
         checkSum(model, node)
         checkMirror(model, node)
+        model.split = split(&section, model.revisions.map(\.name))
         return model
     }
 

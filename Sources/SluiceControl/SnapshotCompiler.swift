@@ -100,6 +100,7 @@ package struct SnapshotCompiler: Sendable {
                             staleIfError: $0.staleIfError
                         )
                     },
+                    rules: SnapshotCompiler.rules(model),
                     mirror: mirror(model)
                 )
             )

@@ -160,6 +160,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
                 },
                 cacheMetrics: plan.cache == nil
                     ? nil : CacheMetrics(store: shared.store, model: plan.name),
+                splitMetrics: SplitMetrics(store: shared.store, plan: plan),
                 mirrorMetrics: plan.mirror.map {
                     MirrorMetrics(
                         store: shared.store,

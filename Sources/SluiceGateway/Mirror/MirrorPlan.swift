@@ -1,3 +1,4 @@
+import SluiceRouting
 private import Synchronization
 
 /// Which share of a model's predictions is copied to which revision, and how much copying may cost.
@@ -30,6 +31,13 @@ package struct MirrorPlan: Sendable {
         self.maxBytes = maxBytes
         self.tolerance = tolerance
         self.gate = gate
+    }
+}
+
+extension TrafficRules {
+    /// Whether a header or cookie may send a request to `revision`, whatever its weight.
+    func mayRoute(to revision: Int) -> Bool {
+        allowsRevisionHeader || table.routes.contains { $0.revision == revision }
     }
 }
 

@@ -67,7 +67,7 @@ final class MirroredCall {
 
 /// An answer in its caller's form, copied as it passes, unless it is too large to be compared.
 struct MirroredAnswer: ~Copyable {
-    /// Bytes of an answer that is compared, at most: what a loop reads in well under a millisecond.
+    /// Bytes of an answer that is compared, at most: what a loop reads in about a millisecond.
     static let maximum = 256 << 10
 
     private(set) var body: ByteBuffer

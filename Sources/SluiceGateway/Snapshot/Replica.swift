@@ -48,6 +48,9 @@ final class WorkerModel {
     let translated: [CallerWishes.Form]
     /// Absent where the model isn't cached.
     let cacheMetrics: CacheMetrics?
+    /// Absent where the weights alone decide.
+    let rules: WorkerRules?
+    let splitMetrics: SplitMetrics
     /// Absent where nothing is copied to a shadow.
     let mirror: WorkerMirror?
 
@@ -55,6 +58,7 @@ final class WorkerModel {
         plan: ModelPlan,
         revisions: [WorkerRevision],
         cacheMetrics: CacheMetrics?,
+        splitMetrics: SplitMetrics,
         mirrorMetrics: MirrorMetrics?
     ) {
         mirror = plan.mirror.flatMap { mirror in
@@ -63,12 +67,15 @@ final class WorkerModel {
             }
         }
         self.plan = plan
+        rules = plan.rules.map { WorkerRules($0) }
+        self.splitMetrics = splitMetrics
         name = KeptBytes(plan.name)
         timeout = plan.timeout.nanoseconds
         self.revisions = revisions
-        // A shadow without traffic of its own doesn't make other requests wait to be whole.
+        // A shadow that nobody else can reach doesn't make other requests wait to be whole.
         let asked = revisions.indices.filter {
             plan.mirror?.revision != $0 || plan.split.weights[$0] > 0
+                || plan.rules?.mayRoute(to: $0) == true
         }
         translated = [.v1, .v2, .grpc].filter { form in
             asked.contains { revisions[$0].form(for: form) != form }

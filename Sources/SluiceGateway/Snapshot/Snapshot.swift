@@ -31,6 +31,8 @@ package struct ModelPlan: Sendable {
     package var revisions: [RevisionPlan]
     /// How long answers are kept; nil keeps none.
     package var cache: CachePolicy?
+    /// What comes before the weights; nil where nothing does.
+    package var rules: TrafficRules?
     /// The shadow that gets copies of some requests; nil copies none.
     package var mirror: MirrorPlan?
 
@@ -42,9 +44,11 @@ package struct ModelPlan: Sendable {
         split: TrafficSplit,
         revisions: [RevisionPlan],
         cache: CachePolicy? = nil,
+        rules: TrafficRules? = nil,
         mirror: MirrorPlan? = nil
     ) {
         self.cache = cache
+        self.rules = rules
         self.mirror = mirror
         self.name = name
         self.timeout = timeout

@@ -26,8 +26,8 @@ struct JSONPair: ~Copyable {
         in names: [String]
     ) throws(JSONFailure) -> AnswerAgreement {
         var (one, other) = unsafe (JSONCursor(left), JSONCursor(right))
-        let ones = unsafe try JSONPair.members(&one)
-        let others = unsafe try JSONPair.members(&other)
+        let ones = unsafe JSONPair.byName(try JSONPair.members(&one))
+        let others = unsafe JSONPair.byName(try JSONPair.members(&other))
         try one.finish()
         try other.finish()
         for name in names {
@@ -63,9 +63,9 @@ struct JSONPair: ~Copyable {
             if let found = numbers(&left, &right, arrays: arrays) { return found }
             return try elements(&left, &right, arrays: arrays + 1, depth: depth + 1)
         case .object:
-            let ones = unsafe try JSONPair.members(&left)
-            let others = unsafe try JSONPair.members(&right)
-            return unsafe try objects(ones, others, arrays: arrays, depth: depth + 1)
+            let ones = try JSONPair.members(&left)
+            let others = try JSONPair.members(&right)
+            return try objects(ones, others, arrays: arrays, depth: depth + 1)
         case .string:
             let (one, other) = (try left.string(), try right.string())
             return one.string == other.string ? .equal : .different
@@ -119,15 +119,25 @@ struct JSONPair: ~Copyable {
     }
 
     private mutating func objects(
-        _ left: [String: UnsafeRawBufferPointer],
-        _ right: [String: UnsafeRawBufferPointer],
+        _ left: [Member],
+        _ right: [Member],
         arrays: Int,
         depth: Int
     ) throws(JSONFailure) -> AnswerAgreement {
-        guard unsafe left.count == right.count else { return .uncomparable }
         var worst = AnswerAgreement.equal
-        for unsafename in unsafe left.keys {
-            guard let value = unsafe left[name], let other = unsafe right[name] else {
+        // Mostly the names come in one order, and then no table is needed.
+        if left.count == right.count, zip(left, right).allSatisfy({ $0.isCalled(like: $1) }) {
+            for index in left.indices {
+                let (one, other) = unsafe (left[index].value, right[index].value)
+                worst = max(worst, unsafe try values(one, other, arrays: arrays, depth: depth))
+                if worst == .uncomparable { return worst }
+            }
+            return worst
+        }
+        let (ones, others) = unsafe (JSONPair.byName(left), JSONPair.byName(right))
+        guard unsafe ones.count == others.count else { return .uncomparable }
+        for unsafename in unsafe ones.keys {
+            guard let value = unsafe ones[name], let other = unsafe others[name] else {
                 return .uncomparable
             }
             worst = max(worst, unsafe try values(value, other, arrays: arrays, depth: depth))
@@ -136,15 +146,37 @@ struct JSONPair: ~Copyable {
         return worst
     }
 
-    /// The members of the object that is next, by name; of a name that repeats, the last counts.
-    private static func members(
-        _ cursor: inout JSONCursor
-    ) throws(JSONFailure) -> [String: UnsafeRawBufferPointer] {
-        var members: [String: UnsafeRawBufferPointer] = unsafe [:]
+    // MARK: - Members
+
+    /// A member of an object, its value not read yet.
+    @safe
+    private struct Member {
+        let name: JSONString
+        let value: UnsafeRawBufferPointer
+
+        func isCalled(like other: Member) -> Bool {
+            guard name.isPlain, other.name.isPlain else { return name.string == other.name.string }
+            let (one, another) = unsafe (name.raw, other.name.raw)
+            guard one.count == another.count else { return false }
+            for index in 0..<one.count where unsafe one[index] != another[index] { return false }
+            return true
+        }
+    }
+
+    /// The members of the object that is next, in order.
+    private static func members(_ cursor: inout JSONCursor) throws(JSONFailure) -> [Member] {
+        var members: [Member] = []
         try cursor.enterObject()
         while let name = try cursor.nextMember() {
-            unsafe members[name.string] = unsafe try cursor.skim()
+            members.append(unsafe Member(name: name, value: try cursor.skim()))
         }
-        return unsafe members
+        return members
+    }
+
+    /// Of a name that repeats, the last counts.
+    private static func byName(_ members: [Member]) -> [String: UnsafeRawBufferPointer] {
+        var table: [String: UnsafeRawBufferPointer] = unsafe [:]
+        for member in members { unsafe table[member.name.string] = unsafe member.value }
+        return unsafe table
     }
 }
