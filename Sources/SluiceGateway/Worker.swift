@@ -159,6 +159,9 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
                     ? nil : CacheMetrics(store: shared.store, model: plan.name)
             )
         }
+        for model in models where model.revisions.count > 1 {
+            for revision in model.revisions { revision.metrics.countAnswers() }
+        }
         memo.removeAll()
         let old = replica
         replica = Replica(snapshot: snapshot, models: models)
