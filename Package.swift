@@ -180,6 +180,7 @@ let package = Package(
         tests(for: "SluiceGRPC", imports: ["SluiceGRPC", "SluiceWire", "SluiceCore"]),
         tests(for: "SluiceInference", imports: ["SluiceInference", "SluiceWire", "SluiceCore"]),
         tests(for: "SluiceBalancing", imports: ["SluiceBalancing", "SluiceRouting", "SluiceCore"]),
+        tests(for: "SluiceRouting", imports: ["SluiceRouting", "SluiceCore"]),
         tests(for: "SluiceCache", imports: ["SluiceCache", "SluiceCore"]),
         tests(for: "SluiceRedis", imports: ["SluiceRedis", "SluiceCore"]),
         tests(

@@ -128,9 +128,9 @@ extension RolloutPlan {
     ) -> RolloutVerdict {
         let (mine, others) = (canary.quantile(share), baseline.quantile(share))
         let bound = bound.map { Double($0.nanoseconds) }
-        let isComparable = min(canary.measured, baseline.measured) >= UInt64(minimum)
+        let isComparable = min(canary.comparable, baseline.comparable) >= UInt64(minimum)
         var limit = isComparable ? others.map { $0 * ratio } : nil
-        if let bound, canary.measured >= UInt64(minimum) { limit = min(limit ?? bound, bound) }
+        if let bound, canary.comparable >= UInt64(minimum) { limit = min(limit ?? bound, bound) }
         var result = RolloutResult.inconclusive
         if let mine, let limit { result = mine > limit ? .fail : .pass }
         return RolloutVerdict(

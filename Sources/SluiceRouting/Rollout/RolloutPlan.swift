@@ -45,7 +45,9 @@ package struct RolloutPlan: Sendable, Equatable {
     /// What is wrong with the plan: the key, and a sentence that begins behind it; nil if nothing.
     package var problem: (key: String, sentence: String)? {
         if revision.isEmpty { return ("revision", "must name the revision to roll out") }
-        if revision == baseline { return ("baseline", "must be another revision than '\(revision)'") }
+        if revision == baseline {
+            return ("baseline", "must be another revision than '\(revision)'")
+        }
         if let problem = stepsProblem { return ("steps", problem) }
         if let interval, interval < RolloutPlan.intervalMinimum {
             return ("interval", "must be at least 1s")

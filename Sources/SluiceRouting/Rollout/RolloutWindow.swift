@@ -66,6 +66,9 @@ package struct RolloutWindow: Sendable, Equatable {
     /// Answers that are judged, good and bad.
     package var requests: UInt64 { measured + unmeasured + failures }
 
+    /// Answers, good and bad, whose durations could be compared.
+    package var comparable: UInt64 { measured + failures }
+
     /// The share of good answers, 0 to 1; 1 when there were none at all.
     package var success: Double {
         let requests = requests
