@@ -127,7 +127,9 @@ let package = Package(
         // 7  control plane, a staircase
         room(
             "SluiceConfiguration",
-            imports: ["SluiceCore", "SluiceBalancing", "SluiceInference", "SluiceRedis"],
+            imports: [
+                "SluiceCore", "SluiceBalancing", "SluiceRouting", "SluiceInference", "SluiceRedis",
+            ],
             packages: [yams]
         ),
         room(
@@ -194,7 +196,7 @@ let package = Package(
         tests(for: "SluiceTelemetry", imports: ["SluiceTelemetry", "SluiceCore"]),
         tests(
             for: "SluiceConfiguration",
-            imports: ["SluiceConfiguration", "SluiceCore"]
+            imports: ["SluiceConfiguration", "SluiceCore", "SluiceRouting"]
         ),
         tests(
             for: "Simulation",

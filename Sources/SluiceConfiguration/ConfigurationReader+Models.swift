@@ -61,6 +61,9 @@ extension ConfigurationReader {
                 model.revisions.append(revision)
             }
         }
+        if let node = section.value("rollout") {
+            model.rollout = rollout(node, "\(name).rollout", model)
+        }
         checkSum(model, node)
         return model
     }

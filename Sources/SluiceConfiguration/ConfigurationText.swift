@@ -89,6 +89,7 @@ extension Configuration {
                 lines.append("      staleIfError: \(Units.text(cache.staleIfError))")
             }
         }
+        if let rollout = model.rollout { lines.append("    rollout: \(rollout.yamlText)") }
         lines.append("    revisions:")
         for revision in model.revisions {
             lines.append("      - name: \(quoted(revision.name))")
