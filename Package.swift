@@ -146,7 +146,7 @@ let package = Package(
             "SluiceAdmin",
             imports: [
                 "SluiceCore", "SluiceWire", "SluiceHTTP", "SluiceTelemetry", "SluiceIO",
-                "SluiceIngress", "SluiceConfiguration", "SluiceControl",
+                "SluiceIngress", "SluiceRouting", "SluiceConfiguration", "SluiceControl",
             ]
         ),
         // 8  front door
