@@ -95,7 +95,7 @@ package final class RolloutDriver {
         let action = rollout.machine.tick(
             canary: reading.canary,
             baseline: reading.baseline,
-            recent: rollout.recent(reading.total, at: host.now),
+            recent: rollout.recent(reading.canaryTotal, at: host.now),
             at: host.now
         )
         if action != .wait, let result = rollout.machine.lastCheck?.result {
@@ -104,7 +104,9 @@ package final class RolloutDriver {
         switch action {
         case .wait: break
         case .hold(let reason): hold(rollout, model, reason)
-        case .shift, .promote, .rollBack: act(rollout, of: model)
+        case .shift, .promote, .rollBack:
+            rollout.begin(from: reading.canaryTotal, reading.baselineTotal, at: host.now)
+            act(rollout, of: model)
         }
         show(rollout, of: model)
     }
@@ -145,15 +147,13 @@ package final class RolloutDriver {
 
     // MARK: - Acting
 
-    /// Writes the record down and shifts the weights; ``acted(_:_:_:_:)`` comes after.
+    /// Writes the record down and shifts the weights; `acted` comes after.
     private func act(_ rollout: Rollout, of model: String) {
         guard !rollout.isActing, let action = rollout.machine.unsettled else { return }
         let snapshot = host.snapshot
         guard let weights = weights(of: model, rollout, snapshot) else { return }
         rollout.isActing = true
         let record = rollout.machine.record
-        let total = host.answers(model: model, revision: rollout.plan.revision)
-        let baseline = host.answers(model: model, revision: rollout.plan.baseline ?? "")
         host.remember(record.json, of: model)
         var shift = TrafficShift(
             model: model,
@@ -162,7 +162,7 @@ package final class RolloutDriver {
         // A step gives way to whoever was faster; a rollback doesn't.
         if case .shift = action { shift.seenGeneration = snapshot.generation }
         host.shift(shift) { [weak self] result in
-            self?.acted(rollout, model, record, (total, baseline), result)
+            self?.acted(rollout, model, record, result)
         }
     }
 
@@ -170,7 +170,6 @@ package final class RolloutDriver {
         _ rollout: Rollout,
         _ model: String,
         _ record: RolloutRecord,
-        _ bases: (canary: RolloutWindow, baseline: RolloutWindow),
         _ result: Result<Applied, ChangeRefusal>
     ) {
         rollout.isActing = false
@@ -183,7 +182,6 @@ package final class RolloutDriver {
         switch result {
         case .success:
             rollout.machine.settled(at: host.now, wall: host.wall)
-            rollout.begin(from: bases, at: host.now)
             announce(rollout, model)
             finish(rollout, of: model, refusal: nil)
         case .failure(let refusal) where refusal.kind == .busy:
@@ -288,6 +286,8 @@ package final class RolloutDriver {
         )
         let rollout = Rollout(machine, at: host.now)
         rollout.waiting.append(answer)
+        let reading = read(rollout, model)
+        rollout.begin(from: reading.canaryTotal, reading.baselineTotal, at: host.now)
         rollouts[model] = rollout
         note(
             "begins, in steps of \(plan.steps.map(Configuration.percent).joined(separator: ", ")) % every \(Configuration.text(plan.interval ?? .zero))",
@@ -343,7 +343,8 @@ package final class RolloutDriver {
         then answer: @escaping Answer
     ) throws(ChangeRefusal) {
         let rollout = try find(model)
-        let canary = read(rollout, model).canary
+        let reading = read(rollout, model)
+        let canary = reading.canary
         let weights = weights(of: model, rollout, host.snapshot) ?? [:]
         do throws(RolloutRefusal) {
             switch wish {
@@ -360,6 +361,7 @@ package final class RolloutDriver {
             throw ChangeRefusal(.conflict, error.sentence)
         }
         rollout.waiting.append(answer)
+        rollout.begin(from: reading.canaryTotal, reading.baselineTotal, at: host.now)
         act(rollout, of: model)
     }
 
@@ -372,14 +374,19 @@ package final class RolloutDriver {
 
     // MARK: - Numbers
 
-    private func read(
-        _ rollout: Rollout,
-        _ model: String
-    ) -> (canary: RolloutWindow, baseline: RolloutWindow, total: RolloutWindow) {
-        let total = host.answers(model: model, revision: rollout.plan.revision)
+    /// What was answered since the step began, and since the process did.
+    private struct Reading {
+        let canary, baseline, canaryTotal, baselineTotal: RolloutWindow
+    }
+
+    private func read(_ rollout: Rollout, _ model: String) -> Reading {
+        let canary = host.answers(model: model, revision: rollout.plan.revision)
         let baseline = host.answers(model: model, revision: rollout.plan.baseline ?? "")
-        return (
-            total.since(rollout.canaryBase), baseline.since(rollout.baselineBase), total
+        return Reading(
+            canary: canary.since(rollout.canaryBase),
+            baseline: baseline.since(rollout.baselineBase),
+            canaryTotal: canary,
+            baselineTotal: baseline
         )
     }
 
@@ -510,9 +517,9 @@ private final class Rollout {
     }
 
     /// A step's window begins.
-    func begin(from bases: (canary: RolloutWindow, baseline: RolloutWindow), at now: Instant) {
-        (canaryBase, baselineBase) = bases
-        (older, newer, turned) = (bases.canary, bases.canary, now)
+    func begin(from canary: RolloutWindow, _ baseline: RolloutWindow, at now: Instant) {
+        (canaryBase, baselineBase) = (canary, baseline)
+        (older, newer, turned) = (canary, canary, now)
         (heldFor, hasStalled) = (nil, false)
         closing = now + .seconds(10)
     }
