@@ -146,7 +146,7 @@ let package = Package(
             "SluiceAdmin",
             imports: [
                 "SluiceCore", "SluiceWire", "SluiceHTTP", "SluiceTelemetry", "SluiceIO",
-                "SluiceIngress", "SluiceRouting", "SluiceConfiguration", "SluiceControl",
+                "SluiceIngress", "SluiceConfiguration", "SluiceControl",
             ]
         ),
         // 8  front door
@@ -210,7 +210,7 @@ let package = Package(
         tests(
             for: "SluiceControl",
             imports: [
-                "SluiceControl", "SluiceConfiguration", "SluiceGateway", "SluiceIO",
+                "SluiceControl", "SluiceConfiguration", "SluiceCore", "SluiceGateway", "SluiceIO",
                 "SluiceRouting", "SluiceTelemetry", "SluiceWire",
             ]
         ),

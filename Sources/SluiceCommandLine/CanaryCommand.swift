@@ -83,7 +83,10 @@ struct CanaryStart: ParsableCommand {
     @Option(name: .long, help: "Percentage points by which success may be below the baseline's.")
     var successMargin: Double?
 
-    @Option(name: .long, help: "The success in percent that is asked for where the baseline has it.")
+    @Option(
+        name: .long,
+        help: "The success in percent that is asked for where the baseline has it."
+    )
     var successFloor: Double?
 
     @Option(name: .long, help: "The 95th percentile is at most this many times the baseline's.")

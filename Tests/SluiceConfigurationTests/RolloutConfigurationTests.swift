@@ -41,20 +41,26 @@ struct RolloutConfigurationTests {
         #expect(try Configuration.parse(yaml: read.yamlText, file: "f") == read)
     }
 
-    @Test("What can't be meant is named with its place and the cure", arguments: [
-        ("{steps: [1, 100]}", "needs the key `revision`"),
-        ("{revision: v3}", "model 'iris' has no revision 'v3'; it has v1, v2"),
-        ("{revision: v2, baseline: v2}", "`models[0].rollout.baseline` must be another revision"),
-        ("{revision: v2, steps: [1, 50]}", "`models[0].rollout.steps` must end with 100"),
-        ("{revision: v2, steps: [5, 5, 100]}", "`models[0].rollout.steps` must rise"),
-        ("{revision: v2, steps: [many, 100]}", "must be percentages above 0"),
-        ("{revision: v2, steps: 10}", "must be a list of percentages, such as [1, 5, 25, 100]"),
-        ("{revision: v2, interval: 100ms}", "must be at least 1s"),
-        ("{revision: v2, p99Ratio: 0.5}", "must be a number from 1 to 1000, such as 1.2"),
-        ("{revision: v2, successFloor: 101}", "must be a percentage from 0 to 100"),
-        ("{revision: v2, minRequestsP99: 5}", "must be at least minRequests, 300"),
-        ("{revision: v2, pace: fast}", "unknown key `models[0].rollout.pace`"),
-    ])
+    @Test(
+        "What can't be meant is named with its place and the cure",
+        arguments: [
+            ("{steps: [1, 100]}", "needs the key `revision`"),
+            ("{revision: v3}", "model 'iris' has no revision 'v3'; it has v1, v2"),
+            (
+                "{revision: v2, baseline: v2}",
+                "`models[0].rollout.baseline` must be another revision"
+            ),
+            ("{revision: v2, steps: [1, 50]}", "`models[0].rollout.steps` must end with 100"),
+            ("{revision: v2, steps: [5, 5, 100]}", "`models[0].rollout.steps` must rise"),
+            ("{revision: v2, steps: [many, 100]}", "must be percentages above 0"),
+            ("{revision: v2, steps: 10}", "must be a list of percentages, such as [1, 5, 25, 100]"),
+            ("{revision: v2, interval: 100ms}", "must be at least 1s"),
+            ("{revision: v2, p99Ratio: 0.5}", "must be a number from 1 to 1000, such as 1.2"),
+            ("{revision: v2, successFloor: 101}", "must be a percentage from 0 to 100"),
+            ("{revision: v2, minRequestsP99: 5}", "must be at least minRequests, 300"),
+            ("{revision: v2, pace: fast}", "unknown key `models[0].rollout.pace`"),
+        ]
+    )
     func broken(rollout: String, message: String) {
         let found = DiagnosticTests.failures(Self.yaml(rollout))
         #expect(found.contains { $0.message.contains(message) && $0.line == 4 }, "\(found)")

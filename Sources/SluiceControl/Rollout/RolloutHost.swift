@@ -22,10 +22,10 @@ package protocol RolloutHost: AnyObject {
     func answers(model: String, revision: String) -> RolloutWindow
     /// Keeps the record over restarts.
     func remember(_ record: JSONValue, of model: String)
-    /// Moves weights, and says on the driver's loop what came of it.
+    /// Moves weights, and says on the driver's loop when they have moved, or why they haven't.
     func shift(
         _ shift: TrafficShift,
-        then: @escaping (Result<Applied, ChangeRefusal>) -> Void
+        then: @escaping (ChangeRefusal?) -> Void
     )
     /// Tells people.
     func note(_ message: String, model: String, by who: String)
@@ -75,13 +75,15 @@ final class GatewayRolloutHost: RolloutHost {
 
     func shift(
         _ shift: TrafficShift,
-        then: @escaping (Result<Applied, ChangeRefusal>) -> Void
+        then: @escaping (ChangeRefusal?) -> Void
     ) {
         // Called on this loop only; the desk merely carries it.
         let kept = Confined(then)
         let handle = loop.handle
         desk.submit(.shift(shift), by: GatewayRolloutHost.author) { result in
-            handle.submit { kept.value(result) }
+            var refusal: ChangeRefusal?
+            if case .failure(let failure) = result { refusal = failure }
+            handle.submit { [refusal] in kept.value(refusal) }
         }
     }
 

@@ -17,10 +17,12 @@ extension RolloutPlan {
     ///   - json: an object with the configuration's keys; percentages are numbers, times text.
     ///   - isStrict: refuses keys that mean nothing, as a caller wants to hear of a slip; a state
     ///     file of another version may well have some.
+    /// - Throws: a sentence for the first member, or the whole plan, that can't be meant.
     package mutating func take(_ json: JSONValue, isStrict: Bool) throws(Failure) {
         guard case .object(let members) = json else {
             throw Failure(
-                sentence: "a plan is an object, such as {\"revision\": \"v2\", \"steps\": [1, 10, 100]}"
+                sentence:
+                    "a plan is an object, such as {\"revision\": \"v2\", \"steps\": [1, 10, 100]}"
             )
         }
         var saysP99 = false
@@ -32,7 +34,9 @@ extension RolloutPlan {
                 baseline = value == .null ? nil : try RolloutPlan.text(key, value)
             case "steps":
                 guard let elements = value.elements else {
-                    throw Failure(sentence: "`steps` must be a list of percentages, such as [1, 100]")
+                    throw Failure(
+                        sentence: "`steps` must be a list of percentages, such as [1, 100]"
+                    )
                 }
                 var points: [Int] = []
                 for element in elements { points.append(try RolloutPlan.points(key, element)) }

@@ -9,6 +9,8 @@ package struct RolloutView: Sendable {
     package var record: RolloutRecord
     /// The canary's weight in the model, in basis points.
     package var weight: Int
+    /// Whether a backend of the canary can take requests.
+    package var isReady: Bool
     /// When the gates decide next, in nanoseconds since 1970; nil unless progressing.
     package var nextCheck: Int64?
     package var isStalled: Bool
@@ -30,7 +32,8 @@ package struct RolloutView: Sendable {
             .init("step", .number("\(record.step + 1)")),
             .init("steps", .array(plan.steps.map { .number(Configuration.percent($0)) })),
             .init("weight", .number(Configuration.percent(weight))),
-            .init("reason", .string(record.reason)),
+            .init("reason", .string(reason)),
+            .init("ready", .bool(isReady)),
             .init("stalled", .bool(isStalled)),
             .init("started", RolloutView.time(record.started)),
             .init("since", RolloutView.time(record.since)),
@@ -42,6 +45,11 @@ package struct RolloutView: Sendable {
             .init("check", check.map(RolloutView.json) ?? .null),
             .init("plan", plan.json),
         ])
+    }
+
+    private var reason: String {
+        guard !isReady, !record.status.isOver else { return record.reason }
+        return record.reason + "; no backend of \(record.plan.revision) is ready"
     }
 
     private static func time(_ nanoseconds: Int64) -> JSONValue {

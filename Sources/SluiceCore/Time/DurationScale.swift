@@ -28,7 +28,8 @@ package enum DurationScale {
 
     /// The durations of a bucket in nanoseconds, its end excluded.
     ///
-    /// - Parameter bucket: below ``count``; the last one's end is as far as its start again.
+    /// - Parameter bucket: below ``count``.
+    /// - Returns: half-open bounds; the last bucket's end, which is none, is as far as its start again.
     package static func range(of bucket: Int) -> Range<Int64> {
         guard bucket > 0 else { return 0..<(1 << bottom) }
         guard bucket < count - 1 else { return (1 << top)..<(2 << top) }

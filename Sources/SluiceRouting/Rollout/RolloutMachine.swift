@@ -57,7 +57,8 @@ package struct RolloutMachine: Sendable {
     ///   - plan: with baseline and interval; `problem` is nil.
     ///   - share: the canary's share now; a step below it is passed over.
     ///   - author: who wants it.
-    ///   - wall: nanoseconds since 1970.
+    ///   - now: the time.
+    ///   - wall: the same in nanoseconds since 1970.
     package init(
         starting plan: RolloutPlan,
         share: Int,
@@ -114,6 +115,7 @@ package struct RolloutMachine: Sendable {
     ///   - baseline: what the baseline did.
     ///   - recent: what the canary answered lately, so that an emergency after a long good time is
     ///     seen as soon.
+    ///   - now: the time.
     /// - Returns: what to do; ``record`` says so already, unsettled.
     package mutating func tick(
         canary: RolloutWindow,
@@ -209,9 +211,7 @@ package struct RolloutMachine: Sendable {
 
     // MARK: - What others want
 
-    /// Stays at this step until resumed.
-    ///
-    /// - Parameter author: who wants it.
+    /// Stays at this step until `author` or another resumes it.
     package mutating func pause(by author: String) throws(RolloutRefusal) {
         try expectRunning()
         guard record.status == .progressing else {
@@ -230,11 +230,8 @@ package struct RolloutMachine: Sendable {
         record.reason = "\(author) changed the weights"
     }
 
-    /// Goes on from the step that the canary's share has reached.
-    ///
-    /// - Parameters:
-    ///   - share: the canary's share as it is; 0 goes back to the step it was at.
-    ///   - canary: what was answered since the step began; counted, then forgotten.
+    /// Goes on from the step that the canary's share has reached; a share of 0 goes back to the step
+    /// it was at. What the canary answered since the step began is counted, then forgotten.
     package mutating func resume(
         share: Int,
         canary: RolloutWindow,

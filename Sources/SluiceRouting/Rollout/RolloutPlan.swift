@@ -90,6 +90,7 @@ package struct RolloutPlan: Sendable, Equatable {
     /// - Parameters:
     ///   - share: 0 to 10,000.
     ///   - weights: the model's weights now, in basis points.
+    /// - Returns: all of the model's weights; their sum is what it was.
     package func weights(share: Int, in weights: [String: Int]) -> [String: Int] {
         guard let baseline else { return weights }
         let both = (weights[revision] ?? 0) + (weights[baseline] ?? 0)

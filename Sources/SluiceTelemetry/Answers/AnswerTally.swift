@@ -52,6 +52,9 @@ package struct AnswerReading: Sendable, Equatable {
     package var failures: UInt64 = 0
     /// Requests that failed by their client's fault.
     package var clientFaults: UInt64 = 0
+
+    /// Nothing.
+    package init() {}
 }
 
 /// The tallies of all workers, by model and revision; what a rollout judges by.
