@@ -128,7 +128,8 @@ let package = Package(
         room(
             "SluiceConfiguration",
             imports: [
-                "SluiceCore", "SluiceBalancing", "SluiceRouting", "SluiceInference", "SluiceRedis",
+                "SluiceCore", "SluiceHTTP", "SluiceInference", "SluiceRouting", "SluiceBalancing",
+                "SluiceRedis",
             ],
             packages: [yams]
         ),
@@ -181,7 +182,7 @@ let package = Package(
         tests(for: "SluiceTLS", imports: ["SluiceTLS", "SluiceCore"]),
         tests(for: "SluiceGRPC", imports: ["SluiceGRPC", "SluiceWire", "SluiceCore"]),
         tests(for: "SluiceInference", imports: ["SluiceInference", "SluiceWire", "SluiceCore"]),
-        tests(for: "SluiceBalancing", imports: ["SluiceBalancing", "SluiceRouting", "SluiceCore"]),
+        tests(for: "SluiceBalancing", imports: ["SluiceBalancing", "SluiceCore"]),
         tests(for: "SluiceRouting", imports: ["SluiceRouting", "SluiceCore"]),
         tests(for: "SluiceCache", imports: ["SluiceCache", "SluiceCore"]),
         tests(for: "SluiceRedis", imports: ["SluiceRedis", "SluiceCore"]),

@@ -132,6 +132,8 @@ package struct Configuration: Sendable, Equatable {
         package var cache: ModelCache?
         /// Absent: a rollout is told its plan when it starts.
         package var rollout: RolloutPlan?
+        /// Which requests go where, before the weights; see `SplitConfiguration.swift`.
+        package var split = Split()
         package var revisions: [Revision]
     }
 

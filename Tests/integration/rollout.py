@@ -202,6 +202,57 @@ def a_kill_at_each_step_resumes_at_that_step():
     assert state(proxy)["status"] == "promoted" and weights(proxy) == {"v1": 0, "v2": 100}
 
 
+def whose_doing_it_was():
+    """Clients' faults are nobody's, answers from the cache prove nothing, and whoever can't be reached is at fault."""
+    first, second = model("--delay", "30ms"), model("--revision", "v2", "--delay", "30ms")
+    proxy = gateway(rolled(first, second, "cache: {ttl: 60s}"))
+    start(proxy, steps=[50, 100], interval="1h")
+    for number in range(40):
+        code = get(proxy.address, PATH, b'{"instances": [["%d"]]}' % number)[0]
+        assert 400 <= code < 500, code
+    held = reaches(proxy, lambda s: s["check"]["clientFaults"] > 5)
+    assert held["status"] == "progressing" and held["requests"] == 0 and held["badAnswers"] == 0, held
+    # One question to each revision reaches a backend; over gRPC it is the same one.
+    for _ in range(60):
+        assert get(proxy.address, PATH, BODY)[0] == 200
+    held = reaches(proxy, lambda s: s["requests"] > 0)
+    assert held["requests"] == 1 and held["check"]["baselineRequests"] == 1, held
+    # A canary that dies: what was under way is its fault, and what can't connect.
+    with under_load(plain := gateway(rolled(first, second))) as load:
+        start(plain, steps=[50, 100], interval="1h")
+        reaches(plain, lambda s: s["requests"] > 20)
+        second.stop(signal.SIGKILL)
+        dead = reaches(plain, lambda s: s["badAnswers"] > 0 and not s["ready"])
+    # Its share went to the baseline at once, so that few noticed.
+    assert load.bad("v2") <= dead["badAnswers"] <= 24, (load.seen, dead)
+    assert dead["reason"].endswith("no backend of v2 is ready"), dead
+    # A backend that does not know the model it is configured for is at fault, whatever 404 says of the client.
+    settings = rolled(first, first).replace("name: v2, traffic: 0", "name: v2, traffic: 0, modelName: tulip")
+    proxy = gateway(settings)
+    with under_load(proxy):
+        start(proxy, interval="1h")
+        done = reaches(proxy, lambda s: s["status"] != "progressing")
+    assert done["status"] == "rolledBack" and done["reason"].startswith("emergency: "), done
+
+
+def grpc_is_judged_by_its_status():
+    first, second = model(), model("--revision", "v2", "--fail-rate", "1")
+    proxy = gateway(rolled(first, second))
+    start(proxy, steps=[50, 100], interval="1h")
+    from cache import ask_grpc
+    bad = 0
+    for number in range(500):
+        if state(proxy)["status"] != "progressing":
+            break
+        try:
+            ask_grpc(proxy.address, [number, 0, 0, 0], model="iris")
+        except Exception as error:  # noqa: BLE001 - tritonclient's own, or grpcio's
+            assert "UNAVAILABLE" in str(error) or "INTERNAL" in str(error) or "injected" in str(error), error
+            bad += 1
+    done = reaches(proxy, lambda s: s["status"] == "rolledBack")
+    assert done["badAnswers"] == bad and 20 <= bad < 60, (bad, done)
+
+
 def people_have_their_say():
     first, second = model(), model("--revision", "v2")
     proxy = gateway(rolled(first, second))
@@ -251,5 +302,7 @@ CHECKS = [
     an_emergency_rolls_back_even_what_is_paused,
     no_traffic_holds_and_says_so,
     a_kill_at_each_step_resumes_at_that_step,
+    whose_doing_it_was,
+    grpc_is_judged_by_its_status,
     people_have_their_say,
 ]

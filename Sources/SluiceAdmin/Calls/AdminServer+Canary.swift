@@ -8,7 +8,7 @@ extension AdminServer {
         let path = "/api/v1/models/{model}/canary"
         return [
             AdminRoute("GET", path) { [runtime] _, values, respond throws(AdminRefusal) in
-                guard let view = runtime.desk.rollouts[values[0]] else {
+                guard let view = runtime.rollouts.value.view(of: values[0]) else {
                     throw AdminRefusal(404, "no rollout of '\(values[0])' has been started")
                 }
                 respond(AdminServer.canary(view, of: values[0]))

@@ -53,6 +53,13 @@ package final class RolloutDriver {
         }
     }
 
+    /// How a model's rollout stands now; nil where there was none.
+    package func view(of model: String) -> RolloutView? {
+        // After the end nothing is added.
+        if let rollout = rollouts[model], !rollout.isDone { show(rollout, of: model) }
+        return board[model]
+    }
+
     // MARK: - Time passes
 
     /// Looks at every rollout; call it every ``period``.

@@ -230,8 +230,10 @@ package struct RolloutMachine: Sendable {
         record.reason = "\(author) changed the weights"
     }
 
-    /// Goes on from the step that the canary's share has reached; a share of 0 goes back to the step
-    /// it was at. What the canary answered since the step began is counted, then forgotten.
+    /// Goes on from the step that the canary's share has reached.
+    ///
+    /// A share of 0 goes back to the step it was at. What the canary answered since the step began
+    /// is counted, then forgotten.
     package mutating func resume(
         share: Int,
         canary: RolloutWindow,
