@@ -34,6 +34,9 @@ enum RolloutText {
         if let check = rollout["check"], check != .null {
             lines.append(Terminal.table(gates(check)))
             lines.append(
+                "a check at this moment: \(check["result"]?.text ?? "-"), \(check["reason"]?.text ?? "-")"
+            )
+            lines.append(
                 "answers since the step began: \(count(check["canaryRequests"])) of the canary, \(count(check["baselineRequests"])) of the baseline"
                     + (check["clientFaults"]?.integer.flatMap {
                         $0 > 0 ? ", \($0) left out as their clients' fault" : nil
