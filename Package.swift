@@ -211,7 +211,7 @@ let package = Package(
         tests(
             for: "SluiceControl",
             imports: [
-                "SluiceControl", "SluiceConfiguration", "SluiceGateway", "SluiceIO",
+                "SluiceControl", "SluiceConfiguration", "SluiceCore", "SluiceGateway", "SluiceIO",
                 "SluiceRouting", "SluiceTelemetry", "SluiceWire",
             ]
         ),

@@ -19,7 +19,8 @@ package final class AdminServer: RequestHandler {
     private var requests: [UInt: Call] = [:]
     private var nextKey: UInt = 1
     private lazy var routes: [AdminRoute] =
-        observationRoutes + modelRoutes + trafficRoutes + cacheRoutes + configurationRoutes
+        observationRoutes + modelRoutes + trafficRoutes + canaryRoutes + cacheRoutes
+        + configurationRoutes
 
     private struct Call {
         let exchange: Exchange
@@ -202,7 +203,7 @@ package final class AdminServer: RequestHandler {
         }
     }
 
-    private static func reply(to refusal: ChangeRefusal) -> AdminReply {
+    static func reply(to refusal: ChangeRefusal) -> AdminReply {
         let status =
             switch refusal.kind {
             case .unknown: 404

@@ -37,6 +37,10 @@ struct StatusCommand: ParsableCommand {
             let after = Scrape(text: String(decoding: try get("/metrics"), as: UTF8.self))
             let models = document["models"]?.elements ?? [document]
             print(Terminal.table(rows(models, after.minus(before))))
+            for model in models {
+                guard let rollout = model["rollout"], rollout != .null else { continue }
+                print(RolloutText.line(rollout, model: model["name"]?.text ?? "-"))
+            }
         } catch {
             Terminal.complain("sluice status: \(error.sentence)")
             throw ExitCode(1)

@@ -1,5 +1,6 @@
 package import SluiceBalancing
 package import SluiceInference
+package import SluiceRouting
 
 /// What the operator wrote, with defaults filled in; see the README's "Configuration".
 package struct Configuration: Sendable, Equatable {
@@ -131,6 +132,8 @@ package struct Configuration: Sendable, Equatable {
         package var cache: ModelCache?
         /// Absent: nothing is copied to a shadow.
         package var mirror: Mirror?
+        /// Absent: a rollout is told its plan when it starts.
+        package var rollout: RolloutPlan?
         /// Which requests go where, before the weights; see `SplitConfiguration.swift`.
         package var split = Split()
         package var revisions: [Revision]

@@ -59,6 +59,9 @@ extension ConfigurationReader {
                 model.revisions.append(revision)
             }
         }
+        if let node = section.value("rollout") {
+            model.rollout = rollout(node, "\(name).rollout", model)
+        }
         checkSum(model, node)
         checkMirror(model, node)
         model.split = split(&section, model.revisions.map(\.name))

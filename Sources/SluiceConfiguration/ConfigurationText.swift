@@ -92,6 +92,7 @@ extension Configuration {
                 lines.append("      staleIfError: \(Units.text(cache.staleIfError))")
             }
         }
+        if let rollout = model.rollout { lines.append("    rollout: \(rollout.yamlText)") }
         lines += splitLines(model.split)
         if let mirror = model.mirror { lines.append("    mirror: \(mirror.yamlText)") }
         lines.append("    revisions:")

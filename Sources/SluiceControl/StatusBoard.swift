@@ -32,6 +32,7 @@ package enum StatusBoard {
             .init("name", .string(model.name)),
             .init("loadBalancing", .string(model.balancing.rawValue)),
             .init("revisions", .array(revisions)),
+            .init("rollout", desk.rollouts[model.name]?.json ?? .null),
         ])
     }
 

@@ -170,6 +170,9 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
                 }
             )
         }
+        for model in models where model.revisions.count > 1 {
+            for revision in model.revisions { revision.metrics.countAnswers() }
+        }
         memo.removeAll()
         let old = replica
         replica = Replica(snapshot: snapshot, models: models)

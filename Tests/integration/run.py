@@ -19,6 +19,7 @@ import cache
 import control
 import mirror
 import processes
+import rollout
 import slow_clients
 import split
 import translation
@@ -401,7 +402,15 @@ def a_real_prometheus_counts_what_was_sent():
     prometheus.stop(), relay.shutdown(), proxy.stop(), backend.stop()
 
 
-checks += control.CHECKS + cache.CHECKS + mirror.CHECKS + split.CHECKS + translation.CHECKS
+for module in (
+    control,
+    rollout,
+    split,
+    mirror,
+    cache,
+    translation,
+):
+    checks += module.CHECKS
 failed = 0
 chosen = [function for function in checks if options.only in (None, function.__name__)]
 if not chosen:

@@ -41,6 +41,7 @@ extension Worker {
 
     /// Counts what a backend was asked, if one was.
     private func countAttempt(_ flow: FlowPointer, _ metrics: RevisionMetrics) {
+        if let answers = metrics.answers { unsafe judge(flow, answers) }
         guard let backend = unsafe flow.pointee.backend, unsafe flow.pointee.sent != .zero else {
             return
         }

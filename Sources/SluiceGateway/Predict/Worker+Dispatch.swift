@@ -99,6 +99,7 @@ extension Worker {
 
     package func callRefused(_ user: UnsafeMutableRawPointer, _ failure: CallFailure) {
         let flow = unsafe user.assumingMemoryBound(to: Flow.self)
+        unsafe judgeRefused(flow)
         unsafe unprocessed(flow)
     }
 
