@@ -24,12 +24,14 @@ func room(
     _ name: String,
     imports: [String] = [],
     packages: [Target.Dependency] = [],
-    exclude: [String] = []
+    exclude: [String] = [],
+    resources: [Resource] = []
 ) -> Target {
     .target(
         name: name,
         dependencies: imports.map { .byName(name: $0) } + packages,
         exclude: exclude,
+        resources: resources,
         swiftSettings: settings
     )
 }
@@ -145,7 +147,8 @@ let package = Package(
             imports: [
                 "SluiceCore", "SluiceWire", "SluiceHTTP", "SluiceTelemetry", "SluiceIO",
                 "SluiceIngress", "SluiceConfiguration", "SluiceControl",
-            ]
+            ],
+            resources: [.embedInCode("Dashboard")]
         ),
         // 8  front door
         room(

@@ -15,6 +15,7 @@ package final class AdminServer: RequestHandler {
         var path: String
         var query: String
         var accept: String
+        var ifNoneMatch: String
         var hasEnded: Bool
     }
 
@@ -25,13 +26,31 @@ package final class AdminServer: RequestHandler {
     private var listener: IngressListener?
     private var requests: [UInt: Request] = [:]
     private var nextKey: UInt = 1
+    private let board: LiveBoard
+    private let stream: StateStream
 
     /// A server without a socket; `reload` starts one elsewhere, for this loop must not block.
     package init(loop: EventLoop, runtime: GatewayRuntime, reload: @escaping @Sendable () -> Void) {
         self.loop = loop
         self.runtime = runtime
         self.reload = reload
+        let board = LiveBoard(loop: loop, store: runtime.store) { runtime.snapshot }
+        let started = loop.now
+        let startedAt = loop.kernel.wallClock() / 1_000_000
+        self.board = board
+        stream = StateStream {
+            GatewayState.json(
+                runtime,
+                board.history.present,
+                startedAt: startedAt,
+                uptime: loop.now - started,
+                now: loop.kernel.wallClock() / 1_000_000
+            )
+        } events: { _ in
+            ([], 0)
+        }
         arena = HTTPArena(buffers: loop.buffers)
+        board.onReading = { [unowned self] in stream.publish() }
     }
 
     /// Serves on `address`; returns where, with the port the kernel chose.
@@ -53,7 +72,11 @@ package final class AdminServer: RequestHandler {
     }
 
     /// Closes the port.
-    package func close() { listener?.closeAll() }
+    package func close() {
+        board.close()
+        stream.end()
+        listener?.closeAll()
+    }
 
     // MARK: - Requests
 
@@ -66,6 +89,7 @@ package final class AdminServer: RequestHandler {
             path: String(path.prefix { $0 != "?" }),
             query: String(path.drop { $0 != "?" }.dropFirst()),
             accept: head.text(.accept) ?? "",
+            ifNoneMatch: head.text(named: "if-none-match") ?? "",
             hasEnded: endStream
         )
         arena.blocks.give(head)
@@ -93,10 +117,14 @@ package final class AdminServer: RequestHandler {
     }
 
     package func requestAborted(_ exchange: Exchange, _ reason: AbortReason) {
-        if let user = unsafe exchange.user { requests[UInt(bitPattern: user)] = nil }
+        guard let user = unsafe exchange.user else { return }
+        requests[UInt(bitPattern: user)] = nil
+        stream.left(UInt(bitPattern: user))
     }
 
-    package func responseDrained(_ exchange: Exchange, _ count: Int) {}
+    package func responseDrained(_ exchange: Exchange, _ count: Int) {
+        if let user = unsafe exchange.user { stream.drained(UInt(bitPattern: user), count) }
+    }
 
     package func requestUnreadable(
         _ connection: ServerConnection,
@@ -131,13 +159,19 @@ package final class AdminServer: RequestHandler {
                 return
             }
         }
+        if let file = DashboardPage.file(at: request.path) {
+            reply(exchange, file, ifNoneMatch: request.ifNoneMatch)
+            return
+        }
         switch request.path {
+        case "/api/v1/stream": beginStream(exchange, key: UInt(bitPattern: user), request)
         case "/healthz": reply(exchange, 200, .object([.init("alive", .bool(true))]))
         case "/readyz":
             let ready = runtime.isReady
             reply(exchange, ready ? 200 : 503, .object([.init("ready", .bool(ready))]))
         case "/metrics": metrics(exchange, accept: request.accept)
-        case "/api/v1/models": reply(exchange, 200, StatusBoard.models(runtime.snapshot))
+        case "/api/v1/models":
+            reply(exchange, 200, StatusBoard.models(runtime.snapshot, board.history.present))
         case "/api/v1/config":
             reply(
                 exchange,
@@ -161,11 +195,66 @@ package final class AdminServer: RequestHandler {
     }
 
     private func model(_ exchange: Exchange, _ name: String) {
+        if name.hasSuffix("/history") {
+            let name = String(name.dropLast("/history".count))
+            if let model = runtime.snapshot.models.first(where: { $0.name == name }) {
+                let past = board.history.past(of: name, revisions: model.revisions.map(\.name))
+                reply(exchange, 200, past.json)
+                return
+            }
+        }
         guard let model = runtime.snapshot.models.first(where: { $0.name == name }) else {
             reply(exchange, 404, error("unknown model '\(name)'"))
             return
         }
-        reply(exchange, 200, StatusBoard.model(model))
+        reply(exchange, 200, StatusBoard.model(model, board.history.present))
+    }
+
+    private func beginStream(_ exchange: Exchange, key: UInt, _ request: Request) {
+        guard stream.hasRoom else {
+            reply(
+                exchange,
+                503,
+                error("\(StateStream.maximum) listeners have the stream already; close a page")
+            )
+            return
+        }
+        let head = arena.blocks.take()
+        head.append(status: 200)
+        head.append(.contentType, "text/event-stream")
+        head.append(.cacheControl, "no-store")
+        // Proxies that buffer answers would hold each second back until many have passed.
+        head.append(named: "x-accel-buffering", text: "no")
+        guard request.method == "GET" else {
+            unsafe exchange.user = nil
+            exchange.sendHead(head, endStream: true)
+            return
+        }
+        exchange.sendHead(head, endStream: false)
+        stream.add(exchange, key: key)
+    }
+
+    private func reply(
+        _ exchange: Exchange,
+        _ file: DashboardPage.File,
+        ifNoneMatch: String
+    ) {
+        let isKnown = file.isNamed(by: ifNoneMatch)
+        let head = arena.blocks.take()
+        head.append(status: isKnown ? 304 : 200)
+        if !isKnown {
+            head.append(.contentType, file.type)
+            head.append(.contentLength, decimal: file.body.count)
+        }
+        head.append(named: "etag", text: file.entityTag)
+        for (name, value) in DashboardPage.fields {
+            head.append(named: "\(name)", text: "\(value)")
+        }
+        unsafe exchange.user = nil
+        exchange.sendHead(head, endStream: isKnown)
+        if !isKnown {
+            unsafe file.body.withUnsafeBytes { unsafe _ = exchange.send($0, endStream: true) }
+        }
     }
 
     /// `DELETE /api/v1/models/{m}/cache[?revision=R]`.
