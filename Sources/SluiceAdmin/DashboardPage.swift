@@ -40,7 +40,7 @@ package enum DashboardPage {
     /// frame the page, and the browser asks again each time whether it has changed.
     ///
     /// Source: W3C, "Content Security Policy Level 3".
-    package static let fields: [(name: StaticString, value: StaticString)] = [
+    package static let fields: [(name: String, value: String)] = [
         (
             "content-security-policy",
             "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -50,33 +50,25 @@ package enum DashboardPage {
         ("cross-origin-resource-policy", "same-origin"), ("cache-control", "no-cache"),
     ]
 
-    /// The file at `path`, or nil.
-    package static func file(at path: String) -> File? { files[path] }
-
-    /// The paths of all files, sorted.
-    package static var paths: [String] { files.keys.sorted() }
-
     private static let script: StaticString = "text/javascript; charset=utf-8"
 
-    private static let files: [String: File] = {
-        let all = [
-            File("/", "text/html; charset=utf-8", PackageResources.page_html),
-            File("/dashboard/style.css", "text/css; charset=utf-8", PackageResources.style_css),
-            File("/dashboard/icon.svg", "image/svg+xml", PackageResources.icon_svg),
-            File("/dashboard/api.js", script, PackageResources.api_js),
-            File("/dashboard/backends.js", script, PackageResources.backends_js),
-            File("/dashboard/confirm.js", script, PackageResources.confirm_js),
-            File("/dashboard/dom.js", script, PackageResources.dom_js),
-            File("/dashboard/events.js", script, PackageResources.events_js),
-            File("/dashboard/format.js", script, PackageResources.format_js),
-            File("/dashboard/main.js", script, PackageResources.main_js),
-            File("/dashboard/model.js", script, PackageResources.model_js),
-            File("/dashboard/overview.js", script, PackageResources.overview_js),
-            File("/dashboard/plot.js", script, PackageResources.plot_js),
-            File("/dashboard/rollout.js", script, PackageResources.rollout_js),
-            File("/dashboard/traffic.js", script, PackageResources.traffic_js),
-            File("/dashboard/weights.js", script, PackageResources.weights_js),
-        ]
-        return Dictionary(uniqueKeysWithValues: all.map { ($0.path, $0) })
-    }()
+    /// All files; the document comes first.
+    package static let files: [File] = [
+        File("/", "text/html; charset=utf-8", PackageResources.page_html),
+        File("/dashboard/style.css", "text/css; charset=utf-8", PackageResources.style_css),
+        File("/dashboard/icon.svg", "image/svg+xml", PackageResources.icon_svg),
+        File("/dashboard/api.js", script, PackageResources.api_js),
+        File("/dashboard/backends.js", script, PackageResources.backends_js),
+        File("/dashboard/confirm.js", script, PackageResources.confirm_js),
+        File("/dashboard/dom.js", script, PackageResources.dom_js),
+        File("/dashboard/events.js", script, PackageResources.events_js),
+        File("/dashboard/format.js", script, PackageResources.format_js),
+        File("/dashboard/main.js", script, PackageResources.main_js),
+        File("/dashboard/model.js", script, PackageResources.model_js),
+        File("/dashboard/overview.js", script, PackageResources.overview_js),
+        File("/dashboard/plot.js", script, PackageResources.plot_js),
+        File("/dashboard/rollout.js", script, PackageResources.rollout_js),
+        File("/dashboard/traffic.js", script, PackageResources.traffic_js),
+        File("/dashboard/weights.js", script, PackageResources.weights_js),
+    ]
 }

@@ -4,9 +4,11 @@
 // misses one misses nothing but a second. A subscriber whose connection still owes bytes of an
 // earlier frame is passed over: what waits for a slow reader is one frame and what the connection
 // itself buffers, never a queue. Events must not be lost that way: each subscriber has the number
-// of the last event it was told, and gets those since with the next frame that it takes.
+// of the last event it was told, and gets those since with the next frame that it takes. A change
+// is told at once, but a hundred changes in a moment make one frame.
 
-import SluiceHTTP
+import SluiceCore
+import SluiceIO
 import SluiceIngress
 import SluiceWire
 
@@ -37,7 +39,7 @@ package struct StreamSubscriber: Sendable {
 }
 
 /// `GET /api/v1/stream`: the state as server-sent events, once a second, to a bounded number.
-final class StateStream {
+final class StateStream: TimerTarget {
     private struct Listener {
         let exchange: Exchange
         var subscriber: StreamSubscriber
@@ -46,21 +48,19 @@ final class StateStream {
     /// How many may listen at once.
     static let maximum = 64
 
-    private let state: () -> JSONValue
-    private let events: (_ since: Int) -> (list: [JSONValue], last: Int)
+    /// How long a change waits for others.
+    static let patience = Duration.milliseconds(50)
+
+    private let loop: EventLoop
+    private let source: GatewayState
     private var listeners: [UInt: Listener] = [:]
+    private var timer = TimerID.none
 
-    /// A stream of what `state` returns, and of the events after a number, with the last one's number.
-    init(
-        state: @escaping () -> JSONValue,
-        events: @escaping (_ since: Int) -> (list: [JSONValue], last: Int)
-    ) {
-        self.state = state
-        self.events = events
+    /// A stream of what `source` says, without listeners.
+    init(loop: EventLoop, source: GatewayState) {
+        self.loop = loop
+        self.source = source
     }
-
-    /// How many listen.
-    var count: Int { listeners.count }
 
     /// Whether another one may listen.
     var hasRoom: Bool { listeners.count < StateStream.maximum }
@@ -93,8 +93,20 @@ final class StateStream {
         }
     }
 
+    /// Something has changed; everybody is told soon.
+    func changed() {
+        guard !listeners.isEmpty, timer == .none else { return }
+        timer = loop.setTimer(after: StateStream.patience, target: self, tag: 0)
+    }
+
+    func timerFired(_ tag: UInt, at now: Instant) {
+        timer = .none
+        publish()
+    }
+
     /// Ends all answers, so that clients know that nothing follows.
-    func end() {
+    func close() {
+        loop.cancelTimer(&timer)
         for key in listeners.keys.sorted() {
             guard let listener = listeners.removeValue(forKey: key) else { continue }
             unsafe listener.exchange.user = nil
@@ -106,12 +118,12 @@ final class StateStream {
     }
 
     private func frame() -> [UInt8] {
-        ServerSentEvent.message("state", data: state().serialized)
+        ServerSentEvent.message("state", data: source.json.serialized)
     }
 
     private func tellEvents(to key: UInt) {
         guard let since = listeners[key]?.subscriber.lastEvent else { return }
-        let (list, last) = events(since)
+        let (list, last) = source.events(after: since)
         guard !list.isEmpty else { return }
         listeners[key]?.subscriber.lastEvent = last
         send(ServerSentEvent.message("events", data: JSONValue.array(list).serialized), to: key)

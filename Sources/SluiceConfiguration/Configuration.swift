@@ -129,7 +129,9 @@ package struct Configuration: Sendable, Equatable {
     }
 
     package var listeners: [Listener] = []
-    package var admin = ListenAddress(host: "127.0.0.1", port: 9901)
+    package var admin = Admin()
+    /// Whether a changed file is read again by itself.
+    package var watch = true
     package var workers = 0
     package var drainTimeout = Duration.seconds(30)
     package var drainDelay = Duration.zero

@@ -102,14 +102,8 @@ struct ConfigurationReader {
         for (index, node) in top.list("listeners").enumerated() {
             if let listener = listener(node, index) { result.listeners.append(listener) }
         }
-        if let node = top.value("admin"), var admin = Section(node, name: "admin", findings) {
-            if let address = address(&admin, "address") { result.admin = address }
-            admin.unavailable([
-                "tokenFile": "the admin API changes nothing yet; remove it",
-                "stateFile": "weights can't be shifted at run time yet; remove it",
-            ])
-            admin.finish()
-        }
+        if let node = top.value("admin") { admin(node, &result.admin) }
+        top.flag("watch", &result.watch)
         top.number("workers", 0...1024, &result.workers)
         top.duration("drainTimeout", from: .zero, &result.drainTimeout)
         top.duration("drainDelay", from: .zero, &result.drainDelay)

@@ -21,7 +21,10 @@ extension Configuration {
         }
         let plain = Configuration()
         lines.append("admin:")
-        lines.append("  address: \(quoted(admin.text))")
+        lines.append("  address: \(quoted(admin.address.text))")
+        if let file = admin.tokenFile { lines.append("  tokenFile: \(quoted(file))") }
+        if let file = admin.stateFile { lines.append("  stateFile: \(quoted(file))") }
+        if !watch { lines.append("watch: false") }
         if workers != plain.workers { lines.append("workers: \(workers)") }
         if drainTimeout != plain.drainTimeout {
             lines.append("drainTimeout: \(Units.text(drainTimeout))")
@@ -89,7 +92,7 @@ extension Configuration {
         lines.append("    revisions:")
         for revision in model.revisions {
             lines.append("      - name: \(quoted(revision.name))")
-            lines.append("        traffic: \(ConfigurationReader.percent(revision.traffic))")
+            lines.append("        traffic: \(Units.percent(revision.traffic))")
             if let name = revision.modelName { lines.append("        modelName: \(quoted(name))") }
             if revision.dialect != .generic {
                 lines.append("        dialect: \(revision.dialect.rawValue)")

@@ -26,12 +26,11 @@ package struct SnapshotCompiler: Sendable {
     private let board = LoadBoard()
     private var loads: [String: BackendLoad] = [:]
     private var slots: [String: SignatureSlot] = [:]
-    private var generation = 0
 
     /// A compiler that has seen no configuration.
     package init() {}
 
-    /// The next snapshot; looks names up and loads certificates, so it may block.
+    /// The snapshot, its generation not counted yet; looks names up and loads certificates, so it may block.
     package mutating func compile(_ configuration: Configuration) throws(CompileFailure) -> Snapshot
     {
         var models: [ModelPlan] = []
@@ -76,12 +75,29 @@ package struct SnapshotCompiler: Sendable {
         }
         loads = used
         self.slots = slots
-        generation += 1
         return Snapshot(
-            generation: generation,
+            generation: 0,
             models: models,
             maxRequestBytes: configuration.limits.maxRequestBytes
         )
+    }
+
+    /// What a listener presents, read from its files; nil for one without TLS.
+    static func certificates(
+        of listener: Configuration.Listener
+    ) throws(CompileFailure) -> TLSServerContext? {
+        guard let tls = listener.tls else { return nil }
+        do throws(TLSFailure) {
+            return try TLSServerContext(
+                certificateFile: tls.certificate,
+                keyFile: tls.privateKey,
+                clientCAFile: tls.clientCA
+            )
+        } catch {
+            throw CompileFailure(
+                sentence: "listener \(listener.address.text): \(error.description)"
+            )
+        }
     }
 
     /// Tier 2, looked up; nil when none is configured.

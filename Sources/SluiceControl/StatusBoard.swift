@@ -1,5 +1,6 @@
 import SluiceBalancing
 import SluiceCache
+import SluiceConfiguration
 import SluiceCore
 package import SluiceGateway
 import SluiceRouting
@@ -8,54 +9,59 @@ package import SluiceWire
 /// The gateway's state as the admin API shows it.
 package enum StatusBoard {
     /// All models, with what goes on in them now.
-    package static func models(_ snapshot: Snapshot, _ live: TrafficHistory.Present) -> JSONValue {
-        .object([
+    package static func models(_ desk: ChangeDesk, _ live: LivePresent) -> JSONValue {
+        let snapshot = desk.snapshot
+        return .object([
             .init("generation", .number("\(snapshot.generation)")),
-            .init("models", .array(snapshot.models.map { model($0, live) })),
+            .init("models", .array(snapshot.models.map { model($0, desk, live) })),
         ])
     }
 
     /// One model: its revisions with traffic, live numbers and backends, and its cache.
-    package static func model(_ model: ModelPlan, _ live: TrafficHistory.Present) -> JSONValue {
+    package static func model(
+        _ model: ModelPlan,
+        _ desk: ChangeDesk,
+        _ live: LivePresent
+    ) -> JSONValue {
+        let configured = desk.configuredWeights(of: model.name)
         let revisions = model.revisions.enumerated().map { index, revision in
+            let weight = model.split.weights[index]
             let key = RevisionKey(model.name, revision.name)
+            let backends = revision.backends.map {
+                backend($0, live.backends[BackendKey(key, $0.label)])
+            }
             return JSONValue.object(
                 [
                     .init("name", .string(revision.name)),
-                    .init(
-                        "traffic",
-                        .number(percent(model.split.weights[index]))
-                    ),
-                ] + (live.revisions[key] ?? LiveNumbers()).members + [
-                    .init(
-                        "backends",
-                        .array(
-                            revision.backends.map {
-                                backend($0, live.backends[BackendKey(key, $0.label)] ?? 0)
-                            }
-                        )
-                    )
-                ]
+                    .init("traffic", percent(weight)),
+                    .init("configuredTraffic", percent(configured?[index] ?? weight)),
+                    .init("ready", .bool(revision.backends.contains { isServing($0) })),
+                ] + (live.revisions[key] ?? LiveNumbers()).members
+                    + [.init("backends", .array(backends))]
             )
         }
         return .object([
             .init("name", .string(model.name)),
             .init("loadBalancing", .string(model.balancing.rawValue)),
-            .init("cache", cache(model, live)),
+            .init("cache", cache(of: model, live.caches[model.name])),
             .init("revisions", .array(revisions)),
         ])
     }
 
     /// What the model's cache does, or null if it keeps nothing.
-    private static func cache(_ model: ModelPlan, _ live: TrafficHistory.Present) -> JSONValue {
+    private static func cache(of model: ModelPlan, _ numbers: CacheNumbers?) -> JSONValue {
         guard let policy = model.cache else { return .null }
         return .object(
             [.init("ttlSeconds", .rounded(policy.timeToLive.inSeconds))]
-                + (live.caches[model.name] ?? CacheNumbers()).members
+                + (numbers ?? CacheNumbers()).members
         )
     }
 
-    private static func backend(_ backend: BackendPlan, _ perSecond: Double) -> JSONValue {
+    private static func isServing(_ backend: BackendPlan) -> Bool {
+        backend.state == .ready && backend.load.health == .up
+    }
+
+    private static func backend(_ backend: BackendPlan, _ perSecond: Double?) -> JSONValue {
         let health =
             switch backend.load.health {
             case .unknown: "unknown"
@@ -68,12 +74,13 @@ package enum StatusBoard {
         return .object([
             .init("address", .string(backend.label)), .init("protocols", .array(protocols)),
             .init("health", .string(health)),
+            .init("state", .string(backend.state.rawValue)),
             .init("inFlight", .number("\(backend.load.inFlight)")),
-            .init("requestsPerSecond", .rounded(perSecond)),
+            .init("requestsPerSecond", .rounded(perSecond ?? 0)),
         ])
     }
 
-    private static func percent(_ points: Int) -> String {
-        points % 100 == 0 ? "\(points / 100)" : "\(Double(points) / 100)"
+    private static func percent(_ points: Int) -> JSONValue {
+        .number(Configuration.percent(points))
     }
 }

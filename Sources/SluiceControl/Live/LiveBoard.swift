@@ -12,8 +12,11 @@ package final class LiveBoard: TimerTarget {
     package private(set) var history = TrafficHistory()
     /// Called after each reading.
     package var onReading: (() -> Void)?
+    /// The numbers of now.
+    package var present: LivePresent { history.present }
+    /// The loop it belongs to.
+    package let loop: EventLoop
 
-    private let loop: EventLoop
     private let store: MetricStore
     private let snapshot: () -> Snapshot
     private var timer = TimerID.none

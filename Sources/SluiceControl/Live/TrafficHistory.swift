@@ -30,14 +30,6 @@ package struct TrafficHistory: Sendable {
         package var hitRatios: [Float]
     }
 
-    /// The numbers of now.
-    package struct Present: Sendable {
-        package var revisions: [RevisionKey: LiveNumbers] = [:]
-        package var caches: [String: CacheNumbers] = [:]
-        /// Attempts in a second.
-        package var backends: [BackendKey: Double] = [:]
-    }
-
     /// Models and the names of their revisions, in order: what numbers are kept of.
     package typealias Names = [(model: String, revisions: [String])]
 
@@ -46,7 +38,7 @@ package struct TrafficHistory: Sendable {
     /// How many readings the numbers of now span.
     package let windowLength: Int
     /// What goes on now.
-    package private(set) var present = Present()
+    package private(set) var present = LivePresent()
 
     private var readings: [TrafficTotals] = []
     private var count = 0
@@ -69,7 +61,7 @@ package struct TrafficHistory: Sendable {
         let place = count % capacity
         times[place] = time
         count += 1
-        present = Present()
+        present = LivePresent()
         for (model, list) in names {
             for name in list {
                 let key = RevisionKey(model, name)
