@@ -107,12 +107,8 @@ extension ConfigurationReader {
                 )
             }
         }
-        for (place, node) in section.list("backends").enumerated() {
-            if let backend = backend(node, "\(name).backends[\(place)]") {
-                revision.backends.append(backend)
-            }
-        }
-        if revision.modelName != nil, revision.backends.contains(where: { $0.grpc != nil }) {
+        backends(&section, name, of: &revision)
+        if revision.modelName != nil, revision.allBackends.contains(where: { $0.grpc != nil }) {
             findings.add(
                 "`\(name).modelName` is not available for gRPC backends in this version; give the model its name there or use `rest`",
                 at: section.value("modelName") ?? node

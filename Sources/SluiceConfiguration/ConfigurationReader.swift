@@ -38,7 +38,7 @@ extension Configuration {
         guard findings.diagnostics.isEmpty else {
             throw ConfigurationFailure(
                 diagnostics: findings.diagnostics.sorted {
-                    ($0.line, $0.column) < ($1.line, $1.column)
+                    ($0.file, $0.line, $0.column) < ($1.file, $1.line, $1.column)
                 }
             )
         }
@@ -50,7 +50,7 @@ extension Configuration {
         return slash == file.startIndex ? "/" : String(file[..<slash])
     }
 
-    private static func compose(_ yaml: String, _ findings: Findings) -> Node? {
+    static func compose(_ yaml: String, _ findings: Findings) -> Node? {
         do {
             // Each alias may expand a large node; a configuration needs few, a bomb needs many.
             guard yaml.filter({ $0 == "*" }).count <= 1000 else {
@@ -104,6 +104,7 @@ struct ConfigurationReader {
         }
         if let node = top.value("admin") { admin(node, &result.admin) }
         top.flag("watch", &result.watch)
+        top.duration("dnsInterval", from: .seconds(1), &result.dnsInterval)
         top.number("workers", 0...1024, &result.workers)
         top.duration("drainTimeout", from: .zero, &result.drainTimeout)
         top.duration("drainDelay", from: .zero, &result.drainDelay)

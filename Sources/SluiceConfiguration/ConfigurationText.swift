@@ -25,6 +25,9 @@ extension Configuration {
         if let file = admin.tokenFile { lines.append("  tokenFile: \(quoted(file))") }
         if let file = admin.stateFile { lines.append("  stateFile: \(quoted(file))") }
         if !watch { lines.append("watch: false") }
+        if dnsInterval != plain.dnsInterval {
+            lines.append("dnsInterval: \(Units.text(dnsInterval))")
+        }
         if workers != plain.workers { lines.append("workers: \(workers)") }
         if drainTimeout != plain.drainTimeout {
             lines.append("drainTimeout: \(Units.text(drainTimeout))")
@@ -97,7 +100,10 @@ extension Configuration {
             if revision.dialect != .generic {
                 lines.append("        dialect: \(revision.dialect.rawValue)")
             }
-            lines.append("        backends:")
+            if let file = revision.backendsFile {
+                lines.append("        backendsFile: \(quoted(file.path))")
+            }
+            if !revision.backends.isEmpty { lines.append("        backends:") }
             for backend in revision.backends { lines += backendLines(backend) }
         }
         return lines
@@ -105,8 +111,12 @@ extension Configuration {
 
     private func backendLines(_ backend: Backend) -> [String] {
         var fields: [String] = []
-        if let rest = backend.rest { fields.append("rest: \(quoted(rest.text))") }
-        if let grpc = backend.grpc { fields.append("grpc: \(quoted(grpc.text))") }
+        if let text = backend.discoveryText {
+            fields.append(text)
+        } else {
+            if let rest = backend.rest { fields.append("rest: \(quoted(rest.text))") }
+            if let grpc = backend.grpc { fields.append("grpc: \(quoted(grpc.text))") }
+        }
         if let tls = backend.tls {
             var parts: [String] = []
             if let ca = tls.ca { parts.append("ca: \(quoted(ca))") }

@@ -72,11 +72,11 @@ package final class ControlLoop: Sendable {
         usleep(UInt32(clamping: duration.nanoseconds / 1000))
     }
 
-    /// Ends the thread.
-    package func stop() {
+    /// Ends the thread, and waits for it unless it may hang in a call of its own.
+    package func stop(isWaiting: Bool = true) {
         let loop = loop
         handle.submit { loop.value.stop() }
-        thread.join()
+        if isWaiting { thread.join() }
     }
 }
 

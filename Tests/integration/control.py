@@ -266,6 +266,34 @@ def two_hundred_reloads_disturb_nobody():
     print(f"      200 reloads, {broken} of them broken, {count[200]} requests, 0 errors, {len(before)} backend connections kept")
 
 
+def backends_come_from_a_file_and_from_names():
+    first, second, third = model(), model(), model()
+    listed = f"{folder}/backends.json"
+    port = third.address.split(":")[1]
+    write(listed, json.dumps([{"rest": f"http://{first.address}"}]))
+    proxy = gateway(config([f"""  - name: iris
+    revisions:
+      - {{name: v1, backendsFile: {listed}}}
+  - name: echo
+    revisions:
+      - name: v1
+        backends: [{{dns: "localhost:{port}", protocol: rest}}]"""], "watch: false"))
+
+    def answered_by(name="iris"):
+        answers = [get(proxy.address, f"/v1/models/{name}:predict", BODY) for _ in range(10)]
+        return {fields.get("x-sluice-backend", status) for status, fields, _ in answers}
+
+    assert answered_by() == {first.address}
+    assert third.address in answered_by("echo")
+    write(listed + ".new", json.dumps([{"rest": f"http://{first.address}"}, {"rest": f"http://{second.address}"}]))
+    os.replace(listed + ".new", listed)
+    until(lambda: answered_by() == {first.address, second.address})
+    write(listed, "[]")
+    until(lambda: answered_by() == {503})
+    write(listed, json.dumps([{"rest": f"http://{second.address}"}]))
+    until(lambda: answered_by() == {second.address})
+
+
 CHECKS = [
     a_shift_holds_for_every_request_that_follows,
     a_thousand_shifts_disturb_nobody,
@@ -274,5 +302,6 @@ CHECKS = [
     shifts_outlive_reloads_and_kills,
     a_drained_backend_gets_nothing_until_it_is_ready,
     a_changed_file_is_read_by_itself,
+    backends_come_from_a_file_and_from_names,
     two_hundred_reloads_disturb_nobody,
 ]

@@ -1,5 +1,6 @@
 package import SluiceConfiguration
 package import SluiceGateway
+package import SluiceIO
 package import SluiceWire
 
 /// Every way in which the running state can change.
@@ -12,6 +13,8 @@ package enum Change: Sendable {
     case unshift(model: String)
     /// Take a backend out of rotation, or back in.
     case backend(model: String, revision: String, address: String, state: BackendState)
+    /// What the name of `dns` backends was found to be.
+    case addresses(of: String, [SocketAddress])
     /// Remember where a model's rollout stands, or nil once it is over; moves nothing.
     case rollout(model: String, record: JSONValue?)
 }

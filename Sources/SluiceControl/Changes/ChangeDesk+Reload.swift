@@ -59,6 +59,7 @@ extension ChangeDesk {
         }
         let before = state.withLock { $0 }
         var compiler = before.compiler
+        let unfound = compiler.look(for: configuration.watchedNames)
         let plain: Snapshot
         let access: AdminAccess
         var certificates: [ListenerCertificate] = []
@@ -77,7 +78,7 @@ extension ChangeDesk {
             throw ChangeRefusal(.invalid, diagnostic.description, diagnostics: [diagnostic])
         }
         let (snapshot, strangers) = before.adjustments.laid(on: plain)
-        var notes = strangers
+        var notes = unfound + strangers
         for (model, now) in zip(plain.models, snapshot.models)
         where model.split.weights != now.split.weights {
             notes.append(
@@ -85,9 +86,8 @@ extension ChangeDesk {
             )
         }
         notes += ChangeDesk.restartNotes(before.configuration, configuration)
-        notes += take(
+        publish(
             snapshot,
-            before.adjustments,
             changed: ChangeDesk.changedModels(before.configuration, configuration),
             certificates: certificates
         ) {
@@ -125,9 +125,10 @@ extension ChangeDesk {
         }
         if old.workers != new.workers || old.admin != new.admin
             || old.accessLog != new.accessLog || old.cache != new.cache || old.watch != new.watch
+            || old.dnsInterval != new.dnsInterval
         {
             notes.append(
-                "a change of `workers`, `admin`, `accessLog`, `cache` or `watch` takes a restart"
+                "a change of `workers`, `admin`, `accessLog`, `cache`, `watch` or `dnsInterval` takes a restart"
             )
         }
         return notes

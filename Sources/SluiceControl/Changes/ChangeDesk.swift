@@ -41,6 +41,7 @@ package final class ChangeDesk: Sendable {
     let store: MetricStore
     let state: Mutex<State>
     let watch: FileWatch?
+    private let names = Mutex<NameWatch?>(nil)
     private let stateFile: StateFile?
     let loop: ControlLoop
     private let publish: Publish
@@ -64,6 +65,7 @@ package final class ChangeDesk: Sendable {
         self.publish = publish
         stateFile = configuration.admin.stateFile.map { StateFile(path: $0) }
         var compiler = SnapshotCompiler()
+        for note in compiler.look(for: configuration.watchedNames) { log.write(.warning, note, []) }
         let plain = try compiler.compile(configuration)
         var adjustments = Adjustments()
         if let stateFile {
@@ -97,10 +99,21 @@ package final class ChangeDesk: Sendable {
             throw CompileFailure(sentence: error.description)
         }
         watch = file.map { FileWatch($0, configuration) }
-        if configuration.watch, let watch {
+        if let watch {
             loop.repeatedly(every: .seconds(1)) { [weak self] in
                 if watch.look() { self?.submit(.reload, by: "file") { _ in } }
             }
+        }
+        do throws(KernelFailure) {
+            let made = try NameWatch(every: configuration.dnsInterval, store: store, log: log) {
+                [weak self] in
+                self?.configuration.watchedNames ?? []
+            } found: { [weak self] name, addresses in
+                self?.submit(.addresses(of: name, addresses), by: "dns") { _ in }
+            }
+            names.withLock { $0 = made }
+        } catch {
+            throw CompileFailure(sentence: error.description)
         }
         announce(
             ChangeEvent(
@@ -185,8 +198,11 @@ package final class ChangeDesk: Sendable {
         )
     }
 
-    /// Ends the thread; changes that wait are dropped.
-    package func stop() { loop.stop() }
+    /// Ends the threads; changes that wait are dropped.
+    package func stop() {
+        names.withLock { $0 }?.stop()
+        loop.stop()
+    }
 
     private func apply(_ change: Change, by who: String) throws(ChangeRefusal) -> Applied {
         switch change {
@@ -195,6 +211,7 @@ package final class ChangeDesk: Sendable {
         case .unshift(let model): try unshift(model, by: who)
         case .backend(let model, let revision, let address, let state):
             try set(backend: address, of: revision, model, to: state, by: who)
+        case .addresses(let name, let addresses): try learn(addresses, of: name, by: who)
         case .rollout(let model, let record): remember(rollout: record, of: model)
         }
     }
@@ -342,6 +359,45 @@ package final class ChangeDesk: Sendable {
         return Applied(snapshot: self.snapshot, notes: notes)
     }
 
+    // MARK: - Names
+
+    private func learn(
+        _ addresses: [SocketAddress],
+        of name: String,
+        by who: String
+    ) throws(ChangeRefusal) -> Applied {
+        let state = state.withLock { $0 }
+        var compiler = state.compiler
+        let before = compiler.addresses[name]?.count ?? 0
+        guard compiler.learn(addresses, of: name) else {
+            return Applied(snapshot: state.snapshot, notes: [])
+        }
+        let plain: Snapshot
+        do throws(CompileFailure) {
+            plain = try compiler.compile(state.configuration)
+        } catch {
+            log.write(.error, error.sentence, [("name", name)])
+            throw ChangeRefusal(.invalid, error.sentence)
+        }
+        let (snapshot, _) = state.adjustments.laid(on: plain)
+        publish(snapshot, changed: []) {
+            $0.compiler = compiler
+            $0.plain = plain
+        }
+        announce(
+            ChangeEvent(
+                time: loop.wallTime,
+                who: who,
+                kind: .backend,
+                from: "\(before) addresses",
+                to: "\(addresses.count) addresses",
+                message:
+                    "\(name) is now \(addresses.map(\.description).sorted().joined(separator: ", "))"
+            )
+        )
+        return Applied(snapshot: self.snapshot, notes: [])
+    }
+
     // MARK: - Rollouts
 
     private func remember(rollout: JSONValue?, of model: String) -> Applied {
@@ -368,22 +424,29 @@ package final class ChangeDesk: Sendable {
     func take(
         _ snapshot: Snapshot,
         _ adjustments: Adjustments,
-        changed: [String],
-        certificates: [ListenerCertificate] = [],
-        _ body: (inout State) -> Void = { _ in }
+        changed: [String]
     ) -> [String] {
         let notes = save(adjustments)
+        publish(snapshot, changed: changed) { $0.adjustments = adjustments }
+        return notes
+    }
+
+    /// Makes `snapshot` the next generation, with whatever belongs to it in the state.
+    func publish(
+        _ snapshot: Snapshot,
+        changed: [String],
+        certificates: [ListenerCertificate] = [],
+        _ body: (inout State) -> Void
+    ) {
         let taken = state.withLock { state in
             body(&state)
-            state.snapshot = snapshot
             state.generation += 1
+            state.snapshot = snapshot
             state.snapshot.generation = state.generation
-            state.adjustments = adjustments
-            for name in changed { state.changed[name] = state.snapshot.generation }
+            for name in changed { state.changed[name] = state.generation }
             return state.snapshot
         }
         publish(taken, certificates)
-        return notes
     }
 
     private func save(_ adjustments: Adjustments) -> [String] {

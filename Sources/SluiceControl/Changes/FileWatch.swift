@@ -68,7 +68,9 @@ final class FileWatch: Sendable {
 
     private static func paths(_ file: String, _ configuration: Configuration) -> [String] {
         let tls = configuration.listeners.compactMap(\.tls)
-        return [file] + tls.map(\.certificate) + tls.map(\.privateKey)
+        // A backends file is written by programs, at any time; the rest is only watched if wanted.
+        guard configuration.watch else { return configuration.backendsFiles }
+        return [file] + configuration.backendsFiles + tls.map(\.certificate) + tls.map(\.privateKey)
             + tls.compactMap(\.clientCA) + [configuration.admin.tokenFile].compactMap { $0 }
     }
 
