@@ -67,6 +67,7 @@ package enum DashboardPage {
         File("/dashboard/model.js", script, PackageResources.model_js),
         File("/dashboard/overview.js", script, PackageResources.overview_js),
         File("/dashboard/plot.js", script, PackageResources.plot_js),
+        File("/dashboard/question.js", script, PackageResources.question_js),
         File("/dashboard/rollout.js", script, PackageResources.rollout_js),
         File("/dashboard/traffic.js", script, PackageResources.traffic_js),
         File("/dashboard/weights.js", script, PackageResources.weights_js),

@@ -12,7 +12,7 @@ import threading
 import time
 
 KEYS = {"Tab": 9, "Enter": 13, "Escape": 27, "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40,
-        "Home": 36, "End": 35, " ": 32, "Backspace": 8}
+        "Home": 36, "End": 35, " ": 32, "Backspace": 8, ".": 190}
 
 
 def chromium():

@@ -1,5 +1,7 @@
 // Calls of the admin API. A call that needs the token asks for it once and tries again.
 
+import { asked } from './question.js';
+
 const KEY = 'sluice.token';
 
 /** An answer that was not a success; `status` 0 means that there was none. */
@@ -28,20 +30,18 @@ function remember(token) {
 }
 
 /** Asks for the token; resolves to null when the question is dismissed. */
-function askToken() {
+async function askToken() {
   const dialog = document.getElementById('token');
   const field = document.getElementById('token-field');
   field.value = '';
-  dialog.returnValue = 'cancel';
-  dialog.showModal();
+  // Not a submit button: Enter in the field would press the first of those.
+  document.getElementById('token-cancel').onclick = () => dialog.close('cancel');
+  const answer = asked(dialog);
   field.focus();
-  return new Promise((resolve) => {
-    dialog.addEventListener('close', () => {
-      const text = field.value.trim();
-      field.value = '';
-      resolve(dialog.returnValue === 'use' && text ? text : null);
-    }, { once: true });
-  });
+  const isGiven = await answer === 'use';
+  const text = field.value.trim();
+  field.value = '';
+  return isGiven && text ? text : null;
 }
 
 async function send(method, path, body, fields, token) {

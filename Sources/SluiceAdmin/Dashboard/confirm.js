@@ -1,22 +1,19 @@
 // One question before a change is made, and one line about what came of it.
 
 import { h, say } from './dom.js';
+import { asked } from './question.js';
 
 /** Asks in a dialog; resolves to whether the change is wanted. `body` is a list of elements. */
-export function confirmed(title, body, verb, isDangerous = false) {
+export async function confirmed(title, body, verb, isDangerous = false) {
   const dialog = document.getElementById('confirm');
   dialog.replaceChildren(
     h('form', { method: 'dialog' },
       h('h2', { id: 'confirm-title' }, title),
       ...body,
       h('p', { class: 'actions' },
-        h('button', { value: 'cancel', type: 'submit', class: 'plain' }, 'Cancel'),
+        h('button', { type: 'button', class: 'plain', onclick: () => dialog.close('cancel') }, 'Cancel'),
         h('button', { value: 'yes', type: 'submit', class: isDangerous ? 'danger' : null, autofocus: true }, verb))));
-  dialog.returnValue = 'cancel';
-  dialog.showModal();
-  return new Promise((resolve) => {
-    dialog.addEventListener('close', () => resolve(dialog.returnValue === 'yes'), { once: true });
-  });
+  return await asked(dialog) === 'yes';
 }
 
 let timer;
