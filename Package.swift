@@ -210,10 +210,11 @@ let package = Package(
         tests(
             for: "SluiceControl",
             imports: [
-                "SluiceControl", "SluiceConfiguration", "SluiceGateway", "SluiceIO",
+                "SluiceControl", "SluiceConfiguration", "SluiceCore", "SluiceGateway", "SluiceIO",
                 "SluiceRouting", "SluiceTelemetry", "SluiceWire",
             ]
         ),
+        tests(for: "SluiceAdmin", imports: ["SluiceAdmin"]),
         tests(for: "Architecture", imports: []),
     ],
     swiftLanguageModes: [.v6]

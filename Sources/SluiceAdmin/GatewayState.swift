@@ -26,7 +26,10 @@ final class GatewayState {
         return .object([
             .init("time", .number("\(loop.kernel.wallClock() / 1_000_000)")),
             .init("startedAt", .number("\(startedAt.nanoseconds / 1_000_000)")),
-            .init("uptimeSeconds", .number("\(loop.now.nanoseconds(since: began) / 1_000_000_000)")),
+            .init(
+                "uptimeSeconds",
+                .number("\(loop.now.nanoseconds(since: began) / 1_000_000_000)")
+            ),
             .init("version", .string(runtime.version)), .init("ready", .bool(runtime.isReady)),
             .init("draining", .bool(runtime.readiness.isDraining)),
             .init("generation", models["generation"] ?? .null),

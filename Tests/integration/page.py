@@ -122,7 +122,8 @@ def the_page_shifts_by_mouse_and_by_keys():
         page.press("Enter")
         page.until("document.getElementById('confirm').open && document.activeElement.value === 'yes'")
         page.press("Enter")
-        until(lambda: weights(proxy) == {"v1": 37.5, "v2": 62.5})
+        page.until("document.getElementById('outcome').textContent.includes('v2 62.5')")
+        assert weights(proxy) == {"v1": 37.5, "v2": 62.5}
         # The slider by arrow keys.
         page.tab_to("Traffic of v2, slider")
         for _ in range(3):

@@ -18,7 +18,7 @@ export function eventList() {
         h('p', {}, sentence),
         h('p', { class: 'by' },
           h('time', { datetime: String(event.time), title: Number.isNaN(when.getTime()) ? null : when.toLocaleString() }, clock(event.time)),
-          event.who ? ` by ${event.who}` : '')),
+          event.who && event.who !== event.kind ? ` by ${event.who}` : '')),
     };
   });
   return {

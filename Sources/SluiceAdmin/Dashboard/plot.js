@@ -3,7 +3,9 @@
 import { h, mark, s, say } from './dom.js';
 import { clock } from './format.js';
 
+// The last minutes, or while there is only one minute of them, that.
 const SPAN = 300_000;
+const SHORT_SPAN = 60_000;
 const HEIGHT = 132;
 const EDGE = { left: 46, right: 8, top: 10, bottom: 20 };
 
@@ -57,7 +59,8 @@ export function plot(title, number, format, floor) {
     if (!history || width < 80) return;
     mark(canvas, 'viewBox', `0 0 ${width} ${HEIGHT}`);
     const last = history.times.at(-1) ?? Date.now();
-    const first = last - SPAN;
+    const span = last - (history.times[0] ?? last) <= SHORT_SPAN ? SHORT_SPAN : SPAN;
+    const first = last - span;
     const from = history.times.findIndex((time) => time >= first);
     const times = from < 0 ? [] : history.times.slice(from);
     const series = history.revisions.map((revision) => ({
@@ -65,18 +68,19 @@ export function plot(title, number, format, floor) {
     }));
     const highest = Math.max(floor, ...series.flatMap(({ values }) => values.filter((value) => value !== null)));
     const top = ceiling(highest);
-    const x = (time) => EDGE.left + ((time - first) / SPAN) * (width - EDGE.left - EDGE.right);
+    const x = (time) => EDGE.left + ((time - first) / span) * (width - EDGE.left - EDGE.right);
     const y = (value) => HEIGHT - EDGE.bottom - (value / top) * (HEIGHT - EDGE.top - EDGE.bottom);
 
     const ticks = [0, top / 2, top].map((value) => [
       s('line', { x1: EDGE.left, x2: width - EDGE.right, y1: y(value), y2: y(value) }),
       s('text', { x: EDGE.left - 7, y: y(value) + 4, 'text-anchor': 'end' }, format(value)),
     ]);
-    const minutes = (width < 360 ? [4, 2, 0] : [5, 4, 3, 2, 1, 0]).map((minute) => s('text', {
-      x: x(last - minute * 60_000), y: HEIGHT - 4,
-      'text-anchor': minute === 0 ? 'end' : minute === 5 ? 'start' : 'middle',
-    }, minute === 0 ? 'now' : `${minute} min`));
-    grid.replaceChildren(...ticks.flat(), ...minutes);
+    const steps = width < 360 ? [0.8, 0.4, 0] : [1, 0.8, 0.6, 0.4, 0.2, 0];
+    const ages = steps.map((share) => s('text', {
+      x: x(last - share * span), y: HEIGHT - 4,
+      'text-anchor': share === 0 ? 'end' : share === 1 ? 'start' : 'middle',
+    }, share === 0 ? 'now' : span === SPAN ? `${share * 5} min` : `${Math.round(share * 60)} s`));
+    grid.replaceChildren(...ticks.flat(), ...ages);
     flags.replaceChildren(...marks.filter(({ time }) => time >= first && time <= last).map(({ time, message }) => s('line', {
       x1: x(time), x2: x(time), y1: EDGE.top, y2: HEIGHT - EDGE.bottom,
     }, s('title', {}, message))));
@@ -87,7 +91,7 @@ export function plot(title, number, format, floor) {
 
     let place = times.length - 1;
     if (pointer !== null && times.length) {
-      const time = first + ((pointer - EDGE.left) / (width - EDGE.left - EDGE.right)) * SPAN;
+      const time = first + ((pointer - EDGE.left) / (width - EDGE.left - EDGE.right)) * span;
       place = times.reduce((best, candidate, index) => (
         Math.abs(candidate - time) < Math.abs(times[best] - time) ? index : best), 0);
       for (const name of ['x1', 'x2']) mark(cross, name, x(times[place]));

@@ -107,6 +107,7 @@ export function trafficEditor() {
     apply.disabled = !list.length || isSending;
     reset.disabled = !draft || isSending;
     mark(element, 'data-draft', Boolean(draft));
+    mark(element, 'aria-busy', isSending ? 'true' : null);
   }
 
   async function submit(event) {
@@ -135,6 +136,7 @@ export function trafficEditor() {
       const now = answer?.models?.find((other) => other.name === name) ?? answer;
       if (Array.isArray(now?.revisions)) model = { ...model, ...now };
       else model = { ...model, revisions: model.revisions.map((revision, index) => ({ ...revision, traffic: sent.weights[index] / 100 })) };
+      generation = answer?.generation ?? generation;
       isSending = false;
       drop();
       tell(`${name}: ${sentenceOf(model)}, on every worker.`);
@@ -153,6 +155,8 @@ export function trafficEditor() {
   return {
     element,
     update(next, number) {
+      // A frame that was under way while the gateway answered a shift is older than the answer.
+      if (model && number < generation) return;
       model = next;
       generation = number;
       mark(element, 'hidden', model.revisions.length < 2);
