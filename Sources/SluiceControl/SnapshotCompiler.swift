@@ -98,7 +98,8 @@ package struct SnapshotCompiler: Sendable {
                             staleWhileRevalidate: $0.staleWhileRevalidate,
                             staleIfError: $0.staleIfError
                         )
-                    }
+                    },
+                    rules: SnapshotCompiler.rules(model)
                 )
             )
         }

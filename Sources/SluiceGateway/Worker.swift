@@ -154,7 +154,8 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
                     )
                 },
                 cacheMetrics: plan.cache == nil
-                    ? nil : CacheMetrics(store: shared.store, model: plan.name)
+                    ? nil : CacheMetrics(store: shared.store, model: plan.name),
+                splitMetrics: SplitMetrics(store: shared.store, plan: plan)
             )
         }
         memo.removeAll()

@@ -75,7 +75,8 @@ export function plot(title, number, format, floor) {
       s('line', { x1: EDGE.left, x2: width - EDGE.right, y1: y(value), y2: y(value) }),
       s('text', { x: EDGE.left - 7, y: y(value) + 4, 'text-anchor': 'end' }, format(value)),
     ]);
-    const steps = width < 360 ? [0.8, 0.4, 0] : [1, 0.8, 0.6, 0.4, 0.2, 0];
+    const few = span === SPAN ? [0.8, 0.4, 0] : [2 / 3, 1 / 3, 0];
+    const steps = width < 360 ? few : [1, 0.8, 0.6, 0.4, 0.2, 0];
     const ages = steps.map((share) => s('text', {
       x: x(last - share * span), y: HEIGHT - 4,
       'text-anchor': share === 0 ? 'end' : share === 1 ? 'start' : 'middle',

@@ -33,7 +33,7 @@ export function rolloutPanel() {
   const steps = h('ol', { class: 'steps', 'aria-label': 'Steps' });
   const reason = h('p', { class: 'reason', role: 'status' });
   const gates = h('tbody');
-  const table = h('div', { class: 'scroll', tabindex: 0, role: 'group', 'aria-label': 'Gates' }, h('table', {},
+  const table = h('div', { class: 'scroll', tabindex: 0, role: 'group', 'aria-label': 'Gates' }, h('table', { class: 'stack' },
     h('thead', {}, h('tr', {}, ...['Gate', 'Result', 'Canary', 'Baseline', 'Bound'].map((text, index) =>
       h('th', { scope: 'col', class: index > 1 ? 'number' : null }, text)))), gates));
   const buttons = Object.entries(LEVERS).map(([lever, { verb }]) => h('button', {
@@ -88,8 +88,9 @@ export function rolloutPanel() {
       const verdicts = Array.isArray(rollout.verdicts) ? rollout.verdicts : [];
       gates.replaceChildren(...verdicts.map((verdict) => h('tr', {},
         h('th', { scope: 'row' }, String(verdict.gate ?? '')),
-        h('td', {}, h('span', { class: 'pill', 'data-verdict': verdict.result }, WORDS[verdict.result] ?? String(verdict.result ?? ''))),
-        ...[verdict.canary, verdict.baseline, verdict.bound].map((value) => h('td', { class: 'number' }, written(value))))));
+        h('td', { 'data-label': 'Result' }, h('span', { class: 'pill', 'data-verdict': verdict.result }, WORDS[verdict.result] ?? String(verdict.result ?? ''))),
+        ...['Canary', 'Baseline', 'Bound'].map((label) => h('td', { class: 'number', 'data-label': label },
+          written(verdict[label.toLowerCase()]))))));
       mark(table, 'hidden', !verdicts.length);
       for (const button of buttons) mark(button, 'hidden', !LEVERS[button.dataset.lever].when.includes(rollout.status));
     },
