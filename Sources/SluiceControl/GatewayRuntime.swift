@@ -29,6 +29,7 @@ package final class GatewayRuntime: Sendable {
     private let probe: Confined<HealthProbe>
     /// The rollouts, on the control loop.
     package let rollouts: Confined<RolloutDriver>
+    private let endings = Mutex<[@Sendable () -> Void]>([])
 
     /// Starts everything and returns when all listeners accept.
     package init(
@@ -259,12 +260,21 @@ package final class GatewayRuntime: Sendable {
         return open
     }
 
+    /// Runs `task` on the control loop before that ends.
+    package func atEnd(_ task: @escaping @Sendable () -> Void) {
+        endings.withLock { $0.append(task) }
+    }
+
     /// Closes everything at once.
     package func stop() {
         desk.stop()
         workers.stop()
         let probe = probe
-        control.run { _ in probe.value.close() }
+        let endings = endings.withLock { $0 }
+        control.run { _ in
+            for ending in endings { ending() }
+            probe.value.close()
+        }
         control.stop()
         writer?.stop()
     }

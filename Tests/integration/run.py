@@ -18,6 +18,7 @@ import urllib.parse
 import cache
 import control
 import mirror
+import page
 import processes
 import rollout
 import slow_clients
@@ -409,6 +410,7 @@ for module in (
     mirror,
     cache,
     translation,
+    page,
 ):
     checks += module.CHECKS
 failed = 0

@@ -204,6 +204,15 @@ package final class MetricStore: Sendable {
         HistogramReading(slot: histogram.slot, shards: state.withLock { $0.shards })
     }
 
+    /// What a family's living series hold now, over all shards; none if nobody has registered any.
+    package func readings(of family: MetricFamily) -> [SeriesReading] {
+        let (series, shards) = state.withLock { state in
+            let list = state.familyIndex[family.name].map { state.families[$0].sorted }
+            return (list ?? [], state.shards)
+        }
+        return series.map { SeriesReading($0, of: family.kind, in: shards) }
+    }
+
     /// Writes all series as text; the series that were retired go after this.
     ///
     /// Families are sorted by name and their series by labels. One thread at a time should
