@@ -15,10 +15,9 @@ const WORDS = { pass: 'passes', fail: 'fails', inconclusive: 'too little evidenc
 
 const weightOf = (step) => (typeof step === 'object' && step !== null ? step.weight ?? step.setWeight : step);
 
-function written(value) {
-  if (value === null || value === undefined) return '–';
-  if (typeof value === 'number') return String(Number(value.toPrecision(4)));
-  return String(value);
+function written(value, unit) {
+  if (typeof value !== 'number') return '–';
+  return `${Number(value.toPrecision(4))} ${unit ?? ''}`.trim();
 }
 
 function secondsUntil(when, now) {
@@ -34,7 +33,7 @@ export function rolloutPanel() {
   const reason = h('p', { class: 'reason', role: 'status' });
   const gates = h('tbody');
   const table = h('div', { class: 'scroll', tabindex: 0, role: 'group', 'aria-label': 'Gates' }, h('table', { class: 'stack' },
-    h('thead', {}, h('tr', {}, ...['Gate', 'Result', 'Canary', 'Baseline', 'Bound'].map((text, index) =>
+    h('thead', {}, h('tr', {}, ...['Gate', 'Result', 'Canary', 'Baseline', 'Limit'].map((text, index) =>
       h('th', { scope: 'col', class: index > 1 ? 'number' : null }, text)))), gates));
   const buttons = Object.entries(LEVERS).map(([lever, { verb }]) => h('button', {
     type: 'button', class: lever === 'abort' ? 'plain danger' : 'plain', 'data-lever': lever, onclick: () => pull(lever),
@@ -68,11 +67,11 @@ export function rolloutPanel() {
       if (!rollout) return;
       say(status, String(rollout.status ?? 'unknown'));
       mark(status, 'data-rollout', rollout.stalled ? 'stalled' : rollout.status);
-      const seconds = rollout.nextCheckAt === undefined || rollout.nextCheckAt === null ? null : secondsUntil(rollout.nextCheckAt, now);
+      const seconds = rollout.nextCheck ? secondsUntil(rollout.nextCheck, now) : null;
       say(next, seconds === null ? '' : seconds === 0 ? 'looks now' : `looks again in ${seconds} s`);
 
       const list = Array.isArray(rollout.steps) ? rollout.steps.map(weightOf) : [];
-      const at = typeof rollout.step === 'number' ? rollout.step : -1;
+      const at = typeof rollout.step === 'number' ? rollout.step - 1 : -1;
       const isOver = rollout.status === 'promoted';
       steps.replaceChildren(...list.map((weight, index) => h('li', {
         'data-step': isOver || index < at ? 'done' : index === at ? 'now' : 'ahead',
@@ -85,12 +84,12 @@ export function rolloutPanel() {
       mark(reason, 'hidden', !reason.textContent);
       mark(reason, 'data-stalled', Boolean(rollout.stalled));
 
-      const verdicts = Array.isArray(rollout.verdicts) ? rollout.verdicts : [];
+      const verdicts = Array.isArray(rollout.check?.gates) ? rollout.check.gates : [];
       gates.replaceChildren(...verdicts.map((verdict) => h('tr', {},
         h('th', { scope: 'row' }, String(verdict.gate ?? '')),
         h('td', { 'data-label': 'Result' }, h('span', { class: 'pill', 'data-verdict': verdict.result }, WORDS[verdict.result] ?? String(verdict.result ?? ''))),
-        ...['Canary', 'Baseline', 'Bound'].map((label) => h('td', { class: 'number', 'data-label': label },
-          written(verdict[label.toLowerCase()]))))));
+        ...['Canary', 'Baseline', 'Limit'].map((label) => h('td', { class: 'number', 'data-label': label },
+          written(verdict[label.toLowerCase()], verdict.unit))))));
       mark(table, 'hidden', !verdicts.length);
       for (const button of buttons) mark(button, 'hidden', !LEVERS[button.dataset.lever].when.includes(rollout.status));
     },

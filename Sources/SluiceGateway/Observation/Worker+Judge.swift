@@ -13,7 +13,8 @@ import SluiceTelemetry
 extension Worker {
     /// Counts how a request ended that a backend of the revision was asked, if one was.
     func judge(_ flow: FlowPointer, _ answers: AnswerTally) {
-        guard unsafe flow.pointee.backend != nil else { return }
+        // A mirror's copies and refreshes of the cache are nobody's answers.
+        guard unsafe flow.pointee.backend != nil, unsafe !flow.pointee.isUnheard else { return }
         switch unsafe flow.pointee.why {
         case .ok: break
         case .backendReset, .backendProtocolError, .connectFailure, .timeout:
@@ -42,6 +43,7 @@ extension Worker {
 
     /// Counts a backend that couldn't be connected to; the request goes elsewhere.
     func judgeRefused(_ flow: FlowPointer) {
+        guard unsafe !flow.pointee.isUnheard else { return }
         unsafe flow.pointee.revision?._withUnsafeGuaranteedRef { $0.metrics.answers?.failure() }
     }
 
