@@ -65,12 +65,15 @@ struct StatusCommand: ParsableCommand {
                 let label = revision["name"]?.text ?? "-"
                 let backends = revision["backends"]?.elements ?? []
                 let up = backends.count { $0["health"]?.text == "up" }
+                let ejected = backends.count { $0["health"]?.text == "ejected" }
+                let queued = revision["queued"]?.integer ?? 0
                 let flying = backends.reduce(0) { $0 + ($1["inFlight"]?.integer ?? 0) }
                 let seen = window.requests(name, label)
                 let traffic = revision["traffic"]?.double ?? 0
                 rows.append([
                     name, label, String(format: "%g %%", traffic),
-                    "\(up)/\(backends.count) up", "\(flying)", "\(seen.total)",
+                    "\(up)/\(backends.count) up" + (ejected > 0 ? ", \(ejected) ejected" : ""),
+                    "\(flying)" + (queued > 0 ? " + \(queued) queued" : ""), "\(seen.total)",
                     seen.total == 0
                         ? "-"
                         : String(format: "%.1f %%", 100 * Double(seen.errors) / Double(seen.total)),

@@ -85,6 +85,7 @@ package struct Configuration: Sendable, Equatable {
         package var rest: BackendURL?
         package var grpc: BackendURL?
         package var tls: BackendTLS?
+        package var share = BackendShare()
     }
 
     /// One revision; `traffic` in basis points.
@@ -125,6 +126,7 @@ package struct Configuration: Sendable, Equatable {
         package var health = Health()
         /// Absent: the model's answers aren't kept.
         package var cache: ModelCache?
+        package var resilience = Resilience()
         package var revisions: [Revision]
     }
 

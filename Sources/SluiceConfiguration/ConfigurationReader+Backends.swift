@@ -9,6 +9,7 @@ extension ConfigurationReader {
         var backend = Configuration.Backend()
         backend.rest = url(&section, "rest")
         backend.grpc = url(&section, "grpc")
+        backend.share = share(&section)
         section.unavailable([
             "dns": "name the host in `rest` or `grpc`", "protocol": "use `rest` or `grpc`",
         ])

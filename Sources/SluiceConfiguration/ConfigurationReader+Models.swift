@@ -21,11 +21,6 @@ extension ConfigurationReader {
             let text = node.scalar?.string ?? ""
             if let known = LoadBalancing(rawValue: text) {
                 model.loadBalancing = known
-            } else if ["peakEwma", "ringHash"].contains(text) {
-                findings.add(
-                    "`\(name).loadBalancing: \(text)` is not available in this version; use leastRequest",
-                    at: node
-                )
             } else {
                 let names = LoadBalancing.allCases.map(\.rawValue).joined(separator: ", ")
                 findings.add(
@@ -46,9 +41,10 @@ extension ConfigurationReader {
             health.finish()
         }
         if let node = section.value("cache") { model.cache = modelCache(node, "\(name).cache") }
+        resilience(&section, &model)
         section.unavailable([
             "sticky": "remove it", "routes": "remove it",
-            "mirror": "remove it", "hashOn": "remove it",
+            "mirror": "remove it",
         ])
         for (place, node) in section.list("revisions").enumerated() {
             if let revision = revision(node, "\(name).revisions[\(place)]") {

@@ -86,6 +86,7 @@ extension Configuration {
                 lines.append("      staleIfError: \(Units.text(cache.staleIfError))")
             }
         }
+        lines += model.resilience.yamlLines(quoted: quoted)
         lines.append("    revisions:")
         for revision in model.revisions {
             lines.append("      - name: \(quoted(revision.name))")
@@ -115,6 +116,7 @@ extension Configuration {
             if tls.insecureSkipVerify { parts.append("insecureSkipVerify: true") }
             fields.append("tls: {\(parts.joined(separator: ", "))}")
         }
+        fields += backend.share.yamlFields
         return ["          - {\(fields.joined(separator: ", "))}"]
     }
 

@@ -22,6 +22,7 @@ package enum StatusBoard {
                     "traffic",
                     .number(percent(model.split.weights[index]))
                 ),
+                .init("queued", .number("\(revision.board.queue.depth)")),
                 .init("backends", .array(revision.backends.map(backend))),
             ])
         }
@@ -38,6 +39,7 @@ package enum StatusBoard {
             case .unknown: "unknown"
             case .up: "up"
             case .down: "down"
+            case .ejected: "ejected"
             }
         var protocols: [JSONValue] = []
         if backend.rest != nil { protocols.append(.string("rest")) }
@@ -46,6 +48,8 @@ package enum StatusBoard {
             .init("address", .string(backend.label)), .init("protocols", .array(protocols)),
             .init("health", .string(health)),
             .init("inFlight", .number("\(backend.load.inFlight)")),
+            .init("weight", .number("\(backend.weight)")),
+            .init("maxInFlight", .number("\(backend.maxInFlight)")),
         ])
     }
 

@@ -84,6 +84,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     /// Requests that wait for another worker's message, by their token.
     var waiting: [UInt64: FlowPointer] = unsafe [:]
     var nextToken: UInt64 = 0
+    var lines = WorkerLines()
     var codec: PredictCodec
     var memo = QuestionMemo()
     /// Tier 2, if there is one.
@@ -93,6 +94,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     private(set) var wallOffset: Int64
 
     private static let watchInterval = Duration.milliseconds(500)
+    private static let lineInterval = Duration.milliseconds(100)
     private static let logInterval = Duration.milliseconds(200)
 
     /// A worker without models or listeners.
@@ -130,6 +132,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     private enum Tag {
         static let log: UInt = 1
         static let watch: UInt = 2
+        static let lines: UInt = 3
     }
 
     // MARK: - Configuration
@@ -150,6 +153,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
                             backend($0, model: plan.name, revision: revision.name, keeping: &kept)
                         },
                         balancing: plan.balancing,
+                        resilience: plan.resilience,
                         start: number,
                         metrics: revisionMetrics(model: plan.name, revision: revision.name),
                         tag: CacheTag(model: plan.name, revision: revision.name)
@@ -296,6 +300,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
         log?.flush()
         loop.cancelTimer(&logTimer)
         loop.cancelTimer(&watchTimer)
+        loop.cancelTimer(&lines.timer)
     }
 
     // MARK: - Timers
@@ -309,6 +314,9 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
             watchTimer = .none
             tellWatchers()
             armWatchTimer()
+        case Tag.lines:
+            lines.timer = .none
+            lookAgain()
         default:
             guard let flow = unsafe FlowPointer(bitPattern: tag) else { return }
             unsafe flow.pointee.timer = .none
@@ -320,6 +328,12 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     func armWatchTimer() {
         guard watchTimer == .none, unsafe !watchers.isEmpty else { return }
         watchTimer = loop.setTimer(after: Worker.watchInterval, target: self, tag: Tag.watch)
+    }
+
+    /// Sees to it that those who wait in line are looked after even if no answer comes.
+    func armLineTimer() {
+        guard lines.timer == .none, unsafe !lines.queued.isEmpty else { return }
+        lines.timer = loop.setTimer(after: Worker.lineInterval, target: self, tag: Tag.lines)
     }
 
     /// Lets a replica go once its last request is over.

@@ -122,9 +122,9 @@ final class RevisionMetrics {
     let requestBytes: CounterID
     let responseBytes: CounterID
     let backendDuration: HistogramID
-    private let store: MetricStore
+    let store: MetricStore
     private let codes: CodeTable
-    private let labels: [String]
+    let labels: [String]
     private var durations: [HistogramID?] = [nil, nil, nil, nil]
     private var blocks: [CodeBlock?] = [nil, nil, nil, nil]
 

@@ -195,13 +195,8 @@ extension Worker {
                 UnsafeMutableRawPointer(flow)
             )
         }
-    }
-
-    /// Counts the backend out.
-    func leaveBackend(_ flow: FlowPointer) {
-        guard let backend = unsafe flow.pointee.backend else { return }
-        unsafe flow.pointee.backend = nil
-        unsafe backend._withUnsafeGuaranteedRef { $0.load.leave() }
+        if unsafe flow.pointee.place.ticket != nil { unsafe leaveLine(flow) }
+        unsafe flow.pointee.retry.isPausing = false
     }
 
     /// Ends a flow: everything it counted up comes down, everything it owned goes back.
@@ -217,6 +212,9 @@ extension Worker {
         }
         unsafe account(flow)
         unsafe leaveBackend(flow)
+        if unsafe flow.pointee.retry.isKept || flow.pointee.retry.isCounted {
+            unsafe endRetries(flow)
+        }
         if let head = unsafe flow.pointee.head { blocks.give(head) }
         if let trailers = unsafe flow.pointee.heldTrailers { blocks.give(trailers) }
         unsafe flow.pointee.held.release(to: buffers)

@@ -77,6 +77,7 @@ final class WorkerRevision {
     let restMask: UInt64
     let grpcMask: UInt64
     var picker: BackendPicker
+    let balance: RevisionBalance
     let metrics: RevisionMetrics
     /// What its answers are kept under.
     let tag: CacheTag
@@ -87,6 +88,7 @@ final class WorkerRevision {
         plan: RevisionPlan,
         backends: [WorkerBackend],
         balancing: LoadBalancing,
+        resilience: ResiliencePlan,
         start: Int,
         metrics: RevisionMetrics,
         tag: CacheTag
@@ -104,7 +106,8 @@ final class WorkerRevision {
         }
         restMask = rest
         grpcMask = grpc
-        picker = BackendPicker(balancing, start: start)
+        picker = RevisionBalance.picker(resilience, plan, balancing, start: start)
+        balance = RevisionBalance(resilience, plan, balancing)
         self.metrics = metrics
     }
 
