@@ -10,8 +10,9 @@ package struct HashRing: Sendable {
     private let owners: [UInt16]
     private let hostCount: Int
 
-    private static let pointsMinimum = 1_024
-    private static let pointsPerHost = 160
+    // Shares stray by 4 %. Not a part of some total: then every host's points, and with them keys
+    // of all, would move when one comes or goes.
+    private static let pointsPerHost = 512
     private static let pointsMaximum = 1 << 20
 
     /// A ring of hosts by name, each with points in proportion to its weight.
@@ -19,13 +20,15 @@ package struct HashRing: Sendable {
     /// The same names make the same ring in every process. At most 65,536 hosts.
     package init(_ hosts: [(name: String, weight: Int)]) {
         precondition(hosts.count <= 65_536, "a ring numbers its hosts with 16 bits")
-        let total = hosts.reduce(0) { $0 + $1.weight }
-        let wanted = max(HashRing.pointsMinimum, HashRing.pointsPerHost * hosts.count)
-        let scale = Double(min(wanted, HashRing.pointsMaximum)) / Double(max(total, 1))
+        let heaviest = hosts.map(\.weight).max() ?? 1
+        var pointsPerHost = HashRing.pointsPerHost
+        while pointsPerHost > 16, pointsPerHost * hosts.count > HashRing.pointsMaximum {
+            pointsPerHost /= 2
+        }
         var points: [(hash: UInt64, owner: UInt16)] = []
         for (number, host) in hosts.enumerated() where host.weight > 0 {
             let seed = StableHash.of(host.name.utf8)
-            for replica in 0..<max(1, Int((Double(host.weight) * scale).rounded())) {
+            for replica in 0..<max(1, pointsPerHost * host.weight / max(heaviest, 1)) {
                 points.append(
                     (StableHash.mixed(seed &+ UInt64(replica) &* StableHash.step), UInt16(number))
                 )

@@ -16,6 +16,7 @@ final class GatewayWorld {
     let world: World
     let model = RecordingModel()
     private let board = LoadBoard()
+    private let boards = [RevisionBoard(), RevisionBoard()]
     private let store = MetricStore()
     private let log = AccessChannel()
     private let count = ConnectionCount(maximum: 1_000)
@@ -138,7 +139,8 @@ final class GatewayWorld {
             load: load,
             probePath: "/v2/health/ready",
             probeInterval: .seconds(5),
-            probeTimeout: .seconds(1)
+            probeTimeout: .seconds(1),
+            maxInFlight: scenario.maxInFlight
         )
     }
 
@@ -149,7 +151,8 @@ final class GatewayWorld {
             RevisionPlan(
                 name: "v1",
                 backendModelName: nil,
-                backends: Array(backends[..<cut])
+                backends: Array(backends[..<cut]),
+                board: boards[0]
             )
         ]
         if cut < backends.count {
@@ -157,7 +160,8 @@ final class GatewayWorld {
                 RevisionPlan(
                     name: "v2",
                     backendModelName: nil,
-                    backends: Array(backends[cut...])
+                    backends: Array(backends[cut...]),
+                    board: boards[1]
                 )
             )
         }
@@ -171,11 +175,20 @@ final class GatewayWorld {
                     split: TrafficSplit(
                         weights: revisions.count == 1 ? [10_000] : [6_000, 4_000]
                     ),
-                    revisions: revisions
+                    revisions: revisions,
+                    resilience: resilience
                 )
             ],
             maxRequestBytes: 4 << 20
         )
+    }
+
+    private var resilience: ResiliencePlan {
+        var plan = ResiliencePlan()
+        plan.queueTimeout = scenario.timeout
+        plan.retry.isIdempotent = scenario.isIdempotent
+        if scenario.isIdempotent { plan.retry.tryTimeout = .milliseconds(400) }
+        return plan
     }
 
     private func addClients() throws {
@@ -329,6 +342,10 @@ final class GatewayWorld {
         for (index, load) in loads.enumerated() {
             expect(load.inFlight, 0, "backend \(index)'s requests in flight")
         }
+        for (index, board) in boards.enumerated() {
+            expect(board.queue.depth, 0, "the depth of line \(index)")
+            expect(board.retries.count, 0, "the retries under way of revision \(index)")
+        }
         for client in clients { expect(client.liveRecordCount, 0, "a client's live records") }
         expect(clientSide.kernel.openDescriptorCount, 0, "the clients' open descriptors")
         // HTTP/2 connections to backends stay; each pool has one at most.
@@ -375,7 +392,7 @@ final class GatewayWorld {
         for (id, times) in model.counts {
             // A gRPC stream asks once for each message.
             let call = calls.first { $0.id == id }
-            if times > 1, call?.kind != .grpcStream {
+            if times > (scenario.isIdempotent ? 2 : 1), call?.kind != .grpcStream {
                 faults.append("\(id) reached backends \(times) times")
             }
         }

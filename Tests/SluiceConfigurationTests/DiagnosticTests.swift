@@ -146,7 +146,7 @@ struct DiagnosticTests {
         Broken("timeout: 250ms", "retries: 11", 12, "must be from 0 to 10"),
         Broken(
             "timeout: 250ms",
-            "outlier: {consecutiveErrors: 5}",
+            "outlier: {consecutiveFailure: 5}",
             12,
             "did you mean `consecutiveFailures`?"
         ),
