@@ -17,6 +17,7 @@ import urllib.parse
 
 import cache
 import processes
+import resilience
 import slow_clients
 import translation
 from processes import (V1, Process, accepted, config, folder, gateway, get, model, one, predictions, resident, until)
@@ -399,6 +400,7 @@ def a_real_prometheus_counts_what_was_sent():
 
 
 checks += cache.CHECKS + translation.CHECKS
+checks += resilience.CHECKS
 failed = 0
 chosen = [function for function in checks if options.only in (None, function.__name__)]
 if not chosen:

@@ -28,7 +28,7 @@ extension Worker {
         _ name: String,
         in field: UnsafeRawBufferPointer
     ) -> Slice<UnsafeRawBufferPointer>? {
-        for unsafe pair in unsafe field.split(separator: UInt8(ascii: ";")) {
+        for unsafepair in unsafe field.split(separator: UInt8(ascii: ";")) {
             let trimmed = unsafe pair.drop { $0 == UInt8(ascii: " ") }
             guard let equals = unsafe trimmed.firstIndex(of: UInt8(ascii: "=")),
                 unsafe trimmed[..<equals].elementsEqual(name.utf8)

@@ -152,7 +152,7 @@ extension Worker {
     /// Looks for free places without having been told of any.
     func lookAgain() {
         var seen: [RevisionQueue] = []
-        for unsafe (_, flow) in unsafe lines.queued.sorted(by: { unsafe $0.key < $1.key }) {
+        for unsafe(_, flow) in unsafe lines.queued.sorted(by: { unsafe $0.key < $1.key }) {
             guard
                 let queue = unsafe flow.pointee.revision?._withUnsafeGuaranteedRef({
                     $0.balance.board.queue

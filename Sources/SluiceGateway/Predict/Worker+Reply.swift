@@ -48,8 +48,9 @@ extension Worker {
             unsafe sendRefusal(flow)
         } else {
             // What was held back counts as taken, so that the rest can come.
-            let held = unsafe flow.pointee.held.count
+            let held = unsafe max(0, flow.pointee.held.count - flow.pointee.credited)
             unsafe flow.pointee.held.release(to: buffers)
+            unsafe flow.pointee.credited = 0
             if held > 0 { unsafe flow.pointee.exchange.consumed(held) }
         }
     }
