@@ -248,8 +248,9 @@ package struct BackendPicker: Sendable {
         return nil
     }
 
-    /// Smooth weighted round robin (nginx): everybody earns its weight, the richest is chosen and
-    /// pays what all earned. Weights 5, 1, 1 give a a b a c a a, not a a a a a b c.
+    /// Smooth weighted round robin (nginx).
+    ///
+    /// Everybody earns its weight, the richest is chosen and pays what all earned. Weights 5, 1, 1 give a a b a c a a, not a a a a a b c.
     private mutating func nextByCredit(_ backends: [BackendLoad], _ field: inout Field) -> Int? {
         var best: Int?
         var total = 0

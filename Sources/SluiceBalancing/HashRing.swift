@@ -80,8 +80,9 @@ package struct HashRing: Sendable {
     }
 }
 
-/// A 64-bit hash that every process and version agrees on: FNV-1a, then SplitMix64's finish, which
-/// spreads what FNV leaves in the low bits. Not for secrets.
+/// A 64-bit hash that every process and version agrees on.
+///
+/// FNV-1a, then SplitMix64's finish, which spreads what FNV leaves in the low bits. Not for secrets.
 package enum StableHash {
     static let step: UInt64 = 0x9E37_79B9_7F4A_7C15
 

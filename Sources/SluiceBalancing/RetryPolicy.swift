@@ -41,8 +41,10 @@ package struct RetryPolicy: Sendable, Equatable {
         count < attempts && (cause == .refused || isIdempotent)
     }
 
-    /// How long to wait before attempt `number` (from 1), all of it chance: up to 25 ms, 75 ms, ...
-    /// 250 ms. What a backend refused untouched goes on at once, the first time.
+    /// How long to wait before a repetition, in nanoseconds; the first has number 1.
+    ///
+    /// All of it is chance: up to 25 ms, 75 ms, 175 ms, then 250 ms. What a backend refused
+    /// untouched goes on at once, the first time.
     package static func delay(
         _ cause: Cause,
         number: Int,
