@@ -7,7 +7,7 @@ public import Synchronization
 /// handles. Every worker counts here, because counts that workers keep to themselves make each of
 /// them blind to the others' load (p99 179 ms against 133 in simulation).
 @safe
-public struct BackendLoad: BitwiseCopyable, @unchecked Sendable {
+public struct BackendLoad: BitwiseCopyable, Equatable, @unchecked Sendable {
     // Unchecked: the pointed-to values are atomics, and the memory is never moved or freed while
     // the board lives.
     @usableFromInline
@@ -36,6 +36,11 @@ public struct BackendLoad: BitwiseCopyable, @unchecked Sendable {
     }
 
     @usableFromInline let line: UnsafeMutablePointer<Line>
+
+    /// Whether two handles are of one backend.
+    public static func == (left: BackendLoad, right: BackendLoad) -> Bool {
+        unsafe left.line == right.line
+    }
 
     // MARK: - Requests in flight
 
@@ -219,13 +224,6 @@ public struct BackendLoad: BitwiseCopyable, @unchecked Sendable {
         health = .ejected
         _ = exchangeFailures { $0.withoutStreak }
         return time
-    }
-}
-
-extension BackendLoad: Equatable {
-    /// Whether both are handles of the same backend.
-    public static func == (left: BackendLoad, right: BackendLoad) -> Bool {
-        unsafe left.line == right.line
     }
 }
 

@@ -1,5 +1,6 @@
 package import SluiceBalancing
 import SluiceCore
+package import SluiceRouting
 import Yams
 
 extension Configuration {
@@ -16,7 +17,7 @@ extension Configuration {
         /// How long they may wait; absent is the model's timeout, 5 s at most.
         package var queueTimeout: Duration?
         /// What `ringHash` goes by.
-        package var hashOn: HashSource?
+        package var hashOn: FieldSource?
 
         /// The defaults.
         package init() {}
@@ -81,7 +82,7 @@ extension ConfigurationReader {
     private func hashSource(
         _ section: inout Section,
         _ model: Configuration.Model
-    ) -> HashSource? {
+    ) -> FieldSource? {
         guard let node = section.value("hashOn") else {
             if model.loadBalancing == .ringHash {
                 findings.add(
@@ -95,23 +96,13 @@ extension ConfigurationReader {
             return nil
         }
         defer { source.finish() }
-        let (header, cookie) = (source.text("header"), source.text("cookie"))
         if model.loadBalancing != .ringHash {
             findings.add(
                 "`\(section.name).hashOn` is for `loadBalancing: ringHash`, not \(model.loadBalancing.rawValue)",
                 at: node
             )
         }
-        switch (header, cookie) {
-        case (let header?, nil): return .header(header.lowercased())
-        case (nil, let cookie?): return .cookie(cookie)
-        default:
-            findings.add(
-                "`\(section.name).hashOn` has either `header` or `cookie`",
-                at: node
-            )
-            return nil
-        }
+        return self.source(&source)
     }
 
     func share(_ section: inout Section) -> Configuration.BackendShare {

@@ -149,9 +149,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
                 revisions: plan.revisions.map { revision in
                     WorkerRevision(
                         plan: revision,
-                        backends: revision.backends.map {
-                            backend($0, model: plan.name, revision: revision.name, keeping: &kept)
-                        },
+                        backends: backends(of: revision, model: plan.name, keeping: &kept),
                         balancing: plan.balancing,
                         resilience: plan.resilience,
                         start: number,
@@ -160,7 +158,8 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
                     )
                 },
                 cacheMetrics: plan.cache == nil
-                    ? nil : CacheMetrics(store: shared.store, model: plan.name)
+                    ? nil : CacheMetrics(store: shared.store, model: plan.name),
+                splitMetrics: SplitMetrics(store: shared.store, plan: plan)
             )
         }
         memo.removeAll()
@@ -172,6 +171,20 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
         routes = kept
         if old.flowCount > 0 { retired.append(old) }
         wallOffset = loop.kernel.wallClock() - loop.kernel.now().nanoseconds
+    }
+
+    /// The backends that may take requests; one that drains keeps its connections for its return.
+    private func backends(
+        of revision: RevisionPlan,
+        model: String,
+        keeping kept: inout [String: BackendRoute]
+    ) -> [WorkerBackend] {
+        var taken: [WorkerBackend] = []
+        for plan in revision.backends {
+            let made = backend(plan, model: model, revision: revision.name, keeping: &kept)
+            if plan.state == .ready { taken.append(made) }
+        }
+        return taken
     }
 
     private func backend(

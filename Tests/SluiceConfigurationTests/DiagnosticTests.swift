@@ -1,5 +1,6 @@
 import SluiceBalancing
 import SluiceConfiguration
+import SluiceRouting
 import Testing
 
 @Suite("Configuration")

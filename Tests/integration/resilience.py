@@ -106,6 +106,11 @@ def a_backend_that_cannot_serve_is_ejected_and_a_probe_brings_it_back():
     # The ejection survives a reload; one probe that succeeds ends it.
     proxy.child.send_signal(signal.SIGHUP)
     proxy.wait_for("configuration reloaded")
+    assert health(proxy, bad.address) == "ejected"
+    with open(proxy.config, "w") as file:
+        file.write(config([echo(*entries, health="{interval: 200ms}")]))
+    proxy.child.send_signal(signal.SIGHUP)
+    proxy.wait_for("configuration reloaded", count=2)
     until(lambda: health(proxy, bad.address) == "up")
     bad.status = 200
     before = bad.count

@@ -13,7 +13,7 @@ import SluiceInference
 /// Lives on the control loop; what it finds reaches workers through the board's atomics.
 package final class HealthProbe: ResponseReceiver, TimerTarget {
     private final class Target {
-        let plan: BackendPlan
+        var plan: BackendPlan
         let pool: ConnectionPool
         let isGRPC: Bool
         var isAsking = false
@@ -42,24 +42,42 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
     private var random: RandomSource
     private var targets: [UInt: Target] = [:]
     private var nextKey: UInt = 1
+    private var shares = ShareWatch()
+    private let tell: (ShareWatch.Notice) -> Void
 
     // Timer tags: a target's key, and whether it is time to ask or time to give up.
     private static let giveUpBit: UInt = 1 << 63
     private static let descriptionMaximum = 1 << 20
 
-    /// A probe without targets.
-    package init(loop: EventLoop, readiness: GatewayReadiness) {
+    /// A probe without targets; `tell` hears when a revision has nobody left, or somebody again.
+    package init(
+        loop: EventLoop,
+        readiness: GatewayReadiness,
+        tell: @escaping (ShareWatch.Notice) -> Void = { _ in }
+    ) {
         self.loop = loop
+        self.tell = tell
         self.readiness = readiness
         arena = HTTPArena(buffers: loop.buffers)
         random = RandomSource(seed: UInt64(bitPattern: loop.kernel.wallClock()))
     }
 
-    /// Watches the backends of `snapshot` from now on, all asked at once the first time.
+    /// Watches the backends of `snapshot` from now on; new ones are asked at once.
+    ///
+    /// A backend that is watched already keeps its connection and its turn, so that many changes in
+    /// a row are no storm of questions.
     package func watch(_ snapshot: Snapshot) {
-        close()
+        shares.watch(snapshot)
+        var known = targets.sorted { $0.key < $1.key }
+        targets.removeAll()
         for backend in snapshot.models.flatMap(\.revisions).flatMap(\.backends) {
-            guard let way = backend.rest ?? backend.grpc else { continue }
+            guard backend.state != .maint, let way = backend.rest ?? backend.grpc else { continue }
+            if let place = known.firstIndex(where: { HealthProbe.asks($0.value, as: backend) }) {
+                let (key, target) = known.remove(at: place)
+                target.plan = backend
+                targets[key] = target
+                continue
+            }
             let pool = ConnectionPool(
                 loop: loop,
                 arena: arena,
@@ -71,14 +89,25 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
             ask(nextKey, target)
             nextKey += 1
         }
+        for (_, target) in known { forget(target) }
+    }
+
+    /// Whether a target is asked just as `plan` wants it.
+    private static func asks(_ target: Target, as plan: BackendPlan) -> Bool {
+        let old = target.plan
+        return old.load == plan.load && (old.rest ?? old.grpc)?.key == (plan.rest ?? plan.grpc)?.key
+            && old.probePath == plan.probePath && old.probeInterval == plan.probeInterval
+            && old.probeTimeout == plan.probeTimeout
+    }
+
+    private func forget(_ target: Target) {
+        loop.cancelTimer(&target.timer)
+        target.pool.closeAll()
     }
 
     /// Ends all probing.
     package func close() {
-        for target in targets.sorted(by: { $0.key < $1.key }).map(\.value) {
-            loop.cancelTimer(&target.timer)
-            target.pool.closeAll()
-        }
+        for target in targets.sorted(by: { $0.key < $1.key }).map(\.value) { forget(target) }
         targets.removeAll()
     }
 
@@ -232,6 +261,7 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
         } else if target.failures >= 2 || load.health == .unknown {
             load.health = .down
         }
+        for notice in shares.changes(at: loop.now) { tell(notice) }
         if !target.hasAnswered {
             target.hasAnswered = true
             if targets.values.allSatisfy(\.hasAnswered) { readiness.markProbed() }

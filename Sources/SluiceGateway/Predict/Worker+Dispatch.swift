@@ -22,11 +22,7 @@ extension Worker {
     }
 
     private func chooseRevision(_ flow: FlowPointer, _ model: WorkerModel) -> Bool {
-        let chosen = model.plan.split.choose(random: &random) { model.revisions[$0].isUsable }
-        guard let chosen else {
-            unsafe refuse(flow, .noBackend(model.plan.name))
-            return false
-        }
+        guard let chosen = unsafe decideRevision(flow, model) else { return false }
         let revision = model.revisions[chosen]
         unsafe flow.pointee.revision = .passUnretained(revision)
         shard.add(revision.metrics.inFlight, 1)
@@ -51,7 +47,12 @@ extension Worker {
         let isGRPC = unsafe flow.spoken == .grpc
         let eligible = isGRPC ? revision.grpcMask : revision.restMask
         guard eligible != 0 else {
-            unsafe refuse(flow, .noSuchProtocol(model.plan.name, isGRPC ? "gRPC" : "REST"))
+            unsafe refuse(
+                flow,
+                revision.backends.isEmpty
+                    ? noBackend(revision, model)
+                    : .noSuchProtocol(model.plan.name, isGRPC ? "gRPC" : "REST")
+            )
             return
         }
         if let candidates = revision.balance.candidates {
@@ -59,7 +60,7 @@ extension Worker {
             return
         }
         guard let picked = unsafe pick(flow, revision, eligible, hasRoom: false) else {
-            unsafe refuseUnserved(flow, model)
+            unsafe refuseUnserved(flow, revision, model)
             return
         }
         revision.loads[picked].enter()
@@ -74,7 +75,9 @@ extension Worker {
         hasRoom: Bool
     ) -> Int? {
         var key: UInt64?
-        if let source = revision.balance.hashOn { key = unsafe hashKey(flow, source) }
+        if let place = revision.balance.hashKey, let head = unsafe flow.pointee.head {
+            key = unsafe place.value(in: head).map { unsafe StableHash.of($0) }
+        }
         return unsafe revision.picker.pick(
             from: revision.loads,
             eligible: eligible,
@@ -87,11 +90,15 @@ extension Worker {
     }
 
     /// Refuses a request for which there is no backend, or none any more.
-    func refuseUnserved(_ flow: FlowPointer, _ model: WorkerModel) {
+    func refuseUnserved(
+        _ flow: FlowPointer,
+        _ revision: WorkerRevision,
+        _ model: WorkerModel
+    ) {
         unsafe refuse(
             flow,
             flow.pointee.attempts == UInt8(flow.pointee.retry.count)
-                ? .noBackend(model.plan.name) : .connectFailed(model.plan.name)
+                ? noBackend(revision, model) : .connectFailed(model.plan.name)
         )
     }
 

@@ -28,7 +28,7 @@ extension Worker {
             }
         }
         guard unsafe pick(flow, revision, eligible, hasRoom: false) != nil else {
-            unsafe refuseUnserved(flow, model)
+            unsafe refuseUnserved(flow, revision, model)
             return
         }
         nextToken += 1

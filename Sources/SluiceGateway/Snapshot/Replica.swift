@@ -48,9 +48,19 @@ final class WorkerModel {
     let translated: [CallerWishes.Form]
     /// Absent where the model isn't cached.
     let cacheMetrics: CacheMetrics?
+    /// Absent where the weights alone decide.
+    let rules: WorkerRules?
+    let splitMetrics: SplitMetrics
 
-    init(plan: ModelPlan, revisions: [WorkerRevision], cacheMetrics: CacheMetrics?) {
+    init(
+        plan: ModelPlan,
+        revisions: [WorkerRevision],
+        cacheMetrics: CacheMetrics?,
+        splitMetrics: SplitMetrics
+    ) {
         self.plan = plan
+        rules = plan.rules.map { WorkerRules($0) }
+        self.splitMetrics = splitMetrics
         name = KeptBytes(plan.name)
         timeout = plan.timeout.nanoseconds
         self.revisions = revisions
@@ -106,13 +116,24 @@ final class WorkerRevision {
         }
         restMask = rest
         grpcMask = grpc
-        picker = RevisionBalance.picker(resilience, plan, balancing, start: start)
-        balance = RevisionBalance(resilience, plan, balancing)
+        picker = RevisionBalance.picker(
+            resilience,
+            backends.map(\.plan),
+            balancing,
+            start: start
+        )
+        balance = RevisionBalance(
+            resilience,
+            plan.board,
+            backends.map(\.plan),
+            balancing
+        )
         self.metrics = metrics
     }
 
     /// The form in which its backends take a prediction that came as `form`.
     func form(for form: CallerWishes.Form) -> CallerWishes.Form {
+        guard restMask | grpcMask != 0 else { return form }
         let isV1Only = plan.dialect == .tfserving
         let isV2Only = plan.dialect == .triton || plan.dialect == .mlserver
         if form == .grpc ? grpcMask != 0 : restMask == 0 { return .grpc }

@@ -1,4 +1,5 @@
 package import SluiceBalancing
+package import SluiceRouting
 
 /// What a model does when backends fail, are full, or have just come up.
 package struct ResiliencePlan: Sendable {
@@ -13,7 +14,7 @@ package struct ResiliencePlan: Sendable {
     /// How long they may wait.
     package var queueTimeout = Duration.seconds(5)
     /// What `ringHash` goes by.
-    package var hashOn: HashSource?
+    package var hashOn: FieldSource?
 
     /// The defaults.
     package init() {}

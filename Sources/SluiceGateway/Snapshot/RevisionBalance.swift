@@ -1,5 +1,7 @@
 import SluiceBalancing
 import SluiceCore
+import SluiceHTTP
+import SluiceRouting
 
 /// How one worker balances, ejects, queues and retries for one revision.
 final class RevisionBalance {
@@ -13,28 +15,35 @@ final class RevisionBalance {
     let queueTimeout: Int64
     let tryTimeout: Int64
     let measuresLatency: Bool
-    let hashOn: HashSource?
+    /// What `ringHash` goes by.
+    let hashKey: FieldKey?
 
-    init(_ plan: ResiliencePlan, _ revision: RevisionPlan, _ balancing: LoadBalancing) {
+    /// `backends` are those that take requests, in the worker's order.
+    init(
+        _ plan: ResiliencePlan,
+        _ board: RevisionBoard,
+        _ backends: [BackendPlan],
+        _ balancing: LoadBalancing
+    ) {
+        self.board = board
         outlier = plan.outlier
         retry = plan.retry
-        board = revision.board
         maxQueue = plan.maxQueue
         queueTimeout = plan.queueTimeout.nanoseconds
         tryTimeout = plan.retry.tryTimeout.nanoseconds
         measuresLatency = balancing == .peakEwma
-        hashOn = balancing == .ringHash ? plan.hashOn : nil
-        for backend in revision.backends { backend.load.limit = backend.maxInFlight }
+        hashKey = balancing == .ringHash ? plan.hashOn.map { FieldKey($0) } : nil
+        for backend in backends { backend.load.limit = backend.maxInFlight }
         candidates =
-            revision.backends.contains { $0.maxInFlight > 0 }
+            backends.contains { $0.maxInFlight > 0 }
             ? RevisionQueue.Candidates(
-                loads: revision.backends.map(\.load),
-                weights: revision.backends.map(\.weight),
+                loads: backends.map(\.load),
+                weights: backends.map(\.weight),
                 options: RevisionBalance.options(plan)
             ) : nil
     }
 
-    static func options(_ plan: ResiliencePlan) -> BalancingOptions {
+    private static func options(_ plan: ResiliencePlan) -> BalancingOptions {
         var options = BalancingOptions()
         options.slowStart = plan.slowStart
         options.panicPercent = plan.outlier.panicPercent
@@ -43,15 +52,15 @@ final class RevisionBalance {
 
     static func picker(
         _ plan: ResiliencePlan,
-        _ revision: RevisionPlan,
+        _ backends: [BackendPlan],
         _ balancing: LoadBalancing,
         start: Int
     ) -> BackendPicker {
         BackendPicker(
             balancing,
-            weights: revision.backends.map(\.weight),
+            weights: backends.map(\.weight),
             ring: balancing == .ringHash
-                ? HashRing(revision.backends.map { ($0.label, $0.weight) }) : nil,
+                ? HashRing(backends.map { ($0.label, $0.weight) }) : nil,
             options: options(plan),
             start: start
         )

@@ -33,6 +33,8 @@ package struct ModelPlan: Sendable {
     package var cache: CachePolicy?
     /// What happens when backends fail or are full.
     package var resilience: ResiliencePlan
+    /// What comes before the weights; nil where nothing does.
+    package var rules: TrafficRules?
 
     /// A model as configured.
     package init(
@@ -42,10 +44,12 @@ package struct ModelPlan: Sendable {
         split: TrafficSplit,
         revisions: [RevisionPlan],
         cache: CachePolicy? = nil,
+        rules: TrafficRules? = nil,
         resilience: ResiliencePlan = ResiliencePlan()
     ) {
         self.resilience = resilience
         self.cache = cache
+        self.rules = rules
         self.name = name
         self.timeout = timeout
         self.balancing = balancing
@@ -85,10 +89,22 @@ package struct RevisionPlan: Sendable {
     }
 }
 
+/// What an operator has said of a backend.
+package enum BackendState: String, Sendable, CaseIterable {
+    /// It takes requests while it is well.
+    case ready
+    /// It takes no new requests; it is still probed, so that its health is known.
+    case drain
+    /// It takes no requests and isn't probed.
+    case maint
+}
+
 /// One replica.
 package struct BackendPlan: Sendable {
     /// How it is called in metrics, logs and headers: `host:port` of what it speaks first.
     package var label: String
+    /// Whether it may take requests at all.
+    package var state = BackendState.ready
     /// Where REST requests go, if it speaks REST.
     package var rest: BackendTarget?
     /// Where gRPC requests go, if it speaks gRPC.
