@@ -85,6 +85,7 @@ extension Configuration {
             if cache.staleIfError > .zero {
                 lines.append("      staleIfError: \(Units.text(cache.staleIfError))")
             }
+            if cache.rows { lines.append("      rows: true") }
         }
         lines.append("    revisions:")
         for revision in model.revisions {

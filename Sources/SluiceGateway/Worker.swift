@@ -156,7 +156,12 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
                     )
                 },
                 cacheMetrics: plan.cache == nil
-                    ? nil : CacheMetrics(store: shared.store, model: plan.name)
+                    ? nil
+                    : CacheMetrics(
+                        store: shared.store,
+                        model: plan.name,
+                        rows: plan.cache?.rows == true
+                    )
             )
         }
         memo.removeAll()

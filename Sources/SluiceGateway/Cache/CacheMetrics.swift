@@ -20,8 +20,11 @@ enum CacheResult: Int, CaseIterable {
 /// One model's counters of ``GatewayMetrics/cacheRequests``.
 final class CacheMetrics {
     private let counters: [CounterID]
+    /// Absent unless the model is cached row by row.
+    let rows: RowMetrics?
 
-    init(store: MetricStore, model: String) {
+    init(store: MetricStore, model: String, rows: Bool) {
+        self.rows = rows ? RowMetrics(store: store, model: model) : nil
         counters = CacheResult.allCases.map {
             store.counter(
                 GatewayMetrics.cacheRequests,

@@ -7,7 +7,7 @@ import SluiceTelemetry
 // A stale answer was served; a request of our own fetches a new one, with nobody at its other end.
 extension Worker {
     /// Asks the backend again what `flow` asked, unless somebody does already.
-    func refresh(_ flow: FlowPointer, _ key: CacheKey) {
+    func refresh(_ flow: FlowPointer, _ key: CacheKey, _ question: Question? = nil) {
         guard let cache = shared.cache else { return }
         nextToken += 1
         let waiter = FlightWaiter(worker: number, token: nextToken)
@@ -24,22 +24,27 @@ extension Worker {
             unsafe flow.pointee.revision?._withUnsafeGuaranteedRef {
                 shard.add($0.metrics.inFlight, 1)
             }
+            unsafe made.pointee.cache.question = question.map { unsafe .passRetained($0) }
             unsafe armDeadline(made)
-            unsafe attempt(made)
+            unsafe ask(made)
         }
+    }
+
+    /// The same fields once more.
+    func copy(_ original: FieldBlock) -> FieldBlock {
+        let head = blocks.take()
+        for index in 0..<original.count where !original[index].isRemoved {
+            unsafe head.append(
+                name: original.name(of: original[index]),
+                value: original.value(of: original[index])
+            )
+        }
+        return head
     }
 
     /// The same request once more: head, body, model and revision.
     private func copy(_ flow: FlowPointer) -> FlowPointer {
-        let head = blocks.take()
-        if let original = unsafe flow.pointee.head {
-            for index in 0..<original.count where !original[index].isRemoved {
-                unsafe head.append(
-                    name: original.name(of: original[index]),
-                    value: original.value(of: original[index])
-                )
-            }
-        }
+        let head = unsafe flow.pointee.head.map { copy($0) } ?? blocks.take()
         let made = unsafe begin(.alone(arena), head)
         unsafe made.pointee.isRefresh = true
         unsafe made.pointee.wire = flow.pointee.wire
