@@ -17,6 +17,7 @@ import urllib.parse
 
 import cache
 import processes
+import rows
 import slow_clients
 import translation
 from processes import (V1, Process, accepted, config, folder, gateway, get, model, one, predictions, resident, until)
@@ -398,7 +399,7 @@ def a_real_prometheus_counts_what_was_sent():
     prometheus.stop(), relay.shutdown(), proxy.stop(), backend.stop()
 
 
-checks += cache.CHECKS + translation.CHECKS
+checks += cache.CHECKS + rows.CHECKS + translation.CHECKS
 failed = 0
 chosen = [function for function in checks if options.only in (None, function.__name__)]
 if not chosen:

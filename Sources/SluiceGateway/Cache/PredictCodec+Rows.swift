@@ -93,8 +93,9 @@ extension PredictCodec {
         return request
     }
 
-    /// The request for some rows of a request of `count`, in the same form: the caller's own text and
-    /// bytes but for the other rows. `rows` ascend. Nil when that can't be written.
+    /// The request for some rows of a request of `count`: the caller's own, but for the others.
+    ///
+    /// `rows` ascend. Nil when that can't be written.
     mutating func writeRows(
         _ rows: [Int],
         of body: UnsafeRawBufferPointer,

@@ -80,7 +80,7 @@ extension Worker {
         else { return false }
         unsafe flow.pointee.exchange.consumed(bytes.count)
         unsafe count(flow, .memoryHit)
-        unsafe countRows(flow, hits: 1, misses: 0)
+        if unsafe keepsRows(flow) { unsafe countRows(flow, hits: 1, misses: 0) }
         unsafe replyRaw(flow, entry, id: message.id)
         return true
     }

@@ -50,11 +50,12 @@ extension Worker {
         }
         unsafe shareWhole(flow, answer.body, wishes.form, answer.headerLength)
         let known = batch.count - batch.asked.count
+        let forward = known > 0 ? "partial" : "miss"
+        let detail = "rows:\(known)/\(batch.count)"
         unsafe reply(
             flow,
             answer,
-            cacheStatus:
-                "sluice; fwd=\(known > 0 ? "partial" : "miss"); stored; detail=rows:\(known)/\(batch.count)"
+            cacheStatus: "sluice; fwd=\(forward); stored; detail=\(detail)"
         )
     }
 
@@ -114,7 +115,9 @@ extension Worker {
                 asked: stamp,
                 at: loop.now
             )
-            if isKept, unsafe entry.answer.count + StoredValue.headerByteCount <= Worker.storedRowMaximum {
+            if isKept,
+                unsafe entry.answer.count + StoredValue.headerByteCount <= Worker.storedRowMaximum
+            {
                 unsafe keepInRedis(flow, entry, batch.keys[place])
             }
         }

@@ -65,8 +65,9 @@ extension Worker {
         }
         if unsafe !flow.pointee.cache.mustAsk {
             let staleCount = lookUp(batch, cache)
-            guard batch.entries.reduce(0, { unsafe $0 + ($1?.answer.count ?? 0) })
-                <= replica.snapshot.maxRequestBytes
+            guard
+                batch.entries.reduce(0, { unsafe $0 + ($1?.answer.count ?? 0) })
+                    <= replica.snapshot.maxRequestBytes
             else {
                 unsafe countFallback(flow, .limit)
                 return false

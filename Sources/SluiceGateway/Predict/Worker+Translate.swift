@@ -57,7 +57,10 @@ extension Worker {
                 unsafe flow.pointee.held.append($0, pool: buffers)
             }
             if let question = unsafe flow.pointee.cache.question {
-                unsafe question._withUnsafeGuaranteedRef { $0.wishes = made.wishes }
+                // V2 wishes are the caller's, whatever part of its request goes out.
+                if caller == .v1 {
+                    unsafe question._withUnsafeGuaranteedRef { $0.wishes = made.wishes }
+                }
             } else {
                 unsafe flow.pointee.cache.question = .passRetained(Question(made.wishes))
             }

@@ -25,7 +25,7 @@ package struct RowSeparators {
         known.isEmpty ? nil : known[unsafe RowSeparators.hash(template)]
     }
 
-    /// FNV-1a (Fowler, Noll, Vo), 64 bits. Texts that collide would be the backend's own.
+    // FNV-1a (Fowler, Noll, Vo), 64 bits. Texts that collide would be the backend's own.
     private static func hash(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
         var state: UInt64 = 0xCBF2_9CE4_8422_2325
         for index in bytes.indices {
