@@ -204,6 +204,13 @@ let package = Package(
                 "SluiceSampleModels",
             ]
         ),
+        tests(
+            for: "SluiceControl",
+            imports: [
+                "SluiceControl", "SluiceConfiguration", "SluiceGateway", "SluiceIO",
+                "SluiceRouting", "SluiceTelemetry", "SluiceWire",
+            ]
+        ),
         tests(for: "Architecture", imports: []),
     ],
     swiftLanguageModes: [.v6]

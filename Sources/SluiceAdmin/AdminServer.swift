@@ -1,36 +1,38 @@
 import SluiceConfiguration
 package import SluiceControl
 import SluiceCore
-import SluiceGateway
 package import SluiceHTTP
 package import SluiceIO
 package import SluiceIngress
 import SluiceTelemetry
 import SluiceWire
 
-/// The admin port: health, metrics and state, over HTTP on the control loop.
+/// The admin port: health, metrics, state and its changes, over HTTP on the control loop.
+///
+/// Calls are listed in ``routes``, one file for each group of them. A call that changes something
+/// goes to the change desk and is answered when every worker has it.
 package final class AdminServer: RequestHandler {
-    private struct Request {
-        var method: String
-        var path: String
-        var query: String
-        var accept: String
-        var hasEnded: Bool
+    let loop: EventLoop
+    let runtime: GatewayRuntime
+    private let arena: HTTPArena
+    private var listener: IngressListener?
+    private var requests: [UInt: Call] = [:]
+    private var nextKey: UInt = 1
+    private lazy var routes: [AdminRoute] =
+        observationRoutes + modelRoutes + trafficRoutes + cacheRoutes + configurationRoutes
+
+    private struct Call {
+        let exchange: Exchange
+        var request: AdminRequest
     }
 
-    private let loop: EventLoop
-    private let arena: HTTPArena
-    private let runtime: GatewayRuntime
-    private let reload: @Sendable () -> Void
-    private var listener: IngressListener?
-    private var requests: [UInt: Request] = [:]
-    private var nextKey: UInt = 1
+    /// Bytes that a call's body may have.
+    static let bodyMaximum = 1 << 20
 
-    /// A server without a socket; `reload` starts one elsewhere, for this loop must not block.
-    package init(loop: EventLoop, runtime: GatewayRuntime, reload: @escaping @Sendable () -> Void) {
+    /// A server without a socket.
+    package init(loop: EventLoop, runtime: GatewayRuntime) {
         self.loop = loop
         self.runtime = runtime
-        self.reload = reload
         arena = HTTPArena(buffers: loop.buffers)
     }
 
@@ -58,24 +60,18 @@ package final class AdminServer: RequestHandler {
     // MARK: - Requests
 
     package func requestBegan(_ exchange: Exchange, _ head: FieldBlock, endStream: Bool) {
+        let client = unsafe String(decoding: exchange.clientText, as: UTF8.self)
         let key = nextKey
         nextKey += 1
-        let path = head.text(.path) ?? "/"
-        requests[key] = Request(
-            method: head.text(.method) ?? "",
-            path: String(path.prefix { $0 != "?" }),
-            query: String(path.drop { $0 != "?" }.dropFirst()),
-            accept: head.text(.accept) ?? "",
-            hasEnded: endStream
-        )
+        requests[key] = Call(exchange: exchange, request: AdminRequest(head, client: client))
         arena.blocks.give(head)
         unsafe exchange.user = UnsafeMutableRawPointer(bitPattern: key)
-        if endStream { answer(exchange) }
+        if endStream { answer(key) }
     }
 
     package func requestOversized(_ exchange: Exchange, _ head: FieldBlock) {
         arena.blocks.give(head)
-        reply(exchange, 431, error("the request's head is too large"))
+        send(AdminRefusal(431, "the request's head is too large").reply, on: exchange)
     }
 
     package func requestBody(
@@ -84,12 +80,21 @@ package final class AdminServer: RequestHandler {
         endStream: Bool
     ) {
         exchange.consumed(bytes.count)
-        if endStream { answer(exchange) }
+        guard let key = unsafe exchange.user.map({ UInt(bitPattern: $0) }),
+            var call = requests.removeValue(forKey: key)
+        else { return }
+        if call.request.body.count + bytes.count <= AdminServer.bodyMaximum {
+            unsafe call.request.body.append(contentsOf: bytes)
+        } else {
+            call.request.isOversized = true
+        }
+        requests[key] = call
+        if endStream { answer(key) }
     }
 
     package func requestTrailers(_ exchange: Exchange, _ trailers: FieldBlock) {
         arena.blocks.give(trailers)
-        answer(exchange)
+        if let user = unsafe exchange.user { answer(UInt(bitPattern: user)) }
     }
 
     package func requestAborted(_ exchange: Exchange, _ reason: AbortReason) {
@@ -104,127 +109,125 @@ package final class AdminServer: RequestHandler {
         sentence: StaticString
     ) {}
 
-    private func answer(_ exchange: Exchange) {
-        guard let user = unsafe exchange.user,
-            let request = requests.removeValue(forKey: UInt(bitPattern: user))
-        else { return }
-        let isGet = request.method == "GET" || request.method == "HEAD"
-        switch request.path {
-        case "/api/v1/reload":
-            guard request.method == "POST" else {
-                reply(exchange, 405, error("this path takes POST"), allow: "POST")
-                return
-            }
-            reload()
-            reply(exchange, 202, .object([.init("status", .string("reloading"))]))
-            return
-        case let path where path.hasPrefix("/api/v1/models/") && path.hasSuffix("/cache"):
-            guard request.method == "DELETE" else {
-                reply(exchange, 405, error("this path takes DELETE"), allow: "DELETE")
-                return
-            }
-            purge(exchange, path, request.query)
-            return
-        default:
-            guard isGet else {
-                reply(exchange, 405, error("this path takes GET"), allow: "GET")
-                return
-            }
-        }
-        switch request.path {
-        case "/healthz": reply(exchange, 200, .object([.init("alive", .bool(true))]))
-        case "/readyz":
-            let ready = runtime.isReady
-            reply(exchange, ready ? 200 : 503, .object([.init("ready", .bool(ready))]))
-        case "/metrics": metrics(exchange, accept: request.accept)
-        case "/api/v1/models": reply(exchange, 200, StatusBoard.models(runtime.snapshot))
-        case "/api/v1/config":
-            reply(
-                exchange,
-                200,
-                Array(runtime.configuration.yamlText.utf8),
-                type: "application/yaml"
-            )
-        default:
-            if request.path.hasPrefix("/api/v1/models/") {
-                model(exchange, String(request.path.dropFirst("/api/v1/models/".count)))
-            } else {
-                reply(
-                    exchange,
-                    404,
-                    error(
-                        "no such path; there are /healthz, /readyz, /metrics, /api/v1/models, /api/v1/models/NAME/cache, /api/v1/config and /api/v1/reload"
-                    )
-                )
-            }
-        }
-    }
-
-    private func model(_ exchange: Exchange, _ name: String) {
-        guard let model = runtime.snapshot.models.first(where: { $0.name == name }) else {
-            reply(exchange, 404, error("unknown model '\(name)'"))
-            return
-        }
-        reply(exchange, 200, StatusBoard.model(model))
-    }
-
-    /// `DELETE /api/v1/models/{m}/cache[?revision=R]`.
-    private func purge(_ exchange: Exchange, _ path: String, _ query: String) {
-        let name = path.dropFirst("/api/v1/models/".count).dropLast("/cache".count)
-        guard query.isEmpty || query.hasPrefix("revision=") else {
-            reply(exchange, 400, error("the only parameter is revision, as in ?revision=v2"))
-            return
-        }
-        let revision = query.isEmpty ? nil : String(query.dropFirst("revision=".count))
-        guard let count = runtime.purge(model: String(name), revision: revision) else {
-            reply(
-                exchange,
-                404,
-                error("unknown model '\(name)'" + (revision.map { ", or revision '\($0)'" } ?? ""))
-            )
-            return
-        }
-        reply(exchange, 200, .object([.init("purged", .number("\(count)"))]))
-    }
-
-    private func metrics(_ exchange: Exchange, accept: String) {
-        let format = ExpositionFormat.preferred(byAccept: accept)
-        var text = ByteBuffer(pool: loop.buffers)
-        runtime.store.write(as: format, into: &text)
-        unsafe reply(exchange, 200, [UInt8](text.bytes), type: format.contentType)
-    }
-
     // MARK: - Answers
 
-    private func error(_ sentence: String) -> JSONValue {
-        .object([.init("error", .string(sentence))])
-    }
-
-    private func reply(
-        _ exchange: Exchange,
-        _ status: Int,
-        _ value: JSONValue,
-        allow: StaticString? = nil
-    ) {
-        reply(exchange, status, value.serialized, type: "application/json", allow: allow)
-    }
-
-    private func reply(
-        _ exchange: Exchange,
-        _ status: Int,
-        _ body: [UInt8],
-        type: StaticString,
-        allow: StaticString? = nil
-    ) {
-        let head = arena.blocks.take()
-        head.append(status: status)
-        head.append(.contentType, type)
-        head.append(.contentLength, decimal: body.count)
-        if let allow { head.append(.allow, allow) }
-        unsafe exchange.user = nil
-        exchange.sendHead(head, endStream: body.isEmpty)
-        if !body.isEmpty {
-            unsafe body.withUnsafeBytes { unsafe _ = exchange.send($0, endStream: true) }
+    private func answer(_ key: UInt) {
+        guard let request = requests[key]?.request else { return }
+        do throws(AdminRefusal) {
+            try handle(request) { [weak self] reply in self?.finish(key, reply) }
+        } catch {
+            finish(key, error.reply)
         }
+    }
+
+    private func handle(
+        _ request: AdminRequest,
+        _ respond: @escaping AdminRoute.Respond
+    ) throws(AdminRefusal) {
+        guard !request.isOversized else {
+            throw AdminRefusal(413, "a call's body has at most \(AdminServer.bodyMaximum) bytes")
+        }
+        let method = request.method == "HEAD" ? "GET" : request.method
+        var allowed: [String] = []
+        for route in routes {
+            guard let values = route.match(request.segments) else { continue }
+            guard route.method == method else {
+                allowed.append(route.method)
+                continue
+            }
+            if route.changesState, !runtime.desk.access.allows(request.authorization) {
+                var reply = AdminRefusal(
+                    401,
+                    "this call takes the token of `admin.tokenFile`, as `authorization: Bearer TOKEN`"
+                ).reply
+                reply.fields = [("www-authenticate", "Bearer realm=\"sluice\"")]
+                respond(reply)
+                return
+            }
+            try route.handler(request, values, respond)
+            return
+        }
+        guard allowed.isEmpty else {
+            let methods = allowed.joined(separator: ", ")
+            var reply = AdminRefusal(405, "this path takes \(methods)").reply
+            reply.fields = [("allow", methods)]
+            respond(reply)
+            return
+        }
+        throw AdminRefusal(
+            404,
+            "no such path; there are "
+                + Set(routes.map(\.pattern)).sorted().joined(separator: ", ")
+        )
+    }
+
+    /// Sends the answer, unless the caller has gone.
+    private func finish(_ key: UInt, _ reply: AdminReply) {
+        guard let call = requests.removeValue(forKey: key) else { return }
+        send(reply, on: call.exchange)
+    }
+
+    private func send(_ reply: AdminReply, on exchange: Exchange) {
+        let head = arena.blocks.take()
+        head.append(status: reply.status)
+        head.append(.contentType, reply.type)
+        head.append(.contentLength, decimal: reply.body.count)
+        for (name, value) in reply.fields { head.append(named: name, text: value) }
+        unsafe exchange.user = nil
+        exchange.sendHead(head, endStream: reply.body.isEmpty)
+        if !reply.body.isEmpty {
+            unsafe reply.body.withUnsafeBytes { unsafe _ = exchange.send($0, endStream: true) }
+        }
+    }
+
+    // MARK: - Changes
+
+    /// Hands a change to the desk; what it says is answered on this loop.
+    func change(
+        _ change: Change,
+        by who: String,
+        _ respond: @escaping AdminRoute.Respond,
+        _ describe: @escaping @Sendable (Applied) -> AdminReply
+    ) {
+        // Used on this loop only; the desk merely carries them.
+        let kept = Confined((loop: loop, respond: respond))
+        let handle = loop.handle
+        runtime.desk.submit(change, by: who) { result in
+            let reply: AdminReply
+            switch result {
+            case .success(let applied): reply = describe(applied)
+            case .failure(let refusal): reply = AdminServer.reply(to: refusal)
+            }
+            handle.submit { kept.value.respond(reply) }
+        }
+    }
+
+    private static func reply(to refusal: ChangeRefusal) -> AdminReply {
+        let status =
+            switch refusal.kind {
+            case .unknown: 404
+            case .invalid: 400
+            case .conflict: 409
+            case .busy: 503
+            }
+        var members: [JSONValue.Member] = [.init("error", .string(refusal.sentence))]
+        if !refusal.diagnostics.isEmpty {
+            members.append(
+                .init(
+                    "diagnostics",
+                    .array(
+                        refusal.diagnostics.map {
+                            .object([
+                                .init("file", .string($0.file)),
+                                .init("line", .number("\($0.line)")),
+                                .init("column", .number("\($0.column)")),
+                                .init("message", .string($0.message)),
+                            ])
+                        }
+                    )
+                )
+            )
+        }
+        return AdminReply(status, .object(members))
     }
 }

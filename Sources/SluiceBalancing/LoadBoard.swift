@@ -6,7 +6,7 @@ public import Synchronization
 /// handles. Every worker counts here, because counts that workers keep to themselves make each of
 /// them blind to the others' load (p99 179 ms against 133 in simulation).
 @safe
-public struct BackendLoad: BitwiseCopyable, @unchecked Sendable {
+public struct BackendLoad: BitwiseCopyable, Equatable, @unchecked Sendable {
     // Unchecked: the pointed-to values are atomics, and the memory is never moved or freed while
     // the board lives.
     @usableFromInline
@@ -26,6 +26,11 @@ public struct BackendLoad: BitwiseCopyable, @unchecked Sendable {
     }
 
     @usableFromInline let line: UnsafeMutablePointer<Line>
+
+    /// Whether two handles are of one backend.
+    public static func == (left: BackendLoad, right: BackendLoad) -> Bool {
+        unsafe left.line == right.line
+    }
 
     /// Requests sent to it that have not been answered, over all workers.
     @inlinable

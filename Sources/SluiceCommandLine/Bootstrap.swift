@@ -44,14 +44,11 @@ final class GatewayProcess: Sendable {
 
     init(runtime: GatewayRuntime, log: EventLog) throws(CompileFailure) {
         self.runtime = runtime
-        let wanted = runtime.configuration.admin
+        let wanted = runtime.configuration.admin.address
         let result: Result<(Confined<AdminServer>, SocketAddress), KernelFailure> =
             runtime.control.run { loop in
                 do throws(KernelFailure) {
-                    // A reload blocks (files, names), so a signal carries it to the main thread.
-                    let server = AdminServer(loop: loop, runtime: runtime) {
-                        _ = kill(getpid(), SIGHUP)
-                    }
+                    let server = AdminServer(loop: loop, runtime: runtime)
                     let addresses = try SocketAddress.resolve(host: wanted.host, port: wanted.port)
                     guard let address = addresses.first else {
                         throw KernelFailure(
@@ -93,7 +90,7 @@ final class GatewayProcess: Sendable {
             var number: Int32 = 0
             guard unsafe sigwait(&set, &number) == 0 else { continue }
             if number == SIGHUP {
-                _ = runtime.reload()
+                runtime.desk.submit(.reload, by: "signal") { _ in }
                 continue
             }
             var rest = sigset_t()

@@ -14,7 +14,7 @@ package struct Sluice: ParsableCommand {
         version: Sluice.versionText,
         subcommands: [
             ServeCommand.self, CheckCommand.self, DemoCommand.self, PredictCommand.self,
-            StatusCommand.self,
+            StatusCommand.self, TrafficCommand.self,
         ]
     )
 

@@ -84,6 +84,8 @@ package struct Configuration: Sendable, Equatable {
     package struct Backend: Sendable, Equatable {
         package var rest: BackendURL?
         package var grpc: BackendURL?
+        /// Whether the host's addresses are looked up again and again (`dns`).
+        package var isWatched = false
         package var tls: BackendTLS?
     }
 
@@ -95,6 +97,8 @@ package struct Configuration: Sendable, Equatable {
         /// Which runtime the backends are.
         package var dialect = Dialect.generic
         package var backends: [Backend]
+        /// Further ones, listed in a file of their own.
+        package var backendsFile: BackendsFile?
 
         /// A revision.
         package init(
@@ -129,8 +133,12 @@ package struct Configuration: Sendable, Equatable {
     }
 
     package var listeners: [Listener] = []
-    package var admin = ListenAddress(host: "127.0.0.1", port: 9901)
+    package var admin = Admin()
+    /// Whether a changed file is read again by itself.
+    package var watch = true
     package var workers = 0
+    /// How often the names of `dns` backends are looked up.
+    package var dnsInterval = Duration.seconds(5)
     package var drainTimeout = Duration.seconds(30)
     package var drainDelay = Duration.zero
     package var accessLog = AccessLog.stdout

@@ -9,9 +9,7 @@ extension ConfigurationReader {
         var backend = Configuration.Backend()
         backend.rest = url(&section, "rest")
         backend.grpc = url(&section, "grpc")
-        section.unavailable([
-            "dns": "name the host in `rest` or `grpc`", "protocol": "use `rest` or `grpc`",
-        ])
+        discovered(&section, name, &backend)
         if let node = section.value("tls"), var tls = Section(node, name: "\(name).tls", findings) {
             var part = Configuration.BackendTLS()
             part.ca = file(&tls, "ca", isRequired: false)
@@ -25,8 +23,11 @@ extension ConfigurationReader {
             tls.finish()
             backend.tls = part
         }
-        if section.value("rest") == nil, section.value("grpc") == nil {
-            findings.add("`\(name)` needs `rest:` or `grpc:` (a URL), or both", at: node)
+        if section.value("rest") == nil, section.value("grpc") == nil, section.value("dns") == nil {
+            findings.add(
+                "`\(name)` needs `rest:` or `grpc:` (a URL), or both, or `dns:` (HOST:PORT)",
+                at: node
+            )
             return nil
         }
         return backend

@@ -71,17 +71,9 @@ extension ConfigurationReader {
         guard sum != 10_000 else { return }
         let at = node.mapping?["revisions"] ?? node
         findings.add(
-            "the traffic of model '\(model.name)' sums to \(ConfigurationReader.percent(sum)), not 100",
+            "the traffic of model '\(model.name)' sums to \(Units.percent(sum)), not 100",
             at: at
         )
-    }
-
-    /// Basis points as the percentage they were written as.
-    static func percent(_ points: Int) -> String {
-        let (whole, rest) = points.quotientAndRemainder(dividingBy: 100)
-        guard rest != 0 else { return "\(whole)" }
-        let digits = rest < 10 ? "0\(rest)" : "\(rest)"
-        return "\(whole).\(digits.hasSuffix("0") ? String(digits.dropLast()) : digits)"
     }
 
     func revision(_ node: Node, _ name: String) -> Configuration.Revision? {
@@ -94,7 +86,7 @@ extension ConfigurationReader {
             backends: []
         )
         if let node = section.value("traffic") {
-            if let points = basisPoints(node.scalar?.string ?? "") {
+            if let points = Units.basisPoints(node.scalar?.string ?? "") {
                 revision.traffic = points
             } else {
                 findings.add(
@@ -115,33 +107,13 @@ extension ConfigurationReader {
                 )
             }
         }
-        for (place, node) in section.list("backends").enumerated() {
-            if let backend = backend(node, "\(name).backends[\(place)]") {
-                revision.backends.append(backend)
-            }
-        }
-        if revision.modelName != nil, revision.backends.contains(where: { $0.grpc != nil }) {
+        backends(&section, name, of: &revision)
+        if revision.modelName != nil, revision.allBackends.contains(where: { $0.grpc != nil }) {
             findings.add(
                 "`\(name).modelName` is not available for gRPC backends in this version; give the model its name there or use `rest`",
                 at: section.value("modelName") ?? node
             )
         }
         return revision
-    }
-
-    func basisPoints(_ text: String) -> Int? {
-        let parts = text.split(separator: ".", omittingEmptySubsequences: false)
-        guard parts.count <= 2, let whole = Int(parts[0]), (0...100).contains(whole) else {
-            return nil
-        }
-        var fraction = 0
-        if parts.count == 2 {
-            guard (1...2).contains(parts[1].count), let digits = Int(parts[1]), digits >= 0 else {
-                return nil
-            }
-            fraction = parts[1].count == 1 ? digits * 10 : digits
-        }
-        let points = whole * 100 + fraction
-        return points <= 10_000 ? points : nil
     }
 }

@@ -38,7 +38,7 @@ extension Configuration {
         guard findings.diagnostics.isEmpty else {
             throw ConfigurationFailure(
                 diagnostics: findings.diagnostics.sorted {
-                    ($0.line, $0.column) < ($1.line, $1.column)
+                    ($0.file, $0.line, $0.column) < ($1.file, $1.line, $1.column)
                 }
             )
         }
@@ -50,7 +50,7 @@ extension Configuration {
         return slash == file.startIndex ? "/" : String(file[..<slash])
     }
 
-    private static func compose(_ yaml: String, _ findings: Findings) -> Node? {
+    static func compose(_ yaml: String, _ findings: Findings) -> Node? {
         do {
             // Each alias may expand a large node; a configuration needs few, a bomb needs many.
             guard yaml.filter({ $0 == "*" }).count <= 1000 else {
@@ -102,14 +102,9 @@ struct ConfigurationReader {
         for (index, node) in top.list("listeners").enumerated() {
             if let listener = listener(node, index) { result.listeners.append(listener) }
         }
-        if let node = top.value("admin"), var admin = Section(node, name: "admin", findings) {
-            if let address = address(&admin, "address") { result.admin = address }
-            admin.unavailable([
-                "tokenFile": "the admin API changes nothing yet; remove it",
-                "stateFile": "weights can't be shifted at run time yet; remove it",
-            ])
-            admin.finish()
-        }
+        if let node = top.value("admin") { admin(node, &result.admin) }
+        top.flag("watch", &result.watch)
+        top.duration("dnsInterval", from: .seconds(1), &result.dnsInterval)
         top.number("workers", 0...1024, &result.workers)
         top.duration("drainTimeout", from: .zero, &result.drainTimeout)
         top.duration("drainDelay", from: .zero, &result.drainDelay)

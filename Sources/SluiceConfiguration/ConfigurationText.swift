@@ -21,7 +21,13 @@ extension Configuration {
         }
         let plain = Configuration()
         lines.append("admin:")
-        lines.append("  address: \(quoted(admin.text))")
+        lines.append("  address: \(quoted(admin.address.text))")
+        if let file = admin.tokenFile { lines.append("  tokenFile: \(quoted(file))") }
+        if let file = admin.stateFile { lines.append("  stateFile: \(quoted(file))") }
+        if !watch { lines.append("watch: false") }
+        if dnsInterval != plain.dnsInterval {
+            lines.append("dnsInterval: \(Units.text(dnsInterval))")
+        }
         if workers != plain.workers { lines.append("workers: \(workers)") }
         if drainTimeout != plain.drainTimeout {
             lines.append("drainTimeout: \(Units.text(drainTimeout))")
@@ -90,12 +96,15 @@ extension Configuration {
         lines.append("    revisions:")
         for revision in model.revisions {
             lines.append("      - name: \(quoted(revision.name))")
-            lines.append("        traffic: \(ConfigurationReader.percent(revision.traffic))")
+            lines.append("        traffic: \(Units.percent(revision.traffic))")
             if let name = revision.modelName { lines.append("        modelName: \(quoted(name))") }
             if revision.dialect != .generic {
                 lines.append("        dialect: \(revision.dialect.rawValue)")
             }
-            lines.append("        backends:")
+            if let file = revision.backendsFile {
+                lines.append("        backendsFile: \(quoted(file.path))")
+            }
+            if !revision.backends.isEmpty { lines.append("        backends:") }
             for backend in revision.backends { lines += backendLines(backend) }
         }
         return lines
@@ -103,8 +112,12 @@ extension Configuration {
 
     private func backendLines(_ backend: Backend) -> [String] {
         var fields: [String] = []
-        if let rest = backend.rest { fields.append("rest: \(quoted(rest.text))") }
-        if let grpc = backend.grpc { fields.append("grpc: \(quoted(grpc.text))") }
+        if let text = backend.discoveryText {
+            fields.append(text)
+        } else {
+            if let rest = backend.rest { fields.append("rest: \(quoted(rest.text))") }
+            if let grpc = backend.grpc { fields.append("grpc: \(quoted(grpc.text))") }
+        }
         if let tls = backend.tls {
             var parts: [String] = []
             if let ca = tls.ca { parts.append("ca: \(quoted(ca))") }

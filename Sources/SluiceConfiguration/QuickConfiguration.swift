@@ -16,7 +16,7 @@ extension Configuration {
         guard let adminAddress = ListenAddress(admin) else {
             throw QuickFailure("--admin takes HOST:PORT, not '\(admin)'")
         }
-        configuration.admin = adminAddress
+        configuration.admin.address = adminAddress
         for text in models {
             guard let equals = text.firstIndex(of: "="), equals != text.startIndex else {
                 throw QuickFailure("--model takes NAME=URL,URL…, not '\(text)'")

@@ -7,6 +7,9 @@ final class Findings {
 
     init(file: String) { self.file = file }
 
+    /// Takes what was found in another file.
+    func absorb(_ other: Findings) { diagnostics += other.diagnostics }
+
     func add(_ message: String, at node: Node) {
         add(message, line: node.mark?.line ?? 1, column: node.mark?.column ?? 1)
     }

@@ -31,6 +31,31 @@ enum Units {
         return nil
     }
 
+    /// A percentage from 0 to 100 with up to two decimals, in hundredths of a percent.
+    static func basisPoints(_ text: String) -> Int? {
+        let parts = text.split(separator: ".", omittingEmptySubsequences: false)
+        guard parts.count <= 2, let whole = Int(parts[0]), (0...100).contains(whole) else {
+            return nil
+        }
+        var fraction = 0
+        if parts.count == 2 {
+            guard (1...2).contains(parts[1].count), let digits = Int(parts[1]), digits >= 0 else {
+                return nil
+            }
+            fraction = parts[1].count == 1 ? digits * 10 : digits
+        }
+        let points = whole * 100 + fraction
+        return points <= 10_000 ? points : nil
+    }
+
+    /// Basis points as the percentage they were written as.
+    static func percent(_ points: Int) -> String {
+        let (whole, rest) = points.quotientAndRemainder(dividingBy: 100)
+        guard rest != 0 else { return "\(whole)" }
+        let digits = rest < 10 ? "0\(rest)" : "\(rest)"
+        return "\(whole).\(digits.hasSuffix("0") ? String(digits.dropLast()) : digits)"
+    }
+
     /// The shortest exact spelling of a duration.
     static func text(_ duration: Duration) -> String {
         let nanoseconds =
@@ -53,4 +78,10 @@ enum Units {
 extension Configuration {
     /// Reads `250ms`, `30s`, `5m` or `1h`; nil when it is something else.
     package static func duration(_ text: String) -> Duration? { Units.duration(text) }
+
+    /// Reads a percentage such as `99.95` as basis points; nil when it is something else.
+    package static func basisPoints(_ text: String) -> Int? { Units.basisPoints(text) }
+
+    /// Basis points as a percentage: 9995 is `99.95`.
+    package static func percent(_ points: Int) -> String { Units.percent(points) }
 }

@@ -110,13 +110,7 @@ package final class EventLog: Sendable {
     /// Writes one line.
     package func write(_ level: LogLevel, _ message: String, _ fields: [(StaticString, String)]) {
         guard !isQuiet || level >= .warning else { return }
-        var time = timespec()
-        _ = unsafe clock_gettime(CLOCK_REALTIME, &time)
-        var line = LogLine(
-            level,
-            message,
-            at: WallTime(nanoseconds: Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec))
-        )
+        var line = LogLine(level, message, at: WallTime(nanoseconds: Machine.wallClock()))
         for (key, value) in fields { line.add(key, value) }
         let bytes = line.bytes
         lock.withLock { _ in _ = unsafe Glibc.write(2, bytes, bytes.count) }

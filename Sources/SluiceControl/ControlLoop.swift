@@ -10,6 +10,7 @@ package final class ControlLoop: Sendable {
     private let handle: LoopHandle
     private let loop: Confined<EventLoop>
     private let shard = Mutex<MetricShard?>(nil)
+    private let repeated = Mutex<[Confined<RepeatedTask>]>([])
 
     private init(thread: LoopThread, handle: LoopHandle, loop: Confined<EventLoop>) {
         self.thread = thread
@@ -18,13 +19,13 @@ package final class ControlLoop: Sendable {
     }
 
     /// Starts the thread.
-    package static func start() throws(KernelFailure) -> ControlLoop {
+    package static func start(name: String) throws(KernelFailure) -> ControlLoop {
         let kernel = Confined(try LinuxKernel())
         let made = Answer<(Confined<EventLoop>, LoopHandle)>()
         let thread = LoopThread.start(core: nil) {
             let loop = EventLoop(kernel: kernel.value)
             made.put((Confined(loop), loop.handle))
-            loop.run(name: "control")
+            loop.run(name: name)
         }
         let (loop, handle) = made.wait()
         return ControlLoop(thread: thread, handle: handle, loop: loop)
@@ -38,6 +39,24 @@ package final class ControlLoop: Sendable {
         handle.submit { answer.put(task(loop.value)) }
         return answer.wait()
     }
+
+    /// Runs `task` on the loop, soon.
+    package func submit(_ task: @escaping @Sendable () -> Void) { handle.submit(task) }
+
+    /// Runs `task` on the loop every `interval`, for as long as the loop runs.
+    package func repeatedly(every interval: Duration, _ task: @escaping @Sendable () -> Void) {
+        let loop = loop
+        handle.submit { [self] in
+            let repeated = RepeatedTask(loop.value, interval, task)
+            repeated.arm()
+            // The loop's timers don't hold whom they call.
+            let kept = Confined(repeated)
+            self.repeated.withLock { $0.append(kept) }
+        }
+    }
+
+    /// The time of day.
+    package var wallTime: WallTime { WallTime(nanoseconds: Machine.wallClock()) }
 
     /// Adds one to a counter; the control plane's own shard is made on first use.
     package func count(_ counter: CounterID, in store: MetricStore) {
@@ -53,16 +72,36 @@ package final class ControlLoop: Sendable {
         usleep(UInt32(clamping: duration.nanoseconds / 1000))
     }
 
-    /// Ends the thread.
-    package func stop() {
+    /// Ends the thread, and waits for it unless it may hang in a call of its own.
+    package func stop(isWaiting: Bool = true) {
         let loop = loop
         handle.submit { loop.value.stop() }
-        thread.join()
+        if isWaiting { thread.join() }
+    }
+}
+
+/// A task and its timer.
+private final class RepeatedTask: TimerTarget {
+    private let loop: EventLoop
+    private let interval: Duration
+    private let task: @Sendable () -> Void
+
+    init(_ loop: EventLoop, _ interval: Duration, _ task: @escaping @Sendable () -> Void) {
+        self.loop = loop
+        self.interval = interval
+        self.task = task
+    }
+
+    func arm() { _ = loop.setTimer(after: interval, target: self, tag: 0) }
+
+    func timerFired(_ tag: UInt, at now: Instant) {
+        task()
+        arm()
     }
 }
 
 /// A value that the loop makes and another thread waits for.
-private final class Answer<Value: Sendable>: Sendable {
+final class Answer<Value: Sendable>: Sendable {
     private let place = Mutex<Value?>(nil)
 
     func put(_ value: Value) { place.withLock { $0 = value } }

@@ -9,15 +9,8 @@ import SluiceTLS
 package import SluiceTelemetry
 import Synchronization
 
-/// The running gateway: workers, control loop, access log writer; and the one place where its
-/// configuration changes.
+/// The running gateway: workers, control loop, change desk, access log writer.
 package final class GatewayRuntime: Sendable {
-    private struct State: Sendable {
-        var configuration: Configuration
-        var snapshot: Snapshot
-        var compiler: SnapshotCompiler
-    }
-
     /// All numbers.
     package let store: MetricStore
     /// Whether the gateway wants traffic.
@@ -28,13 +21,12 @@ package final class GatewayRuntime: Sendable {
     package let version: String
     /// The loop that admin server and probes share.
     package let control: ControlLoop
-    private let state: Mutex<State>
+    /// Where the running state changes.
+    package let desk: ChangeDesk
     private let workers: WorkerGroup
     private let log: EventLog
     private let writer: AccessLogWriter?
     private let probe: Confined<HealthProbe>
-    private let file: String?
-    private let boundNames: [String]
 
     /// Starts everything and returns when all listeners accept.
     package init(
@@ -43,7 +35,6 @@ package final class GatewayRuntime: Sendable {
         version: String,
         log: EventLog
     ) throws(CompileFailure) {
-        self.file = file
         self.version = version
         self.log = log
         let store = MetricStore()
@@ -65,8 +56,6 @@ package final class GatewayRuntime: Sendable {
             }
         }
         self.cache = cache
-        var compiler = SnapshotCompiler()
-        let snapshot = try compiler.compile(configuration)
         let descriptors = Machine.raiseDescriptorLimit()
         if descriptors < configuration.limits.maxConnections * 2 {
             log.write(
@@ -89,23 +78,29 @@ package final class GatewayRuntime: Sendable {
                     version: version
                 )
             )
-            control = try ControlLoop.start()
+            control = try ControlLoop.start(name: "control")
         } catch {
             throw CompileFailure(sentence: error.description)
         }
-        state = Mutex(
-            State(configuration: configuration, snapshot: snapshot, compiler: compiler)
-        )
-        workers.publish(snapshot)
-        probe = control.run { loop in
-            let probe = HealthProbe(loop: loop, readiness: readiness)
-            probe.watch(snapshot)
-            return Confined(probe)
+        let (workers, control) = (workers, control)
+        let probe = control.run { loop in Confined(HealthProbe(loop: loop, readiness: readiness)) }
+        self.probe = probe
+        desk = try ChangeDesk(configuration: configuration, file: file, store: store, log: log) {
+            snapshot,
+            certificates in
+            workers.publish(snapshot)
+            for certificate in certificates {
+                _ = workers.onEach {
+                    $0.replaceCertificates(of: certificate.listener, with: certificate.context)
+                }
+            }
+            control.run { _ in probe.value.watch(snapshot) }
         }
-        var names: [String] = []
+        let snapshot = desk.snapshot
+        workers.publish(snapshot)
+        control.run { _ in probe.value.watch(snapshot) }
         for listener in configuration.listeners {
-            names.append(listener.address.text)
-            let context = try GatewayRuntime.certificates(of: listener)
+            let context = try SnapshotCompiler.certificates(of: listener)
             let limits = GatewayRuntime.limits(configuration)
             do throws(KernelFailure) {
                 let address = try SocketAddress.resolve(
@@ -130,9 +125,9 @@ package final class GatewayRuntime: Sendable {
                 )
             }
         }
-        boundNames = names
-        store.collect { [unowned self] sink in
-            GatewayRuntime.collect(self.snapshot, into: &sink)
+        let desk = desk
+        store.collect { sink in
+            GatewayRuntime.collect(desk.snapshot, into: &sink)
             sink.gauge(GatewayMetrics.buildInfo, [version], value: 1)
             if let isUp = cache.isRedisUp {
                 sink.gauge(GatewayMetrics.redisUp, [], value: isUp ? 1 : 0)
@@ -155,10 +150,10 @@ package final class GatewayRuntime: Sendable {
     // MARK: - Looking
 
     /// The configuration in force.
-    package var configuration: Configuration { state.withLock { $0.configuration } }
+    package var configuration: Configuration { desk.configuration }
 
     /// The snapshot in force.
-    package var snapshot: Snapshot { state.withLock { $0.snapshot } }
+    package var snapshot: Snapshot { desk.snapshot }
 
     /// Whether every model has a backend that answers, and the gateway isn't leaving.
     package var isReady: Bool {
@@ -208,117 +203,19 @@ package final class GatewayRuntime: Sendable {
     // MARK: - Changing
 
     /// Forgets a model's cached answers, or one revision's; returns how many, nil for an unknown name.
-    package func purge(model: String, revision: String?) -> Int? {
+    package func purge(model: String, revision: String?, by who: String) -> Int? {
         guard let plan = snapshot.models.first(where: { $0.name == model }),
             revision == nil || plan.revisions.contains(where: { $0.name == revision })
         else { return nil }
         let count = cache.purge(model: model, revision: revision)
-        log.write(
-            .info,
-            "cache purged",
-            [("model", model), ("revision", revision ?? "all"), ("answers", "\(count)")]
+        let name = [model, revision].compactMap { $0 }.joined(separator: " ")
+        desk.note(
+            .cache,
+            model: model,
+            by: who,
+            "cache of \(name) purged: \(count) answers in memory"
         )
         return count
-    }
-
-    /// Reads the file again; what doesn't validate changes nothing and is reported.
-    ///
-    /// Models, backends, limits on bodies and certificates follow the file; a change of listeners'
-    /// addresses, of `workers`, `admin` or `accessLog` needs a restart and is named.
-    package func reload() -> Result<[String], ConfigurationFailure> {
-        guard let file else { return .success(["there is no file to reload"]) }
-        let result: Result<[String], ConfigurationFailure>
-        do throws(ConfigurationFailure) {
-            result = .success(try apply(try Configuration.load(path: file), file))
-        } catch {
-            result = .failure(error)
-        }
-        let outcome: String
-        switch result {
-        case .success(let notes):
-            outcome = "success"
-            log.write(.info, "configuration reloaded", [("file", file)])
-            for note in notes { log.write(.warning, note, []) }
-        case .failure(let failure):
-            outcome = "failure"
-            for diagnostic in failure.diagnostics {
-                log.write(.error, "configuration refused: \(diagnostic)", [])
-            }
-        }
-        let counter = store.counter(GatewayMetrics.reloads, [outcome])
-        control.count(counter, in: store)
-        return result
-    }
-
-    private func apply(
-        _ configuration: Configuration,
-        _ file: String
-    ) throws(ConfigurationFailure) -> [String] {
-        let before = self.configuration
-        let result: Result<(Snapshot, [(String, TLSServerContext)]), CompileFailure> =
-            state.withLock { state in
-                do throws(CompileFailure) {
-                    var contexts: [(String, TLSServerContext)] = []
-                    for listener in configuration.listeners {
-                        if let context = try GatewayRuntime.certificates(of: listener) {
-                            contexts.append((listener.address.text, context))
-                        }
-                    }
-                    var compiler = state.compiler
-                    let snapshot = try compiler.compile(configuration)
-                    state = State(
-                        configuration: configuration,
-                        snapshot: snapshot,
-                        compiler: compiler
-                    )
-                    return .success((snapshot, contexts))
-                } catch {
-                    return .failure(error)
-                }
-            }
-        let (snapshot, contexts): (Snapshot, [(String, TLSServerContext)])
-        do throws(CompileFailure) {
-            (snapshot, contexts) = try result.get()
-        } catch {
-            throw ConfigurationFailure(diagnostics: [
-                Diagnostic(file: file, line: 1, column: 1, message: error.sentence)
-            ])
-        }
-        workers.publish(snapshot)
-        for (name, context) in contexts {
-            _ = workers.onEach { $0.replaceCertificates(of: name, with: context) }
-        }
-        let probe = probe
-        control.run { _ in probe.value.watch(snapshot) }
-        var notes: [String] = []
-        if before.listeners.map(\.address) != configuration.listeners.map(\.address) {
-            notes.append("a change of `listeners` takes a restart")
-        }
-        if before.workers != configuration.workers || before.admin != configuration.admin
-            || before.accessLog != configuration.accessLog || before.cache != configuration.cache
-        {
-            notes.append(
-                "a change of `workers`, `admin`, `accessLog` or `cache` takes a restart"
-            )
-        }
-        return notes
-    }
-
-    private static func certificates(
-        of listener: Configuration.Listener
-    ) throws(CompileFailure) -> TLSServerContext? {
-        guard let tls = listener.tls else { return nil }
-        do throws(TLSFailure) {
-            return try TLSServerContext(
-                certificateFile: tls.certificate,
-                keyFile: tls.privateKey,
-                clientCAFile: tls.clientCA
-            )
-        } catch {
-            throw CompileFailure(
-                sentence: "listener \(listener.address.text): \(error.description)"
-            )
-        }
     }
 
     private static func limits(_ configuration: Configuration) -> IngressLimits {
@@ -359,6 +256,7 @@ package final class GatewayRuntime: Sendable {
 
     /// Closes everything at once.
     package func stop() {
+        desk.stop()
         workers.stop()
         let probe = probe
         control.run { _ in probe.value.close() }

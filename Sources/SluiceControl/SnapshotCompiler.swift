@@ -26,12 +26,40 @@ package struct SnapshotCompiler: Sendable {
     private let board = LoadBoard()
     private var loads: [String: BackendLoad] = [:]
     private var slots: [String: SignatureSlot] = [:]
-    private var generation = 0
+    /// What the names of `dns` backends were last found to be, by `host:port`.
+    private(set) var addresses: [String: [SocketAddress]] = [:]
 
     /// A compiler that has seen no configuration.
     package init() {}
 
-    /// The next snapshot; looks names up and loads certificates, so it may block.
+    /// Takes what a name was found to be; false when that is what is known.
+    mutating func learn(_ addresses: [SocketAddress], of name: String) -> Bool {
+        let sorted = addresses.sorted { $0.description < $1.description }
+        guard self.addresses[name] != sorted else { return false }
+        self.addresses[name] = sorted
+        return true
+    }
+
+    /// Looks up the names that are not known yet and forgets those that are not in use; returns a
+    /// sentence for each that can't be found, which doesn't stop anything: it is looked up again.
+    mutating func look(for names: [Configuration.BackendURL]) -> [String] {
+        let wanted = names.map(\.authority)
+        addresses = addresses.filter { wanted.contains($0.key) }
+        var notes: [String] = []
+        for name in names where addresses[name.authority] == nil {
+            do throws(KernelFailure) {
+                let found = try SocketAddress.resolve(host: name.host, port: name.port)
+                _ = learn(found, of: name.authority)
+            } catch {
+                notes.append(
+                    "\(name.authority) can't be looked up yet (\(error.text)); its backends come when it can"
+                )
+            }
+        }
+        return notes
+    }
+
+    /// The snapshot, its generation not counted yet; looks names up and loads certificates, so it may block.
     package mutating func compile(_ configuration: Configuration) throws(CompileFailure) -> Snapshot
     {
         var models: [ModelPlan] = []
@@ -44,7 +72,7 @@ package struct SnapshotCompiler: Sendable {
                 let key = "\(model.name)\u{0}\(revision.name)\u{0}\(revision.modelName ?? "")"
                 let slot = self.slots[key] ?? SignatureSlot()
                 slots[key] = slot
-                for backend in revision.backends {
+                for backend in revision.allBackends {
                     backends += try plans(backend, model, revision, slot, configuration, &used)
                 }
                 revisions.append(
@@ -77,12 +105,29 @@ package struct SnapshotCompiler: Sendable {
         }
         loads = used
         self.slots = slots
-        generation += 1
         return Snapshot(
-            generation: generation,
+            generation: 0,
             models: models,
             maxRequestBytes: configuration.limits.maxRequestBytes
         )
+    }
+
+    /// What a listener presents, read from its files; nil for one without TLS.
+    static func certificates(
+        of listener: Configuration.Listener
+    ) throws(CompileFailure) -> TLSServerContext? {
+        guard let tls = listener.tls else { return nil }
+        do throws(TLSFailure) {
+            return try TLSServerContext(
+                certificateFile: tls.certificate,
+                keyFile: tls.privateKey,
+                clientCAFile: tls.clientCA
+            )
+        } catch {
+            throw CompileFailure(
+                sentence: "listener \(listener.address.text): \(error.description)"
+            )
+        }
     }
 
     /// Tier 2, looked up; nil when none is configured.
@@ -111,8 +156,8 @@ package struct SnapshotCompiler: Sendable {
         _ configuration: Configuration,
         _ used: inout [String: BackendLoad]
     ) throws(CompileFailure) -> [BackendPlan] {
-        let rest = try targets(backend.rest, backend.tls, isGRPC: false, configuration)
-        let grpc = try targets(backend.grpc, backend.tls, isGRPC: true, configuration)
+        let rest = try targets(backend, backend.rest, isGRPC: false, configuration)
+        let grpc = try targets(backend, backend.grpc, isGRPC: true, configuration)
         // REST and gRPC of one replica share its address; pairs are made in resolution order.
         return (0..<max(rest.count, grpc.count)).map { index in
             let restTarget = index < rest.count ? rest[index] : nil
@@ -142,7 +187,7 @@ package struct SnapshotCompiler: Sendable {
         _ slot: SignatureSlot
     ) -> MetadataPlan? {
         let speaksV1 =
-            revision.backends.contains { $0.rest != nil }
+            revision.allBackends.contains { $0.rest != nil }
             && [.generic, .kserve].contains(revision.dialect)
         guard !speaksV1 else { return nil }
         let name = revision.modelName ?? model.name
@@ -155,19 +200,24 @@ package struct SnapshotCompiler: Sendable {
     }
 
     private func targets(
+        _ backend: Configuration.Backend,
         _ url: Configuration.BackendURL?,
-        _ tls: Configuration.BackendTLS?,
         isGRPC: Bool,
         _ configuration: Configuration
     ) throws(CompileFailure) -> [BackendTarget] {
         guard let url else { return [] }
+        let tls = backend.tls
         let addresses: [SocketAddress]
-        do throws(KernelFailure) {
-            addresses = try SocketAddress.resolve(host: url.host, port: url.port)
-        } catch {
-            throw CompileFailure(
-                sentence: "backend \(url.text): the host can't be looked up (\(error.text))"
-            )
+        if backend.isWatched {
+            addresses = self.addresses[url.authority] ?? []
+        } else {
+            do throws(KernelFailure) {
+                addresses = try SocketAddress.resolve(host: url.host, port: url.port)
+            } catch {
+                throw CompileFailure(
+                    sentence: "backend \(url.text): the host can't be looked up (\(error.text))"
+                )
+            }
         }
         var context: TLSClientContext?
         if url.scheme == .https {

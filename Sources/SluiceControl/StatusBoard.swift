@@ -1,4 +1,5 @@
 import SluiceBalancing
+import SluiceConfiguration
 package import SluiceGateway
 import SluiceRouting
 package import SluiceWire
@@ -6,22 +7,24 @@ package import SluiceWire
 /// The gateway's state as the admin API shows it.
 package enum StatusBoard {
     /// All models.
-    package static func models(_ snapshot: Snapshot) -> JSONValue {
-        .object([
+    package static func models(_ desk: ChangeDesk) -> JSONValue {
+        let snapshot = desk.snapshot
+        return .object([
             .init("generation", .number("\(snapshot.generation)")),
-            .init("models", .array(snapshot.models.map(model))),
+            .init("models", .array(snapshot.models.map { model($0, desk) })),
         ])
     }
 
     /// One model: its revisions with traffic and backends.
-    package static func model(_ model: ModelPlan) -> JSONValue {
+    package static func model(_ model: ModelPlan, _ desk: ChangeDesk) -> JSONValue {
+        let configured = desk.configuredWeights(of: model.name)
         let revisions = model.revisions.enumerated().map { index, revision in
-            JSONValue.object([
+            let weight = model.split.weights[index]
+            return JSONValue.object([
                 .init("name", .string(revision.name)),
-                .init(
-                    "traffic",
-                    .number(percent(model.split.weights[index]))
-                ),
+                .init("traffic", percent(weight)),
+                .init("configuredTraffic", percent(configured?[index] ?? weight)),
+                .init("ready", .bool(revision.backends.contains { isServing($0) })),
                 .init("backends", .array(revision.backends.map(backend))),
             ])
         }
@@ -30,6 +33,10 @@ package enum StatusBoard {
             .init("loadBalancing", .string(model.balancing.rawValue)),
             .init("revisions", .array(revisions)),
         ])
+    }
+
+    private static func isServing(_ backend: BackendPlan) -> Bool {
+        backend.state == .ready && backend.load.health == .up
     }
 
     private static func backend(_ backend: BackendPlan) -> JSONValue {
@@ -45,11 +52,12 @@ package enum StatusBoard {
         return .object([
             .init("address", .string(backend.label)), .init("protocols", .array(protocols)),
             .init("health", .string(health)),
+            .init("state", .string(backend.state.rawValue)),
             .init("inFlight", .number("\(backend.load.inFlight)")),
         ])
     }
 
-    private static func percent(_ points: Int) -> String {
-        points % 100 == 0 ? "\(points / 100)" : "\(Double(points) / 100)"
+    private static func percent(_ points: Int) -> JSONValue {
+        .number(Configuration.percent(points))
     }
 }

@@ -146,9 +146,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
                 revisions: plan.revisions.map { revision in
                     WorkerRevision(
                         plan: revision,
-                        backends: revision.backends.map {
-                            backend($0, model: plan.name, revision: revision.name, keeping: &kept)
-                        },
+                        backends: backends(of: revision, model: plan.name, keeping: &kept),
                         balancing: plan.balancing,
                         start: number,
                         metrics: revisionMetrics(model: plan.name, revision: revision.name),
@@ -167,12 +165,27 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
         memo.removeAll()
         let old = replica
         replica = Replica(snapshot: snapshot, models: models)
+        replica.keepRowHabits(of: old)
         for (key, route) in routes.sorted(by: { $0.key < $1.key }) where kept[key] == nil {
             route.pool.close()
         }
         routes = kept
         if old.flowCount > 0 { retired.append(old) }
         wallOffset = loop.kernel.wallClock() - loop.kernel.now().nanoseconds
+    }
+
+    /// The backends that may take requests; one that drains keeps its connections for its return.
+    private func backends(
+        of revision: RevisionPlan,
+        model: String,
+        keeping kept: inout [String: BackendRoute]
+    ) -> [WorkerBackend] {
+        var taken: [WorkerBackend] = []
+        for plan in revision.backends {
+            let made = backend(plan, model: model, revision: revision.name, keeping: &kept)
+            if plan.state == .ready { taken.append(made) }
+        }
+        return taken
     }
 
     private func backend(

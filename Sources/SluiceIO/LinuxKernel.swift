@@ -230,6 +230,9 @@ private final class EventDescriptor: LoopWaker {
 
 /// What a process may ask of the machine, outside any loop.
 package enum Machine {
+    /// Nanoseconds since the Unix epoch.
+    package static func wallClock() -> Int64 { clinux_realtime_nanoseconds() }
+
     /// Cores this process may run on.
     package static var coreCount: Int { Int(clinux_core_count()) }
 

@@ -69,10 +69,12 @@ def model(*flags):
     return process
 
 
-def gateway(config):
-    path = os.path.join(folder, f"sluice-{time.monotonic_ns()}.yaml")
-    with open(path, "w") as file:
-        file.write(config)
+def gateway(config, path=None):
+    """A gateway with this configuration, in a file of its own if no path is given; None takes the file as it is."""
+    path = path or os.path.join(folder, f"sluice-{time.monotonic_ns()}.yaml")
+    if config is not None:
+        with open(path, "w") as file:
+            file.write(config)
     process = Process(SLUICE, "serve", "--config", path)
     process.config = path
     process.admin = process.wait_for(r"admin listening address=(\S+)")
@@ -89,8 +91,8 @@ def until(condition, timeout=20, what=lambda: "it did not happen"):
         time.sleep(0.02)
 
 
-def get(address, path, body=None, headers={}):
-    request = urllib.request.Request(f"http://{address}{path}", data=body, headers=headers)
+def get(address, path, body=None, headers={}, method=None):
+    request = urllib.request.Request(f"http://{address}{path}", data=body, headers=headers, method=method)
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:
             return answer.status, dict(answer.headers), answer.read()
@@ -98,8 +100,8 @@ def get(address, path, body=None, headers={}):
         return error.code, dict(error.headers), error.read()
 
 
-def config(models, extra=""):
-    lines = ["listeners: [{address: '127.0.0.1:0'}]", "admin: {address: '127.0.0.1:0'}",
+def config(models, extra="", admin=""):
+    lines = ["listeners: [{address: '127.0.0.1:0'}]", f"admin: {{address: '127.0.0.1:0'{admin}}}",
              f"accessLog: {folder}/access.log", extra, "models:"]
     return "\n".join(lines + models) + "\n"
 
@@ -117,11 +119,16 @@ def resident(process):
 
 def accepted(address):
     """How many accepted connections a process still holds on its listening address, by the kernel's own list."""
+    return len(clients(address))
+
+
+def clients(address):
+    """The other ends of the connections that a process has accepted on its listening address."""
     port = f"{int(address.split(':')[1]):04X}"
     with open("/proc/net/tcp") as file:
         rows = [line.split() for line in file.readlines()[1:]]
     # State 0A is the listening socket itself; what has been closed has no inode.
-    return sum(row[1].endswith(":" + port) and row[3] != "0A" and row[9] != "0" for row in rows)
+    return {row[2] for row in rows if row[1].endswith(":" + port) and row[3] != "0A" and row[9] != "0"}
 
 
 def predictions(backend):

@@ -16,6 +16,7 @@ import traceback
 import urllib.parse
 
 import cache
+import control
 import processes
 import rows
 import slow_clients
@@ -399,7 +400,7 @@ def a_real_prometheus_counts_what_was_sent():
     prometheus.stop(), relay.shutdown(), proxy.stop(), backend.stop()
 
 
-checks += cache.CHECKS + rows.CHECKS + translation.CHECKS
+checks += control.CHECKS + cache.CHECKS + rows.CHECKS + translation.CHECKS
 failed = 0
 chosen = [function for function in checks if options.only in (None, function.__name__)]
 if not chosen:

@@ -13,7 +13,7 @@ import SluiceInference
 /// Lives on the control loop; what it finds reaches workers through the board's atomics.
 package final class HealthProbe: ResponseReceiver, TimerTarget {
     private final class Target {
-        let plan: BackendPlan
+        var plan: BackendPlan
         let pool: ConnectionPool
         let isGRPC: Bool
         var isAsking = false
@@ -55,11 +55,21 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
         random = RandomSource(seed: UInt64(bitPattern: loop.kernel.wallClock()))
     }
 
-    /// Watches the backends of `snapshot` from now on, all asked at once the first time.
+    /// Watches the backends of `snapshot` from now on; new ones are asked at once.
+    ///
+    /// A backend that is watched already keeps its connection and its turn, so that many changes in
+    /// a row are no storm of questions.
     package func watch(_ snapshot: Snapshot) {
-        close()
+        var known = targets.sorted { $0.key < $1.key }
+        targets.removeAll()
         for backend in snapshot.models.flatMap(\.revisions).flatMap(\.backends) {
-            guard let way = backend.rest ?? backend.grpc else { continue }
+            guard backend.state != .maint, let way = backend.rest ?? backend.grpc else { continue }
+            if let place = known.firstIndex(where: { HealthProbe.asks($0.value, as: backend) }) {
+                let (key, target) = known.remove(at: place)
+                target.plan = backend
+                targets[key] = target
+                continue
+            }
             let pool = ConnectionPool(
                 loop: loop,
                 arena: arena,
@@ -71,14 +81,25 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
             ask(nextKey, target)
             nextKey += 1
         }
+        for (_, target) in known { forget(target) }
+    }
+
+    /// Whether a target is asked just as `plan` wants it.
+    private static func asks(_ target: Target, as plan: BackendPlan) -> Bool {
+        let old = target.plan
+        return old.load == plan.load && (old.rest ?? old.grpc)?.key == (plan.rest ?? plan.grpc)?.key
+            && old.probePath == plan.probePath && old.probeInterval == plan.probeInterval
+            && old.probeTimeout == plan.probeTimeout
+    }
+
+    private func forget(_ target: Target) {
+        loop.cancelTimer(&target.timer)
+        target.pool.closeAll()
     }
 
     /// Ends all probing.
     package func close() {
-        for target in targets.sorted(by: { $0.key < $1.key }).map(\.value) {
-            loop.cancelTimer(&target.timer)
-            target.pool.closeAll()
-        }
+        for target in targets.sorted(by: { $0.key < $1.key }).map(\.value) { forget(target) }
         targets.removeAll()
     }
 

@@ -112,6 +112,21 @@ struct RowHabits {
     static let pause = Duration.seconds(30)
 }
 
+extension Replica {
+    /// Takes over what was learnt of revisions that stay; weights may move every second.
+    func keepRowHabits(of old: Replica) {
+        for model in models where model.plan.cache?.rows == true {
+            guard let before = old.models.first(where: { $0.plan.name == model.plan.name }) else {
+                continue
+            }
+            for revision in model.revisions {
+                let same = before.revisions.first { $0.identity == revision.identity }
+                if let same { revision.rows = same.rows }
+            }
+        }
+    }
+}
+
 /// Why a request of a model with `rows` wasn't answered by rows.
 enum RowFallback: Int, CaseIterable {
     /// Its inputs aren't rows, or it mustn't be cached.

@@ -120,6 +120,11 @@ package enum GatewayMetrics {
         help: "Attempts to load a configuration.",
         labels: ["result"]
     )
+    package static let nameLookUps = MetricFamily.counter(
+        "sluice_dns_lookups_total",
+        help: "Look-ups of `dns` backends' names, by outcome.",
+        labels: ["name", "result"]
+    )
     package static let buildInfo = MetricFamily.gauge(
         "sluice_build_info",
         help: "1, with the version that runs.",

@@ -51,7 +51,12 @@ extension Worker {
         let isGRPC = unsafe flow.spoken == .grpc
         let eligible = isGRPC ? revision.grpcMask : revision.restMask
         guard eligible != 0 else {
-            unsafe refuse(flow, .noSuchProtocol(model.plan.name, isGRPC ? "gRPC" : "REST"))
+            unsafe refuse(
+                flow,
+                revision.backends.isEmpty
+                    ? .noBackend(model.plan.name)
+                    : .noSuchProtocol(model.plan.name, isGRPC ? "gRPC" : "REST")
+            )
             return
         }
         let picked = unsafe revision.picker.pick(

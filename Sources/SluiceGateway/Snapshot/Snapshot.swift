@@ -77,10 +77,22 @@ package struct RevisionPlan: Sendable {
     }
 }
 
+/// What an operator has said of a backend.
+package enum BackendState: String, Sendable, CaseIterable {
+    /// It takes requests while it is well.
+    case ready
+    /// It takes no new requests; it is still probed, so that its health is known.
+    case drain
+    /// It takes no requests and isn't probed.
+    case maint
+}
+
 /// One replica.
 package struct BackendPlan: Sendable {
     /// How it is called in metrics, logs and headers: `host:port` of what it speaks first.
     package var label: String
+    /// Whether it may take requests at all.
+    package var state = BackendState.ready
     /// Where REST requests go, if it speaks REST.
     package var rest: BackendTarget?
     /// Where gRPC requests go, if it speaks gRPC.

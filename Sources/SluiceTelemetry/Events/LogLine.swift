@@ -13,14 +13,7 @@ package struct LogLine: Sendable {
     /// A line that says `message` at `time`.
     package init(_ level: LogLevel, _ message: String, at time: WallTime) {
         self.level = level
-        text = unsafe Array(unsafeUninitializedCapacity: 24) { memory, count in
-            // The closure's memory has the 24 bytes that the time takes.
-            guard let start = memory.baseAddress else { return }
-            var clock = CivilClock()
-            var writer = unsafe TextWriter(start: start, capacity: 24)
-            clock.writeMilliseconds(time, into: &writer)
-            count = writer.count
-        }
+        text = Array(time.text.utf8)
         text.append(0x20)
         text.append(contentsOf: level.name.description.utf8)
         text.append(0x20)

@@ -1,0 +1,108 @@
+import SluiceHTTP
+import SluiceWire
+
+/// One call of the admin API, whole.
+struct AdminRequest {
+    var method: String
+    /// Without the query, as it came.
+    var path: String
+    /// The path's segments, percent-decoded.
+    var segments: [String]
+    /// The query's parameters, percent-decoded; of equal names the last counts.
+    var query: [String: String]
+    var accept: String
+    var authorization: String?
+    var ifMatch: String?
+    /// Who says to be asking (`x-sluice-author`), not verified.
+    var author: String?
+    /// Where the caller is.
+    var client: String
+    var body: [UInt8] = []
+    /// Whether the body grew over ``AdminServer/bodyMaximum``.
+    var isOversized = false
+
+    init(_ head: FieldBlock, client: String) {
+        let target = head.text(.path) ?? "/"
+        method = head.text(.method) ?? ""
+        path = String(target.prefix { $0 != "?" })
+        segments = path.split(separator: "/").map { AdminRequest.decoded($0) }
+        query = [:]
+        for pair in target.drop(while: { $0 != "?" }).dropFirst().split(separator: "&") {
+            let name = pair.prefix { $0 != "=" }
+            query[AdminRequest.decoded(name)] = AdminRequest.decoded(pair.dropFirst(name.count + 1))
+        }
+        accept = head.text(.accept) ?? ""
+        authorization = head.text(named: "authorization")
+        ifMatch = head.text(named: "if-match")
+        author = head.text(named: "x-sluice-author")
+        self.client = client
+    }
+
+    /// Who is asking, as events and logs say it.
+    var who: String {
+        guard let author, !author.isEmpty, author.utf8.count <= 64,
+            author.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F })
+        else { return "admin \(client)" }
+        return "\(author) at \(client)"
+    }
+
+    /// The body as JSON.
+    func json() throws(AdminRefusal) -> JSONValue {
+        do throws(JSONFailure) {
+            return try JSONParser.parse(body)
+        } catch {
+            throw AdminRefusal(400, "the body is not JSON: \(error)")
+        }
+    }
+
+    private static func decoded(_ text: Substring) -> String {
+        guard text.utf8.contains(UInt8(ascii: "%")) else { return String(text) }
+        var bytes: [UInt8] = []
+        var rest = Array(text.utf8)[...]
+        while let byte = rest.popFirst() {
+            guard byte == UInt8(ascii: "%"), rest.count >= 2,
+                let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16)
+            else {
+                bytes.append(byte)
+                continue
+            }
+            bytes.append(value)
+            rest = rest.dropFirst(2)
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+}
+
+/// What a call is answered.
+struct AdminReply {
+    var status: Int
+    var type: StaticString
+    var body: [UInt8]
+    /// Further fields: names in lower case.
+    var fields: [(name: String, value: String)] = []
+
+    init(_ status: Int, type: StaticString, _ body: [UInt8]) {
+        self.status = status
+        self.type = type
+        self.body = body
+    }
+
+    init(_ status: Int = 200, _ value: JSONValue) {
+        self.init(status, type: "application/json", value.serialized)
+    }
+}
+
+/// Why a call is refused.
+struct AdminRefusal: Error {
+    var status: Int
+    var sentence: String
+
+    init(_ status: Int, _ sentence: String) {
+        self.status = status
+        self.sentence = sentence
+    }
+
+    var reply: AdminReply {
+        AdminReply(status, .object([.init("error", .string(sentence))]))
+    }
+}

@@ -1,0 +1,81 @@
+import SluiceControl
+import SluiceGateway
+import SluiceWire
+
+// Models, their revisions and backends.
+extension AdminServer {
+    var modelRoutes: [AdminRoute] {
+        [
+            AdminRoute("GET", "/api/v1/models") { [runtime] _, _, respond in
+                var reply = AdminReply(200, StatusBoard.models(runtime.desk))
+                reply.fields = [("etag", "\"\(runtime.desk.snapshot.generation)\"")]
+                respond(reply)
+            },
+            AdminRoute("GET", "/api/v1/models/{model}") {
+                [self] _, values, respond throws(AdminRefusal) in
+                respond(try state(of: values[0]))
+            },
+            AdminRoute(
+                "PUT",
+                "/api/v1/models/{model}/revisions/{revision}/backends/{address}",
+                changesState: true
+            ) { [self] request, values, respond throws(AdminRefusal) in
+                guard
+                    let state = try request.json()["state"]?.text.flatMap(
+                        BackendState.init(rawValue:)
+                    )
+                else {
+                    let states = BackendState.allCases.map(\.rawValue).joined(separator: ", ")
+                    throw AdminRefusal(400, "the body is {\"state\": one of \(states)}")
+                }
+                let target = Change.backend(
+                    model: values[0],
+                    revision: values[1],
+                    address: values[2],
+                    state: state
+                )
+                changeModel(values[0], target, request, respond)
+            },
+        ]
+    }
+
+    /// A model's state and the generation it is of.
+    func state(of name: String) throws(AdminRefusal) -> AdminReply {
+        guard let reply = AdminServer.state(of: name, in: runtime.desk.snapshot, [], runtime.desk)
+        else {
+            throw AdminRefusal(404, "unknown model '\(name)'")
+        }
+        return reply
+    }
+
+    /// Makes a change and answers with the model as it is then.
+    func changeModel(
+        _ name: String,
+        _ change: Change,
+        _ request: AdminRequest,
+        _ respond: @escaping AdminRoute.Respond
+    ) {
+        self.change(change, by: request.who, respond) { [desk = runtime.desk] applied in
+            AdminServer.state(of: name, in: applied.snapshot, applied.notes, desk)
+                ?? AdminRefusal(404, "unknown model '\(name)'").reply
+        }
+    }
+
+    private static func state(
+        of name: String,
+        in snapshot: Snapshot,
+        _ notes: [String],
+        _ desk: ChangeDesk
+    ) -> AdminReply? {
+        guard let plan = snapshot.models.first(where: { $0.name == name }),
+            case .object(var members) = StatusBoard.model(plan, desk)
+        else { return nil }
+        members.insert(.init("generation", .number("\(snapshot.generation)")), at: 0)
+        if !notes.isEmpty {
+            members.append(.init("notes", .array(notes.map { .string($0) })))
+        }
+        var reply = AdminReply(200, .object(members))
+        reply.fields = [("etag", "\"\(snapshot.generation)\"")]
+        return reply
+    }
+}

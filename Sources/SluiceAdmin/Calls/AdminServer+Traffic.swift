@@ -1,0 +1,72 @@
+import SluiceConfiguration
+import SluiceControl
+import SluiceWire
+
+// Weights, and back to the file's.
+extension AdminServer {
+    var trafficRoutes: [AdminRoute] {
+        [
+            AdminRoute("PUT", "/api/v1/models/{model}/traffic", changesState: true) {
+                [self] request, values, respond throws(AdminRefusal) in
+                let shift = TrafficShift(
+                    model: values[0],
+                    weights: try AdminServer.weights(try request.json()),
+                    seenGeneration: try AdminServer.generation(request.ifMatch),
+                    isDryRun: try AdminServer.flag(request.query["dryRun"])
+                )
+                changeModel(values[0], .shift(shift), request, respond)
+            },
+            AdminRoute("DELETE", "/api/v1/models/{model}/traffic", changesState: true) {
+                [self] request, values, respond in
+                changeModel(values[0], .unshift(model: values[0]), request, respond)
+            },
+        ]
+    }
+
+    /// `{"v1": 80, "v2": 20}`, in percent with up to two decimals.
+    private static func weights(_ body: JSONValue) throws(AdminRefusal) -> [String: Int] {
+        guard case .object(let members) = body, !members.isEmpty else {
+            throw AdminRefusal(
+                400,
+                "the body is weights by revision, such as {\"v1\": 80, \"v2\": 20}"
+            )
+        }
+        var weights: [String: Int] = [:]
+        for member in members {
+            guard case .number(let text) = member.value,
+                let points = Configuration.basisPoints(text)
+            else {
+                throw AdminRefusal(
+                    400,
+                    "the weight of '\(member.name)' must be a percentage from 0 to 100 with up to two decimals"
+                )
+            }
+            guard weights.updateValue(points, forKey: member.name) == nil else {
+                throw AdminRefusal(400, "revision '\(member.name)' stands twice")
+            }
+        }
+        return weights
+    }
+
+    /// The number in `If-Match: "7"` (RFC 9110 §13.1.1); nil without the field or for `*`.
+    private static func generation(_ field: String?) throws(AdminRefusal) -> Int? {
+        guard let field, field != "*" else { return nil }
+        guard field.hasPrefix("\""), field.hasSuffix("\""), field.count > 2,
+            let number = Int(field.dropFirst().dropLast())
+        else {
+            throw AdminRefusal(
+                400,
+                "If-Match is the ETag of the state you have seen, such as \"7\""
+            )
+        }
+        return number
+    }
+
+    private static func flag(_ text: String?) throws(AdminRefusal) -> Bool {
+        switch text {
+        case nil, "false": return false
+        case "", "true": return true
+        default: throw AdminRefusal(400, "dryRun is true or false")
+        }
+    }
+}

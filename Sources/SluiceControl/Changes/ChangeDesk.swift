@@ -1,0 +1,480 @@
+import SluiceBalancing
+package import SluiceConfiguration
+import SluiceCore
+package import SluiceGateway
+import SluiceIO
+import SluiceRouting
+package import SluiceTelemetry
+import SluiceWire
+import Synchronization
+
+/// The one place where the running state changes.
+///
+/// Changes come from people, from the file, from signals and from rollouts; the desk takes them one
+/// after the other on a thread of its own, for reading files and looking names up blocks. Each is
+/// checked, compiled, remembered, published to every worker, and announced, in this order; a refused
+/// one has changed nothing.
+package final class ChangeDesk: Sendable {
+    /// How a snapshot reaches the data plane; returns when every worker uses it.
+    package typealias Publish = @Sendable (Snapshot, [ListenerCertificate]) -> Void
+
+    struct State: Sendable {
+        var configuration: Configuration
+        var compiler: SnapshotCompiler
+        /// As the file says it.
+        var plain: Snapshot
+        /// With what was set at run time on top.
+        var snapshot: Snapshot
+        var adjustments = Adjustments()
+        /// Who may change something by the admin API.
+        var access: AdminAccess
+        /// Counts what was published, from 1.
+        var generation = 1
+        /// The generation with which a model's weights or plan last changed.
+        var changed: [String: Int] = [:]
+    }
+
+    /// What has changed so far.
+    package let events = EventHistory()
+    let file: String?
+    let log: EventLog
+    let store: MetricStore
+    let state: Mutex<State>
+    let watch: FileWatch?
+    private let names = Mutex<NameWatch?>(nil)
+    private let stateFile: StateFile?
+    let loop: ControlLoop
+    private let publish: Publish
+    private let pending = Atomic<Int>(0)
+    private let observers = Mutex<[@Sendable (ChangeEvent) -> Void]>([])
+
+    // A desk that is this far behind has a hung disk; more callers would only wait longer.
+    private static let pendingMaximum = 256
+
+    /// A desk whose first snapshot is compiled, with what the state file says on top.
+    package init(
+        configuration: Configuration,
+        file: String?,
+        store: MetricStore,
+        log: EventLog,
+        publish: @escaping Publish
+    ) throws(CompileFailure) {
+        self.file = file
+        self.log = log
+        self.store = store
+        self.publish = publish
+        stateFile = configuration.admin.stateFile.map { StateFile(path: $0) }
+        var compiler = SnapshotCompiler()
+        for note in compiler.look(for: configuration.watchedNames) { log.write(.warning, note, []) }
+        let plain = try compiler.compile(configuration)
+        var adjustments = Adjustments()
+        if let stateFile {
+            do throws(StateFile.Failure) {
+                adjustments = try stateFile.load()
+            } catch {
+                stateFile.setAside()
+                log.write(
+                    .error,
+                    "\(error.sentence); it is kept as \(stateFile.path).damaged, and the configured weights hold",
+                    []
+                )
+            }
+        }
+        var (snapshot, notes) = adjustments.laid(on: plain)
+        snapshot.generation = 1
+        for note in notes { log.write(.warning, note, []) }
+        state = Mutex(
+            State(
+                configuration: configuration,
+                compiler: compiler,
+                plain: plain,
+                snapshot: snapshot,
+                adjustments: adjustments,
+                access: try AdminAccess(configuration.admin)
+            )
+        )
+        do throws(KernelFailure) {
+            loop = try ControlLoop.start(name: "changes")
+        } catch {
+            throw CompileFailure(sentence: error.description)
+        }
+        watch = file.map { FileWatch($0, configuration) }
+        if let watch {
+            loop.repeatedly(every: .seconds(1)) { [weak self] in
+                if watch.look() { self?.submit(.reload, by: "file") { _ in } }
+            }
+        }
+        do throws(KernelFailure) {
+            let made = try NameWatch(every: configuration.dnsInterval, store: store, log: log) {
+                [weak self] in
+                self?.configuration.watchedNames ?? []
+            } found: { [weak self] name, addresses in
+                self?.submit(.addresses(of: name, addresses), by: "dns") { _ in }
+            }
+            names.withLock { $0 = made }
+        } catch {
+            throw CompileFailure(sentence: error.description)
+        }
+        announce(
+            ChangeEvent(
+                time: loop.wallTime,
+                who: "start",
+                kind: .start,
+                message: "the gateway started"
+            )
+        )
+    }
+
+    // MARK: - Looking
+
+    /// The configuration in force.
+    package var configuration: Configuration { state.withLock { $0.configuration } }
+
+    /// The snapshot in force.
+    package var snapshot: Snapshot { state.withLock { $0.snapshot } }
+
+    /// What was set at run time.
+    package var adjustments: Adjustments { state.withLock { $0.adjustments } }
+
+    /// Who may change something by the admin API.
+    package var access: AdminAccess { state.withLock { $0.access } }
+
+    /// The weights the file gives a model's revisions, in their order; nil for an unknown model.
+    package func configuredWeights(of model: String) -> [Int]? {
+        state.withLock { state in
+            state.plain.models.first { $0.name == model }?.split.weights
+        }
+    }
+
+    /// Tells `observer` of every change from now on, on the desk's thread, after it is in force.
+    package func observe(_ observer: @escaping @Sendable (ChangeEvent) -> Void) {
+        observers.withLock { $0.append(observer) }
+    }
+
+    // MARK: - Changing
+
+    /// Makes the change, or refuses it, and then says so on the desk's thread.
+    package func submit(
+        _ change: Change,
+        by who: String,
+        then: @escaping @Sendable (Result<Applied, ChangeRefusal>) -> Void
+    ) {
+        let count = pending.wrappingAdd(1, ordering: .relaxed).newValue
+        guard count <= ChangeDesk.pendingMaximum else {
+            pending.wrappingSubtract(1, ordering: .relaxed)
+            then(.failure(ChangeRefusal(.busy, "too many changes wait; try again in a moment")))
+            return
+        }
+        loop.submit { [self] in
+            pending.wrappingSubtract(1, ordering: .relaxed)
+            let result: Result<Applied, ChangeRefusal>
+            do throws(ChangeRefusal) {
+                result = .success(try apply(change, by: who))
+            } catch {
+                result = .failure(error)
+            }
+            then(result)
+        }
+    }
+
+    /// Makes the change and waits; never call it on the desk's thread or on the control loop.
+    @discardableResult
+    package func perform(_ change: Change, by who: String) -> Result<Applied, ChangeRefusal> {
+        let answer = Answer<Result<Applied, ChangeRefusal>>()
+        submit(change, by: who) { answer.put($0) }
+        return answer.wait()
+    }
+
+    /// Notes what somebody else has done, such as a purge.
+    package func note(_ kind: ChangeEvent.Kind, model: String?, by who: String, _ message: String) {
+        announce(
+            ChangeEvent(
+                time: loop.wallTime,
+                who: who,
+                kind: kind,
+                model: model,
+                message: message
+            )
+        )
+    }
+
+    /// Ends the threads; changes that wait are dropped.
+    package func stop() {
+        names.withLock { $0 }?.stop()
+        loop.stop()
+    }
+
+    private func apply(_ change: Change, by who: String) throws(ChangeRefusal) -> Applied {
+        switch change {
+        case .reload: try reload(by: who)
+        case .shift(let shift): try self.shift(shift, by: who)
+        case .unshift(let model): try unshift(model, by: who)
+        case .backend(let model, let revision, let address, let state):
+            try set(backend: address, of: revision, model, to: state, by: who)
+        case .addresses(let name, let addresses): try learn(addresses, of: name, by: who)
+        case .rollout(let model, let record): remember(rollout: record, of: model)
+        }
+    }
+
+    // MARK: - Traffic
+
+    private func shift(_ shift: TrafficShift, by who: String) throws(ChangeRefusal) -> Applied {
+        let state = state.withLock { $0 }
+        let (index, plan) = try find(shift.model, in: state)
+        let names = plan.revisions.map(\.name)
+        if let stranger = shift.weights.keys.sorted().first(where: { !names.contains($0) }) {
+            throw ChangeRefusal(
+                .invalid,
+                "model '\(plan.name)' has no revision '\(stranger)'; it has \(names.joined(separator: ", "))"
+            )
+        }
+        let weights = names.map { shift.weights[$0] ?? 0 }
+        let sum = weights.reduce(0, +)
+        guard sum == 10_000, weights.allSatisfy({ $0 >= 0 }) else {
+            throw ChangeRefusal(
+                .invalid,
+                "the traffic of model '\(plan.name)' must sum to 100, not \(Configuration.percent(sum))"
+            )
+        }
+        if let seen = shift.seenGeneration {
+            let last = state.changed[plan.name] ?? 1
+            guard seen >= last, seen <= state.snapshot.generation else {
+                throw ChangeRefusal(
+                    .conflict,
+                    "model '\(plan.name)' was changed meanwhile, in generation \(last); you have seen generation \(seen); look again and repeat"
+                )
+            }
+        }
+        var notes: [String] = []
+        for (place, revision) in plan.revisions.enumerated()
+        where weights[place] > 0 && !revision.canServe {
+            notes.append(
+                "revision '\(revision.name)' has no backend that answers: its share goes to the others until it has"
+            )
+        }
+        var snapshot = state.snapshot
+        guard weights != plan.split.weights else {
+            return Applied(
+                snapshot: snapshot,
+                notes: notes + ["nothing changed: these weights are in force"]
+            )
+        }
+        snapshot.models[index].split = TrafficSplit(weights: weights)
+        if shift.isDryRun {
+            return Applied(snapshot: snapshot, notes: notes + ["a dry run: nothing changed"])
+        }
+        var adjustments = state.adjustments
+        let isConfigured = weights == state.plain.models[index].split.weights
+        adjustments.change(plan.name) {
+            $0.traffic =
+                isConfigured ? nil : Dictionary(uniqueKeysWithValues: zip(names, weights))
+        }
+        notes += take(snapshot, adjustments, changed: [plan.name])
+        announceShift(plan, to: weights, by: who)
+        return Applied(snapshot: self.snapshot, notes: notes)
+    }
+
+    private func unshift(_ model: String, by who: String) throws(ChangeRefusal) -> Applied {
+        let weights = configuredWeights(of: model) ?? []
+        let names = try find(model, in: state.withLock { $0 }).plan.revisions.map(\.name)
+        let shift = TrafficShift(
+            model: model,
+            weights: Dictionary(uniqueKeysWithValues: zip(names, weights))
+        )
+        return try self.shift(shift, by: who)
+    }
+
+    private func announceShift(_ plan: ModelPlan, to weights: [Int], by who: String) {
+        func text(_ weights: [Int]) -> String {
+            zip(plan.revisions, weights).map { "\($0.name)=\(Configuration.percent($1))" }
+                .joined(separator: " ")
+        }
+        let (from, to) = (text(plan.split.weights), text(weights))
+        announce(
+            ChangeEvent(
+                time: loop.wallTime,
+                who: who,
+                kind: .traffic,
+                model: plan.name,
+                from: from,
+                to: to,
+                message: "traffic of \(plan.name) moved from \(from) to \(to)"
+            )
+        )
+    }
+
+    // MARK: - Backends
+
+    private func set(
+        backend address: String,
+        of revision: String,
+        _ model: String,
+        to wanted: BackendState,
+        by who: String
+    ) throws(ChangeRefusal) -> Applied {
+        let state = state.withLock { $0 }
+        let (index, plan) = try find(model, in: state)
+        guard let place = plan.revisions.firstIndex(where: { $0.name == revision }) else {
+            throw ChangeRefusal(.unknown, "model '\(model)' has no revision '\(revision)'")
+        }
+        let backends = plan.revisions[place].backends
+        guard let number = backends.firstIndex(where: { $0.label == address }) else {
+            let known = backends.map(\.label).joined(separator: ", ")
+            throw ChangeRefusal(
+                .unknown,
+                "revision '\(revision)' of model '\(model)' has no backend '\(address)'; it has \(known)"
+            )
+        }
+        let before = backends[number].state
+        guard before != wanted else {
+            return Applied(
+                snapshot: state.snapshot,
+                notes: ["nothing changed: the backend is in this state"]
+            )
+        }
+        var snapshot = state.snapshot
+        snapshot.models[index].revisions[place].backends[number].state = wanted
+        var adjustments = state.adjustments
+        adjustments.change(model) {
+            $0.backends[revision, default: [:]][address] = wanted == .ready ? nil : wanted
+            if $0.backends[revision]?.isEmpty == true { $0.backends[revision] = nil }
+        }
+        var notes = take(snapshot, adjustments, changed: [])
+        if wanted != .ready,
+            snapshot.models[index].revisions[place].backends.allSatisfy({ $0.state != .ready })
+        {
+            notes.append("revision '\(revision)' has no backend in rotation now")
+        }
+        announce(
+            ChangeEvent(
+                time: loop.wallTime,
+                who: who,
+                kind: .backend,
+                model: model,
+                from: before.rawValue,
+                to: wanted.rawValue,
+                message: "backend \(address) of \(model) \(revision) is set to \(wanted.rawValue)"
+            )
+        )
+        return Applied(snapshot: self.snapshot, notes: notes)
+    }
+
+    // MARK: - Names
+
+    private func learn(
+        _ addresses: [SocketAddress],
+        of name: String,
+        by who: String
+    ) throws(ChangeRefusal) -> Applied {
+        let state = state.withLock { $0 }
+        var compiler = state.compiler
+        let before = compiler.addresses[name]?.count ?? 0
+        guard compiler.learn(addresses, of: name) else {
+            return Applied(snapshot: state.snapshot, notes: [])
+        }
+        let plain: Snapshot
+        do throws(CompileFailure) {
+            plain = try compiler.compile(state.configuration)
+        } catch {
+            log.write(.error, error.sentence, [("name", name)])
+            throw ChangeRefusal(.invalid, error.sentence)
+        }
+        let (snapshot, _) = state.adjustments.laid(on: plain)
+        publish(snapshot, changed: []) {
+            $0.compiler = compiler
+            $0.plain = plain
+        }
+        announce(
+            ChangeEvent(
+                time: loop.wallTime,
+                who: who,
+                kind: .backend,
+                from: "\(before) addresses",
+                to: "\(addresses.count) addresses",
+                message:
+                    "\(name) is now \(addresses.map(\.description).sorted().joined(separator: ", "))"
+            )
+        )
+        return Applied(snapshot: self.snapshot, notes: [])
+    }
+
+    // MARK: - Rollouts
+
+    private func remember(rollout: JSONValue?, of model: String) -> Applied {
+        let adjustments = state.withLock { state in
+            state.adjustments.change(model) { $0.rollout = rollout }
+            return state.adjustments
+        }
+        return Applied(snapshot: snapshot, notes: save(adjustments))
+    }
+
+    // MARK: - What every change ends with
+
+    private func find(
+        _ model: String,
+        in state: State
+    ) throws(ChangeRefusal) -> (index: Int, plan: ModelPlan) {
+        guard let index = state.snapshot.models.firstIndex(where: { $0.name == model }) else {
+            throw ChangeRefusal(.unknown, "unknown model '\(model)'")
+        }
+        return (index, state.snapshot.models[index])
+    }
+
+    /// Remembers and publishes the next generation; returns what went wrong on the side.
+    func take(
+        _ snapshot: Snapshot,
+        _ adjustments: Adjustments,
+        changed: [String]
+    ) -> [String] {
+        let notes = save(adjustments)
+        publish(snapshot, changed: changed) { $0.adjustments = adjustments }
+        return notes
+    }
+
+    /// Makes `snapshot` the next generation, with whatever belongs to it in the state.
+    func publish(
+        _ snapshot: Snapshot,
+        changed: [String],
+        certificates: [ListenerCertificate] = [],
+        _ body: (inout State) -> Void
+    ) {
+        let taken = state.withLock { state in
+            body(&state)
+            state.generation += 1
+            state.snapshot = snapshot
+            state.snapshot.generation = state.generation
+            for name in changed { state.changed[name] = state.generation }
+            return state.snapshot
+        }
+        publish(taken, certificates)
+    }
+
+    private func save(_ adjustments: Adjustments) -> [String] {
+        guard let stateFile else { return [] }
+        do throws(StateFile.Failure) {
+            try stateFile.save(adjustments)
+            return []
+        } catch {
+            // Whoever rolls back on a full disk must not be refused.
+            let note = "\(error.sentence); the change holds until the gateway restarts"
+            log.write(.error, note, [])
+            return [note]
+        }
+    }
+
+    func announce(_ event: ChangeEvent) {
+        let event = events.add(event)
+        log.write(.info, event.message, [("by", event.who)])
+        for observer in observers.withLock({ $0 }) { observer(event) }
+    }
+
+    /// The time of day.
+    var wallTime: WallTime { loop.wallTime }
+}
+
+extension RevisionPlan {
+    /// Whether a backend is in rotation and not known to be down.
+    package var canServe: Bool {
+        backends.contains { $0.state == .ready && $0.load.health != .down }
+    }
+}

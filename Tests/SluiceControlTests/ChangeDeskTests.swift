@@ -1,0 +1,343 @@
+import Foundation
+import SluiceConfiguration
+import SluiceControl
+import SluiceGateway
+import SluiceIO
+import SluiceRouting
+import SluiceTelemetry
+import SluiceWire
+import Synchronization
+import Testing
+
+/// A desk without a data plane: what it publishes is kept.
+private final class Desk: Sendable {
+    let desk: ChangeDesk
+    let folder: URL
+    let file: String
+
+    static let yaml = """
+        admin: {address: "127.0.0.1:0", stateFile: state.json}
+        watch: false
+        models:
+          - name: iris
+            revisions:
+              - {name: v1, traffic: 90, backends: [{rest: "http://127.0.0.1:1"}, {rest: "http://127.0.0.1:2"}]}
+              - {name: v2, traffic: 10, backends: [{rest: "http://127.0.0.1:3"}]}
+          - name: rose
+            revisions: [{name: v1, backends: [{rest: "http://127.0.0.1:4"}]}]
+
+        """
+
+    init(yaml: String = Desk.yaml, in folder: URL? = nil) throws {
+        let made =
+            folder
+            ?? FileManager.default.temporaryDirectory
+            .appendingPathComponent("sluice-desk-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: made, withIntermediateDirectories: true)
+        self.folder = made
+        file = made.appendingPathComponent("sluice.yaml").path
+        let text = "listeners: [{address: \"127.0.0.1:0\"}]\n" + yaml
+        try text.write(toFile: file, atomically: true, encoding: .utf8)
+        let kept = Kept()
+        desk = try ChangeDesk(
+            configuration: try Configuration.load(path: file),
+            file: file,
+            store: MetricStore(),
+            log: EventLog(isQuiet: true)
+        ) { snapshot, _ in kept.add(snapshot) }
+        self.kept = kept
+    }
+
+    private let kept: Kept
+
+    var snapshots: [Snapshot] { kept.all }
+
+    func write(_ yaml: String) throws {
+        let text = "listeners: [{address: \"127.0.0.1:0\"}]\n" + yaml
+        try text.write(toFile: file, atomically: true, encoding: .utf8)
+    }
+
+    func weights(_ model: String = "iris") -> [Int]? {
+        desk.snapshot.models.first { $0.name == model }?.split.weights
+    }
+
+    func shift(
+        _ weights: [String: Int],
+        model: String = "iris",
+        seen: Int? = nil,
+        isDryRun: Bool = false
+    ) -> Result<Applied, ChangeRefusal> {
+        desk.perform(
+            .shift(
+                TrafficShift(
+                    model: model,
+                    weights: weights,
+                    seenGeneration: seen,
+                    isDryRun: isDryRun
+                )
+            ),
+            by: "test"
+        )
+    }
+
+    deinit {
+        desk.stop()
+        try? FileManager.default.removeItem(at: folder)
+    }
+}
+
+private final class Kept: Sendable {
+    private let snapshots = Mutex<[Snapshot]>([])
+    func add(_ snapshot: Snapshot) { snapshots.withLock { $0.append(snapshot) } }
+    var all: [Snapshot] { snapshots.withLock { $0 } }
+}
+
+extension Result where Success == Applied, Failure == ChangeRefusal {
+    fileprivate var refusal: ChangeRefusal? {
+        if case .failure(let refusal) = self { refusal } else { nil }
+    }
+    fileprivate var applied: Applied? {
+        if case .success(let applied) = self { applied } else { nil }
+    }
+}
+
+@Suite("Change desk")
+struct ChangeDeskTests {
+    @Test("A shift is published before it is answered, and told")
+    func shift() throws {
+        let desk = try Desk()
+        let applied = try #require(desk.shift(["v1": 7500, "v2": 2500]).applied)
+        #expect(applied.snapshot.generation == 2)
+        #expect(desk.snapshots.map(\.generation) == [2])
+        #expect(desk.snapshots.first?.models[0].split.weights == [7500, 2500])
+        let event = try #require(desk.desk.events.events(after: 1).first)
+        #expect(event.kind == .traffic && event.who == "test" && event.model == "iris")
+        #expect(event.from == "v1=90 v2=10" && event.to == "v1=75 v2=25")
+        #expect(desk.desk.configuredWeights(of: "iris") == [9000, 1000])
+    }
+
+    @Test("A revision that isn't named gets nothing")
+    func unnamed() throws {
+        let desk = try Desk()
+        #expect(desk.shift(["v2": 10_000]).applied != nil)
+        #expect(desk.weights() == [0, 10_000])
+    }
+
+    @Test(
+        "What can't be done is refused with a reason and changes nothing",
+        arguments: [
+            ("iris", ["v1": 9000, "v2": 999], ChangeRefusal.Kind.invalid, "sum to 100, not 99.99"),
+            ("iris", ["v1": 9000, "v3": 1000], .invalid, "no revision 'v3'; it has v1, v2"),
+            ("tulip", ["v1": 10_000], .unknown, "unknown model 'tulip'"),
+        ]
+    )
+    func refusals(
+        model: String,
+        weights: [String: Int],
+        kind: ChangeRefusal.Kind,
+        words: String
+    ) throws {
+        let desk = try Desk()
+        let refusal = try #require(desk.shift(weights, model: model).refusal)
+        #expect(refusal.kind == kind && refusal.sentence.contains(words))
+        #expect(desk.snapshots.isEmpty && desk.desk.events.events(after: 1).isEmpty)
+    }
+
+    @Test("Who has seen an older state of the model is refused, of another model not")
+    func conflict() throws {
+        let desk = try Desk()
+        #expect(desk.shift(["v1": 5000, "v2": 5000], seen: 1).applied != nil)
+        let refusal = try #require(desk.shift(["v1": 4000, "v2": 6000], seen: 1).refusal)
+        #expect(refusal.kind == .conflict)
+        #expect(desk.shift(["v1": 10_000], model: "rose", seen: 1).applied != nil)
+        #expect(desk.shift(["v1": 4000, "v2": 6000], seen: 2).applied != nil)
+        #expect(desk.shift(["v1": 3000, "v2": 7000], seen: 99).refusal?.kind == .conflict)
+    }
+
+    @Test("A dry run and a repetition change nothing")
+    func dryRun() throws {
+        let desk = try Desk()
+        let dry = try #require(desk.shift(["v2": 10_000], isDryRun: true).applied)
+        #expect(dry.snapshot.models[0].split.weights == [0, 10_000])
+        #expect(desk.shift(["v1": 9000, "v2": 1000]).applied != nil)
+        #expect(desk.weights() == [9000, 1000] && desk.snapshots.isEmpty)
+    }
+
+    @Test("Shifts and drains survive a restart, and going back forgets them")
+    func stateFile() throws {
+        let desk = try Desk()
+        _ = desk.shift(["v1": 2500, "v2": 7500])
+        _ = desk.desk.perform(
+            .backend(model: "iris", revision: "v1", address: "127.0.0.1:2", state: .drain),
+            by: "test"
+        )
+        let again = try Desk(in: desk.folder)
+        #expect(again.weights() == [2500, 7500])
+        #expect(
+            again.desk.snapshot.models[0].revisions[0].backends.map(\.state) == [.ready, .drain]
+        )
+        _ = again.desk.perform(.unshift(model: "iris"), by: "test")
+        #expect(again.weights() == [9000, 1000])
+        #expect(again.desk.adjustments.models["iris"]?.traffic == nil)
+        #expect(again.desk.adjustments.models["iris"]?.backends.isEmpty == false)
+    }
+
+    @Test("A state file that can't be written doesn't stop a shift, and the caller hears of it")
+    func unwritable() throws {
+        let desk = try Desk()
+        try FileManager.default.createDirectory(
+            at: desk.folder.appendingPathComponent("state.json.new"),
+            withIntermediateDirectories: true
+        )
+        let applied = try #require(desk.shift(["v2": 10_000]).applied)
+        #expect(applied.notes.contains { $0.contains("can't write the state file") })
+        #expect(desk.weights() == [0, 10_000])
+    }
+
+    @Test("A damaged state file is kept aside and the file's weights hold")
+    func damaged() throws {
+        let desk = try Desk()
+        let path = desk.folder.appendingPathComponent("state.json").path
+        try "{\"version\":1,\"models\":{\"iris\":{\"traffic\":{\"v1\":9".write(
+            toFile: path,
+            atomically: true,
+            encoding: .utf8
+        )
+        let again = try Desk(in: desk.folder)
+        #expect(again.weights() == [9000, 1000])
+        #expect(FileManager.default.fileExists(atPath: path + ".damaged"))
+    }
+
+    @Test("A reload keeps what was shifted and says so; a broken file changes nothing")
+    func reload() throws {
+        let desk = try Desk()
+        _ = desk.shift(["v1": 5000, "v2": 5000])
+        try desk.write(Desk.yaml.replacingOccurrences(of: "name: rose", with: "name: tulip"))
+        let applied = try #require(desk.desk.perform(.reload, by: "signal").applied)
+        #expect(applied.notes.contains { $0.contains("keeps the weights it was given") })
+        #expect(desk.weights() == [5000, 5000] && desk.weights("tulip") == [10_000])
+        let generation = desk.desk.snapshot.generation
+        try desk.write(Desk.yaml.replacingOccurrences(of: "traffic: 90", with: "traffic: 91"))
+        let refusal = try #require(desk.desk.perform(.reload, by: "signal").refusal)
+        #expect(refusal.diagnostics.first?.line == 7)
+        #expect(refusal.sentence.contains("sums to 101, not 100"))
+        #expect(desk.desk.snapshot.generation == generation)
+        let last = try #require(desk.desk.events.events(after: 0).last)
+        #expect(last.kind == .reload && last.message.contains("refused"))
+    }
+
+    @Test("Weights for a revision that a reload removed give way to the file's")
+    func removedRevision() throws {
+        let desk = try Desk()
+        _ = desk.shift(["v1": 5000, "v2": 5000])
+        try desk.write(
+            """
+            models: [{name: iris, revisions: [{name: v1, backends: [{rest: "http://127.0.0.1:1"}]}]}]
+            """
+        )
+        let applied = try #require(desk.desk.perform(.reload, by: "file").applied)
+        #expect(desk.weights() == [10_000])
+        #expect(applied.notes.contains { $0.contains("'v2', which isn't configured") })
+    }
+
+    @Test("A backend keeps its line on the board over changes")
+    func backendKept() throws {
+        let desk = try Desk()
+        let before = desk.desk.snapshot.models[0].revisions[0].backends[0].load
+        _ = desk.desk.perform(.reload, by: "signal")
+        _ = desk.shift(["v2": 10_000])
+        #expect(desk.desk.snapshot.models[0].revisions[0].backends[0].load == before)
+    }
+
+    @Test("Addresses of a name come and go as backends, and their order means nothing")
+    func addresses() throws {
+        let desk = try Desk(
+            yaml: """
+                watch: false
+                models:
+                  - name: iris
+                    revisions:
+                      - {name: v1, backends: [{dns: "nowhere.invalid:9000", protocol: [rest, grpc]}]}
+
+                """
+        )
+        func labels() -> [String] {
+            desk.desk.snapshot.models[0].revisions[0].backends.map(\.label)
+        }
+        #expect(labels().isEmpty)
+        let (one, two, three) = (
+            SocketAddress.loopback(port: 1), SocketAddress.loopback(port: 2),
+            SocketAddress.loopback(port: 3)
+        )
+        _ = desk.desk.perform(.addresses(of: "nowhere.invalid:9000", [two, one]), by: "dns")
+        #expect(labels() == ["127.0.0.1:1", "127.0.0.1:2"])
+        let load = desk.desk.snapshot.models[0].revisions[0].backends[0].load
+        let generation = desk.desk.snapshot.generation
+        _ = desk.desk.perform(.addresses(of: "nowhere.invalid:9000", [one, two]), by: "dns")
+        #expect(desk.desk.snapshot.generation == generation)
+        _ = desk.desk.perform(.addresses(of: "nowhere.invalid:9000", [three, one]), by: "dns")
+        #expect(labels() == ["127.0.0.1:1", "127.0.0.1:3"])
+        #expect(desk.desk.snapshot.models[0].revisions[0].backends[0].load == load)
+        let backend = desk.desk.snapshot.models[0].revisions[0].backends[0]
+        #expect(backend.rest != nil && backend.grpc != nil)
+        // A reload in which the name still stands keeps what is known of it.
+        _ = desk.desk.perform(.reload, by: "signal")
+        #expect(labels() == ["127.0.0.1:1", "127.0.0.1:3"])
+    }
+
+    @Test("A file of backends adds to the list, and what is wrong in it is told with its place")
+    func backendsFile() throws {
+        let desk = try Desk()
+        let list = desk.folder.appendingPathComponent("backends.yaml").path
+        try "- {rest: \"http://127.0.0.1:7\"}\n- {rest: \"http://127.0.0.1:8\"}\n"
+            .write(toFile: list, atomically: true, encoding: .utf8)
+        try desk.write(
+            """
+            models: [{name: iris, revisions: [{name: v1, backendsFile: backends.yaml}]}]
+            """
+        )
+        #expect(desk.desk.perform(.reload, by: "file").applied != nil)
+        func labels() -> [String] {
+            desk.desk.snapshot.models[0].revisions[0].backends.map(\.label)
+        }
+        #expect(labels() == ["127.0.0.1:7", "127.0.0.1:8"])
+        try "- {rest: \"http://127.0.0.1:7\"}\n- {rset: \"http://127.0.0.1:8\"}\n"
+            .write(toFile: list, atomically: true, encoding: .utf8)
+        let refusal = try #require(desk.desk.perform(.reload, by: "file").refusal)
+        #expect(refusal.diagnostics.contains { $0.file == list && $0.line == 2 })
+        #expect(labels() == ["127.0.0.1:7", "127.0.0.1:8"])
+        try "[]".write(toFile: list, atomically: true, encoding: .utf8)
+        #expect(desk.desk.perform(.reload, by: "file").applied != nil && labels().isEmpty)
+    }
+
+    @Test("The history forgets the oldest and keeps counting")
+    func history() {
+        let history = EventHistory()
+        for number in 0..<(EventHistory.maximum + 10) {
+            history.add(
+                ChangeEvent(
+                    time: WallTime(nanoseconds: Int64(number)),
+                    who: "test",
+                    kind: .cache,
+                    message: "\(number)"
+                )
+            )
+        }
+        let events = history.events(after: 0)
+        #expect(events.count == EventHistory.maximum && events.first?.id == 11)
+        #expect(history.events(after: EventHistory.maximum + 9).map(\.message) == ["509"])
+    }
+
+    @Test(
+        "Only the token opens the door",
+        arguments: [
+            ("sesame\n", "Bearer sesame", true), ("sesame\n", "bearer sesame", true),
+            ("sesame", "Bearer sesam", false), ("sesame", "Bearer sesame1", false),
+            ("sesame", "Basic sesame", false), ("sesame", nil, false), ("", "Bearer ", false),
+            (nil, nil, true),
+        ] as [(String?, String?, Bool)]
+    )
+    func access(token: String?, field: String?, isAllowed: Bool) {
+        #expect(AdminAccess(token: token).allows(field) == isAllowed)
+    }
+}
