@@ -188,6 +188,14 @@ struct RowTests {
             let (body, length) = try TensorTests.write(response, form)
             records += try Self.cut(body, wishes(form, id: id), 2, length: length)
         }
+        // A V1 caller whose backend speaks V2.
+        var v1 = Self.wishes(.v1)
+        v1.layout = .rows(count: 3)
+        let rows = try Self.response([7, 0, 2], all)
+        let predictions = try written { output, scratch throws(InferenceFailure) in
+            try rows.writeV1(for: v1, to: &output, scratch: &scratch)
+        }
+        #expect(try Self.join([7, 0, 2].map { records[$0] }, v1).0 == predictions.bytes)
         for form in TensorTests.Form.allCases {
             for chosen in [[0, 1, 2, 3, 4, 5, 6, 7], [7, 0, 2, 2]] {
                 for id in ["mine", ""] {

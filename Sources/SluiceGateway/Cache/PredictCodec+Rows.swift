@@ -23,14 +23,19 @@ extension PredictCodec {
         model: String,
         version: String,
         revision: [UInt8],
+        meaning: V1Meaning?,
         maximum: Int
     ) -> Result<RowQuestion, RowFailure> {
         do throws(InferenceFailure) {
             let rows: TensorRows
             let wishes: CallerWishes
             let key: CacheKey
+            let meant =
+                form == .v1
+                ? meaning?.read(unsafe try V1Request(body), version: version, scratch: &scratch)
+                : nil
             switch form {
-            case .v1:
+            case .v1 where meant == nil:
                 let request = unsafe try V1Request(body)
                 rows = try TensorRows(request)
                 guard rows.count <= maximum else { return .failure(.limit) }
@@ -43,8 +48,13 @@ extension PredictCodec {
                 ) { unsafe digest.append($0) }
                 key = finishKey()
                 wishes = CallerWishes(.v1, InferenceRequest())
-            case .v2, .grpc:
-                let request = unsafe try request(body, form, headerLength, version)
+            case .v1, .v2, .grpc:
+                let request: InferenceRequest
+                if let meant {
+                    request = meant.request
+                } else {
+                    request = unsafe try self.request(body, form, headerLength, version)
+                }
                 guard Cacheability(request) == .cacheable else { return .failure(.request) }
                 guard request.inputs.first?.shape.first ?? 0 <= maximum else {
                     return .failure(.limit)
@@ -58,7 +68,7 @@ extension PredictCodec {
                     scratch: &scratch
                 ) { unsafe digest.append($0) }
                 key = finishKey()
-                wishes = CallerWishes(form, request)
+                wishes = meant?.wishes ?? CallerWishes(form, request)
             }
             var keys: [CacheKey] = []
             keys.reserveCapacity(rows.count)

@@ -23,6 +23,12 @@ final class Question {
         self.wishes = wishes
         self.rows = rows
     }
+
+    /// Takes over how a V1 request is laid out, of which only some rows may have gone out.
+    func learnLayout(from translated: CallerWishes) {
+        wishes = translated
+        if let rows, case .rows = translated.layout { wishes.layout = .rows(count: rows.count) }
+    }
 }
 
 /// Requests to keys and answers to what is kept, and back: the cache's side of the tensor codec.
@@ -61,14 +67,27 @@ struct PredictCodec: ~Copyable {
         headerLength: Int?,
         model: String,
         version: String,
-        revision: [UInt8]
+        revision: [UInt8],
+        meaning: V1Meaning?
     ) -> (key: CacheKey, wishes: CallerWishes)? {
         do throws(InferenceFailure) {
             let wishes: CallerWishes
             switch form {
             case .v1:
+                let text = unsafe try V1Request(body)
+                if let meant = meaning?.read(text, version: version, scratch: &scratch) {
+                    unsafe try CanonicalRequest.write(
+                        meant.request,
+                        model: model,
+                        revision: revision,
+                        .generic,
+                        scratch: &scratch
+                    ) { unsafe digest.append($0) }
+                    wishes = meant.wishes
+                    break
+                }
                 unsafe CanonicalRequest.write(
-                    unsafe try V1Request(body),
+                    text,
                     model: model,
                     version: version,
                     revision: revision,
@@ -148,7 +167,7 @@ struct PredictCodec: ~Copyable {
         if unsafe kept.first == RowAnswer.textKind {
             return unsafe join([kept], for: wishes, RowSeparators(), .generic)
         }
-        guard let kind = unsafe kept.first, (kind == Kept.v1) == (wishes.form == .v1) else {
+        guard let kind = unsafe kept.first, kind != Kept.v1 || wishes.form == .v1 else {
             return nil
         }
         let content = unsafe UnsafeRawBufferPointer(rebasing: kept[1...])
@@ -159,6 +178,13 @@ struct PredictCodec: ~Copyable {
             var response = unsafe try InferenceResponse(protobuf: content)
             response.id = wishes.id
             var output = ByteBuffer(pool: pool)
+            if wishes.form == .v1 {
+                try response.writeV1(for: wishes, to: &output, scratch: &scratch)
+                return unsafe RenderedAnswer(
+                    contentType: "application/json",
+                    body: [UInt8](output.bytes)
+                )
+            }
             if wishes.form == .v2 {
                 let length = try response.writeJSON(for: wishes, to: &output, scratch: &scratch)
                 return unsafe RenderedAnswer(

@@ -287,8 +287,20 @@ extension Worker {
             headerLength: length,
             model: name,
             version: pathVersion(head),
-            revision: identity
+            revision: identity,
+            meaning: meaning(of: flow, form)
         )
+    }
+
+    /// What V1 means to the revision's backends, where they speak V2 and their signature is known.
+    func meaning(of flow: FlowPointer, _ form: CallerWishes.Form) -> V1Meaning? {
+        guard form == .v1 else { return nil }
+        return unsafe flow.pointee.revision?._withUnsafeGuaranteedRef { revision in
+            guard revision.form(for: .v1) != .v1 else { return nil }
+            return revision.plan.signature.signature.map {
+                V1Meaning(signature: $0, dialect: revision.plan.dialect)
+            }
+        }
     }
 
     /// `inference-header-content-length` of a request, if it says one.

@@ -11,29 +11,29 @@ import SluiceTelemetry
 extension Worker {
     /// The answer to a request for some rows is whole and a success.
     func rowsAnswered(_ flow: FlowPointer, _ batch: RowBatch, _ wishes: CallerWishes) {
-        var headerLength = unsafe headerLength(flow.pointee.cache.headerLength)
         let records: [[UInt8]]?
         if unsafe flow.spoken == flow.pointee.wire {
             records = unsafe codec.cutRows(
                 flow.pointee.cache.captured.bytes,
-                headerLength: headerLength,
+                headerLength: headerLength(flow.pointee.cache.headerLength),
                 rows: batch.asked.count,
                 for: wishes,
                 dialect(of: flow)
             )
         } else {
-            switch unsafe translatedAnswer(flow, wishes) {
+            // V1 that was understood is kept as what it means, for all to use.
+            let kept = wishes.form == .v1 ? CallerWishes(.grpc, InferenceRequest()) : wishes
+            switch unsafe translatedAnswer(flow, kept) {
             case .failure(let failure):
                 unsafe refuse(flow, .answerUntranslatable(failure))
                 return
             case .success(let made):
-                headerLength = self.headerLength(made.headerLength)
                 records = unsafe made.body.withUnsafeBytes {
                     unsafe codec.cutRows(
                         $0,
-                        headerLength: headerLength,
+                        headerLength: headerLength(made.headerLength),
                         rows: batch.asked.count,
-                        for: wishes,
+                        for: kept,
                         .generic
                     )
                 }
@@ -48,7 +48,7 @@ extension Worker {
             _ = unsafe asksWhole(flow)
             return
         }
-        unsafe shareWhole(flow, answer.body, wishes.form, answer.headerLength)
+        unsafe share(flow, batch, answer, wishes)
         let known = batch.count - batch.asked.count
         let forward = known > 0 ? "partial" : "miss"
         let detail = "rows:\(known)/\(batch.count)"
@@ -151,13 +151,28 @@ extension Worker {
         unsafe land(flow, .answered(entry))
     }
 
-    func shareWhole(
+    /// Gives an answer that was put together to those who wait for an equal one.
+    func share(
         _ flow: FlowPointer,
-        _ body: [UInt8],
-        _ form: CallerWishes.Form,
-        _ length: Int
+        _ batch: RowBatch,
+        _ answer: RenderedAnswer,
+        _ wishes: CallerWishes
     ) {
-        unsafe body.withUnsafeBytes { unsafe shareWhole(flow, $0, form, length) }
+        guard unsafe flow.pointee.cache.role == .leads else { return }
+        var (answer, form) = (answer, wishes.form)
+        if form == .v1, unsafe !speaksCallersForm(flow, .v1) {
+            // V2 callers may wait for it as well.
+            form = .grpc
+            let plain = CallerWishes(.grpc, InferenceRequest())
+            guard let made = unsafe self.answer(flow, batch, plain) else {
+                unsafe land(flow, .unshared)
+                return
+            }
+            answer = made
+        }
+        unsafe answer.body.withUnsafeBytes {
+            unsafe shareWhole(flow, $0, form, answer.headerLength)
+        }
     }
 
     // MARK: - When rows don't work
@@ -203,7 +218,7 @@ extension Worker {
             let wishes = unsafe wishes(of: flow),
             let answer = unsafe answer(flow, batch, wishes)
         else { return false }
-        unsafe shareWhole(flow, answer.body, wishes.form, answer.headerLength)
+        unsafe share(flow, batch, answer, wishes)
         let status = "sluice; hit; ttl=\(secondsLeft(batch)); detail=stale-if-error"
         unsafe reply(flow, answer, cacheStatus: status)
         return true

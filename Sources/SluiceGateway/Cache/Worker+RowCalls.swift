@@ -17,7 +17,7 @@ extension Worker {
                 unsafe countRows(flow, hits: batch.count, misses: 0)
                 let detail = "rows:\(batch.count)/\(batch.count)"
                 let status = "sluice; hit; ttl=\(secondsLeft(batch)); detail=\(detail)"
-                unsafe shareWhole(flow, answer.body, wishes.form, answer.headerLength)
+                unsafe share(flow, batch, answer, wishes)
                 unsafe reply(flow, answer, cacheStatus: status)
                 return
             }
@@ -68,7 +68,9 @@ extension Worker {
         _ batch: RowBatch,
         _ wishes: CallerWishes
     ) -> Bool {
-        guard wishes.form == .v1, batch.count > 1 else { return false }
+        guard wishes.form == .v1, batch.count > 1, unsafe speaksCallersForm(flow, .v1) else {
+            return false
+        }
         let separators = unsafe habits(of: flow).separators
         return !batch.entries.contains { entry in
             entry.map { unsafe RowAnswer.knowsSeparators($0.answer, separators) } ?? false

@@ -50,6 +50,7 @@ extension Worker {
             model: model._withUnsafeGuaranteedRef { $0.plan.name },
             version: pathVersion(head),
             revision: revision._withUnsafeGuaranteedRef { $0.identity },
+            meaning: meaning(of: flow, form),
             maximum: Worker.rowsMaximum
         )
         let question: RowQuestion

@@ -59,7 +59,7 @@ extension Worker {
             if let question = unsafe flow.pointee.cache.question {
                 // V2 wishes are the caller's, whatever part of its request goes out.
                 if caller == .v1 {
-                    unsafe question._withUnsafeGuaranteedRef { $0.wishes = made.wishes }
+                    unsafe question._withUnsafeGuaranteedRef { $0.learnLayout(from: made.wishes) }
                 }
             } else {
                 unsafe flow.pointee.cache.question = .passRetained(Question(made.wishes))

@@ -74,18 +74,20 @@ package enum RowAnswer {
             do throws(InferenceFailure) {
                 return unsafe try RowText.join(records, id: wishes.id, separators, to: &output)
             } catch {
-                // V1 has no other form to go through.
+                // Only the model knows what tensors a V1 answer is.
                 if wishes.form == .v1 { throw error }
                 output.truncate(output.count - start)
             }
         }
-        guard wishes.form != .v1 else { throw refused("its records aren't of a V1 answer") }
         var response = try unsafe tensors(records, &scratch)
         response.id = wishes.id
-        if wishes.form == .v2 {
+        switch wishes.form {
+        case .v2:
             return try response.writeJSON(for: wishes, to: &output, scratch: &scratch, dialect)
+        case .v1: try response.writeV1(for: wishes, to: &output, scratch: &scratch, dialect)
+        case .grpc:
+            try response.writeProtobuf(raw: wishes.isRaw, to: &output, scratch: &scratch, dialect)
         }
-        try response.writeProtobuf(raw: wishes.isRaw, to: &output, scratch: &scratch, dialect)
         return nil
     }
 

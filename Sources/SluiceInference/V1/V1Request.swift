@@ -78,7 +78,7 @@ package struct V1Request {
     }
 
     /// Whether the data is rows, to be answered by `predictions`.
-    func isRows(_ dialect: Dialect) -> Bool {
+    package func isRows(_ dialect: Dialect) -> Bool {
         unsafe isInstances || dialect.v1InputsAreRows && data.first == UInt8(ascii: "[")
     }
 }
