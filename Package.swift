@@ -127,7 +127,10 @@ let package = Package(
         // 7  control plane, a staircase
         room(
             "SluiceConfiguration",
-            imports: ["SluiceCore", "SluiceBalancing", "SluiceInference", "SluiceRedis"],
+            imports: [
+                "SluiceCore", "SluiceHTTP", "SluiceInference", "SluiceRouting", "SluiceBalancing",
+                "SluiceRedis",
+            ],
             packages: [yams]
         ),
         room(
@@ -179,7 +182,8 @@ let package = Package(
         tests(for: "SluiceTLS", imports: ["SluiceTLS", "SluiceCore"]),
         tests(for: "SluiceGRPC", imports: ["SluiceGRPC", "SluiceWire", "SluiceCore"]),
         tests(for: "SluiceInference", imports: ["SluiceInference", "SluiceWire", "SluiceCore"]),
-        tests(for: "SluiceBalancing", imports: ["SluiceBalancing", "SluiceRouting", "SluiceCore"]),
+        tests(for: "SluiceBalancing", imports: ["SluiceBalancing", "SluiceCore"]),
+        tests(for: "SluiceRouting", imports: ["SluiceRouting", "SluiceCore"]),
         tests(for: "SluiceCache", imports: ["SluiceCache", "SluiceCore"]),
         tests(for: "SluiceRedis", imports: ["SluiceRedis", "SluiceCore"]),
         tests(
@@ -193,7 +197,7 @@ let package = Package(
         tests(for: "SluiceTelemetry", imports: ["SluiceTelemetry", "SluiceCore"]),
         tests(
             for: "SluiceConfiguration",
-            imports: ["SluiceConfiguration", "SluiceCore"]
+            imports: ["SluiceConfiguration", "SluiceCore", "SluiceRouting"]
         ),
         tests(
             for: "Simulation",

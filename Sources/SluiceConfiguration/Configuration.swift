@@ -129,6 +129,8 @@ package struct Configuration: Sendable, Equatable {
         package var health = Health()
         /// Absent: the model's answers aren't kept.
         package var cache: ModelCache?
+        /// Which requests go where, before the weights; see `SplitConfiguration.swift`.
+        package var split = Split()
         package var revisions: [Revision]
     }
 

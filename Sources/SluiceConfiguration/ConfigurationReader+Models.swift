@@ -46,10 +46,7 @@ extension ConfigurationReader {
             health.finish()
         }
         if let node = section.value("cache") { model.cache = modelCache(node, "\(name).cache") }
-        section.unavailable([
-            "sticky": "remove it", "routes": "remove it",
-            "mirror": "remove it", "hashOn": "remove it",
-        ])
+        section.unavailable(["mirror": "remove it", "hashOn": "remove it"])
         for (place, node) in section.list("revisions").enumerated() {
             if let revision = revision(node, "\(name).revisions[\(place)]") {
                 if model.revisions.contains(where: { $0.name == revision.name }) {
@@ -62,6 +59,7 @@ extension ConfigurationReader {
             }
         }
         checkSum(model, node)
+        model.split = split(&section, model.revisions.map(\.name))
         return model
     }
 

@@ -93,6 +93,7 @@ extension Configuration {
             }
             if cache.rows { lines.append("      rows: true") }
         }
+        lines += splitLines(model.split)
         lines.append("    revisions:")
         for revision in model.revisions {
             lines.append("      - name: \(quoted(revision.name))")
@@ -133,7 +134,7 @@ extension Configuration {
     }
 
     /// A YAML double-quoted string, so that nothing in it means anything.
-    private func quoted(_ text: String) -> String {
+    func quoted(_ text: String) -> String {
         let escaped = text.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"")
         return "\"\(escaped)\""
     }

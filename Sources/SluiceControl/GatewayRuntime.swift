@@ -83,7 +83,9 @@ package final class GatewayRuntime: Sendable {
             throw CompileFailure(sentence: error.description)
         }
         let (workers, control) = (workers, control)
-        let probe = control.run { loop in Confined(HealthProbe(loop: loop, readiness: readiness)) }
+        let probe = control.run { loop in
+            Confined(HealthProbe(loop: loop, readiness: readiness, tell: { log.write($0) }))
+        }
         self.probe = probe
         desk = try ChangeDesk(configuration: configuration, file: file, store: store, log: log) {
             snapshot,
@@ -262,5 +264,18 @@ package final class GatewayRuntime: Sendable {
         control.run { _ in probe.value.close() }
         control.stop()
         writer?.stop()
+    }
+}
+
+extension EventLog {
+    /// Says that a revision's share goes to others, or that it is its own again.
+    fileprivate func write(_ notice: ShareWatch.Notice) {
+        write(
+            notice.isLending ? .warning : .info,
+            notice.isLending
+                ? "a revision has no healthy backend; others take its share"
+                : "a revision takes its share again",
+            [("model", notice.model), ("revision", notice.revision)]
+        )
     }
 }

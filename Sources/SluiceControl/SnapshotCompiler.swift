@@ -99,7 +99,8 @@ package struct SnapshotCompiler: Sendable {
                             staleIfError: $0.staleIfError,
                             rows: $0.rows
                         )
-                    }
+                    },
+                    rules: SnapshotCompiler.rules(model)
                 )
             )
         }

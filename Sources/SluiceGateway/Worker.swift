@@ -154,12 +154,8 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
                     )
                 },
                 cacheMetrics: plan.cache == nil
-                    ? nil
-                    : CacheMetrics(
-                        store: shared.store,
-                        model: plan.name,
-                        rows: plan.cache?.rows == true
-                    )
+                    ? nil : CacheMetrics(store: shared.store, plan: plan),
+                splitMetrics: SplitMetrics(store: shared.store, plan: plan)
             )
         }
         memo.removeAll()

@@ -20,6 +20,7 @@ import control
 import processes
 import rows
 import slow_clients
+import split
 import translation
 from processes import (V1, Process, accepted, config, folder, gateway, get, model, one, predictions, resident, until)
 from slow_clients import PREFACE, frame, http2_head, unread_connection
@@ -400,7 +401,7 @@ def a_real_prometheus_counts_what_was_sent():
     prometheus.stop(), relay.shutdown(), proxy.stop(), backend.stop()
 
 
-checks += control.CHECKS + cache.CHECKS + rows.CHECKS + translation.CHECKS
+checks += control.CHECKS + cache.CHECKS + rows.CHECKS + split.CHECKS + translation.CHECKS
 failed = 0
 chosen = [function for function in checks if options.only in (None, function.__name__)]
 if not chosen:

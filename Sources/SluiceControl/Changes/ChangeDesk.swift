@@ -471,10 +471,3 @@ package final class ChangeDesk: Sendable {
     /// The time of day.
     var wallTime: WallTime { loop.wallTime }
 }
-
-extension RevisionPlan {
-    /// Whether a backend is in rotation and not known to be down.
-    package var canServe: Bool {
-        backends.contains { $0.state == .ready && $0.load.health != .down }
-    }
-}

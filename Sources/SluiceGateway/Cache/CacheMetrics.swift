@@ -23,8 +23,9 @@ final class CacheMetrics {
     /// Absent unless the model is cached row by row.
     let rows: RowMetrics?
 
-    init(store: MetricStore, model: String, rows: Bool) {
-        self.rows = rows ? RowMetrics(store: store, model: model) : nil
+    init(store: MetricStore, plan: ModelPlan) {
+        let model = plan.name
+        rows = plan.cache?.rows == true ? RowMetrics(store: store, model: model) : nil
         counters = CacheResult.allCases.map {
             store.counter(
                 GatewayMetrics.cacheRequests,

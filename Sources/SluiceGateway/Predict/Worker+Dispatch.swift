@@ -22,11 +22,7 @@ extension Worker {
     }
 
     private func chooseRevision(_ flow: FlowPointer, _ model: WorkerModel) -> Bool {
-        let chosen = model.plan.split.choose(random: &random) { model.revisions[$0].isUsable }
-        guard let chosen else {
-            unsafe refuse(flow, .noBackend(model.plan.name))
-            return false
-        }
+        guard let chosen = unsafe decideRevision(flow, model) else { return false }
         let revision = model.revisions[chosen]
         unsafe flow.pointee.revision = .passUnretained(revision)
         shard.add(revision.metrics.inFlight, 1)
@@ -54,7 +50,7 @@ extension Worker {
             unsafe refuse(
                 flow,
                 revision.backends.isEmpty
-                    ? .noBackend(model.plan.name)
+                    ? noBackend(revision, model)
                     : .noSuchProtocol(model.plan.name, isGRPC ? "gRPC" : "REST")
             )
             return
@@ -69,7 +65,7 @@ extension Worker {
             unsafe refuse(
                 flow,
                 flow.pointee.attempts == 0
-                    ? .noBackend(model.plan.name) : .connectFailed(model.plan.name)
+                    ? noBackend(revision, model) : .connectFailed(model.plan.name)
             )
             return
         }

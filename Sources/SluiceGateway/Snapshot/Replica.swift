@@ -48,9 +48,19 @@ final class WorkerModel {
     let translated: [CallerWishes.Form]
     /// Absent where the model isn't cached.
     let cacheMetrics: CacheMetrics?
+    /// Absent where the weights alone decide.
+    let rules: WorkerRules?
+    let splitMetrics: SplitMetrics
 
-    init(plan: ModelPlan, revisions: [WorkerRevision], cacheMetrics: CacheMetrics?) {
+    init(
+        plan: ModelPlan,
+        revisions: [WorkerRevision],
+        cacheMetrics: CacheMetrics?,
+        splitMetrics: SplitMetrics
+    ) {
         self.plan = plan
+        rules = plan.rules.map { WorkerRules($0) }
+        self.splitMetrics = splitMetrics
         name = KeptBytes(plan.name)
         timeout = plan.timeout.nanoseconds
         self.revisions = revisions

@@ -31,6 +31,8 @@ package struct ModelPlan: Sendable {
     package var revisions: [RevisionPlan]
     /// How long answers are kept; nil keeps none.
     package var cache: CachePolicy?
+    /// What comes before the weights; nil where nothing does.
+    package var rules: TrafficRules?
 
     /// A model as configured.
     package init(
@@ -39,9 +41,11 @@ package struct ModelPlan: Sendable {
         balancing: LoadBalancing,
         split: TrafficSplit,
         revisions: [RevisionPlan],
-        cache: CachePolicy? = nil
+        cache: CachePolicy? = nil,
+        rules: TrafficRules? = nil
     ) {
         self.cache = cache
+        self.rules = rules
         self.name = name
         self.timeout = timeout
         self.balancing = balancing
