@@ -1,3 +1,4 @@
+import SluiceCache
 import SluiceTelemetry
 
 /// What came of asking the cache, as metrics say it.
