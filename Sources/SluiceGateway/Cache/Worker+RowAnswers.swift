@@ -11,6 +11,7 @@ import SluiceTelemetry
 extension Worker {
     /// The answer to a request for some rows is whole and a success.
     func rowsAnswered(_ flow: FlowPointer, _ batch: RowBatch, _ wishes: CallerWishes) {
+        if unsafe flow.pointee.mirror != nil { unsafe mirrorRows(flow, batch, wishes) }
         let records: [[UInt8]]?
         if unsafe flow.spoken == flow.pointee.wire {
             records = unsafe codec.cutRows(
@@ -57,6 +58,26 @@ extension Worker {
             answer,
             cacheStatus: "sluice; fwd=\(forward); stored; detail=\(detail)"
         )
+    }
+
+    /// Shows the answer for some rows, in the caller's form, to who compares it with a shadow's.
+    private func mirrorRows(_ flow: FlowPointer, _ batch: RowBatch, _ wishes: CallerWishes) {
+        guard unsafe flow.spoken != flow.pointee.wire else {
+            unsafe mirrorAnswer(
+                flow,
+                RenderedAnswer(
+                    contentType: "",
+                    body: [UInt8](flow.pointee.cache.captured.bytes),
+                    headerLength: flow.pointee.cache.headerLength
+                )
+            )
+            return
+        }
+        var wishes = wishes
+        if case .rows = wishes.layout { wishes.layout = .rows(count: batch.asked.count) }
+        if case .success(let made) = unsafe translatedAnswer(flow, wishes) {
+            unsafe mirrorAnswer(flow, made)
+        }
     }
 
     /// A whole answer that was relayed: cuts and keeps it; false when it is to be kept as it is.
@@ -199,7 +220,8 @@ extension Worker {
         unsafe flow.pointee.cache.headerLength = -1
         unsafe flow.pointee.isTranslated = false
         unsafe flow.pointee.tried = 0
-        unsafe flow.pointee.attempts = 0
+        // A copy of some rows says nothing about the whole.
+        if unsafe flow.pointee.mirror != nil { unsafe leaveMirror(flow) }
         unsafe attempt(flow)
         return true
     }

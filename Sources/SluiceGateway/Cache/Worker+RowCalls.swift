@@ -110,4 +110,16 @@ extension Worker {
         }
         return true
     }
+
+    /// The same fields once more.
+    private func copy(_ original: FieldBlock) -> FieldBlock {
+        let head = blocks.take()
+        for index in 0..<original.count where !original[index].isRemoved {
+            unsafe head.append(
+                name: original.name(of: original[index]),
+                value: original.value(of: original[index])
+            )
+        }
+        return head
+    }
 }
