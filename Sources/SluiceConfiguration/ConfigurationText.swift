@@ -94,6 +94,7 @@ extension Configuration {
             if cache.rows { lines.append("      rows: true") }
         }
         if let rollout = model.rollout { lines.append("    rollout: \(rollout.yamlText)") }
+        lines += model.resilience.yamlLines(quoted: quoted)
         lines += splitLines(model.split)
         if let mirror = model.mirror { lines.append("    mirror: \(mirror.yamlText)") }
         lines.append("    revisions:")
@@ -132,6 +133,7 @@ extension Configuration {
             if tls.insecureSkipVerify { parts.append("insecureSkipVerify: true") }
             fields.append("tls: {\(parts.joined(separator: ", "))}")
         }
+        fields += backend.share.yamlFields
         return ["          - {\(fields.joined(separator: ", "))}"]
     }
 

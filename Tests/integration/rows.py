@@ -365,6 +365,24 @@ def equal_batches_are_one_call():
     backend.stop()
 
 
+def a_shadow_sees_the_rows_that_the_model_sees():
+    backend, shadow = model(), model()
+    proxy = gateway(config([
+        "  - {name: iris, cache: {ttl: 60s, rows: true}, mirror: {revision: v2, percent: 100, compare: {}}, revisions: ["
+        + ", ".join(f"{{name: {name}, traffic: {share}, backends: [{{rest: 'http://{it.address}', grpc: 'http://{it.address}'}}]}}"
+                    for name, share, it in (("v1", 100, backend), ("v2", 0, shadow))) + "]}"]))
+    ask = Client(proxy.address)
+    compared = lambda: counted(proxy, "sluice_mirror_comparisons_total", model="iris", revision="v2", result="equal")
+    for number, form in enumerate(FORMS):
+        known = fresh(9)
+        ask(form, known)
+        assert ask(form, numpy.concatenate([known, fresh(1)]))[0].endswith("detail=rows:9/10")
+        until(lambda: compared() == 2 * number + 2, what=lambda: f"{form}: {compared()} were equal")
+    assert asked(shadow) == asked(backend) == 10 * len(FORMS), (asked(shadow), asked(backend))
+    assert proxy.stop() == 0
+    backend.stop(), shadow.stop()
+
+
 def redis_is_asked_once_for_all_rows():
     redis, backend = Redis(), model()
     extra = f"cache: {{redis: {{url: 'unix://{redis.socket}', timeout: 100ms}}}}"
@@ -430,4 +448,4 @@ def redis_is_asked_once_for_all_rows():
 CHECKS = [the_backend_sees_only_new_rows, rows_are_shared_by_protocols, v1_rows_asked_one_by_one_make_a_batch,
           translated_callers_have_rows_as_well, what_cannot_be_cut_is_passed_on,
           requests_that_are_not_rows_are_cached_whole, failures_and_old_rows, equal_batches_are_one_call,
-          redis_is_asked_once_for_all_rows]
+          a_shadow_sees_the_rows_that_the_model_sees, redis_is_asked_once_for_all_rows]

@@ -20,6 +20,7 @@ import control
 import mirror
 import page
 import processes
+import resilience
 import rollout
 import rows
 import slow_clients
@@ -409,6 +410,7 @@ for module in (
     rollout,
     split,
     mirror,
+    resilience,
     cache,
     rows,
     translation,

@@ -210,7 +210,7 @@ extension Worker {
         unsafe flow.pointee.call?.cancel()
         unsafe flow.pointee.call = nil
         unsafe leaveBackend(flow)
-        if let sent = unsafe flow.pointee.head { blocks.give(sent) }
+        unsafe forget(flow)
         unsafe flow.pointee.head = head
         unsafe flow.pointee.held.release(to: buffers)
         unsafe flow.pointee.held = batch.body
@@ -220,6 +220,10 @@ extension Worker {
         unsafe flow.pointee.cache.headerLength = -1
         unsafe flow.pointee.isTranslated = false
         unsafe flow.pointee.tried = 0
+        // The caller's head isn't ours yet, whatever became of the other.
+        unsafe flow.pointee.retry.isPrepared = false
+        unsafe flow.pointee.firstByte = .zero
+        unsafe flow.pointee.sent = .zero
         // A copy of some rows says nothing about the whole.
         if unsafe flow.pointee.mirror != nil { unsafe leaveMirror(flow) }
         unsafe attempt(flow)
