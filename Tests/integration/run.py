@@ -22,6 +22,7 @@ import page
 import processes
 import resilience
 import rollout
+import rows
 import slow_clients
 import split
 import translation
@@ -411,6 +412,7 @@ for module in (
     mirror,
     resilience,
     cache,
+    rows,
     translation,
     page,
 ):
