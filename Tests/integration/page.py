@@ -208,6 +208,10 @@ def the_page_explains_conflicts_and_asks_for_the_token():
         page.write(text)
         page.press("Enter")
 
+    # Another site's page may make a browser send this, and the browser says whose page it was.
+    foreign = dict(token, origin="http://news.example")
+    assert call(proxy, "POST", "/api/v1/reload", **foreign)[0] == 403
+    assert call(proxy, "POST", "/api/v1/reload", **dict(token, origin=f"http://{proxy.admin}"))[0] == 200
     with looking_at(proxy) as page:
         dial(page, 20)
         page.press("Enter")
@@ -285,6 +289,7 @@ def the_stream_is_bounded_and_ends_in_order():
         text = take(connection, b"event: state\ndata: {")
         assert text.startswith(b"HTTP/1.1 200") and b"content-type: text/event-stream" in text, text[:300]
     assert take(listen(), b"}").startswith(b"HTTP/1.1 503")
+    assert b"sluice_stream_listeners 64" in get(proxy.admin, "/metrics")[2]
     # Who leaves makes room.
     listeners.pop().close()
     until(lambda: take(listen(), b"\r\n").startswith(b"HTTP/1.1 200"))
