@@ -8,11 +8,16 @@ import contextlib
 import http.client
 import json
 import os
+import re
+import select
+import signal
 import socket
+import subprocess
+import termios
 import threading
-import time
 
 import browser
+import processes
 from control import call, iris, revision, weights
 from processes import config, folder, gateway, get, model, one, predictions, until
 
@@ -306,7 +311,41 @@ def the_stream_is_bounded_and_ends_in_order():
     backend.stop()
 
 
-CHECKS = [the_stream_is_bounded_and_ends_in_order]
+def top_draws_and_gives_the_terminal_back():
+    first, second = model(), model("--revision", "v2")
+    proxy = gateway(config(iris(first, second, (90, 10))))
+    call(proxy, "PUT", "/api/v1/models/iris/traffic", {"v1": 75, "v2": 25})
+    command = [processes.SLUICE, "top", "iris", "--interval", "0.2", "--admin", f"http://{proxy.admin}"]
+    for leave in (lambda child, terminal: os.write(terminal, b"q"), lambda child, terminal: os.write(terminal, b"\x03"),
+                  lambda child, terminal: child.send_signal(signal.SIGTERM)):
+        terminal, end = os.openpty()
+        termios.tcsetwinsize(end, (24, 80))
+        before = termios.tcgetattr(end)
+        child = subprocess.Popen(command, stdin=end, stdout=end, stderr=end, start_new_session=True)
+        text = b""
+        while not re.search(rb"iris +v2 +25 % \(file 10 %\)", text) or text.count(b"\x1b[H") < 3:
+            text += os.read(terminal, 65536)
+        leave(child, terminal)
+        while child.poll() is None or select.select([terminal], [], [], 0)[0]:
+            if select.select([terminal], [], [], 0.05)[0]:
+                text += os.read(terminal, 65536)
+        assert child.returncode == 0
+        assert text.startswith(b"\x1b[?1049h") and text.endswith(b"\x1b[?25h\x1b[?1049l"), text[-60:]
+        assert termios.tcgetattr(end) == before
+        assert b"P99" in text and b"traffic of iris moved" in text, text[-2000:]
+        rows = [re.sub(r"\x1b\[[?0-9]*[A-Za-z]", "", row) for row in text.decode().replace("\x1b[H", "\r\n").split("\r\n")]
+        assert max(map(len, rows)) <= 80, rows
+        os.close(terminal), os.close(end)
+    # Into a pipe it writes lines, and ends when the gateway has gone.
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert child.stdout.readline().count(":") == 2 and child.stdout.readline().startswith("MODEL")
+    proxy.stop()
+    rest, complaint = child.communicate(timeout=20)
+    assert child.returncode == 1 and complaint.startswith("sluice top: ") and "\x1b" not in rest, complaint
+    first.stop(), second.stop()
+
+
+CHECKS = [the_stream_is_bounded_and_ends_in_order, top_draws_and_gives_the_terminal_back]
 if PROGRAM:
     CHECKS += [the_page_shifts_by_mouse_and_by_keys, the_page_drains_purges_and_tells,
                the_page_explains_conflicts_and_asks_for_the_token, weights_always_sum_to_the_whole]
