@@ -21,8 +21,8 @@ package final class AdminServer: RequestHandler {
     let live: LiveBoard
     let stream: StateStream
     private lazy var routes: [AdminRoute] =
-        observationRoutes + modelRoutes + trafficRoutes + cacheRoutes + configurationRoutes
-        + liveRoutes + pageRoutes
+        pageRoutes + observationRoutes + liveRoutes + modelRoutes + trafficRoutes + canaryRoutes
+        + cacheRoutes + configurationRoutes
 
     private struct Call {
         let exchange: Exchange
@@ -246,7 +246,7 @@ package final class AdminServer: RequestHandler {
         }
     }
 
-    private static func reply(to refusal: ChangeRefusal) -> AdminReply {
+    static func reply(to refusal: ChangeRefusal) -> AdminReply {
         let status =
             switch refusal.kind {
             case .unknown: 404

@@ -25,6 +25,10 @@ struct StatusCommand: ParsableCommand {
             }
             let models = document["models"]?.elements ?? [document]
             print(StatusTable.text(models))
+            for model in models {
+                guard let rollout = model["rollout"], rollout != .null else { continue }
+                print(RolloutText.line(rollout, model: model["name"]?.text ?? "-"))
+            }
         } catch {
             Terminal.complain("sluice status: \(error.sentence)")
             throw ExitCode(1)

@@ -1,6 +1,6 @@
 import SluiceBalancing
 package import SluiceConfiguration
-import SluiceCore
+package import SluiceCore
 package import SluiceGateway
 import SluiceIO
 import SluiceIngress
@@ -27,6 +27,8 @@ package final class GatewayRuntime: Sendable {
     private let log: EventLog
     private let writer: AccessLogWriter?
     private let probe: Confined<HealthProbe>
+    /// The rollouts, on the control loop.
+    package let rollouts: Confined<RolloutDriver>
     private let endings = Mutex<[@Sendable () -> Void]>([])
 
     /// Starts everything and returns when all listeners accept.
@@ -128,6 +130,7 @@ package final class GatewayRuntime: Sendable {
                 )
             }
         }
+        rollouts = GatewayRuntime.rollouts(of: desk, on: control, store)
         let desk = desk
         store.collect { sink in
             GatewayRuntime.collect(desk.snapshot, into: &sink)

@@ -45,6 +45,7 @@ package enum StatusBoard {
             .init("loadBalancing", .string(model.balancing.rawValue)),
             .init("cache", cache(of: model, live.caches[model.name])),
             .init("revisions", .array(revisions)),
+            .init("rollout", desk.rollouts[model.name]?.json ?? .null),
         ])
     }
 

@@ -127,6 +127,8 @@ final class RevisionMetrics {
     let requestBytes: CounterID
     let responseBytes: CounterID
     let backendDuration: HistogramID
+    /// What a rollout judges by; nil where the model has one revision only.
+    private(set) var answers: AnswerTally?
     private let store: MetricStore
     private let codes: CodeTable
     private let labels: [String]
@@ -141,6 +143,12 @@ final class RevisionMetrics {
         requestBytes = store.counter(GatewayMetrics.requestBytes, labels)
         responseBytes = store.counter(GatewayMetrics.responseBytes, labels)
         backendDuration = store.histogram(GatewayMetrics.backendDuration, labels)
+    }
+
+    /// Counts answers for a rollout from now on.
+    func countAnswers() {
+        guard answers == nil else { return }
+        answers = store.answers.makeTally(model: labels[0], revision: labels[1])
     }
 
     func duration(_ wire: WireProtocol) -> HistogramID {

@@ -33,6 +33,8 @@ package struct ModelPlan: Sendable {
     package var cache: CachePolicy?
     /// What comes before the weights; nil where nothing does.
     package var rules: TrafficRules?
+    /// The shadow that gets copies of some requests; nil copies none.
+    package var mirror: MirrorPlan?
 
     /// A model as configured.
     package init(
@@ -42,10 +44,12 @@ package struct ModelPlan: Sendable {
         split: TrafficSplit,
         revisions: [RevisionPlan],
         cache: CachePolicy? = nil,
-        rules: TrafficRules? = nil
+        rules: TrafficRules? = nil,
+        mirror: MirrorPlan? = nil
     ) {
         self.cache = cache
         self.rules = rules
+        self.mirror = mirror
         self.name = name
         self.timeout = timeout
         self.balancing = balancing

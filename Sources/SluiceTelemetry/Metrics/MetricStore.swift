@@ -23,6 +23,9 @@ package final class MetricStore: Sendable {
         var dropped: UInt64 = 0
     }
 
+    /// What backends answered, finely enough to compare revisions.
+    package let answers = AnswerBoard()
+
     private let seriesPerFamily: Int
     private let state: Mutex<State>
 
