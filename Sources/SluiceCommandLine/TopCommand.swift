@@ -84,6 +84,10 @@ private struct TopFrame {
             let document = try client.models(command.model)
             let models = document["models"]?.elements ?? [document]
             table = StatusTable.text(models, width: width).split(separator: "\n").map(String.init)
+            for model in models {
+                guard let rollout = model["rollout"], rollout != .null else { continue }
+                table.append(RolloutText.line(rollout, model: StatusTable.visible(model["name"])))
+            }
             let generation = document["generation"]?.integer ?? 0
             heading =
                 "sluice \(command.options.admin)  generation \(generation)  \(TopFrame.time())"

@@ -194,6 +194,43 @@ def the_page_drains_purges_and_tells():
     proxy.stop(), first.stop(), second.stop(), third.stop()
 
 
+def the_page_steers_a_rollout():
+    first, second = model("--delay", "2ms"), model("--revision", "v2", "--delay", "2ms")
+    proxy = gateway(config(iris(first, second, (100, 0))))
+    plan = {"revision": "v2", "steps": [10, 50, 100], "interval": "60s", "minRequests": 100000}
+    with callers(proxy), looking_at(proxy) as page:
+        assert page.run("document.querySelector('.rollout').hidden")
+        assert call(proxy, "POST", "/api/v1/models/iris/canary", plan)[0] == 200
+        panel = "document.querySelector('.rollout').innerText.replaceAll('\\u00a0', ' ')"
+        page.until(f"{panel}.includes('Rollout of v2 beside v1') && {panel}.includes('progressing')")
+        # Which step, how far to the next look, and why it holds: the gates lack evidence, and say how much.
+        page.until("document.querySelector('.steps [aria-current=step]').textContent.startsWith('10')")
+        page.until(f"/decides in [0-9]+ s/.test({panel})")
+        page.until(f"/v2 has [0-9]+ of the 100000 answers a check needs/.test({panel})", timeout=30)
+        page.until(f"{panel}.includes('too little evidence') && /p99.*ms/s.test({panel})")
+        picture(page, "rollout")
+        page.click("[data-lever=pause]")
+        page.until(f"{panel}.includes('paused')")
+        assert call(proxy, "GET", "/api/v1/models/iris/canary")[1]["status"] == "paused"
+        page.click("[data-lever=resume]")
+        page.until(f"{panel}.includes('progressing')")
+        page.click("[data-lever=abort]")
+        page.until("document.getElementById('confirm').open")
+        page.press("Enter")
+        page.until(f"{panel}.includes('rolled back')")
+        assert weights(proxy) == {"v1": 100, "v2": 0}
+        assert page.run("[...document.querySelectorAll('[data-lever]')].every((button) => button.hidden)")
+        assert call(proxy, "POST", "/api/v1/models/iris/canary", plan)[0] == 200
+        page.until(f"{panel}.includes('progressing')")
+        page.click("[data-lever=promote]")
+        page.until("document.getElementById('confirm').open")
+        page.press("Enter")
+        page.until(f"{panel}.includes('promoted')")
+        assert weights(proxy) == {"v1": 0, "v2": 100}
+        assert not page.problems, page.problems
+    proxy.stop(), first.stop(), second.stop()
+
+
 def the_page_explains_conflicts_and_asks_for_the_token():
     first, second = model(), model("--revision", "v2")
     secret = f"{folder}/admin.token"
@@ -347,7 +384,7 @@ def top_draws_and_gives_the_terminal_back():
 
 CHECKS = [the_stream_is_bounded_and_ends_in_order, top_draws_and_gives_the_terminal_back]
 if PROGRAM:
-    CHECKS += [the_page_shifts_by_mouse_and_by_keys, the_page_drains_purges_and_tells,
+    CHECKS += [the_page_shifts_by_mouse_and_by_keys, the_page_drains_purges_and_tells, the_page_steers_a_rollout,
                the_page_explains_conflicts_and_asks_for_the_token, weights_always_sum_to_the_whole]
 else:
     print("skip  the page: there is no chromium here (apt-get install chromium)", flush=True)
