@@ -20,6 +20,7 @@ import control
 import mirror
 import page
 import processes
+import resilience
 import rollout
 import slow_clients
 import split
@@ -408,6 +409,7 @@ for module in (
     rollout,
     split,
     mirror,
+    resilience,
     cache,
     translation,
     page,
