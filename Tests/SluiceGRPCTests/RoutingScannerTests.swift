@@ -126,4 +126,43 @@ struct RoutingScannerTests {
         let parts = Self.scan(body, cuts: [cut])
         #expect(whole.0 == parts.0)
     }
+
+    @Test(
+        "Another name takes the place of the first, and nothing else changes",
+        arguments: ["", "i", "iris", String(repeating: "x", count: 200)],
+        [0, 20, 300]
+    )
+    func rename(name: String, tail: Int) throws {
+        let old = Self.request("rose", tail: tail)
+        // As much as is there when the name is known, or more.
+        let beginning = 5 + 2 + "rose".utf8.count
+        for end in beginning...old.count {
+            let renamed = unsafe old[..<end].withUnsafeBytes {
+                unsafe ModelRename.replace(in: $0, field: 1, with: name)
+            }
+            #expect(try #require(renamed) + old[end...] == Self.request(name, tail: tail))
+        }
+        for end in 0..<beginning {
+            let renamed = unsafe old[..<end].withUnsafeBytes {
+                unsafe ModelRename.replace(in: $0, field: 1, with: name)
+            }
+            #expect(renamed == nil)
+        }
+    }
+
+    @Test("A name behind other fields is found")
+    func renameLater() throws {
+        func request(_ name: String) -> [UInt8] {
+            var writer = WireWriter()
+            writer.varint(field: 9, 7)
+            writer.bytes(field: 7, [1, 2, 3])
+            writer.string(field: 1, name)
+            writer.string(field: 3, "42")
+            return GRPCFrame.frame(writer.bytes)
+        }
+        let renamed = unsafe request("rose").withUnsafeBytes {
+            unsafe ModelRename.replace(in: $0, field: 1, with: "a-longer-name")
+        }
+        #expect(renamed == request("a-longer-name"))
+    }
 }

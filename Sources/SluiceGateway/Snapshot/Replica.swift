@@ -110,6 +110,7 @@ final class WorkerRevision {
 
     /// The form in which its backends take a prediction that came as `form`.
     func form(for form: CallerWishes.Form) -> CallerWishes.Form {
+        guard restMask | grpcMask != 0 else { return form }
         let isV1Only = plan.dialect == .tfserving
         let isV2Only = plan.dialect == .triton || plan.dialect == .mlserver
         if form == .grpc ? grpcMask != 0 : restMask == 0 { return .grpc }

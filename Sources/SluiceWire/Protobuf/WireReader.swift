@@ -35,6 +35,9 @@ package struct WireReader {
     private let bytes: UnsafeRawBufferPointer
     private var index = 0
 
+    /// How many bytes have been read.
+    package var offset: Int { index }
+
     /// A reader over `bytes`, which must outlive it.
     package init(_ bytes: UnsafeRawBufferPointer) { unsafe self.bytes = bytes }
 
