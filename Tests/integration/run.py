@@ -17,6 +17,7 @@ import urllib.parse
 
 import cache
 import control
+import observability
 import processes
 import slow_clients
 import translation
@@ -399,7 +400,7 @@ def a_real_prometheus_counts_what_was_sent():
     prometheus.stop(), relay.shutdown(), proxy.stop(), backend.stop()
 
 
-checks += control.CHECKS + cache.CHECKS + translation.CHECKS
+checks += control.CHECKS + cache.CHECKS + translation.CHECKS + observability.CHECKS
 failed = 0
 chosen = [function for function in checks if options.only in (None, function.__name__)]
 if not chosen:
