@@ -24,12 +24,14 @@ func room(
     _ name: String,
     imports: [String] = [],
     packages: [Target.Dependency] = [],
-    exclude: [String] = []
+    exclude: [String] = [],
+    resources: [Resource] = []
 ) -> Target {
     .target(
         name: name,
         dependencies: imports.map { .byName(name: $0) } + packages,
         exclude: exclude,
+        resources: resources,
         swiftSettings: settings
     )
 }
@@ -127,7 +129,10 @@ let package = Package(
         // 7  control plane, a staircase
         room(
             "SluiceConfiguration",
-            imports: ["SluiceCore", "SluiceBalancing", "SluiceInference", "SluiceRedis"],
+            imports: [
+                "SluiceCore", "SluiceHTTP", "SluiceInference", "SluiceRouting", "SluiceBalancing",
+                "SluiceRedis",
+            ],
             packages: [yams]
         ),
         room(
@@ -145,7 +150,8 @@ let package = Package(
             imports: [
                 "SluiceCore", "SluiceWire", "SluiceHTTP", "SluiceTelemetry", "SluiceIO",
                 "SluiceIngress", "SluiceConfiguration", "SluiceControl",
-            ]
+            ],
+            resources: [.embedInCode("Dashboard")]
         ),
         // 8  front door
         room(
@@ -179,7 +185,8 @@ let package = Package(
         tests(for: "SluiceTLS", imports: ["SluiceTLS", "SluiceCore"]),
         tests(for: "SluiceGRPC", imports: ["SluiceGRPC", "SluiceWire", "SluiceCore"]),
         tests(for: "SluiceInference", imports: ["SluiceInference", "SluiceWire", "SluiceCore"]),
-        tests(for: "SluiceBalancing", imports: ["SluiceBalancing", "SluiceRouting", "SluiceCore"]),
+        tests(for: "SluiceBalancing", imports: ["SluiceBalancing", "SluiceCore"]),
+        tests(for: "SluiceRouting", imports: ["SluiceRouting", "SluiceCore"]),
         tests(for: "SluiceCache", imports: ["SluiceCache", "SluiceCore"]),
         tests(for: "SluiceRedis", imports: ["SluiceRedis", "SluiceCore"]),
         tests(
@@ -193,7 +200,7 @@ let package = Package(
         tests(for: "SluiceTelemetry", imports: ["SluiceTelemetry", "SluiceCore"]),
         tests(
             for: "SluiceConfiguration",
-            imports: ["SluiceConfiguration", "SluiceCore"]
+            imports: ["SluiceConfiguration", "SluiceCore", "SluiceRouting"]
         ),
         tests(
             for: "Simulation",
@@ -207,10 +214,11 @@ let package = Package(
         tests(
             for: "SluiceControl",
             imports: [
-                "SluiceControl", "SluiceConfiguration", "SluiceGateway", "SluiceIO",
+                "SluiceControl", "SluiceConfiguration", "SluiceCore", "SluiceGateway", "SluiceIO",
                 "SluiceRouting", "SluiceTelemetry", "SluiceWire",
             ]
         ),
+        tests(for: "SluiceAdmin", imports: ["SluiceAdmin"]),
         tests(for: "Architecture", imports: []),
     ],
     swiftLanguageModes: [.v6]

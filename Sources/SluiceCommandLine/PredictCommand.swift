@@ -12,6 +12,7 @@ struct PredictCommand: ParsableCommand {
             --data is JSON, or @FILE. With `instances` it goes to V1, with `inputs` as a list of
             tensors to V2; --grpc sends the V2 form as a ModelInferRequest.
               sluice predict iris --data '{"instances":[[5.1,3.5,1.4,0.2]]}'
+              sluice predict iris --revision v2 --data @request.json
               sluice predict iris --grpc --data '{"inputs":[{"name":"input","datatype":"FP32","shape":[1,4],"data":[5.1,3.5,1.4,0.2]}]}'
             """
     )
@@ -24,6 +25,9 @@ struct PredictCommand: ParsableCommand {
 
     @Option(name: .long, help: "Where the gateway is.")
     var url = "http://127.0.0.1:8080"
+
+    @Option(name: .long, help: "Which revision is to answer (x-sluice-revision).")
+    var revision: String?
 
     @Flag(name: .long, help: "Speak gRPC instead of REST.")
     var grpc = false
@@ -46,6 +50,7 @@ struct PredictCommand: ParsableCommand {
             let started = ContinuousClock.now
             let answer = try grpc ? sendGRPC(body) : sendREST(body, document)
             try show(answer, in: ContinuousClock.now - started)
+            try checkRevision(answer)
         } catch {
             Terminal.complain("sluice predict: \(error.sentence)")
             throw ExitCode(1)
@@ -62,6 +67,10 @@ struct PredictCommand: ParsableCommand {
         return Array(contents)
     }
 
+    private var revisionFields: [(String, String)] {
+        revision.map { [("x-sluice-revision", $0)] } ?? []
+    }
+
     private func sendREST(
         _ body: [UInt8],
         _ document: JSONValue
@@ -71,7 +80,7 @@ struct PredictCommand: ParsableCommand {
             to: url,
             method: "POST",
             path: isV1 ? "/v1/models/\(model):predict" : "/v2/models/\(model)/infer",
-            fields: [("content-type", "application/json")],
+            fields: [("content-type", "application/json")] + revisionFields,
             body: body
         )
     }
@@ -83,7 +92,7 @@ struct PredictCommand: ParsableCommand {
             to: target,
             method: "POST",
             path: "/inference.GRPCInferenceService/ModelInfer",
-            fields: [("content-type", "application/grpc"), ("te", "trailers")],
+            fields: [("content-type", "application/grpc"), ("te", "trailers")] + revisionFields,
             body: message
         )
         let status = answer.trailers["grpc-status"] ?? answer.fields["grpc-status"] ?? "2"
@@ -94,6 +103,16 @@ struct PredictCommand: ParsableCommand {
         }
         answer.body = try PredictMessage.json(frame: answer.body)
         return answer
+    }
+
+    /// An answer from another revision than the one asked for is no success.
+    private func checkRevision(_ answer: HTTPClient.Answer) throws(HTTPClient.Failure) {
+        let came = answer.fields["x-sluice-revision"] ?? "-"
+        guard let revision, came != revision else { return }
+        throw HTTPClient.Failure(
+            sentence:
+                "the answer came from revision \(came), not \(revision): set `allowRevisionHeader: true` for model '\(model)', or a route for `header: x-sluice-revision, value: \(revision)`"
+        )
     }
 
     private func show(

@@ -46,10 +46,8 @@ extension ConfigurationReader {
             health.finish()
         }
         if let node = section.value("cache") { model.cache = modelCache(node, "\(name).cache") }
-        section.unavailable([
-            "sticky": "remove it", "routes": "remove it",
-            "mirror": "remove it", "hashOn": "remove it",
-        ])
+        if let node = section.value("mirror") { model.mirror = mirror(node, "\(name).mirror") }
+        section.unavailable(["hashOn": "remove it"])
         for (place, node) in section.list("revisions").enumerated() {
             if let revision = revision(node, "\(name).revisions[\(place)]") {
                 if model.revisions.contains(where: { $0.name == revision.name }) {
@@ -61,7 +59,12 @@ extension ConfigurationReader {
                 model.revisions.append(revision)
             }
         }
+        if let node = section.value("rollout") {
+            model.rollout = rollout(node, "\(name).rollout", model)
+        }
         checkSum(model, node)
+        checkMirror(model, node)
+        model.split = split(&section, model.revisions.map(\.name))
         return model
     }
 

@@ -92,6 +92,9 @@ extension Configuration {
                 lines.append("      staleIfError: \(Units.text(cache.staleIfError))")
             }
         }
+        if let rollout = model.rollout { lines.append("    rollout: \(rollout.yamlText)") }
+        lines += splitLines(model.split)
+        if let mirror = model.mirror { lines.append("    mirror: \(mirror.yamlText)") }
         lines.append("    revisions:")
         for revision in model.revisions {
             lines.append("      - name: \(quoted(revision.name))")
@@ -132,7 +135,7 @@ extension Configuration {
     }
 
     /// A YAML double-quoted string, so that nothing in it means anything.
-    private func quoted(_ text: String) -> String {
+    func quoted(_ text: String) -> String {
         let escaped = text.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"")
         return "\"\(escaped)\""
     }

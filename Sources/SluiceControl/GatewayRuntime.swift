@@ -1,6 +1,6 @@
 import SluiceBalancing
 package import SluiceConfiguration
-import SluiceCore
+package import SluiceCore
 package import SluiceGateway
 import SluiceIO
 import SluiceIngress
@@ -27,6 +27,9 @@ package final class GatewayRuntime: Sendable {
     private let log: EventLog
     private let writer: AccessLogWriter?
     private let probe: Confined<HealthProbe>
+    /// The rollouts, on the control loop.
+    package let rollouts: Confined<RolloutDriver>
+    private let endings = Mutex<[@Sendable () -> Void]>([])
 
     /// Starts everything and returns when all listeners accept.
     package init(
@@ -83,7 +86,9 @@ package final class GatewayRuntime: Sendable {
             throw CompileFailure(sentence: error.description)
         }
         let (workers, control) = (workers, control)
-        let probe = control.run { loop in Confined(HealthProbe(loop: loop, readiness: readiness)) }
+        let probe = control.run { loop in
+            Confined(HealthProbe(loop: loop, readiness: readiness, tell: { log.write($0) }))
+        }
         self.probe = probe
         desk = try ChangeDesk(configuration: configuration, file: file, store: store, log: log) {
             snapshot,
@@ -125,6 +130,7 @@ package final class GatewayRuntime: Sendable {
                 )
             }
         }
+        rollouts = GatewayRuntime.rollouts(of: desk, on: control, store)
         let desk = desk
         store.collect { sink in
             GatewayRuntime.collect(desk.snapshot, into: &sink)
@@ -255,13 +261,35 @@ package final class GatewayRuntime: Sendable {
         return open
     }
 
+    /// Runs `task` on the control loop before that ends.
+    package func atEnd(_ task: @escaping @Sendable () -> Void) {
+        endings.withLock { $0.append(task) }
+    }
+
     /// Closes everything at once.
     package func stop() {
         desk.stop()
         workers.stop()
         let probe = probe
-        control.run { _ in probe.value.close() }
+        let endings = endings.withLock { $0 }
+        control.run { _ in
+            for ending in endings { ending() }
+            probe.value.close()
+        }
         control.stop()
         writer?.stop()
+    }
+}
+
+extension EventLog {
+    /// Says that a revision's share goes to others, or that it is its own again.
+    fileprivate func write(_ notice: ShareWatch.Notice) {
+        write(
+            notice.isLending ? .warning : .info,
+            notice.isLending
+                ? "a revision has no healthy backend; others take its share"
+                : "a revision takes its share again",
+            [("model", notice.model), ("revision", notice.revision)]
+        )
     }
 }

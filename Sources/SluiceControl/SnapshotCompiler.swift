@@ -26,6 +26,7 @@ package struct SnapshotCompiler: Sendable {
     private let board = LoadBoard()
     private var loads: [String: BackendLoad] = [:]
     private var slots: [String: SignatureSlot] = [:]
+    private var gates: [String: MirrorGate] = [:]
     /// What the names of `dns` backends were last found to be, by `host:port`.
     private(set) var addresses: [String: [SocketAddress]] = [:]
 
@@ -98,16 +99,36 @@ package struct SnapshotCompiler: Sendable {
                             staleWhileRevalidate: $0.staleWhileRevalidate,
                             staleIfError: $0.staleIfError
                         )
-                    }
+                    },
+                    rules: SnapshotCompiler.rules(model),
+                    mirror: mirror(model)
                 )
             )
         }
         loads = used
         self.slots = slots
+        gates = gates.filter { gate in models.contains { $0.name == gate.key } }
         return Snapshot(
             generation: 0,
             models: models,
             maxRequestBytes: configuration.limits.maxRequestBytes
+        )
+    }
+
+    /// The model's shadow; its gate goes on counting the copies that are under way.
+    private mutating func mirror(_ model: Configuration.Model) -> MirrorPlan? {
+        guard let mirror = model.mirror,
+            let place = model.revisions.firstIndex(where: { $0.name == mirror.revision })
+        else { return nil }
+        let gate = gates[model.name] ?? MirrorGate()
+        gates[model.name] = gate
+        return MirrorPlan(
+            revision: place,
+            share: mirror.share,
+            maxInFlight: mirror.maxInFlight,
+            maxBytes: mirror.maxBytes,
+            tolerance: mirror.compare ? mirror.tolerance : nil,
+            gate: gate
         )
     }
 

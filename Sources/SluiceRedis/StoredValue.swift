@@ -103,8 +103,8 @@ package struct StoredValue: Hashable, Sendable {
         answer: UnsafeRawBufferPointer
     ) -> UInt64 {
         let front = unsafe UnsafeRawBufferPointer(rebasing: header[..<24])
-        let ofFront = unsafe Checksum.xxh64(front, seed: 0)
-        let ofKey = unsafe Checksum.xxh64(key, seed: ofFront)
-        return unsafe Checksum.xxh64(answer, seed: ofKey)
+        let ofFront = unsafe XXH64.hash(front, seed: 0)
+        let ofKey = unsafe XXH64.hash(key, seed: ofFront)
+        return unsafe XXH64.hash(answer, seed: ofKey)
     }
 }

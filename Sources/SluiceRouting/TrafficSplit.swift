@@ -8,21 +8,24 @@ package struct TrafficSplit: Sendable, Equatable {
     /// A split; the configuration has checked the sum.
     package init(weights: [Int]) { self.weights = weights }
 
-    /// The number of the revision that takes the next request, or nil when none can.
+    /// The revision that takes the next request, by chance, or nil when none can.
     ///
-    /// A revision that isn't ready lends its share to those that are. A weight of 0 gets nothing,
-    /// ready or not.
+    /// A revision that isn't ready lends its share to those that are, in proportion to theirs. A
+    /// weight of 0 gets nothing, ready or not.
     package func choose(
         random: inout RandomSource,
         isReady: (Int) -> Bool
-    ) -> Int? {
-        if weights.count == 1 { return weights[0] > 0 ? 0 : nil }
-        if let chosen = draw(total: 10_000, &random, { _ in true }), isReady(chosen) {
-            return chosen
+    ) -> SplitDecision? {
+        if weights.count == 1 {
+            return weights[0] > 0 ? SplitDecision(revision: 0, lender: nil) : nil
         }
+        let drawn = draw(total: 10_000, &random, { _ in true })
+        if let drawn, isReady(drawn) { return SplitDecision(revision: drawn, lender: nil) }
         var total = 0
         for index in weights.indices where isReady(index) { total += weights[index] }
-        return draw(total: total, &random, isReady)
+        return draw(total: total, &random, isReady).map {
+            SplitDecision(revision: $0, lender: drawn)
+        }
     }
 
     private func draw(

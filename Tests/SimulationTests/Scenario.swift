@@ -42,6 +42,8 @@ struct Scenario {
     let reload: Int64?
     let drain: Int64?
     let timeout: Duration
+    /// What copies of all predictions go to.
+    var shadow: Shadow?
 
     init(seed: UInt64, wire: Wire) {
         self.seed = seed

@@ -1,6 +1,5 @@
 import SluiceBalancing
 import SluiceCore
-import SluiceRouting
 import Testing
 
 @Suite("Choosing")
@@ -84,41 +83,5 @@ struct PickerTests {
         #expect(picker.pick(from: loads, eligible: .max, excluded: 0, random: &random) == nil)
         loads[1].health = .up
         #expect(picker.pick(from: loads, eligible: .max, excluded: 0, random: &random) == 1)
-    }
-
-    @Test(
-        "Shares follow the weights within three sigma",
-        arguments: [
-            [10_000], [9_999, 1], [9_000, 1_000], [5_000, 5_000], [1, 9_999],
-            [3_333, 3_333, 3_334],
-        ]
-    )
-    func shares(weights: [Int]) {
-        let split = TrafficSplit(weights: weights)
-        var random = RandomSource(seed: 42)
-        let draws = 1_000_000
-        var counts = weights.map { _ in 0 }
-        for _ in 0..<draws {
-            if let index = split.choose(random: &random, isReady: { _ in true }) {
-                counts[index] += 1
-            }
-        }
-        for (count, weight) in zip(counts, weights) {
-            let share = Double(weight) / 10_000
-            let sigma = (Double(draws) * share * (1 - share)).squareRoot()
-            #expect(abs(Double(count) - Double(draws) * share) <= 3 * sigma + 0.5)
-        }
-    }
-
-    @Test(
-        "A weight of zero receives nothing, and a revision that is down lends its share",
-        arguments: 0..<256 as Range<UInt64>
-    )
-    func zero(seed: UInt64) {
-        var random = RandomSource(seed: seed)
-        let split = TrafficSplit(weights: [0, 7_000, 3_000])
-        #expect(split.choose(random: &random, isReady: { _ in true }) != 0)
-        #expect(split.choose(random: &random, isReady: { $0 != 1 }) == 2)
-        #expect(split.choose(random: &random, isReady: { $0 == 0 }) == nil)
     }
 }

@@ -17,9 +17,13 @@ import urllib.parse
 
 import cache
 import control
+import mirror
 import observability
+import page
 import processes
+import rollout
 import slow_clients
+import split
 import translation
 from processes import (V1, Process, accepted, config, folder, gateway, get, model, one, predictions, resident, until)
 from slow_clients import PREFACE, frame, http2_head, unread_connection
@@ -400,7 +404,17 @@ def a_real_prometheus_counts_what_was_sent():
     prometheus.stop(), relay.shutdown(), proxy.stop(), backend.stop()
 
 
-checks += control.CHECKS + cache.CHECKS + translation.CHECKS + observability.CHECKS
+for module in (
+    control,
+    rollout,
+    split,
+    mirror,
+    cache,
+    translation,
+    page,
+    observability,
+):
+    checks += module.CHECKS
 failed = 0
 chosen = [function for function in checks if options.only in (None, function.__name__)]
 if not chosen:

@@ -38,6 +38,8 @@ package final class ChangeDesk: Sendable {
 
     /// What has changed so far.
     package let events = EventHistory()
+    /// How the rollouts stand.
+    package let rollouts = RolloutBoard()
     let file: String?
     let log: EventLog
     let store: MetricStore
@@ -472,11 +474,4 @@ package final class ChangeDesk: Sendable {
 
     /// The time of day.
     var wallTime: WallTime { loop.wallTime }
-}
-
-extension RevisionPlan {
-    /// Whether a backend is in rotation and not known to be down.
-    package var canServe: Bool {
-        backends.contains { $0.state == .ready && $0.load.health != .down }
-    }
 }

@@ -42,14 +42,21 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
     private var random: RandomSource
     private var targets: [UInt: Target] = [:]
     private var nextKey: UInt = 1
+    private var shares = ShareWatch()
+    private let tell: (ShareWatch.Notice) -> Void
 
     // Timer tags: a target's key, and whether it is time to ask or time to give up.
     private static let giveUpBit: UInt = 1 << 63
     private static let descriptionMaximum = 1 << 20
 
-    /// A probe without targets.
-    package init(loop: EventLoop, readiness: GatewayReadiness) {
+    /// A probe without targets; `tell` hears when a revision has nobody left, or somebody again.
+    package init(
+        loop: EventLoop,
+        readiness: GatewayReadiness,
+        tell: @escaping (ShareWatch.Notice) -> Void = { _ in }
+    ) {
         self.loop = loop
+        self.tell = tell
         self.readiness = readiness
         arena = HTTPArena(buffers: loop.buffers)
         random = RandomSource(seed: UInt64(bitPattern: loop.kernel.wallClock()))
@@ -60,6 +67,7 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
     /// A backend that is watched already keeps its connection and its turn, so that many changes in
     /// a row are no storm of questions.
     package func watch(_ snapshot: Snapshot) {
+        shares.watch(snapshot)
         var known = targets.sorted { $0.key < $1.key }
         targets.removeAll()
         for backend in snapshot.models.flatMap(\.revisions).flatMap(\.backends) {
@@ -253,6 +261,7 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
         } else if target.failures >= 2 || load.health == .unknown {
             load.health = .down
         }
+        for notice in shares.changes(at: loop.now) { tell(notice) }
         if !target.hasAnswered {
             target.hasAnswered = true
             if targets.values.allSatisfy(\.hasAnswered) { readiness.markProbed() }

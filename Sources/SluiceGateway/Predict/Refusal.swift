@@ -100,6 +100,16 @@ struct Refusal {
         Refusal(http: 404, grpc: .notFound, why: .noRoute, sentence: "unknown model '\(name)'")
     }
 
+    static func unknownRevision(_ name: String, of model: String, known: String) -> Refusal {
+        Refusal(
+            http: 404,
+            grpc: .notFound,
+            why: .noRoute,
+            sentence:
+                "model '\(model)' has no revision '\(name)', which x-sluice-revision asks for; known: \(known)"
+        )
+    }
+
     static func methodNotAllowed(allow: StaticString) -> Refusal {
         Refusal(
             http: 405,
@@ -163,12 +173,14 @@ struct Refusal {
 
     // MARK: - The backend's side
 
-    static func noBackend(_ model: String) -> Refusal {
-        Refusal(
+    /// `revision` is named where the model has several and this one alone may answer.
+    static func noBackend(_ model: String, revision: String? = nil) -> Refusal {
+        let name = revision.map { "revision '\($0)' of model '\(model)'" } ?? "model '\(model)'"
+        return Refusal(
             http: 503,
             grpc: .unavailable,
             why: .noHealthyBackend,
-            sentence: "no healthy backend for model '\(model)'",
+            sentence: "no healthy backend for \(name)",
             retryAfterSeconds: 1
         )
     }

@@ -22,11 +22,7 @@ extension Worker {
     }
 
     private func chooseRevision(_ flow: FlowPointer, _ model: WorkerModel) -> Bool {
-        let chosen = model.plan.split.choose(random: &random) { model.revisions[$0].isUsable }
-        guard let chosen else {
-            unsafe refuse(flow, .noBackend(model.plan.name))
-            return false
-        }
+        guard let chosen = unsafe decideRevision(flow, model) else { return false }
         let revision = model.revisions[chosen]
         unsafe flow.pointee.revision = .passUnretained(revision)
         shard.add(revision.metrics.inFlight, 1)
@@ -47,14 +43,21 @@ extension Worker {
 
     /// Tries the next backend that hasn't been tried.
     func attempt(_ flow: FlowPointer, _ revision: WorkerRevision, _ model: WorkerModel) {
-        if !model.translated.isEmpty, unsafe !translate(flow, revision, model) { return }
+        if model.mirror != nil, unsafe flow.pointee.attempts == 0 {
+            unsafe drawMirror(flow, model)
+        }
+        if unsafe !model.translated.isEmpty || flow.pointee.isUnheard,
+            unsafe !translate(flow, revision, model)
+        {
+            return
+        }
         let isGRPC = unsafe flow.spoken == .grpc
         let eligible = isGRPC ? revision.grpcMask : revision.restMask
         guard eligible != 0 else {
             unsafe refuse(
                 flow,
                 revision.backends.isEmpty
-                    ? .noBackend(model.plan.name)
+                    ? noBackend(revision, model)
                     : .noSuchProtocol(model.plan.name, isGRPC ? "gRPC" : "REST")
             )
             return
@@ -69,7 +72,7 @@ extension Worker {
             unsafe refuse(
                 flow,
                 flow.pointee.attempts == 0
-                    ? .noBackend(model.plan.name) : .connectFailed(model.plan.name)
+                    ? noBackend(revision, model) : .connectFailed(model.plan.name)
             )
             return
         }
@@ -96,6 +99,7 @@ extension Worker {
 
     package func callRefused(_ user: UnsafeMutableRawPointer, _ failure: CallFailure) {
         let flow = unsafe user.assumingMemoryBound(to: Flow.self)
+        unsafe judgeRefused(flow)
         unsafe unprocessed(flow)
     }
 
@@ -170,6 +174,9 @@ extension Worker {
                 if isGRPC { acceptsTrailers = true } else { head.remove(at: index) }
             case .forwardedFor: forwardedFor = index
             case .requestID: hasRequestID = true
+            // Ours to say.
+            case .sluiceMirror:
+                if unsafe !flow.pointee.isUnheard { head.remove(at: index) }
             case .contentLength, .traceparent: head.markVolatile(at: index)
             case .path:
                 if unsafe flow.pointee.prefixLength > 0 { unsafe rewritePath(head, flow) }

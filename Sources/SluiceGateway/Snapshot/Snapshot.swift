@@ -31,6 +31,10 @@ package struct ModelPlan: Sendable {
     package var revisions: [RevisionPlan]
     /// How long answers are kept; nil keeps none.
     package var cache: CachePolicy?
+    /// What comes before the weights; nil where nothing does.
+    package var rules: TrafficRules?
+    /// The shadow that gets copies of some requests; nil copies none.
+    package var mirror: MirrorPlan?
 
     /// A model as configured.
     package init(
@@ -39,9 +43,13 @@ package struct ModelPlan: Sendable {
         balancing: LoadBalancing,
         split: TrafficSplit,
         revisions: [RevisionPlan],
-        cache: CachePolicy? = nil
+        cache: CachePolicy? = nil,
+        rules: TrafficRules? = nil,
+        mirror: MirrorPlan? = nil
     ) {
         self.cache = cache
+        self.rules = rules
+        self.mirror = mirror
         self.name = name
         self.timeout = timeout
         self.balancing = balancing

@@ -1,18 +1,19 @@
 // XXH64 (Yann Collet; xxHash specification 0.1.1, doc/xxhash_spec.md): 64 bits at several bytes a
-// cycle, in a page of code. Against damage and strangers, not against forgers: whoever may write to
-// our Redis may write any answer in any case. Rejected: CRC32C, which needs the processor's own
-// instruction to be as quick and has half the bits.
+// cycle, in a page of code, and found in the libraries of every language, so that others can compute
+// what we do. Against damage and for shares, not against forgers: whoever may write to our Redis may
+// write any answer in any case. Rejected: CRC32C, which needs the processor's own instruction to be
+// as quick and has half the bits.
 
-/// A 64-bit checksum of several pieces of memory taken together.
-package enum Checksum {
+/// The hash behind checksums and sticky shares; equal on every machine.
+package enum XXH64 {
     private static let prime1: UInt64 = 0x9E37_79B1_85EB_CA87
     private static let prime2: UInt64 = 0xC2B2_AE3D_27D4_EB4F
     private static let prime3: UInt64 = 0x1656_67B1_9E37_79F9
     private static let prime4: UInt64 = 0x85EB_CA77_C2B2_AE63
     private static let prime5: UInt64 = 0x27D4_EB2F_1656_67C5
 
-    /// XXH64 of `bytes` with `seed`.
-    package static func xxh64(_ bytes: UnsafeRawBufferPointer, seed: UInt64) -> UInt64 {
+    /// The hash of `bytes` with `seed`; to hash pieces together, make each one's hash the next one's seed.
+    package static func hash(_ bytes: UnsafeRawBufferPointer, seed: UInt64) -> UInt64 {
         // Every load below is in bounds: its offset plus its width is checked against `count`.
         let count = bytes.count
         var offset = 0
