@@ -17,6 +17,7 @@ import urllib.parse
 
 import cache
 import control
+import manifests
 import mirror
 import observability
 import page
@@ -413,6 +414,7 @@ for module in (
     translation,
     page,
     observability,
+    manifests,
 ):
     checks += module.CHECKS
 failed = 0

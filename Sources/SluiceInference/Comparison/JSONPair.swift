@@ -136,7 +136,8 @@ struct JSONPair: ~Copyable {
         }
         let (ones, others) = unsafe (JSONPair.byName(left), JSONPair.byName(right))
         guard unsafe ones.count == others.count else { return .uncomparable }
-        for unsafename in unsafe ones.keys {
+        let names = unsafe Array(ones.keys)
+        for name in names {
             guard let value = unsafe ones[name], let other = unsafe others[name] else {
                 return .uncomparable
             }
