@@ -8,72 +8,218 @@ package enum LoadBalancing: String, Sendable, CaseIterable {
     case roundRobin
     /// Any, uniformly.
     case random
+    /// The cheaper of two drawn at random; cost is latency times requests in flight.
+    case peakEwma
+    /// The same backend for the same key, unless it has too much to do.
+    case ringHash
+}
+
+/// What all algorithms heed.
+package struct BalancingOptions: Sendable, Equatable {
+    /// How long a backend that came up takes to get its whole share; zero is at once.
+    package var slowStart = Duration.zero
+    /// Below this share of usable backends all are used; 0 never does.
+    package var panicPercent = 50
+
+    /// The defaults.
+    package init() {}
 }
 
 /// Chooses a backend; pure but for the counters it reads.
 ///
-/// Up to 32 backends `leastRequest` scans them all, above that it compares two drawn at random:
+/// `leastRequest` compares `((in-flight + 1) x penalty - 1) / weight`: the penalty for failures is
+/// explained in ``FailureRecord``, and the 1 that is taken off makes idle backends equal whatever
+/// their weights, so that ties, broken by chance in proportion to the weights, share idle times
+/// fairly too. Up to 32 backends it scans them all, above that it compares two drawn at random:
 /// a full scan halves p99 against two choices on mixed loads, and its cost grows with the fleet. A
 /// random tie-break is essential: a fixed order sends every burst to the first idle backend.
 package struct BackendPicker: Sendable {
     private let algorithm: LoadBalancing
+    private let weights: [Int]
+    private let slowStart: Int64
+    private let panicPercent: Int
+    private let ring: HashRing?
     private var cursor: Int
+    /// What smooth weighted round robin owes each backend; empty while all weigh the same.
+    private var credits: [Int] = []
     private static let scanMaximum = 32
 
     /// A picker; `start` spreads the round-robin turns of different workers.
-    package init(_ algorithm: LoadBalancing, start: Int = 0) {
+    ///
+    /// - Parameters:
+    ///   - algorithm: how to choose.
+    ///   - weights: each backend's weight, where they differ; 0 takes no request.
+    ///   - ring: the ring of ``LoadBalancing/ringHash``.
+    ///   - options: what all algorithms heed.
+    ///   - start: where round robin begins.
+    package init(
+        _ algorithm: LoadBalancing,
+        weights: [Int] = [],
+        ring: HashRing? = nil,
+        options: BalancingOptions = BalancingOptions(),
+        start: Int = 0
+    ) {
         self.algorithm = algorithm
+        self.weights = Set(weights).count > 1 || weights.contains(0) ? weights : []
+        self.ring = ring
+        slowStart = options.slowStart.nanoseconds
+        panicPercent = options.panicPercent
         cursor = start
+        if !self.weights.isEmpty { credits = weights.map { _ in 0 } }
+    }
+
+    /// Who may be picked in this call.
+    private struct Field {
+        let eligible: UInt64
+        let excluded: UInt64
+        let now: Instant
+        /// Backends with as many requests as they may have are passed over.
+        let hasRoom: Bool
+        var trustsHealth = true
+        /// Whether somebody was passed over because of its health.
+        var metUnhealthy = false
+
+        func isEligible(_ index: Int, _ allowed: UInt64) -> Bool {
+            index >= 64 || allowed >> UInt64(index) & 1 == 1
+        }
     }
 
     /// The number of the backend to use, or nil when none is eligible.
     ///
-    /// Backends that are down, that `excluded` has a bit for (already tried; the first 64 can be
-    /// excluded), or that `isEligible` rules out are passed over. At most two passes.
+    /// Backends that are down or ejected, that `excluded` has a bit for (already tried; the first 64
+    /// can be excluded), or that `eligible` rules out are passed over; `hasRoom` passes over those
+    /// at their limit as well. Where less than `panicPercent` of the eligible backends are usable,
+    /// health isn't believed any more: the few would only fall, too. Only when all are known to be
+    /// down is there no choice.
     package mutating func pick(
         from backends: [BackendLoad],
         eligible: UInt64,
         excluded: UInt64,
+        hasRoom: Bool = false,
+        key: UInt64? = nil,
+        now: Instant,
         random: inout RandomSource
+    ) -> Int? {
+        var field = Field(eligible: eligible, excluded: excluded, now: now, hasRoom: hasRoom)
+        let choice = choose(backends, &field, key, &random)
+        guard field.metUnhealthy,
+            BackendPicker.isPanic(
+                backends,
+                eligible: eligible,
+                percent: panicPercent,
+                at: now
+            )
+        else { return choice }
+        field.trustsHealth = false
+        return choose(backends, &field, key, &random) ?? choice
+    }
+
+    /// Whether so few of the eligible backends are usable that all are used.
+    package static func isPanic(
+        _ backends: [BackendLoad],
+        eligible: UInt64 = .max,
+        percent: Int,
+        at now: Instant
+    ) -> Bool {
+        var (total, usable, standing) = (0, 0, 0)
+        for index in backends.indices where index >= 64 || eligible >> UInt64(index) & 1 == 1 {
+            total += 1
+            if backends[index].isUsable(at: now) { usable += 1 }
+            if backends[index].health != .down { standing += 1 }
+        }
+        return usable * 100 < total * percent && standing > 0
+    }
+
+    private mutating func choose(
+        _ backends: [BackendLoad],
+        _ field: inout Field,
+        _ key: UInt64?,
+        _ random: inout RandomSource
     ) -> Int? {
         switch algorithm {
         case .leastRequest:
             return backends.count <= BackendPicker.scanMaximum
-                ? scan(backends, eligible & ~excluded, &random)
-                : twoChoices(backends, eligible & ~excluded, &random)
+                ? scan(backends, &field, &random) : twoChoices(backends, &field, &random)
         case .roundRobin:
-            for step in 0..<backends.count {
-                let index = (cursor + step) % backends.count
-                if usable(index, backends, eligible & ~excluded) {
-                    cursor = (index + 1) % backends.count
-                    return index
-                }
+            return credits.isEmpty
+                ? nextInTurn(backends, &field) : nextByCredit(backends, &field)
+        case .random: return any(backends, &field, &random)
+        case .peakEwma: return twoChoices(backends, &field, &random)
+        case .ringHash:
+            guard let key, let ring else {
+                return backends.count <= BackendPicker.scanMaximum
+                    ? scan(backends, &field, &random) : twoChoices(backends, &field, &random)
             }
-            return nil
-        case .random: return any(backends, eligible & ~excluded, &random)
+            return clockwise(ring, key, backends, &field)
         }
     }
 
-    private func usable(_ index: Int, _ backends: [BackendLoad], _ allowed: UInt64) -> Bool {
-        (index >= 64 || allowed >> UInt64(index) & 1 == 1) && backends[index].health != .down
+    private func usable(_ index: Int, _ backends: [BackendLoad], _ field: inout Field) -> Bool {
+        guard field.isEligible(index, field.eligible & ~field.excluded) else { return false }
+        if !weights.isEmpty, weights[index] == 0 { return false }
+        if field.trustsHealth, !backends[index].isUsable(at: field.now) {
+            field.metUnhealthy = true
+            return false
+        }
+        return !field.hasRoom || !backends[index].isFull
     }
+
+    // MARK: - Scores
+
+    /// A backend's load as a fraction; fractions are compared by cross-multiplication.
+    private struct Score {
+        var load: Int
+        var weight: Int
+
+        static func < (left: Score, right: Score) -> Bool {
+            left.load &* right.weight < right.load &* left.weight
+        }
+    }
+
+    // Room to multiply: a load below 2^41 times a weight below 2^20.
+    private static let loadMaximum = 1 << 41
+
+    private func weight(_ index: Int, _ backends: [BackendLoad], _ now: Instant) -> Int {
+        let weight = weights.isEmpty ? 1 : weights[index]
+        guard slowStart > 0 else { return weight << 8 }
+        return weight * backends[index].warmth(at: now, window: slowStart)
+    }
+
+    private func score(_ index: Int, _ backends: [BackendLoad], _ now: Instant) -> Score {
+        let backend = backends[index]
+        let penalty =
+            backend.hasFailures
+            ? backend.failures.penalty(at: now) : FailureRecord.noPenalty
+        var load = (backend.inFlight + 1) * penalty
+        if algorithm == .peakEwma {
+            load = load.multipliedReportingOverflow(by: backend.latency.units(at: now)).partialValue
+        } else {
+            load -= FailureRecord.noPenalty
+        }
+        return Score(
+            load: min(max(load, 0), BackendPicker.loadMaximum),
+            weight: weight(index, backends, now)
+        )
+    }
+
+    // MARK: - Algorithms
 
     private func scan(
         _ backends: [BackendLoad],
-        _ allowed: UInt64,
+        _ field: inout Field,
         _ random: inout RandomSource
     ) -> Int? {
         var best: Int?
-        var bestLoad = Int.max
-        var ties = 0
-        for index in backends.indices where usable(index, backends, allowed) {
-            let load = backends[index].inFlight
-            if load < bestLoad {
-                (best, bestLoad, ties) = (index, load, 1)
-            } else if load == bestLoad {
-                // Reservoir sampling: each of the tied ends up chosen with equal chance.
-                ties += 1
-                if random.next(below: ties) == 0 { best = index }
+        var bestScore = Score(load: 0, weight: 1)
+        var tiedWeight = 0
+        for index in backends.indices where usable(index, backends, &field) {
+            let score = score(index, backends, field.now)
+            if best == nil || score < bestScore {
+                (best, bestScore, tiedWeight) = (index, score, score.weight)
+            } else if !(bestScore < score) {
+                // Reservoir sampling: each of the tied ends up chosen in proportion to its weight.
+                tiedWeight += score.weight
+                if random.next(below: tiedWeight) < score.weight { best = index }
             }
         }
         return best
@@ -81,13 +227,40 @@ package struct BackendPicker: Sendable {
 
     private func twoChoices(
         _ backends: [BackendLoad],
-        _ allowed: UInt64,
+        _ field: inout Field,
         _ random: inout RandomSource
     ) -> Int? {
-        guard let first = any(backends, allowed, &random),
-            let second = any(backends, allowed, &random)
+        guard let first = any(backends, &field, &random),
+            let second = any(backends, &field, &random)
         else { return nil }
-        return backends[second].inFlight < backends[first].inFlight ? second : first
+        return score(second, backends, field.now) < score(first, backends, field.now)
+            ? second : first
+    }
+
+    private mutating func nextInTurn(_ backends: [BackendLoad], _ field: inout Field) -> Int? {
+        for step in 0..<backends.count {
+            let index = (cursor + step) % backends.count
+            if usable(index, backends, &field) {
+                cursor = (index + 1) % backends.count
+                return index
+            }
+        }
+        return nil
+    }
+
+    /// Smooth weighted round robin (nginx).
+    ///
+    /// Everybody earns its weight, the richest is chosen and pays what all earned. Weights 5, 1, 1 give a a b a c a a, not a a a a a b c.
+    private mutating func nextByCredit(_ backends: [BackendLoad], _ field: inout Field) -> Int? {
+        var best: Int?
+        var total = 0
+        for index in backends.indices where usable(index, backends, &field) {
+            credits[index] += weights[index]
+            total += weights[index]
+            if best == nil || credits[index] > credits[best ?? index] { best = index }
+        }
+        if let best { credits[best] -= total }
+        return best
     }
 
     /// A usable backend at random: from a random place on, the first usable one.
@@ -96,19 +269,49 @@ package struct BackendPicker: Sendable {
     /// first, so that it matters only when most are down.
     private func any(
         _ backends: [BackendLoad],
-        _ allowed: UInt64,
+        _ field: inout Field,
         _ random: inout RandomSource
     ) -> Int? {
         guard !backends.isEmpty else { return nil }
-        for _ in 0..<4 {
+        // Under weights, and while somebody warms up, a draw is taken by as much as it weighs.
+        let heaviest = weights.isEmpty && slowStart == 0 ? 0 : (weights.max() ?? 1) << 8
+        for _ in 0..<(heaviest == 0 ? 4 : 32) {
             let index = random.next(below: backends.count)
-            if usable(index, backends, allowed) { return index }
+            guard usable(index, backends, &field) else { continue }
+            if heaviest == 0
+                || random.next(below: heaviest) < weight(index, backends, field.now)
+            {
+                return index
+            }
         }
         let start = random.next(below: backends.count)
         for step in 0..<backends.count {
             let index = (start + step) % backends.count
-            if usable(index, backends, allowed) { return index }
+            if usable(index, backends, &field) { return index }
         }
         return nil
+    }
+
+    /// The first backend clockwise of the key that hasn't more than 1.25 times the mean to do.
+    private func clockwise(
+        _ ring: HashRing,
+        _ key: UInt64,
+        _ backends: [BackendLoad],
+        _ field: inout Field
+    ) -> Int? {
+        var (total, share) = (1, 0)
+        for index in backends.indices where usable(index, backends, &field) {
+            total += backends[index].inFlight
+            share += weights.isEmpty ? 1 : weights[index]
+        }
+        guard share > 0 else { return nil }
+        var first: Int?
+        for index in ring.hosts(clockwiseOf: key) where usable(index, backends, &field) {
+            let weight = weights.isEmpty ? 1 : weights[index]
+            // in-flight + 1 <= 1.25 x mean, rounded up so that one request always fits.
+            if backends[index].inFlight * 4 * share < 5 * total * weight { return index }
+            if first == nil { first = index }
+        }
+        return first
     }
 }

@@ -22,7 +22,7 @@ enum StatusTable {
             for revision in model["revisions"]?.elements ?? [] {
                 rows.append([
                     visible(model["name"]), visible(revision["name"]), traffic(revision),
-                    backends(revision), "\(revision["inFlight"]?.integer ?? 0)",
+                    backends(revision), load(revision),
                     rate(revision["requestsPerSecond"]), ratio(revision["errorRatio"]),
                     duration(revision["p50Seconds"]), duration(revision["p99Seconds"]), hits,
                 ])
@@ -46,7 +46,14 @@ enum StatusTable {
         let up = all.count {
             $0["health"]?.text == "up" && ($0["state"]?.text ?? "ready") == "ready"
         }
-        return "\(up)/\(all.count) up"
+        let ejected = all.count { $0["health"]?.text == "ejected" }
+        return "\(up)/\(all.count) up" + (ejected > 0 ? ", \(ejected) ejected" : "")
+    }
+
+    /// Requests under way, and those that wait for a backend.
+    private static func load(_ revision: JSONValue) -> String {
+        let queued = revision["queued"]?.integer ?? 0
+        return "\(revision["inFlight"]?.integer ?? 0)" + (queued > 0 ? " + \(queued) queued" : "")
     }
 
     private static func rate(_ value: JSONValue?) -> String {

@@ -88,6 +88,7 @@ package struct Configuration: Sendable, Equatable {
         /// Whether the host's addresses are looked up again and again (`dns`).
         package var isWatched = false
         package var tls: BackendTLS?
+        package var share = BackendShare()
     }
 
     /// One revision; `traffic` in basis points.
@@ -134,6 +135,7 @@ package struct Configuration: Sendable, Equatable {
         package var mirror: Mirror?
         /// Absent: a rollout is told its plan when it starts.
         package var rollout: RolloutPlan?
+        package var resilience = Resilience()
         /// Which requests go where, before the weights; see `SplitConfiguration.swift`.
         package var split = Split()
         package var revisions: [Revision]

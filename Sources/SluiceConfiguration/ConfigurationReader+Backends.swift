@@ -9,6 +9,7 @@ extension ConfigurationReader {
         var backend = Configuration.Backend()
         backend.rest = url(&section, "rest")
         backend.grpc = url(&section, "grpc")
+        backend.share = share(&section)
         discovered(&section, name, &backend)
         if let node = section.value("tls"), var tls = Section(node, name: "\(name).tls", findings) {
             var part = Configuration.BackendTLS()

@@ -21,11 +21,6 @@ extension ConfigurationReader {
             let text = node.scalar?.string ?? ""
             if let known = LoadBalancing(rawValue: text) {
                 model.loadBalancing = known
-            } else if ["peakEwma", "ringHash"].contains(text) {
-                findings.add(
-                    "`\(name).loadBalancing: \(text)` is not available in this version; use leastRequest",
-                    at: node
-                )
             } else {
                 let names = LoadBalancing.allCases.map(\.rawValue).joined(separator: ", ")
                 findings.add(
@@ -47,7 +42,7 @@ extension ConfigurationReader {
         }
         if let node = section.value("cache") { model.cache = modelCache(node, "\(name).cache") }
         if let node = section.value("mirror") { model.mirror = mirror(node, "\(name).mirror") }
-        section.unavailable(["hashOn": "remove it"])
+        resilience(&section, &model)
         for (place, node) in section.list("revisions").enumerated() {
             if let revision = revision(node, "\(name).revisions[\(place)]") {
                 if model.revisions.contains(where: { $0.name == revision.name }) {

@@ -93,6 +93,7 @@ extension Configuration {
             }
         }
         if let rollout = model.rollout { lines.append("    rollout: \(rollout.yamlText)") }
+        lines += model.resilience.yamlLines(quoted: quoted)
         lines += splitLines(model.split)
         if let mirror = model.mirror { lines.append("    mirror: \(mirror.yamlText)") }
         lines.append("    revisions:")
@@ -131,6 +132,7 @@ extension Configuration {
             if tls.insecureSkipVerify { parts.append("insecureSkipVerify: true") }
             fields.append("tls: {\(parts.joined(separator: ", "))}")
         }
+        fields += backend.share.yamlFields
         return ["          - {\(fields.joined(separator: ", "))}"]
     }
 

@@ -101,7 +101,7 @@ extension ConfigurationReader {
     }
 
     /// Exactly one of `header` and `cookie`; both are tokens (RFC 9110 §5.1, RFC 6265 §4.1.1).
-    private func source(_ section: inout Section) -> FieldSource? {
+    func source(_ section: inout Section) -> FieldSource? {
         let (header, cookie) = (section.value("header"), section.value("cookie"))
         guard (header == nil) != (cookie == nil) else {
             findings.add(

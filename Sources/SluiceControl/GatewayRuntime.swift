@@ -190,6 +190,21 @@ package final class GatewayRuntime: Sendable {
                     [model.name, revision.name],
                     value: Double(model.split.weights[index]) / 100
                 )
+                let isPanic = BackendPicker.isPanic(
+                    revision.backends.map(\.load),
+                    percent: model.resilience.outlier.panicPercent,
+                    at: .zero
+                )
+                sink.gauge(
+                    GatewayMetrics.panic,
+                    [model.name, revision.name],
+                    value: isPanic ? 1 : 0
+                )
+                sink.gauge(
+                    GatewayMetrics.queueDepth,
+                    [model.name, revision.name],
+                    value: Double(revision.board.queue.depth)
+                )
                 for backend in revision.backends {
                     let labels = [model.name, revision.name, backend.label]
                     sink.gauge(

@@ -27,6 +27,8 @@ package struct SnapshotCompiler: Sendable {
     private var loads: [String: BackendLoad] = [:]
     private var slots: [String: SignatureSlot] = [:]
     private var gates: [String: MirrorGate] = [:]
+    private var boards: [String: RevisionBoard] = [:]
+    private var hasCompiled = false
     /// What the names of `dns` backends were last found to be, by `host:port`.
     private(set) var addresses: [String: [SocketAddress]] = [:]
 
@@ -66,6 +68,7 @@ package struct SnapshotCompiler: Sendable {
         var models: [ModelPlan] = []
         var used: [String: BackendLoad] = [:]
         var slots: [String: SignatureSlot] = [:]
+        var boards: [String: RevisionBoard] = [:]
         for model in configuration.models {
             var revisions: [RevisionPlan] = []
             for revision in model.revisions {
@@ -73,6 +76,9 @@ package struct SnapshotCompiler: Sendable {
                 let key = "\(model.name)\u{0}\(revision.name)\u{0}\(revision.modelName ?? "")"
                 let slot = self.slots[key] ?? SignatureSlot()
                 slots[key] = slot
+                let place = "\(model.name)\u{0}\(revision.name)"
+                let board = self.boards[place] ?? RevisionBoard()
+                boards[place] = board
                 for backend in revision.allBackends {
                     backends += try plans(backend, model, revision, slot, configuration, &used)
                 }
@@ -82,7 +88,8 @@ package struct SnapshotCompiler: Sendable {
                         backendModelName: revision.modelName,
                         backends: backends,
                         dialect: revision.dialect,
-                        signature: slot
+                        signature: slot,
+                        board: board
                     )
                 )
             }
@@ -101,13 +108,17 @@ package struct SnapshotCompiler: Sendable {
                         )
                     },
                     rules: SnapshotCompiler.rules(model),
-                    mirror: mirror(model)
+                    mirror: mirror(model),
+                    resilience: SnapshotCompiler.resilience(model)
                 )
             )
         }
-        loads = used
+        // A backend that left keeps its counts until its last request has ended: it may come back.
+        loads = loads.filter { $0.value.inFlight > 0 }.merging(used) { _, new in new }
         self.slots = slots
         gates = gates.filter { gate in models.contains { $0.name == gate.key } }
+        self.boards = boards
+        hasCompiled = true
         return Snapshot(
             generation: 0,
             models: models,
@@ -184,7 +195,7 @@ package struct SnapshotCompiler: Sendable {
             let grpcTarget = index < grpc.count ? grpc[index] : nil
             let label = (restTarget ?? grpcTarget)?.endpoint.address.description ?? "-"
             let key = "\(model.name)\u{0}\(revision.name)\u{0}\(label)"
-            let load = used[key] ?? loads[key] ?? board.add()
+            let load = used[key] ?? loads[key] ?? board.add(isNewcomer: hasCompiled)
             used[key] = load
             return BackendPlan(
                 label: label,
@@ -194,9 +205,23 @@ package struct SnapshotCompiler: Sendable {
                 probePath: model.health.path,
                 probeInterval: model.health.interval,
                 probeTimeout: model.health.timeout,
-                metadata: SnapshotCompiler.metadata(model, revision, slot)
+                metadata: SnapshotCompiler.metadata(model, revision, slot),
+                weight: backend.share.weight,
+                maxInFlight: backend.share.maxInFlight
             )
         }
+    }
+
+    private static func resilience(_ model: Configuration.Model) -> ResiliencePlan {
+        var plan = ResiliencePlan()
+        plan.outlier = model.resilience.outlier
+        plan.slowStart = model.resilience.slowStart
+        plan.retry = model.resilience.retry
+        plan.maxQueue = model.resilience.maxQueue
+        plan.queueTimeout =
+            model.resilience.queueTimeout ?? min(model.timeout, plan.queueTimeout)
+        plan.hashOn = model.resilience.hashOn
+        return plan
     }
 
     /// Only where a V1 caller meets a V2 backend, or the other way round, is the model's signature

@@ -36,6 +36,7 @@ package enum StatusBoard {
                     .init("traffic", percent(weight)),
                     .init("configuredTraffic", percent(configured?[index] ?? weight)),
                     .init("ready", .bool(revision.backends.contains { isServing($0) })),
+                    .init("queued", .number("\(revision.board.queue.depth)")),
                 ] + (live.revisions[key] ?? LiveNumbers()).members
                     + [.init("backends", .array(backends))]
             )
@@ -68,6 +69,7 @@ package enum StatusBoard {
             case .unknown: "unknown"
             case .up: "up"
             case .down: "down"
+            case .ejected: "ejected"
             }
         var protocols: [JSONValue] = []
         if backend.rest != nil { protocols.append(.string("rest")) }
@@ -78,6 +80,8 @@ package enum StatusBoard {
             .init("state", .string(backend.state.rawValue)),
             .init("inFlight", .number("\(backend.load.inFlight)")),
             .init("requestsPerSecond", .rounded(perSecond ?? 0)),
+            .init("weight", .number("\(backend.weight)")),
+            .init("maxInFlight", .number("\(backend.maxInFlight)")),
         ])
     }
 

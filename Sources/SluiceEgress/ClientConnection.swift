@@ -36,10 +36,15 @@ package class ClientConnection: StreamHandler {
     /// Whether another call can begin now.
     var hasRoom: Bool { false }
 
-    /// Begins a call with its request head; takes the block.
-    package func begin(_ head: FieldBlock, endStream: Bool, user: UnsafeMutableRawPointer) -> Call?
-    {
-        arena.blocks.give(head)
+    /// Begins a call with its request head; takes the block unless `keepsHead` leaves it to the
+    /// caller, who may want to send it again elsewhere.
+    package func begin(
+        _ head: FieldBlock,
+        endStream: Bool,
+        keepsHead: Bool = false,
+        user: UnsafeMutableRawPointer
+    ) -> Call? {
+        if !keepsHead { arena.blocks.give(head) }
         return nil
     }
 

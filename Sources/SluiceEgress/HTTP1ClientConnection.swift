@@ -33,6 +33,7 @@ final class HTTP1ClientConnection: ClientConnection {
     override func begin(
         _ head: FieldBlock,
         endStream: Bool,
+        keepsHead: Bool,
         user: UnsafeMutableRawPointer
     ) -> Call? {
         unsafe precondition(self.user == nil, "a call is under way on this connection")
@@ -40,7 +41,7 @@ final class HTTP1ClientConnection: ClientConnection {
         isRequestEnded = endStream
         isResponseEnded = false
         unconsumed = 0
-        session.sendRequest(head, endStream: endStream)
+        session.sendRequest(head, endStream: endStream, keepsHead: keepsHead)
         // A head the session refuses is reported as an event, outside this call.
         needsProcessing = session.output.isEmpty
         stream.touch()

@@ -33,11 +33,16 @@ final class HTTP2ClientConnection: ClientConnection {
     override func begin(
         _ head: FieldBlock,
         endStream: Bool,
+        keepsHead: Bool,
         user: UnsafeMutableRawPointer
     ) -> Call? {
-        guard let opened = unsafe session.openStream(head, endStream: endStream, user: user) else {
-            return nil
-        }
+        let opened = unsafe session.openStream(
+            head,
+            endStream: endStream,
+            keepsHead: keepsHead,
+            user: user
+        )
+        guard let opened else { return nil }
         stream.touch()
         return Call(self, opened)
     }

@@ -89,6 +89,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     var copies: [UInt64: MirroredCall] = [:]
     var mirrorWork: [MirroredCall] = []
     var copyCount: UInt64 = 0
+    var lines = WorkerLines()
     var codec: PredictCodec
     var memo = QuestionMemo()
     /// Tier 2, if there is one.
@@ -98,6 +99,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     private(set) var wallOffset: Int64
 
     private static let watchInterval = Duration.milliseconds(500)
+    private static let lineInterval = Duration.milliseconds(100)
     private static let logInterval = Duration.milliseconds(200)
 
     /// A worker without models or listeners.
@@ -135,6 +137,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     private enum Tag {
         static let log: UInt = 1
         static let watch: UInt = 2
+        static let lines: UInt = 3
     }
 
     // MARK: - Configuration
@@ -153,6 +156,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
                         plan: revision,
                         backends: backends(of: revision, model: plan.name, keeping: &kept),
                         balancing: plan.balancing,
+                        resilience: plan.resilience,
                         start: number,
                         metrics: revisionMetrics(model: plan.name, revision: revision.name),
                         tag: CacheTag(model: plan.name, revision: revision.name)
@@ -325,6 +329,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
         log?.flush()
         loop.cancelTimer(&logTimer)
         loop.cancelTimer(&watchTimer)
+        loop.cancelTimer(&lines.timer)
     }
 
     // MARK: - Timers
@@ -338,6 +343,9 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
             watchTimer = .none
             tellWatchers()
             armWatchTimer()
+        case Tag.lines:
+            lines.timer = .none
+            lookAgain()
         default:
             guard let flow = unsafe FlowPointer(bitPattern: tag) else { return }
             unsafe flow.pointee.timer = .none
@@ -349,6 +357,12 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     func armWatchTimer() {
         guard watchTimer == .none, unsafe !watchers.isEmpty else { return }
         watchTimer = loop.setTimer(after: Worker.watchInterval, target: self, tag: Tag.watch)
+    }
+
+    /// Sees to it that those who wait in line are looked after even if no answer comes.
+    func armLineTimer() {
+        guard lines.timer == .none, unsafe !lines.queued.isEmpty else { return }
+        lines.timer = loop.setTimer(after: Worker.lineInterval, target: self, tag: Tag.lines)
     }
 
     /// Lets a replica go once its last request is over.

@@ -20,6 +20,7 @@ final class GatewayWorld {
     /// What answers copies, and how many of them are under way.
     let shadowModel = RecordingModel()
     let mirrorGate = MirrorGate()
+    private let boards = [RevisionBoard(), RevisionBoard()]
     private let log = AccessChannel()
     private let count = ConnectionCount(maximum: 1_000)
     private let worker: Worker
@@ -142,7 +143,8 @@ final class GatewayWorld {
             load: load,
             probePath: "/v2/health/ready",
             probeInterval: .seconds(5),
-            probeTimeout: .seconds(1)
+            probeTimeout: .seconds(1),
+            maxInFlight: scenario.maxInFlight
         )
     }
 
@@ -154,7 +156,8 @@ final class GatewayWorld {
             RevisionPlan(
                 name: "v1",
                 backendModelName: nil,
-                backends: Array(backends[..<cut])
+                backends: Array(backends[..<cut]),
+                board: boards[0]
             )
         ]
         if cut < end {
@@ -162,7 +165,8 @@ final class GatewayWorld {
                 RevisionPlan(
                     name: "v2",
                     backendModelName: nil,
-                    backends: Array(backends[cut..<end])
+                    backends: Array(backends[cut..<end]),
+                    board: boards[1]
                 )
             )
         }
@@ -178,11 +182,20 @@ final class GatewayWorld {
                     balancing: scenario.balancing,
                     split: TrafficSplit(weights: weights + (mirror == nil ? [] : [0])),
                     revisions: revisions,
-                    mirror: mirror
+                    mirror: mirror,
+                    resilience: resilience
                 )
             ],
             maxRequestBytes: 4 << 20
         )
+    }
+
+    private var resilience: ResiliencePlan {
+        var plan = ResiliencePlan()
+        plan.queueTimeout = scenario.timeout
+        plan.retry.isIdempotent = scenario.isIdempotent
+        if scenario.isIdempotent { plan.retry.tryTimeout = .milliseconds(400) }
+        return plan
     }
 
     private func addClients() throws {
@@ -336,6 +349,10 @@ final class GatewayWorld {
         for (index, load) in loads.enumerated() {
             expect(load.inFlight, 0, "backend \(index)'s requests in flight")
         }
+        for (index, board) in boards.enumerated() {
+            expect(board.queue.depth, 0, "the depth of line \(index)")
+            expect(board.retries.count, 0, "the retries under way of revision \(index)")
+        }
         for client in clients { expect(client.liveRecordCount, 0, "a client's live records") }
         expect(clientSide.kernel.openDescriptorCount, 0, "the clients' open descriptors")
         // HTTP/2 connections to backends stay; each pool has one at most.
@@ -383,7 +400,7 @@ final class GatewayWorld {
         for (id, times) in model.counts {
             // A gRPC stream asks once for each message.
             let call = calls.first { $0.id == id }
-            if times > 1, call?.kind != .grpcStream {
+            if times > (scenario.isIdempotent ? 2 : 1), call?.kind != .grpcStream {
                 faults.append("\(id) reached backends \(times) times")
             }
         }

@@ -44,6 +44,10 @@ struct Scenario {
     let timeout: Duration
     /// What copies of all predictions go to.
     var shadow: Shadow?
+    /// Requests a backend may have at once; 0 is no limit.
+    let maxInFlight: Int
+    /// Whether backends may be asked the same thing twice.
+    let isIdempotent: Bool
 
     init(seed: UInt64, wire: Wire) {
         self.seed = seed
@@ -53,6 +57,8 @@ struct Scenario {
         isCalm = random.next(below: 4) == 0
         balancing = LoadBalancing.allCases[random.next(below: LoadBalancing.allCases.count)]
         usesProbe = random.next(below: 2) == 0
+        maxInFlight = seed % 3 == 1 ? 1 + Int(seed / 3 % 3) : 0
+        isIdempotent = seed % 5 == 2
         usesHTTP2Backends = random.next(below: 3) == 0
         // On a calm day nothing may fail, so nobody is in a hurry.
         timeout = isCalm ? .seconds(60) : .milliseconds(1_500 + random.next(below: 2_000))

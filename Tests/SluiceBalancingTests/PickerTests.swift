@@ -20,9 +20,9 @@ struct PickerTests {
         var picker = BackendPicker(.leastRequest)
         for seed in 0..<50 as Range<UInt64> {
             var random = RandomSource(seed: seed)
-            #expect(picker.pick(from: loads, eligible: .max, excluded: 0, random: &random) == 1)
-            #expect(picker.pick(from: loads, eligible: .max, excluded: 2, random: &random) == 2)
-            #expect(picker.pick(from: loads, eligible: 1, excluded: 0, random: &random) == 0)
+            #expect(pick(&picker, loads, &random) == 1)
+            #expect(pick(&picker, loads, excluded: 2, &random) == 2)
+            #expect(pick(&picker, loads, eligible: 1, &random) == 0)
         }
     }
 
@@ -37,7 +37,7 @@ struct PickerTests {
         var random = RandomSource(seed: 1)
         var counts = [0, 0, 0, 0]
         for _ in 0..<40_000 {
-            let index = picker.pick(from: loads, eligible: .max, excluded: 0, random: &random)
+            let index = pick(&picker, loads, &random)
             counts[index ?? 0] += 1
         }
         // Five standard deviations of a fair draw.
@@ -63,7 +63,7 @@ struct PickerTests {
                 underWay.swapAt(ended, clients - 1)
                 underWay.removeLast()
             }
-            let index = picker.pick(from: loads, eligible: .max, excluded: 0, random: &random) ?? 0
+            let index = pick(&picker, loads, &random) ?? 0
             loads[index].enter()
             underWay.append(index)
             counts[index] += 1
@@ -78,10 +78,30 @@ struct PickerTests {
         let loads = Self.loads(board, [0, 0])
         var picker = BackendPicker(algorithm)
         var random = RandomSource(seed: 1)
-        #expect(picker.pick(from: loads, eligible: .max, excluded: 3, random: &random) == nil)
+        #expect(pick(&picker, loads, excluded: 3, &random) == nil)
         for load in loads { load.health = .down }
-        #expect(picker.pick(from: loads, eligible: .max, excluded: 0, random: &random) == nil)
+        #expect(pick(&picker, loads, &random) == nil)
         loads[1].health = .up
-        #expect(picker.pick(from: loads, eligible: .max, excluded: 0, random: &random) == 1)
+        #expect(pick(&picker, loads, &random) == 1)
     }
+}
+
+/// Picks at the beginning of time.
+func pick(
+    _ picker: inout BackendPicker,
+    _ loads: [BackendLoad],
+    eligible: UInt64 = .max,
+    excluded: UInt64 = 0,
+    key: UInt64? = nil,
+    at now: Instant = .zero,
+    _ random: inout RandomSource
+) -> Int? {
+    picker.pick(
+        from: loads,
+        eligible: eligible,
+        excluded: excluded,
+        key: key,
+        now: now,
+        random: &random
+    )
 }

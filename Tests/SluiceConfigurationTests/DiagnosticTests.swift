@@ -1,5 +1,6 @@
 import SluiceBalancing
 import SluiceConfiguration
+import SluiceRouting
 import Testing
 
 @Suite("Configuration")
@@ -65,6 +66,42 @@ struct DiagnosticTests {
         #expect(quick.models[1].revisions[0].backends[0].rest == nil)
     }
 
+    @Test("Keys for failing and full backends are read, and written back")
+    func resilience() throws {
+        let text = """
+            listeners: [{address: "127.0.0.1:0"}]
+            models:
+              - name: a
+                loadBalancing: ringHash
+                hashOn: {header: X-Session}
+                outlier: {consecutiveFailures: 3, baseEjection: 10s, maxEjectedPercent: 20, panicPercent: 0}
+                slowStart: 30s
+                maxQueue: 10
+                queueTimeout: 250ms
+                retries: 2
+                idempotent: true
+                retryBufferBytes: 1MiB
+                tryTimeout: 500ms
+                revisions:
+                  - name: v1
+                    backends: [{rest: "http://127.0.0.1:1", weight: 2, maxInFlight: 8}]
+            """
+        let read = try Configuration.parse(yaml: text, file: "f")
+        let model = try #require(read.models.first)
+        let resilience = model.resilience
+        #expect(resilience.hashOn == .header("x-session") && model.loadBalancing == .ringHash)
+        #expect(resilience.outlier.consecutiveFailures == 3 && resilience.outlier.panicPercent == 0)
+        #expect(resilience.outlier.baseEjection == .seconds(10))
+        #expect(resilience.slowStart == .seconds(30) && resilience.maxQueue == 10)
+        #expect(resilience.queueTimeout == .milliseconds(250))
+        #expect(resilience.retry.attempts == 2 && resilience.retry.isIdempotent)
+        #expect(resilience.retry.bufferBytes == 1 << 20)
+        #expect(resilience.retry.tryTimeout == .milliseconds(500))
+        let share = model.revisions[0].backends[0].share
+        #expect(share.weight == 2 && share.maxInFlight == 8)
+        #expect(try Configuration.parse(yaml: read.yamlText, file: "f") == read)
+    }
+
     struct Broken: CustomTestStringConvertible, Sendable {
         let change: (String, String)
         let line: Int
@@ -93,7 +130,41 @@ struct DiagnosticTests {
         Broken("address: 127.0.0.1:9901", "address: 127.0.0.1:99010", 4, "must be HOST:PORT"),
         Broken("timeout: 250ms", "timeout: 0s", 12, "must be at least 1ms"),
         Broken("roundRobin", "roundrobin", 13, "must be one of leastRequest, roundRobin, random"),
-        Broken("roundRobin", "peakEwma", 13, "not available in this version"),
+        Broken(
+            "loadBalancing: roundRobin",
+            "hashOn: {header: x-user}",
+            13,
+            "is for `loadBalancing: ringHash`"
+        ),
+        Broken(
+            "loadBalancing: roundRobin",
+            "loadBalancing: ringHash",
+            11,
+            "needs `hashOn: {header: NAME}`"
+        ),
+        Broken("timeout: 250ms", "tryTimeout: 20ms", 12, "it needs `idempotent: true`"),
+        Broken("timeout: 250ms", "retryBufferBytes: 2MiB", 12, "must be at most 1MiB"),
+        Broken("timeout: 250ms", "retries: 11", 12, "must be from 0 to 10"),
+        Broken(
+            "timeout: 250ms",
+            "outlier: {consecutiveFailure: 5}",
+            12,
+            "did you mean `consecutiveFailures`?"
+        ),
+        Broken("timeout: 250ms", "outlier: {maxEjectedPercent: 101}", 12, "must be from 0 to 100"),
+        Broken("timeout: 250ms", "slowStart: soon", 12, "must be a time such as"),
+        Broken(
+            "http://127.0.0.1:8001\"",
+            "http://127.0.0.1:8001\", weight: -1",
+            18,
+            "must be from 0 to 1000"
+        ),
+        Broken(
+            "http://127.0.0.1:8001\"",
+            "http://127.0.0.1:8001\", maxInFlight: many",
+            18,
+            "must be a whole number"
+        ),
         Broken(
             "health: {interval: 1s, path: /ready}",
             "health: {interval: 1s, path: ready}",

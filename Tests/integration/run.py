@@ -22,6 +22,7 @@ import mirror
 import observability
 import page
 import processes
+import resilience
 import rollout
 import slow_clients
 import split
@@ -410,6 +411,7 @@ for module in (
     rollout,
     split,
     mirror,
+    resilience,
     cache,
     translation,
     page,

@@ -257,7 +257,7 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
         target.failures = isGood ? 0 : target.failures + 1
         let load = target.plan.load
         if isGood {
-            load.health = .up
+            load.cameUp(at: loop.now)
         } else if target.failures >= 2 || load.health == .unknown {
             load.health = .down
         }

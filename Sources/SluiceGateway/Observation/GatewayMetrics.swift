@@ -129,9 +129,9 @@ final class RevisionMetrics {
     let backendDuration: HistogramID
     /// What a rollout judges by; nil where the model has one revision only.
     private(set) var answers: AnswerTally?
-    private let store: MetricStore
+    let store: MetricStore
     private let codes: CodeTable
-    private let labels: [String]
+    let labels: [String]
     private var durations: [HistogramID?] = [nil, nil, nil, nil]
     private var blocks: [CodeBlock?] = [nil, nil, nil, nil]
 

@@ -58,6 +58,21 @@ extension Worker {
         )
     }
 
+    /// Counts an attempt that another one follows.
+    func countFailedAttempt(_ flow: FlowPointer, _ cause: RetryPolicy.Cause) {
+        guard let backend = unsafe flow.pointee.backend else { return }
+        let wire = unsafe flow.pointee.wire
+        let code =
+            switch (cause, wire) {
+            case (.timeout, .grpc): 4
+            case (.timeout, _): 504
+            case (_, .grpc): 14
+            case (.reset, _): 502
+            default: 503
+            }
+        unsafe backend._withUnsafeGuaranteedRef { shard.add($0.metrics.requests(wire, code: code)) }
+    }
+
     private func record(_ flow: FlowPointer, to log: AccessBuffer) {
         let exchange = unsafe flow.pointee.exchange
         let started = unsafe flow.pointee.started

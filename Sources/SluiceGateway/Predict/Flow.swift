@@ -1,3 +1,4 @@
+import SluiceBalancing
 import SluiceCore
 import SluiceEgress
 import SluiceGRPC
@@ -47,6 +48,10 @@ struct Flow: BitwiseCopyable {
     var tried: UInt64 = 0
     var attempts: UInt8 = 0
     var call: Call?
+    /// What the attempt says of the backend so far.
+    var outcome = BackendOutcome.unknown
+    var retry = RetryState()
+    var place = LinePlace()
 
     /// The request's head until it is sent on.
     var head: FieldBlock?

@@ -215,6 +215,26 @@ struct Refusal {
         )
     }
 
+    static func queueFull(_ maximum: Int) -> Refusal {
+        Refusal(
+            http: 503,
+            grpc: .unavailable,
+            why: .overflow,
+            sentence: "\(maximum) requests wait for this model already (maxQueue)",
+            retryAfterSeconds: 1
+        )
+    }
+
+    static func queueTimeout(_ time: Duration) -> Refusal {
+        Refusal(
+            http: 503,
+            grpc: .unavailable,
+            why: .overflow,
+            sentence: "no backend had room within \(time) (queueTimeout)",
+            retryAfterSeconds: 1
+        )
+    }
+
     static func deadline(_ timeout: Duration) -> Refusal {
         Refusal(
             http: 504,

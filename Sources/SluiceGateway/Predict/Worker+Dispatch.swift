@@ -62,28 +62,62 @@ extension Worker {
             )
             return
         }
-        let picked = unsafe revision.picker.pick(
+        if let candidates = revision.balance.candidates {
+            unsafe admit(flow, revision, model, candidates, eligible: eligible)
+            return
+        }
+        guard let picked = unsafe pick(flow, revision, eligible, hasRoom: false) else {
+            unsafe refuseUnserved(flow, revision, model)
+            return
+        }
+        revision.loads[picked].enter()
+        unsafe go(flow, revision, picked)
+    }
+
+    /// Chooses one of the revision's backends that speak the protocol and weren't tried.
+    func pick(
+        _ flow: FlowPointer,
+        _ revision: WorkerRevision,
+        _ eligible: UInt64,
+        hasRoom: Bool
+    ) -> Int? {
+        var key: UInt64?
+        if let place = revision.balance.hashKey, let head = unsafe flow.pointee.head {
+            key = unsafe place.value(in: head).map { unsafe StableHash.of($0) }
+        }
+        return unsafe revision.picker.pick(
             from: revision.loads,
             eligible: eligible,
             excluded: flow.pointee.tried,
+            hasRoom: hasRoom,
+            key: key,
+            now: loop.now,
             random: &random
         )
-        guard let picked else {
-            unsafe refuse(
-                flow,
-                flow.pointee.attempts == 0
-                    ? noBackend(revision, model) : .connectFailed(model.plan.name)
-            )
-            return
-        }
+    }
+
+    /// Refuses a request for which there is no backend, or none any more.
+    func refuseUnserved(
+        _ flow: FlowPointer,
+        _ revision: WorkerRevision,
+        _ model: WorkerModel
+    ) {
+        unsafe refuse(
+            flow,
+            flow.pointee.attempts == UInt8(flow.pointee.retry.count)
+                ? noBackend(revision, model) : .connectFailed(model.plan.name)
+        )
+    }
+
+    /// Goes to a backend at which the request has been counted in.
+    func go(_ flow: FlowPointer, _ revision: WorkerRevision, _ picked: Int) {
         unsafe flow.pointee.backend = .passUnretained(revision.backends[picked])
-        unsafe flow.pointee.attempts += 1
+        unsafe flow.pointee.attempts &+= 1
         if picked < 64 { unsafe flow.pointee.tried |= 1 << UInt64(picked) }
         unsafe flow.pointee.backend?._withUnsafeGuaranteedRef { unsafe connect(flow, $0) }
     }
 
     private func connect(_ flow: FlowPointer, _ backend: WorkerBackend) {
-        backend.load.enter()
         unsafe flow.pointee.stage = .connecting
         guard let route = unsafe backend.route(flow.spoken) else { return }
         switch unsafe route.pool.acquire(UnsafeMutableRawPointer(flow)) {
@@ -100,6 +134,7 @@ extension Worker {
     package func callRefused(_ user: UnsafeMutableRawPointer, _ failure: CallFailure) {
         let flow = unsafe user.assumingMemoryBound(to: Flow.self)
         unsafe judgeRefused(flow)
+        if case .connectFailed = failure { unsafe flow.pointee.outcome = .connectFailed }
         unsafe unprocessed(flow)
     }
 
@@ -115,11 +150,20 @@ extension Worker {
 
     /// Sends the head and whatever body has been held back.
     private func begin(_ flow: FlowPointer, on connection: ClientConnection) {
-        guard let head = unsafe flow.pointee.head else { return }
-        unsafe flow.pointee.head = nil
+        guard let head = unsafe flow.pointee.head, let revision = unsafe flow.pointee.revision
+        else { return }
+        let keeps = unsafe revision._withUnsafeGuaranteedRef {
+            unsafe isWorthKeeping(flow, $0, isHTTP2: connection.isHTTP2)
+        }
+        unsafe flow.pointee.retry.isKept = keeps
+        if !keeps { unsafe flow.pointee.head = nil }
         unsafe flow.pointee.backend?._withUnsafeGuaranteedRef {
             guard let route = unsafe $0.route(flow.spoken) else { return }
-            unsafe prepare(head, flow, route)
+            if unsafe flow.pointee.retry.isPrepared {
+                unsafe readdress(head, flow, route)
+            } else {
+                unsafe prepare(head, flow, route)
+            }
         }
         let ended = unsafe flow.pointee.hasRequestEnded
         let offered = unsafe flow.pointee.offered
@@ -132,6 +176,7 @@ extension Worker {
         let call = unsafe connection.begin(
             head,
             endStream: isBare,
+            keepsHead: keeps,
             user: UnsafeMutableRawPointer(flow)
         )
         guard let call else {
@@ -139,6 +184,8 @@ extension Worker {
             return
         }
         unsafe flow.pointee.call = call
+        let tryTimeout = unsafe revision._withUnsafeGuaranteedRef { $0.balance.tryTimeout }
+        if tryTimeout > 0 { unsafe armTryTimer(flow, tryTimeout) }
         guard !isBare else { return }
         unsafe flow.pointee.exchange.sendContinue()
         let trailers = unsafe flow.pointee.heldTrailers
@@ -149,9 +196,16 @@ extension Worker {
             var held = unsafe flow.pointee.held
             unsafe flow.pointee.held = PooledBytes()
             unsafe sent += call.send(held.bytes, endStream: endsBody && offered.isEmpty)
-            held.release(to: buffers)
+            if keeps {
+                unsafe flow.pointee.retry.replay = held
+            } else {
+                held.release(to: buffers)
+            }
         }
-        if unsafe !offered.isEmpty { unsafe sent += call.send(offered, endStream: endsBody) }
+        if unsafe !offered.isEmpty {
+            unsafe sent += call.send(offered, endStream: endsBody)
+            if keeps { unsafe flow.pointee.retry.replay.append(offered, pool: buffers) }
+        }
         unsafe credit(flow, sent)
         if let trailers { call.sendTrailers(trailers) }
     }
@@ -239,7 +293,7 @@ extension Worker {
     }
 
     /// Tells the backend how much of the caller's time is left (gRPC: per attempt).
-    private func writeTimeout(_ head: FieldBlock, _ flow: FlowPointer) {
+    func writeTimeout(_ head: FieldBlock, _ flow: FlowPointer) {
         guard head.index(of: .grpcTimeout) != nil else { return }
         let left =
             unsafe flow.pointee.started.nanoseconds + flow.pointee.timeout
@@ -270,6 +324,23 @@ extension Worker {
     }
 
     func timedOut(_ flow: FlowPointer) {
+        if unsafe flow.pointee.retry.isPausing {
+            unsafe resume(flow)
+            return
+        }
+        if unsafe flow.pointee.place.ticket != nil {
+            unsafe waitedInVain(flow)
+            return
+        }
+        let isTry = unsafe flow.pointee.retry.hasTryTimer
+        if unsafe isTry || hadItsTime(flow) { unsafe flow.pointee.outcome = .timedOut }
+        if isTry {
+            unsafe flow.pointee.retry.hasTryTimer = false
+            if unsafe retry(flow, .timeout) { return }
+            // Where it may not go elsewhere it stays, for as long as the request has.
+            unsafe armDeadline(flow)
+            return
+        }
         unsafe refuse(flow, .deadline(.nanoseconds(flow.pointee.timeout)))
     }
 }

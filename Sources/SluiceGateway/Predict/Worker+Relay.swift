@@ -1,3 +1,4 @@
+import SluiceBalancing
 import SluiceCore
 package import SluiceEgress
 import SluiceGRPC
@@ -11,12 +12,14 @@ import SluiceTelemetry
 extension Worker {
     func relayRequest(_ flow: FlowPointer, _ bytes: UnsafeRawBufferPointer, endStream: Bool) {
         guard let call = unsafe flow.pointee.call else { return }
+        if unsafe flow.pointee.retry.isKept { unsafe keep(flow, bytes) }
         let sent = unsafe call.send(bytes, endStream: endStream)
         unsafe credit(flow, sent)
     }
 
     /// Tells the client that `count` bytes have moved on, but for those it has heard of already.
     func credit(_ flow: FlowPointer, _ count: Int) {
+        unsafe flow.pointee.retry.moved += count
         let known = unsafe min(count, flow.pointee.credited)
         unsafe flow.pointee.credited -= known
         if count > known { unsafe flow.pointee.exchange.consumed(count - known) }
@@ -41,6 +44,15 @@ extension Worker {
         }
         let flow = unsafe raw.assumingMemoryBound(to: Flow.self)
         let status = head.status
+        if unsafe flow.pointee.retry.isKept {
+            if unsafe retriesUnavailable(flow, head, endStream: endStream) {
+                blocks.give(head)
+                return
+            }
+            unsafe forget(flow)
+        }
+        if unsafe flow.pointee.retry.hasTryTimer { unsafe disarmTryTimer(flow) }
+        unsafe flow.pointee.outcome = BackendOutcome(http: status)
         unsafe flow.pointee.backendCode = status
         unsafe flow.pointee.firstByte = loop.now
         if unsafe flow.pointee.isTranslated {
@@ -146,6 +158,7 @@ extension Worker {
         let code = unsafe fields.first(.grpcStatus).flatMap { unsafe ASCII.decimal($0) }
         unsafe flow.pointee.grpcStatus = code.flatMap { $0 <= 16 ? $0 : nil } ?? 2
         unsafe flow.pointee.backendCode = flow.pointee.grpcStatus
+        unsafe flow.pointee.outcome = BackendOutcome(grpc: flow.pointee.grpcStatus)
     }
 
     /// Turns the backend's head into ours.
@@ -185,8 +198,15 @@ extension Worker {
         let flow = unsafe raw.assumingMemoryBound(to: Flow.self)
         unsafe flow.pointee.call = nil
         if unsafe flow.pointee.hasResponseBegun {
+            unsafe flow.pointee.outcome = .reset
             unsafe broken(flow, "the backend broke off its answer")
             return
+        }
+        if failure.isUnprocessed {
+            if unsafe retry(flow, .refused) { return }
+        } else {
+            unsafe flow.pointee.outcome = .reset
+            if unsafe retry(flow, .reset) { return }
         }
         unsafe refuse(flow, .backendFailed(failure))
     }

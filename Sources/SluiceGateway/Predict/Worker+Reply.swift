@@ -48,8 +48,9 @@ extension Worker {
             unsafe sendRefusal(flow)
         } else {
             // What was held back counts as taken, so that the rest can come.
-            let held = unsafe flow.pointee.held.count
+            let held = unsafe max(0, flow.pointee.held.count - flow.pointee.credited)
             unsafe flow.pointee.held.release(to: buffers)
+            unsafe flow.pointee.credited = 0
             if held > 0 { unsafe flow.pointee.exchange.consumed(held) }
         }
     }
@@ -195,13 +196,8 @@ extension Worker {
                 UnsafeMutableRawPointer(flow)
             )
         }
-    }
-
-    /// Counts the backend out.
-    func leaveBackend(_ flow: FlowPointer) {
-        guard let backend = unsafe flow.pointee.backend else { return }
-        unsafe flow.pointee.backend = nil
-        unsafe backend._withUnsafeGuaranteedRef { $0.load.leave() }
+        if unsafe flow.pointee.place.ticket != nil { unsafe leaveLine(flow) }
+        unsafe flow.pointee.retry.isPausing = false
     }
 
     /// Ends a flow: everything it counted up comes down, everything it owned goes back.
@@ -218,6 +214,9 @@ extension Worker {
         if unsafe flow.pointee.mirror != nil { unsafe leaveMirror(flow) }
         unsafe account(flow)
         unsafe leaveBackend(flow)
+        if unsafe flow.pointee.retry.isKept || flow.pointee.retry.isCounted {
+            unsafe endRetries(flow)
+        }
         if let head = unsafe flow.pointee.head { blocks.give(head) }
         if let trailers = unsafe flow.pointee.heldTrailers { blocks.give(trailers) }
         unsafe flow.pointee.held.release(to: buffers)

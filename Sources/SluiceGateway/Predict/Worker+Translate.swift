@@ -1,3 +1,4 @@
+import SluiceBalancing
 import SluiceCache
 import SluiceCore
 import SluiceEgress
@@ -147,6 +148,7 @@ extension Worker {
             }
             let code = unsafe fields.first(.grpcStatus).flatMap { unsafe ASCII.decimal($0) } ?? 2
             unsafe flow.pointee.backendCode = code
+            unsafe flow.pointee.outcome = BackendOutcome(grpc: code)
             guard code == 0 else {
                 let text = fields.text(.grpcMessage).map(StatusMessage.decode) ?? ""
                 unsafe refuse(flow, .backendStatus(grpc: code, text))

@@ -100,6 +100,7 @@ final class WorkerRevision {
     let restMask: UInt64
     let grpcMask: UInt64
     var picker: BackendPicker
+    let balance: RevisionBalance
     let metrics: RevisionMetrics
     /// What its answers are kept under.
     let tag: CacheTag
@@ -110,6 +111,7 @@ final class WorkerRevision {
         plan: RevisionPlan,
         backends: [WorkerBackend],
         balancing: LoadBalancing,
+        resilience: ResiliencePlan,
         start: Int,
         metrics: RevisionMetrics,
         tag: CacheTag
@@ -127,7 +129,18 @@ final class WorkerRevision {
         }
         restMask = rest
         grpcMask = grpc
-        picker = BackendPicker(balancing, start: start)
+        picker = RevisionBalance.picker(
+            resilience,
+            backends.map(\.plan),
+            balancing,
+            start: start
+        )
+        balance = RevisionBalance(
+            resilience,
+            plan.board,
+            backends.map(\.plan),
+            balancing
+        )
         self.metrics = metrics
     }
 

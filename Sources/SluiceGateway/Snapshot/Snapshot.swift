@@ -31,6 +31,8 @@ package struct ModelPlan: Sendable {
     package var revisions: [RevisionPlan]
     /// How long answers are kept; nil keeps none.
     package var cache: CachePolicy?
+    /// What happens when backends fail or are full.
+    package var resilience: ResiliencePlan
     /// What comes before the weights; nil where nothing does.
     package var rules: TrafficRules?
     /// The shadow that gets copies of some requests; nil copies none.
@@ -45,8 +47,10 @@ package struct ModelPlan: Sendable {
         revisions: [RevisionPlan],
         cache: CachePolicy? = nil,
         rules: TrafficRules? = nil,
-        mirror: MirrorPlan? = nil
+        mirror: MirrorPlan? = nil,
+        resilience: ResiliencePlan = ResiliencePlan()
     ) {
+        self.resilience = resilience
         self.cache = cache
         self.rules = rules
         self.mirror = mirror
@@ -68,6 +72,8 @@ package struct RevisionPlan: Sendable {
     package var dialect: Dialect
     /// What its model takes and gives, once a backend has told.
     package var signature: SignatureSlot
+    /// What workers share of it; the same across reloads while the revision stays configured.
+    package var board: RevisionBoard
 
     /// A revision as configured.
     package init(
@@ -75,8 +81,10 @@ package struct RevisionPlan: Sendable {
         backendModelName: String?,
         backends: [BackendPlan],
         dialect: Dialect = .generic,
-        signature: SignatureSlot = SignatureSlot()
+        signature: SignatureSlot = SignatureSlot(),
+        board: RevisionBoard = RevisionBoard()
     ) {
+        self.board = board
         self.dialect = dialect
         self.signature = signature
         self.name = name
@@ -115,6 +123,10 @@ package struct BackendPlan: Sendable {
     package var probeTimeout: Duration
     /// Where the model is described, and which slot waits for that.
     package var metadata: MetadataPlan?
+    /// Its part beside the others'; 0 takes no new requests.
+    package var weight: Int
+    /// Requests it may have at once; 0 is no limit.
+    package var maxInFlight: Int
 
     /// A replica as configured.
     package init(
@@ -125,8 +137,12 @@ package struct BackendPlan: Sendable {
         probePath: String,
         probeInterval: Duration,
         probeTimeout: Duration,
-        metadata: MetadataPlan? = nil
+        metadata: MetadataPlan? = nil,
+        weight: Int = 1,
+        maxInFlight: Int = 0
     ) {
+        self.weight = weight
+        self.maxInFlight = maxInFlight
         self.metadata = metadata
         self.label = label
         self.rest = rest

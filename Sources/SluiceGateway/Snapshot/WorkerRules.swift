@@ -26,7 +26,7 @@ final class WorkerRules {
 }
 
 extension FieldKey {
-    fileprivate init(_ source: FieldSource) {
+    init(_ source: FieldSource) {
         switch source {
         case .header(let name): self.init(header: name)
         case .cookie(let name): self.init(cookie: name)

@@ -69,9 +69,13 @@ extension HTTP1Session {
     /// The framing is `content-length` if the block has one, else chunks. A head that can't be
     /// written as HTTP/1.1 (CONNECT, a path with spaces) writes nothing and makes the next
     /// ``nextEvent()`` throw ``HTTP1Failure/Kind/badRequest``.
-    package mutating func sendRequest(_ head: FieldBlock, endStream: Bool) {
+    package mutating func sendRequest(
+        _ head: FieldBlock,
+        endStream: Bool,
+        keepsHead: Bool = false
+    ) {
         precondition(role == .client, "only a client requests")
-        defer { arena.blocks.give(head) }
+        defer { if !keepsHead { arena.blocks.give(head) } }
         guard case .idle = writing else {
             if case .lost = writing { return }
             preconditionFailure("a request while another is under way")

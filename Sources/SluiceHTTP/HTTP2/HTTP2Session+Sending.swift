@@ -8,11 +8,12 @@ extension HTTP2Session {
     package mutating func openStream(
         _ head: FieldBlock,
         endStream: Bool,
+        keepsHead: Bool = false,
         user: UnsafeMutableRawPointer?
     ) -> HTTP2Stream? {
         precondition(role == .client, "only a client opens streams")
         guard canOpenStream else {
-            blocks.give(head)
+            if !keepsHead { blocks.give(head) }
             return nil
         }
         lastStreamID = lastStreamID == 0 ? 1 : lastStreamID + 2
@@ -21,7 +22,7 @@ extension HTTP2Session {
         if let method = unsafe head.first(.method) {
             unsafe stream.record.pointee.isHead = ASCII.equal(method, "HEAD")
         }
-        writeHead(head, stream: stream, endStream: endStream)
+        writeHead(head, stream: stream, endStream: endStream, keepsHead: keepsHead)
         return stream
     }
 
@@ -280,14 +281,19 @@ extension HTTP2Session {
         unsafe stream.record.pointee.stalledSweeps = 0
     }
 
-    private mutating func writeHead(_ head: FieldBlock, stream: HTTP2Stream, endStream: Bool) {
+    private mutating func writeHead(
+        _ head: FieldBlock,
+        stream: HTTP2Stream,
+        endStream: Bool,
+        keepsHead: Bool = false
+    ) {
         unsafe precondition(!stream.record.pointee.isLocalClosed, "this side has ended already")
         let before = output.count
         unsafe _ = output.reserve(9)
         output.commit(9)
         let length = coder.encoder.encode(head, into: &output)
         guardian.countMoved(length)
-        blocks.give(head)
+        if !keepsHead { blocks.give(head) }
         let flags = endStream ? HTTP2Flag.endStream : 0
         if length <= remote.maxFrameSize {
             let header = HTTP2FrameHeader(

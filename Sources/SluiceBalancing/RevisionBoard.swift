@@ -1,0 +1,12 @@
+/// What all workers share of one revision, besides its backends' loads; the same over reloads.
+package final class RevisionBoard: Sendable {
+    /// Ejects backends.
+    package let outliers = OutlierDetector()
+    /// Bounds repetitions.
+    package let retries = RetryBudget()
+    /// Where requests wait for backends with a limit.
+    package let queue = RevisionQueue()
+
+    /// A board of a revision nobody has asked yet.
+    package init() {}
+}

@@ -1,0 +1,52 @@
+package import SluiceTelemetry
+
+// What is counted of failing and full backends. These are looked up when they happen, which is
+// rarely, and waiting in line is slow already.
+extension GatewayMetrics {
+    static let backendEjections = MetricFamily.counter(
+        "sluice_backend_ejections_total",
+        help: "Times a backend was taken out for failing, by the kind of its last failure.",
+        labels: ["model", "revision", "backend", "reason"]
+    )
+    static let retryBudgetExhausted = MetricFamily.counter(
+        "sluice_retry_budget_exhausted_total",
+        help: "Requests that were not sent again because too many retries were under way.",
+        labels: ["model", "revision"]
+    )
+    static let queueSeconds = MetricFamily.histogram(
+        "sluice_queue_seconds",
+        help: "Waits for a backend below its maxInFlight, granted or given up.",
+        labels: ["model", "revision"]
+    )
+    static let rejected = MetricFamily.counter(
+        "sluice_rejected_total",
+        help: "Requests the gateway turned away, by reason.",
+        labels: ["model", "revision", "reason"]
+    )
+    package static let panic = MetricFamily.gauge(
+        "sluice_panic",
+        help: "1 while so few backends are healthy that all are used, else 0.",
+        labels: ["model", "revision"]
+    )
+    package static let queueDepth = MetricFamily.gauge(
+        "sluice_queue_depth",
+        help: "Requests that wait for a backend below its maxInFlight.",
+        labels: ["model", "revision"]
+    )
+}
+
+extension RevisionMetrics {
+    func ejections(backend: String, reason: String) -> CounterID {
+        store.counter(GatewayMetrics.backendEjections, labels + [backend, reason])
+    }
+
+    var retryBudgetExhausted: CounterID {
+        store.counter(GatewayMetrics.retryBudgetExhausted, labels)
+    }
+
+    var queueSeconds: HistogramID { store.histogram(GatewayMetrics.queueSeconds, labels) }
+
+    func rejected(reason: String) -> CounterID {
+        store.counter(GatewayMetrics.rejected, labels + [reason])
+    }
+}

@@ -1,0 +1,25 @@
+import SluiceBalancing
+import SluiceCore
+import SluiceIO
+
+/// Where a request waits for a backend with a limit; part of its ``Flow``.
+struct LinePlace: BitwiseCopyable {
+    /// Nil while it doesn't wait.
+    var ticket: RevisionQueue.Ticket?
+    /// What this worker knows it by.
+    var token: UInt64 = 0
+    var since = Instant.zero
+}
+
+/// One worker's part of the lines that its revisions share with other workers.
+@safe
+struct WorkerLines {
+    /// Requests of this worker that wait in line, by their token.
+    var queued: [UInt64: FlowPointer] = unsafe [:]
+    /// Places granted to them, to be used at the tick's end.
+    var grants: [(grant: RevisionQueue.Grant, queue: RevisionQueue)] = []
+    /// Places that fall free at the tick's end, when the backends have been told of resets.
+    var departures: [(load: BackendLoad, queue: RevisionQueue)] = []
+    /// Looks again now and then: a backend may have come up, or a limit been raised.
+    var timer = TimerID.none
+}

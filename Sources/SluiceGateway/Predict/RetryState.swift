@@ -1,0 +1,24 @@
+import SluiceCore
+
+/// What a request keeps to be sent once more; part of its ``Flow``.
+@safe
+struct RetryState: BitwiseCopyable {
+    /// The request's body so far, as it went to the backend.
+    var replay = PooledBytes()
+    /// Bytes of it that the client has been told have moved on.
+    var moved = 0
+    /// Whether head and body so far are kept; then the head is in ``Flow/head``.
+    var isKept = false
+    /// Whether the kept head is ours already, and only its address is to be changed.
+    var isPrepared = false
+    /// Whether it holds a place in the revision's budget.
+    var isCounted = false
+    /// Whether it pauses before the next attempt.
+    var isPausing = false
+    /// Whether the timer is set to the try's end, not the request's.
+    var hasTryTimer = false
+    /// How often it was sent again.
+    var count: UInt8 = 0
+    /// How often of these the backend may have seen it (`grpc-previous-rpc-attempts`).
+    var seenCount: UInt8 = 0
+}

@@ -1,0 +1,166 @@
+import SluiceBalancing
+import SluiceCore
+import SluiceIO
+import SluiceTelemetry
+
+// Backends with a limit: a place first, or a wait in line for one (see ``RevisionQueue``).
+extension Worker {
+    /// Takes a place at a backend, or joins the line.
+    func admit(
+        _ flow: FlowPointer,
+        _ revision: WorkerRevision,
+        _ model: WorkerModel,
+        _ candidates: RevisionQueue.Candidates,
+        eligible: UInt64
+    ) {
+        if loop.endOfTick == nil { loop.endOfTick = { [unowned self] in settleLines() } }
+        let queue = revision.balance.board.queue
+        // Who comes now may not overtake those who wait.
+        if queue.depth == 0 {
+            // Another worker may take the place between the look and the grasp.
+            for _ in 0..<8 {
+                guard let picked = unsafe pick(flow, revision, eligible, hasRoom: true) else {
+                    break
+                }
+                guard revision.loads[picked].tryEnter() else { continue }
+                unsafe go(flow, revision, picked)
+                return
+            }
+        }
+        guard unsafe pick(flow, revision, eligible, hasRoom: false) != nil else {
+            unsafe refuseUnserved(flow, revision, model)
+            return
+        }
+        nextToken += 1
+        let waiter = unsafe RevisionQueue.Waiter(
+            worker: number,
+            token: nextToken,
+            candidates: candidates,
+            eligible: eligible,
+            excluded: flow.pointee.tried
+        )
+        guard let ticket = queue.join(waiter, maximum: revision.balance.maxQueue) else {
+            shard.add(revision.metrics.rejected(reason: "queue_full"))
+            unsafe refuse(flow, .queueFull(revision.balance.maxQueue))
+            return
+        }
+        unsafe flow.pointee.place = LinePlace(ticket: ticket, token: nextToken, since: loop.now)
+        unsafe flow.pointee.stage = .connecting
+        unsafe lines.queued[nextToken] = flow
+        unsafe armLineDeadline(flow, revision)
+        serve(queue)
+        armLineTimer()
+    }
+
+    private func armLineDeadline(_ flow: FlowPointer, _ revision: WorkerRevision) {
+        var deadline = loop.now.advanced(byNanoseconds: revision.balance.queueTimeout)
+        let timeout = unsafe flow.pointee.timeout
+        if timeout > 0 {
+            deadline = unsafe min(
+                deadline,
+                flow.pointee.started.advanced(byNanoseconds: timeout)
+            )
+        }
+        unsafe loop.cancelTimer(&flow.pointee.timer)
+        unsafe flow.pointee.timer = loop.setTimer(
+            at: deadline,
+            target: self,
+            tag: UInt(bitPattern: flow)
+        )
+    }
+
+    /// The request has waited for as long as it may.
+    func waitedInVain(_ flow: FlowPointer) {
+        let isLate = unsafe isPastDeadline(flow)
+        unsafe flow.pointee.revision?._withUnsafeGuaranteedRef {
+            shard.add($0.metrics.rejected(reason: "queue_timeout"))
+            if !isLate {
+                unsafe refuse(flow, .queueTimeout(.nanoseconds($0.balance.queueTimeout)))
+            }
+        }
+        if isLate { unsafe refuse(flow, .deadline(.nanoseconds(flow.pointee.timeout))) }
+    }
+
+    /// Takes a request out of line.
+    func leaveLine(_ flow: FlowPointer) {
+        guard let ticket = unsafe flow.pointee.place.ticket else { return }
+        unsafe flow.pointee.place.ticket = nil
+        unsafe lines.queued[flow.pointee.place.token] = nil
+        unsafe flow.pointee.revision?._withUnsafeGuaranteedRef {
+            // A place that was granted already is given back when the grant arrives.
+            $0.balance.board.queue.leave(ticket)
+            unsafe noteWait(flow, $0)
+        }
+    }
+
+    private func noteWait(_ flow: FlowPointer, _ revision: WorkerRevision) {
+        shard.observe(
+            revision.metrics.queueSeconds,
+            nanoseconds: unsafe loop.now.nanoseconds(since: flow.pointee.place.since)
+        )
+    }
+
+    // MARK: - Places
+
+    /// A place falls free; those who wait hear of it at the tick's end.
+    func giveBack(_ load: BackendLoad, _ queue: RevisionQueue) {
+        lines.departures.append((load, queue))
+    }
+
+    private func serve(_ queue: RevisionQueue) {
+        for grant in queue.serve(at: loop.now, random: &random) {
+            if grant.worker == number {
+                lines.grants.append((grant, queue))
+            } else {
+                shared.cache?.tell(grant.worker) { $0.granted(grant, queue) }
+            }
+        }
+    }
+
+    /// Gives places back and uses those that were granted.
+    ///
+    /// At the tick's end resets have been written, and HTTP/1.1 connections are free again.
+    private func settleLines() {
+        while !lines.departures.isEmpty || !lines.grants.isEmpty {
+            let departures = lines.departures
+            lines.departures.removeAll(keepingCapacity: true)
+            for (load, _) in departures { load.leaveLimited() }
+            for (_, queue) in departures where queue.depth > 0 { serve(queue) }
+            let grants = lines.grants
+            lines.grants.removeAll(keepingCapacity: true)
+            for (grant, queue) in grants { granted(grant, queue) }
+        }
+    }
+
+    /// A place was taken for a request of this worker.
+    private func granted(_ grant: RevisionQueue.Grant, _ queue: RevisionQueue) {
+        guard let flow = unsafe lines.queued.removeValue(forKey: grant.token),
+            let revision = unsafe flow.pointee.revision?._withUnsafeGuaranteedRef({ $0 }),
+            let picked = revision.loads.firstIndex(of: grant.backend)
+        else {
+            // It left while the grant was on its way; no backend has seen it.
+            giveBack(grant.backend, queue)
+            return
+        }
+        unsafe flow.pointee.place.ticket = nil
+        unsafe noteWait(flow, revision)
+        unsafe loop.cancelTimer(&flow.pointee.timer)
+        unsafe armDeadline(flow)
+        unsafe go(flow, revision, picked)
+    }
+
+    /// Looks for free places without having been told of any.
+    func lookAgain() {
+        var seen: [RevisionQueue] = []
+        for unsafe(_, flow) in unsafe lines.queued.sorted(by: { unsafe $0.key < $1.key }) {
+            guard
+                let queue = unsafe flow.pointee.revision?._withUnsafeGuaranteedRef({
+                    $0.balance.board.queue
+                }), !seen.contains(where: { $0 === queue })
+            else { continue }
+            seen.append(queue)
+            serve(queue)
+        }
+        armLineTimer()
+    }
+}

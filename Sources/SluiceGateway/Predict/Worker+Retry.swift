@@ -1,0 +1,191 @@
+import SluiceBalancing
+import SluiceCore
+import SluiceEgress
+import SluiceGRPC
+import SluiceHTTP
+import SluiceIO
+import SluiceTelemetry
+
+// Once more, elsewhere: only what no model can have seen, unless the model is idempotent (the table
+// is in ``RetryPolicy``). Head and body so far are kept until the answer's head arrives.
+extension Worker {
+    /// Whether this attempt's request is to be kept, which costs a copy of its body.
+    ///
+    /// Over HTTP/1.1 a backend can't say that it hasn't begun, so there only an idempotent model's
+    /// request has a use for it. Streams and requests with trailers are never kept.
+    func isWorthKeeping(_ flow: FlowPointer, _ revision: WorkerRevision, isHTTP2: Bool) -> Bool {
+        let policy = revision.balance.retry
+        guard policy.attempts > 0, isHTTP2 || policy.isIdempotent,
+            unsafe flow.pointee.retry.count < policy.attempts,
+            unsafe flow.pointee.heldTrailers == nil,
+            unsafe flow.pointee.wire != .grpc || !flow.pointee.method.isStreaming
+        else { return false }
+        return unsafe flow.pointee.held.count + flow.pointee.offered.count <= policy.bufferBytes
+    }
+
+    /// Keeps another piece of the body, or nothing any more when it grows too large.
+    func keep(_ flow: FlowPointer, _ bytes: UnsafeRawBufferPointer) {
+        let limit =
+            unsafe flow.pointee.revision?._withUnsafeGuaranteedRef {
+                $0.balance.retry.bufferBytes
+            } ?? 0
+        if unsafe flow.pointee.retry.replay.count + bytes.count > limit {
+            unsafe forget(flow)
+        } else {
+            unsafe flow.pointee.retry.replay.append(bytes, pool: buffers)
+        }
+    }
+
+    /// The request won't be sent again.
+    func forget(_ flow: FlowPointer) {
+        guard unsafe flow.pointee.retry.isKept else { return }
+        unsafe flow.pointee.retry.isKept = false
+        unsafe flow.pointee.retry.replay.release(to: buffers)
+        if let head = unsafe flow.pointee.head { blocks.give(head) }
+        unsafe flow.pointee.head = nil
+    }
+
+    /// Sends the request to another backend if that is allowed; false when its failure stands.
+    func retry(_ flow: FlowPointer, _ cause: RetryPolicy.Cause) -> Bool {
+        guard unsafe flow.pointee.retry.isKept, unsafe !flow.pointee.hasResponseBegun,
+            let revision = unsafe flow.pointee.revision
+        else { return false }
+        return unsafe revision._withUnsafeGuaranteedRef { unsafe retry(flow, cause, $0) }
+    }
+
+    private func retry(
+        _ flow: FlowPointer,
+        _ cause: RetryPolicy.Cause,
+        _ revision: WorkerRevision
+    ) -> Bool {
+        let count = unsafe Int(flow.pointee.retry.count)
+        let eligible = unsafe flow.spoken == .grpc ? revision.grpcMask : revision.restMask
+        guard revision.balance.retry.allows(cause, after: count), unsafe !isPastDeadline(flow),
+            unsafe pick(flow, revision, eligible, hasRoom: false) != nil
+        else { return false }
+        let board = revision.balance.board
+        if unsafe !flow.pointee.retry.isCounted {
+            let inFlight = revision.loads.reduce(0) { $0 + $1.inFlight }
+            guard board.retries.tryBegin(inFlight: inFlight) else {
+                shard.add(revision.metrics.retryBudgetExhausted)
+                return false
+            }
+            unsafe flow.pointee.retry.isCounted = true
+        }
+        shard.add(revision.metrics.retries(reason: cause.rawValue))
+        unsafe countFailedAttempt(flow, cause)
+        unsafe flow.pointee.call?.cancel()
+        unsafe flow.pointee.call = nil
+        unsafe leaveBackend(flow)
+        unsafe rewind(flow)
+        unsafe flow.pointee.retry.count += 1
+        if cause != .refused { unsafe flow.pointee.retry.seenCount += 1 }
+        let delay = RetryPolicy.delay(cause, number: count + 1, random: &random)
+        if delay == 0 {
+            unsafe attempt(flow)
+        } else {
+            unsafe pause(flow, delay)
+        }
+        return true
+    }
+
+    /// Puts the request back to where it was before it was sent.
+    private func rewind(_ flow: FlowPointer) {
+        unsafe flow.pointee.retry.isKept = false
+        unsafe flow.pointee.retry.isPrepared = true
+        unsafe flow.pointee.held = flow.pointee.retry.replay
+        unsafe flow.pointee.retry.replay = PooledBytes()
+        // What the client was told has moved on isn't told again.
+        unsafe flow.pointee.credited += flow.pointee.retry.moved
+        unsafe flow.pointee.retry.moved = 0
+        unsafe flow.pointee.stage = .connecting
+        unsafe flow.pointee.firstByte = .zero
+        unsafe flow.pointee.sent = .zero
+        unsafe flow.pointee.backendCode = 0
+        unsafe flow.pointee.cache.captured.release(to: buffers)
+        unsafe flow.pointee.cache.headerLength = -1
+    }
+
+    private func pause(_ flow: FlowPointer, _ delay: Int64) {
+        unsafe flow.pointee.retry.isPausing = true
+        unsafe loop.cancelTimer(&flow.pointee.timer)
+        unsafe flow.pointee.timer = loop.setTimer(
+            at: loop.now.advanced(byNanoseconds: delay),
+            target: self,
+            tag: UInt(bitPattern: flow)
+        )
+    }
+
+    /// The pause is over.
+    func resume(_ flow: FlowPointer) {
+        unsafe flow.pointee.retry.isPausing = false
+        if unsafe isPastDeadline(flow) {
+            unsafe refuse(flow, .deadline(.nanoseconds(flow.pointee.timeout)))
+            return
+        }
+        unsafe armDeadline(flow)
+        unsafe attempt(flow)
+    }
+
+    func isPastDeadline(_ flow: FlowPointer) -> Bool {
+        let timeout = unsafe flow.pointee.timeout
+        return unsafe timeout > 0 && loop.now.nanoseconds(since: flow.pointee.started) >= timeout
+    }
+
+    /// Sets the timer to the try's end if that comes before the request's.
+    func armTryTimer(_ flow: FlowPointer, _ tryTimeout: Int64) {
+        let timeout = unsafe flow.pointee.timeout
+        guard unsafe flow.pointee.retry.isKept,
+            unsafe timeout == 0
+                || loop.now.nanoseconds(since: flow.pointee.started) + tryTimeout < timeout
+        else { return }
+        unsafe flow.pointee.retry.hasTryTimer = true
+        unsafe loop.cancelTimer(&flow.pointee.timer)
+        unsafe flow.pointee.timer = loop.setTimer(
+            at: loop.now.advanced(byNanoseconds: tryTimeout),
+            target: self,
+            tag: UInt(bitPattern: flow)
+        )
+    }
+
+    /// The try is over, one way or the other: the timer is the request's again.
+    func disarmTryTimer(_ flow: FlowPointer) {
+        unsafe flow.pointee.retry.hasTryTimer = false
+        unsafe loop.cancelTimer(&flow.pointee.timer)
+        unsafe armDeadline(flow)
+    }
+
+    /// Whether an answer's head says that the backend can't serve, and another may be asked.
+    func retriesUnavailable(_ flow: FlowPointer, _ head: FieldBlock, endStream: Bool) -> Bool {
+        var isUnavailable = head.status == 503
+        if unsafe flow.spoken == .grpc {
+            let code = unsafe head.first(.grpcStatus).flatMap { unsafe ASCII.decimal($0) }
+            isUnavailable = endStream && code == 14
+        }
+        // Asking elsewhere would only spread an overload.
+        guard isUnavailable, head.text(named: "x-sluice-overloaded") == nil else { return false }
+        unsafe flow.pointee.outcome = .unavailable
+        return unsafe retry(flow, .unavailable)
+    }
+
+    /// Gives a prepared head the address of another backend.
+    func readdress(_ head: FieldBlock, _ flow: FlowPointer, _ route: BackendRoute) {
+        unsafe head.set(.authority, route.authority.bytes)
+        let scheme: StaticString = route.isSecure ? "https" : "http"
+        unsafe head.set(.scheme, scheme.utf8Bytes)
+        guard unsafe flow.spoken == .grpc else { return }
+        unsafe writeTimeout(head, flow)
+        let seen = unsafe flow.pointee.retry.seenCount
+        if seen > 0 { head.append(named: "grpc-previous-rpc-attempts", text: "\(seen)") }
+    }
+
+    /// Ends what the retries of a flow still hold.
+    func endRetries(_ flow: FlowPointer) {
+        unsafe flow.pointee.retry.replay.release(to: buffers)
+        if unsafe flow.pointee.retry.isCounted {
+            unsafe flow.pointee.revision?._withUnsafeGuaranteedRef {
+                $0.balance.board.retries.end()
+            }
+        }
+    }
+}

@@ -1,0 +1,68 @@
+import SluiceBalancing
+import SluiceCore
+import SluiceHTTP
+import SluiceRouting
+
+/// How one worker balances, ejects, queues and retries for one revision.
+final class RevisionBalance {
+    let outlier: OutlierPolicy
+    let retry: RetryPolicy
+    let board: RevisionBoard
+    /// What requests wait for; nil while no backend has a limit.
+    let candidates: RevisionQueue.Candidates?
+    let maxQueue: Int
+    /// In nanoseconds.
+    let queueTimeout: Int64
+    let tryTimeout: Int64
+    let measuresLatency: Bool
+    /// What `ringHash` goes by.
+    let hashKey: FieldKey?
+
+    /// `backends` are those that take requests, in the worker's order.
+    init(
+        _ plan: ResiliencePlan,
+        _ board: RevisionBoard,
+        _ backends: [BackendPlan],
+        _ balancing: LoadBalancing
+    ) {
+        self.board = board
+        outlier = plan.outlier
+        retry = plan.retry
+        maxQueue = plan.maxQueue
+        queueTimeout = plan.queueTimeout.nanoseconds
+        tryTimeout = plan.retry.tryTimeout.nanoseconds
+        measuresLatency = balancing == .peakEwma
+        hashKey = balancing == .ringHash ? plan.hashOn.map { FieldKey($0) } : nil
+        for backend in backends { backend.load.limit = backend.maxInFlight }
+        candidates =
+            backends.contains { $0.maxInFlight > 0 }
+            ? RevisionQueue.Candidates(
+                loads: backends.map(\.load),
+                weights: backends.map(\.weight),
+                options: RevisionBalance.options(plan)
+            ) : nil
+    }
+
+    private static func options(_ plan: ResiliencePlan) -> BalancingOptions {
+        var options = BalancingOptions()
+        options.slowStart = plan.slowStart
+        options.panicPercent = plan.outlier.panicPercent
+        return options
+    }
+
+    static func picker(
+        _ plan: ResiliencePlan,
+        _ backends: [BackendPlan],
+        _ balancing: LoadBalancing,
+        start: Int
+    ) -> BackendPicker {
+        BackendPicker(
+            balancing,
+            weights: backends.map(\.weight),
+            ring: balancing == .ringHash
+                ? HashRing(backends.map { ($0.label, $0.weight) }) : nil,
+            options: options(plan),
+            start: start
+        )
+    }
+}
