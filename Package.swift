@@ -24,12 +24,14 @@ func room(
     _ name: String,
     imports: [String] = [],
     packages: [Target.Dependency] = [],
-    exclude: [String] = []
+    exclude: [String] = [],
+    resources: [Resource] = []
 ) -> Target {
     .target(
         name: name,
         dependencies: imports.map { .byName(name: $0) } + packages,
         exclude: exclude,
+        resources: resources,
         swiftSettings: settings
     )
 }
@@ -148,7 +150,8 @@ let package = Package(
             imports: [
                 "SluiceCore", "SluiceWire", "SluiceHTTP", "SluiceTelemetry", "SluiceIO",
                 "SluiceIngress", "SluiceConfiguration", "SluiceControl",
-            ]
+            ],
+            resources: [.embedInCode("Dashboard")]
         ),
         // 8  front door
         room(
@@ -211,10 +214,11 @@ let package = Package(
         tests(
             for: "SluiceControl",
             imports: [
-                "SluiceControl", "SluiceConfiguration", "SluiceGateway", "SluiceIO",
+                "SluiceControl", "SluiceConfiguration", "SluiceCore", "SluiceGateway", "SluiceIO",
                 "SluiceRouting", "SluiceTelemetry", "SluiceWire",
             ]
         ),
+        tests(for: "SluiceAdmin", imports: ["SluiceAdmin"]),
         tests(for: "Architecture", imports: []),
     ],
     swiftLanguageModes: [.v6]

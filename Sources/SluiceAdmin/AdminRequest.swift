@@ -13,6 +13,7 @@ struct AdminRequest {
     var accept: String
     var authorization: String?
     var ifMatch: String?
+    var ifNoneMatch: String?
     /// Who says to be asking (`x-sluice-author`), not verified.
     var author: String?
     /// Where the caller is.
@@ -34,6 +35,7 @@ struct AdminRequest {
         accept = head.text(.accept) ?? ""
         authorization = head.text(named: "authorization")
         ifMatch = head.text(named: "if-match")
+        ifNoneMatch = head.text(named: "if-none-match")
         author = head.text(named: "x-sluice-author")
         self.client = client
     }
@@ -80,6 +82,8 @@ struct AdminReply {
     var body: [UInt8]
     /// Further fields: names in lower case.
     var fields: [(name: String, value: String)] = []
+    /// Whether the state's events follow, for as long as the caller listens.
+    var isStream = false
 
     init(_ status: Int, type: StaticString, _ body: [UInt8]) {
         self.status = status

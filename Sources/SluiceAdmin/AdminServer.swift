@@ -18,8 +18,11 @@ package final class AdminServer: RequestHandler {
     private var listener: IngressListener?
     private var requests: [UInt: Call] = [:]
     private var nextKey: UInt = 1
+    let live: LiveBoard
+    let stream: StateStream
     private lazy var routes: [AdminRoute] =
-        observationRoutes + modelRoutes + trafficRoutes + cacheRoutes + configurationRoutes
+        pageRoutes + observationRoutes + liveRoutes + modelRoutes + trafficRoutes + canaryRoutes
+        + cacheRoutes + configurationRoutes
 
     private struct Call {
         let exchange: Exchange
@@ -34,6 +37,15 @@ package final class AdminServer: RequestHandler {
         self.loop = loop
         self.runtime = runtime
         arena = HTTPArena(buffers: loop.buffers)
+        let live = LiveBoard(loop: loop, store: runtime.store) { runtime.snapshot }
+        let stream = StateStream(loop: loop, source: GatewayState(runtime, live))
+        self.live = live
+        self.stream = stream
+        live.onReading = { [unowned stream] in stream.publish() }
+        // Used on this loop only; the desk merely carries them.
+        let kept = Confined((live: live, stream: stream))
+        let handle = loop.handle
+        runtime.desk.observe { _ in handle.submit { kept.value.stream.changed() } }
     }
 
     /// Serves on `address`; returns where, with the port the kernel chose.
@@ -54,8 +66,12 @@ package final class AdminServer: RequestHandler {
         return made.address ?? address
     }
 
-    /// Closes the port.
-    package func close() { listener?.closeAll() }
+    /// Closes the port; whoever listens to the stream is told that it ends.
+    package func close() {
+        live.close()
+        stream.close()
+        listener?.drain(isFinal: true)
+    }
 
     // MARK: - Requests
 
@@ -98,10 +114,14 @@ package final class AdminServer: RequestHandler {
     }
 
     package func requestAborted(_ exchange: Exchange, _ reason: AbortReason) {
-        if let user = unsafe exchange.user { requests[UInt(bitPattern: user)] = nil }
+        guard let user = unsafe exchange.user else { return }
+        requests[UInt(bitPattern: user)] = nil
+        stream.left(UInt(bitPattern: user))
     }
 
-    package func responseDrained(_ exchange: Exchange, _ count: Int) {}
+    package func responseDrained(_ exchange: Exchange, _ count: Int) {
+        if let user = unsafe exchange.user { stream.drained(UInt(bitPattern: user), count) }
+    }
 
     package func requestUnreadable(
         _ connection: ServerConnection,
@@ -164,17 +184,29 @@ package final class AdminServer: RequestHandler {
     /// Sends the answer, unless the caller has gone.
     private func finish(_ key: UInt, _ reply: AdminReply) {
         guard let call = requests.removeValue(forKey: key) else { return }
-        send(reply, on: call.exchange)
+        if reply.isStream, call.request.method == "GET" {
+            call.exchange.sendHead(head(of: reply), endStream: false)
+            stream.add(call.exchange, key: key)
+        } else {
+            send(reply, on: call.exchange)
+        }
+    }
+
+    private func head(of reply: AdminReply) -> FieldBlock {
+        let head = arena.blocks.take()
+        head.append(status: reply.status)
+        // An answer without content doesn't describe it (RFC 9110 §15.4.5).
+        if reply.status != 304 { head.append(.contentType, reply.type) }
+        if reply.status != 304, !reply.isStream {
+            head.append(.contentLength, decimal: reply.body.count)
+        }
+        for (name, value) in reply.fields { head.append(named: name, text: value) }
+        return head
     }
 
     private func send(_ reply: AdminReply, on exchange: Exchange) {
-        let head = arena.blocks.take()
-        head.append(status: reply.status)
-        head.append(.contentType, reply.type)
-        head.append(.contentLength, decimal: reply.body.count)
-        for (name, value) in reply.fields { head.append(named: name, text: value) }
         unsafe exchange.user = nil
-        exchange.sendHead(head, endStream: reply.body.isEmpty)
+        exchange.sendHead(head(of: reply), endStream: reply.body.isEmpty)
         if !reply.body.isEmpty {
             unsafe reply.body.withUnsafeBytes { unsafe _ = exchange.send($0, endStream: true) }
         }
@@ -202,7 +234,7 @@ package final class AdminServer: RequestHandler {
         }
     }
 
-    private static func reply(to refusal: ChangeRefusal) -> AdminReply {
+    static func reply(to refusal: ChangeRefusal) -> AdminReply {
         let status =
             switch refusal.kind {
             case .unknown: 404

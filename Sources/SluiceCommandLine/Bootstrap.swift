@@ -68,6 +68,8 @@ final class GatewayProcess: Sendable {
         } catch {
             throw CompileFailure(sentence: "admin.address: \(error.description)")
         }
+        let admin = admin
+        runtime.atEnd { admin.value.close() }
         log.write(.info, "admin listening", [("address", adminAddress.description)])
     }
 

@@ -14,7 +14,7 @@ package struct Sluice: ParsableCommand {
         version: Sluice.versionText,
         subcommands: [
             ServeCommand.self, CheckCommand.self, DemoCommand.self, PredictCommand.self,
-            StatusCommand.self, TrafficCommand.self,
+            StatusCommand.self, TopCommand.self, TrafficCommand.self, CanaryCommand.self,
         ]
     )
 

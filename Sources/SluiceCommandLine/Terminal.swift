@@ -7,16 +7,22 @@ enum Terminal {
         FileHandle.standardError.write(Data((line + "\n").utf8))
     }
 
+    /// Sends what `print` has kept back on its way, as a pipe's reader expects.
+    static func flush() { fflush(nil) }
+
     /// Rows in columns as wide as their longest cell; the first row is the heading.
-    static func table(_ rows: [[String]]) -> String {
+    ///
+    /// Cells of the columns from `numbers` on end where their column ends, as numbers should.
+    static func table(_ rows: [[String]], numbers: Int = .max) -> String {
         let columns = rows.map(\.count).max() ?? 0
         let widths = (0..<columns).map { column in
             rows.map { column < $0.count ? $0[column].count : 0 }.max() ?? 0
         }
         return rows.map { row in
             let cells = row.enumerated().map { index, cell in
-                index == row.count - 1
-                    ? cell : cell + String(repeating: " ", count: widths[index] - cell.count)
+                let padding = String(repeating: " ", count: widths[index] - cell.count)
+                if index >= numbers { return padding + cell }
+                return index == row.count - 1 ? cell : cell + padding
             }
             return cells.joined(separator: "  ")
         }.joined(separator: "\n")

@@ -1,5 +1,6 @@
 package import SluiceBalancing
 package import SluiceInference
+package import SluiceRouting
 
 /// What the operator wrote, with defaults filled in; see the README's "Configuration".
 package struct Configuration: Sendable, Equatable {
@@ -130,6 +131,10 @@ package struct Configuration: Sendable, Equatable {
         package var health = Health()
         /// Absent: the model's answers aren't kept.
         package var cache: ModelCache?
+        /// Absent: nothing is copied to a shadow.
+        package var mirror: Mirror?
+        /// Absent: a rollout is told its plan when it starts.
+        package var rollout: RolloutPlan?
         package var resilience = Resilience()
         /// Which requests go where, before the weights; see `SplitConfiguration.swift`.
         package var split = Split()

@@ -41,8 +41,8 @@ extension ConfigurationReader {
             health.finish()
         }
         if let node = section.value("cache") { model.cache = modelCache(node, "\(name).cache") }
+        if let node = section.value("mirror") { model.mirror = mirror(node, "\(name).mirror") }
         resilience(&section, &model)
-        section.unavailable(["mirror": "remove it"])
         for (place, node) in section.list("revisions").enumerated() {
             if let revision = revision(node, "\(name).revisions[\(place)]") {
                 if model.revisions.contains(where: { $0.name == revision.name }) {
@@ -54,7 +54,11 @@ extension ConfigurationReader {
                 model.revisions.append(revision)
             }
         }
+        if let node = section.value("rollout") {
+            model.rollout = rollout(node, "\(name).rollout", model)
+        }
         checkSum(model, node)
+        checkMirror(model, node)
         model.split = split(&section, model.revisions.map(\.name))
         return model
     }

@@ -92,8 +92,10 @@ extension Configuration {
                 lines.append("      staleIfError: \(Units.text(cache.staleIfError))")
             }
         }
+        if let rollout = model.rollout { lines.append("    rollout: \(rollout.yamlText)") }
         lines += model.resilience.yamlLines(quoted: quoted)
         lines += splitLines(model.split)
+        if let mirror = model.mirror { lines.append("    mirror: \(mirror.yamlText)") }
         lines.append("    revisions:")
         for revision in model.revisions {
             lines.append("      - name: \(quoted(revision.name))")

@@ -82,6 +82,9 @@ extension Configuration {
     /// Reads a percentage such as `99.95` as basis points; nil when it is something else.
     package static func basisPoints(_ text: String) -> Int? { Units.basisPoints(text) }
 
+    /// The shortest exact spelling of a duration: `90s`, `250ms`.
+    package static func text(_ duration: Duration) -> String { Units.text(duration) }
+
     /// Basis points as a percentage: 9995 is `99.95`.
     package static func percent(_ points: Int) -> String { Units.percent(points) }
 }

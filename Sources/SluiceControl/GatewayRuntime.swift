@@ -1,6 +1,6 @@
 import SluiceBalancing
 package import SluiceConfiguration
-import SluiceCore
+package import SluiceCore
 package import SluiceGateway
 import SluiceIO
 import SluiceIngress
@@ -27,6 +27,9 @@ package final class GatewayRuntime: Sendable {
     private let log: EventLog
     private let writer: AccessLogWriter?
     private let probe: Confined<HealthProbe>
+    /// The rollouts, on the control loop.
+    package let rollouts: Confined<RolloutDriver>
+    private let endings = Mutex<[@Sendable () -> Void]>([])
 
     /// Starts everything and returns when all listeners accept.
     package init(
@@ -127,6 +130,7 @@ package final class GatewayRuntime: Sendable {
                 )
             }
         }
+        rollouts = GatewayRuntime.rollouts(of: desk, on: control, store)
         let desk = desk
         store.collect { sink in
             GatewayRuntime.collect(desk.snapshot, into: &sink)
@@ -271,12 +275,21 @@ package final class GatewayRuntime: Sendable {
         return open
     }
 
+    /// Runs `task` on the control loop before that ends.
+    package func atEnd(_ task: @escaping @Sendable () -> Void) {
+        endings.withLock { $0.append(task) }
+    }
+
     /// Closes everything at once.
     package func stop() {
         desk.stop()
         workers.stop()
         let probe = probe
-        control.run { _ in probe.value.close() }
+        let endings = endings.withLock { $0 }
+        control.run { _ in
+            for ending in endings { ending() }
+            probe.value.close()
+        }
         control.stop()
         writer?.stop()
     }

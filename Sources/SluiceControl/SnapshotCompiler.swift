@@ -26,6 +26,7 @@ package struct SnapshotCompiler: Sendable {
     private let board = LoadBoard()
     private var loads: [String: BackendLoad] = [:]
     private var slots: [String: SignatureSlot] = [:]
+    private var gates: [String: MirrorGate] = [:]
     private var boards: [String: RevisionBoard] = [:]
     private var hasCompiled = false
     /// What the names of `dns` backends were last found to be, by `host:port`.
@@ -107,6 +108,7 @@ package struct SnapshotCompiler: Sendable {
                         )
                     },
                     rules: SnapshotCompiler.rules(model),
+                    mirror: mirror(model),
                     resilience: SnapshotCompiler.resilience(model)
                 )
             )
@@ -114,12 +116,30 @@ package struct SnapshotCompiler: Sendable {
         // A backend that left keeps its counts until its last request has ended: it may come back.
         loads = loads.filter { $0.value.inFlight > 0 }.merging(used) { _, new in new }
         self.slots = slots
+        gates = gates.filter { gate in models.contains { $0.name == gate.key } }
         self.boards = boards
         hasCompiled = true
         return Snapshot(
             generation: 0,
             models: models,
             maxRequestBytes: configuration.limits.maxRequestBytes
+        )
+    }
+
+    /// The model's shadow; its gate goes on counting the copies that are under way.
+    private mutating func mirror(_ model: Configuration.Model) -> MirrorPlan? {
+        guard let mirror = model.mirror,
+            let place = model.revisions.firstIndex(where: { $0.name == mirror.revision })
+        else { return nil }
+        let gate = gates[model.name] ?? MirrorGate()
+        gates[model.name] = gate
+        return MirrorPlan(
+            revision: place,
+            share: mirror.share,
+            maxInFlight: mirror.maxInFlight,
+            maxBytes: mirror.maxBytes,
+            tolerance: mirror.compare ? mirror.tolerance : nil,
+            gate: gate
         )
     }
 

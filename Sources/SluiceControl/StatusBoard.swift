@@ -1,46 +1,69 @@
 import SluiceBalancing
+import SluiceCache
 import SluiceConfiguration
+import SluiceCore
 package import SluiceGateway
 import SluiceRouting
 package import SluiceWire
 
 /// The gateway's state as the admin API shows it.
 package enum StatusBoard {
-    /// All models.
-    package static func models(_ desk: ChangeDesk) -> JSONValue {
+    /// All models, with what goes on in them now.
+    package static func models(_ desk: ChangeDesk, _ live: LivePresent) -> JSONValue {
         let snapshot = desk.snapshot
         return .object([
             .init("generation", .number("\(snapshot.generation)")),
-            .init("models", .array(snapshot.models.map { model($0, desk) })),
+            .init("models", .array(snapshot.models.map { model($0, desk, live) })),
         ])
     }
 
-    /// One model: its revisions with traffic and backends.
-    package static func model(_ model: ModelPlan, _ desk: ChangeDesk) -> JSONValue {
+    /// One model: its revisions with traffic, live numbers and backends, and its cache.
+    package static func model(
+        _ model: ModelPlan,
+        _ desk: ChangeDesk,
+        _ live: LivePresent
+    ) -> JSONValue {
         let configured = desk.configuredWeights(of: model.name)
         let revisions = model.revisions.enumerated().map { index, revision in
             let weight = model.split.weights[index]
-            return JSONValue.object([
-                .init("name", .string(revision.name)),
-                .init("traffic", percent(weight)),
-                .init("configuredTraffic", percent(configured?[index] ?? weight)),
-                .init("ready", .bool(revision.backends.contains { isServing($0) })),
-                .init("queued", .number("\(revision.board.queue.depth)")),
-                .init("backends", .array(revision.backends.map(backend))),
-            ])
+            let key = RevisionKey(model.name, revision.name)
+            let backends = revision.backends.map {
+                backend($0, live.backends[BackendKey(key, $0.label)])
+            }
+            return JSONValue.object(
+                [
+                    .init("name", .string(revision.name)),
+                    .init("traffic", percent(weight)),
+                    .init("configuredTraffic", percent(configured?[index] ?? weight)),
+                    .init("ready", .bool(revision.backends.contains { isServing($0) })),
+                    .init("queued", .number("\(revision.board.queue.depth)")),
+                ] + (live.revisions[key] ?? LiveNumbers()).members
+                    + [.init("backends", .array(backends))]
+            )
         }
         return .object([
             .init("name", .string(model.name)),
             .init("loadBalancing", .string(model.balancing.rawValue)),
+            .init("cache", cache(of: model, live.caches[model.name])),
             .init("revisions", .array(revisions)),
+            .init("rollout", desk.rollouts[model.name]?.json ?? .null),
         ])
+    }
+
+    /// What the model's cache does, or null if it keeps nothing.
+    private static func cache(of model: ModelPlan, _ numbers: CacheNumbers?) -> JSONValue {
+        guard let policy = model.cache else { return .null }
+        return .object(
+            [.init("ttlSeconds", .rounded(policy.timeToLive.inSeconds))]
+                + (numbers ?? CacheNumbers()).members
+        )
     }
 
     private static func isServing(_ backend: BackendPlan) -> Bool {
         backend.state == .ready && backend.load.health == .up
     }
 
-    private static func backend(_ backend: BackendPlan) -> JSONValue {
+    private static func backend(_ backend: BackendPlan, _ perSecond: Double?) -> JSONValue {
         let health =
             switch backend.load.health {
             case .unknown: "unknown"
@@ -56,6 +79,7 @@ package enum StatusBoard {
             .init("health", .string(health)),
             .init("state", .string(backend.state.rawValue)),
             .init("inFlight", .number("\(backend.load.inFlight)")),
+            .init("requestsPerSecond", .rounded(perSecond ?? 0)),
             .init("weight", .number("\(backend.weight)")),
             .init("maxInFlight", .number("\(backend.maxInFlight)")),
         ])

@@ -8,6 +8,7 @@
 //   Worker+Dispatch   revision, backend, connection; the head goes out
 //   Worker+Relay      bodies both ways, verbatim, as fast as the slower side takes them
 //   Worker+Surface    what the gateway answers by itself
+//   Worker+Mirror     copies for a shadow, off the path
 //   Worker+Reply      errors in the caller's dialect, and the one place where a flow ends
 //
 // Everything here runs on the worker's own thread. The outside sends it messages.
@@ -84,6 +85,10 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     /// Requests that wait for another worker's message, by their token.
     var waiting: [UInt64: FlowPointer] = unsafe [:]
     var nextToken: UInt64 = 0
+    /// Copies for shadows, by their number, and those that something is to be done about.
+    var copies: [UInt64: MirroredCall] = [:]
+    var mirrorWork: [MirroredCall] = []
+    var copyCount: UInt64 = 0
     var lines = WorkerLines()
     var codec: PredictCodec
     var memo = QuestionMemo()
@@ -159,8 +164,18 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
                 },
                 cacheMetrics: plan.cache == nil
                     ? nil : CacheMetrics(store: shared.store, model: plan.name),
-                splitMetrics: SplitMetrics(store: shared.store, plan: plan)
+                splitMetrics: SplitMetrics(store: shared.store, plan: plan),
+                mirrorMetrics: plan.mirror.map {
+                    MirrorMetrics(
+                        store: shared.store,
+                        model: plan.name,
+                        revision: plan.revisions[$0.revision].name
+                    )
+                }
             )
+        }
+        for model in models where model.revisions.count > 1 {
+            for revision in model.revisions { revision.metrics.countAnswers() }
         }
         memo.removeAll()
         let old = replica
@@ -293,9 +308,9 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
         for listener in listeners { listener.drain(isFinal: isFinal) }
     }
 
-    /// Client connections and requests that are still open.
+    /// Client connections and requests that are still open; a shadow's don't keep us.
     package var openWork: Int {
-        listeners.reduce(flows.liveCount) { $0 + $1.connectionCount }
+        listeners.reduce(flows.liveCount - copies.count) { $0 + $1.connectionCount }
     }
 
     /// Records that are handed out: flows, HTTP/2 streams, heads; zero when all is quiet.
@@ -308,6 +323,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
         for listener in listeners { listener.closeAll() }
         // They hold the worker as it holds them.
         listeners.removeAll()
+        closeMirrors()
         for route in routes.sorted(by: { $0.key < $1.key }) { route.value.pool.closeAll() }
         redis?.close()
         log?.flush()

@@ -17,12 +17,12 @@ package struct Exchange: BitwiseCopyable {
         stream = nil
     }
 
-    /// An exchange with nobody at its other end, until ``releaseHost()``.
-    package static func alone(_ arena: HTTPArena) -> Exchange {
-        Exchange(owned: ExchangeHost(arena: arena))
+    /// An exchange with nobody at its other end, in the name of `caller`, until ``releaseHost()``.
+    package static func alone(_ arena: HTTPArena, for caller: Exchange) -> Exchange {
+        Exchange(owned: AbsentHost(arena: arena, for: caller))
     }
 
-    /// Ends what ``alone(_:)`` made.
+    /// Ends what ``alone(_:for:)`` made.
     package func releaseHost() { unsafe holder.release() }
 
     /// A word for the handler; nil means that nobody waits for events.

@@ -11,7 +11,12 @@ import Testing
 @Suite("The gateway in simulated worlds")
 struct GatewaySimulationTests {
     static func play(_ seed: UInt64, _ wire: Scenario.Wire) throws {
-        let world = try GatewayWorld(Scenario(seed: seed, wire: wire))
+        try play(Scenario(seed: seed, wire: wire))
+    }
+
+    static func play(_ scenario: Scenario) throws {
+        let seed = scenario.seed
+        let world = try GatewayWorld(scenario)
         let verbose = Seeds.only != nil
         world.world.network.trace.keepsLines = verbose
         let faults = world.play()
@@ -42,6 +47,14 @@ struct GatewaySimulationTests {
         arguments: Seeds.wanted(800..<1_000)
     )
     func tls(seed: UInt64) throws { try Self.play(seed, .tls) }
+
+    @Test(
+        "Whatever becomes of copies for a shadow, requests are answered as ever",
+        arguments: Seeds.wanted(0..<200) + Seeds.wanted(400..<700)
+    )
+    func mirrored(seed: UInt64) throws {
+        try Self.play(Scenario(seed: seed, wire: seed % 1_000 < 400 ? .http1 : .http2).mirrored())
+    }
 
     @Test("The same seed gives the same world", arguments: [3, 66, 401, 405, 414, 485] as [UInt64])
     func repeats(seed: UInt64) throws {

@@ -16,8 +16,11 @@ final class GatewayWorld {
     let world: World
     let model = RecordingModel()
     private let board = LoadBoard()
+    let store = MetricStore()
+    /// What answers copies, and how many of them are under way.
+    let shadowModel = RecordingModel()
+    let mirrorGate = MirrorGate()
     private let boards = [RevisionBoard(), RevisionBoard()]
-    private let store = MetricStore()
     private let log = AccessChannel()
     private let count = ConnectionCount(maximum: 1_000)
     private let worker: Worker
@@ -54,7 +57,8 @@ final class GatewayWorld {
             )
         )
         loops = [("gateway", gateway.loop), ("clients", clientSide.loop)]
-        for role in scenario.roles { try addBackend(role) }
+        for role in scenario.roles { try addBackend(role, model) }
+        if let shadow = scenario.shadow { try addBackend(shadow.role, shadowModel) }
         let snapshot = snapshot(1, plans)
         worker.publish(snapshot)
         if scenario.usesProbe {
@@ -72,7 +76,7 @@ final class GatewayWorld {
 
     // MARK: - Making it
 
-    private func addBackend(_ role: Scenario.Role) throws {
+    private func addBackend(_ role: Scenario.Role, _ model: RecordingModel) throws {
         let number = plans.count
         let (loop, _) = world.makeLoop(name: "backend-\(number)")
         loops.append(("backend-\(number)", loop))
@@ -145,8 +149,9 @@ final class GatewayWorld {
     }
 
     private func snapshot(_ generation: Int, _ backends: [BackendPlan]) -> Snapshot {
-        // Two revisions where there are backends for them.
-        let cut = (backends.count + 1) / 2
+        // Two revisions where there are backends for them, and the shadow's behind them.
+        let end = scenario.roles.count
+        let cut = (end + 1) / 2
         var revisions = [
             RevisionPlan(
                 name: "v1",
@@ -155,16 +160,19 @@ final class GatewayWorld {
                 board: boards[0]
             )
         ]
-        if cut < backends.count {
+        if cut < end {
             revisions.append(
                 RevisionPlan(
                     name: "v2",
                     backendModelName: nil,
-                    backends: Array(backends[cut...]),
+                    backends: Array(backends[cut..<end]),
                     board: boards[1]
                 )
             )
         }
+        let weights = revisions.count == 1 ? [10_000] : [6_000, 4_000]
+        let mirror = scenario.shadow?.plan(revision: revisions.count, gate: mirrorGate)
+        if mirror != nil { revisions.append(Shadow.revision(Array(backends[end...]))) }
         return Snapshot(
             generation: generation,
             models: [
@@ -172,10 +180,9 @@ final class GatewayWorld {
                     name: "echo",
                     timeout: scenario.timeout,
                     balancing: scenario.balancing,
-                    split: TrafficSplit(
-                        weights: revisions.count == 1 ? [10_000] : [6_000, 4_000]
-                    ),
+                    split: TrafficSplit(weights: weights + (mirror == nil ? [] : [0])),
                     revisions: revisions,
+                    mirror: mirror,
                     resilience: resilience
                 )
             ],
@@ -389,6 +396,7 @@ final class GatewayWorld {
         }
         let known = Set(calls.map(\.id))
         for id in byID.keys where !known.contains(id) { faults.append("nobody sent '\(id)'") }
+        faults += mirrorBooks(ledger)
         for (id, times) in model.counts {
             // A gRPC stream asks once for each message.
             let call = calls.first { $0.id == id }

@@ -63,6 +63,12 @@ struct Ledger {
         Int(samples.filter { $0.family == family }.reduce(0) { $0 + $1.value })
     }
 
+    /// The sum over a family's samples whose labels are wanted.
+    func sum(_ family: String, _ isWanted: (String) -> Bool) -> Int {
+        let wanted = samples.filter { $0.family == family && isWanted($0.labels) }
+        return Int(wanted.reduce(0) { $0 + $1.value })
+    }
+
     /// The samples of a family that aren't zero.
     func nonzero(_ family: String) -> [Sample] {
         samples.filter { $0.family == family && $0.value != 0 }

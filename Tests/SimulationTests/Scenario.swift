@@ -42,6 +42,8 @@ struct Scenario {
     let reload: Int64?
     let drain: Int64?
     let timeout: Duration
+    /// What copies of all predictions go to.
+    var shadow: Shadow?
     /// Requests a backend may have at once; 0 is no limit.
     let maxInFlight: Int
     /// Whether backends may be asked the same thing twice.

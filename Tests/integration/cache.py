@@ -36,11 +36,11 @@ def ask(address, body, path=V2, **headers):
     return status_of(fields), answer
 
 
-def ask_grpc(address, data=ROW, id=""):
+def ask_grpc(address, data=ROW, id="", model="echo"):
     with tritonclient.grpc.InferenceServerClient(address) as client:
         tensor = tritonclient.grpc.InferInput("input", [1, len(data)], "FP32")
         tensor.set_data_from_numpy(numpy.array([data], dtype=numpy.float32))
-        return client.infer("echo", [tensor], request_id=id)
+        return client.infer(model, [tensor], request_id=id)
 
 
 def cached(backend, extra="", **keys):

@@ -17,8 +17,11 @@ import urllib.parse
 
 import cache
 import control
+import mirror
+import page
 import processes
 import resilience
+import rollout
 import slow_clients
 import split
 import translation
@@ -401,8 +404,17 @@ def a_real_prometheus_counts_what_was_sent():
     prometheus.stop(), relay.shutdown(), proxy.stop(), backend.stop()
 
 
-checks += control.CHECKS + cache.CHECKS + split.CHECKS + translation.CHECKS
-checks += resilience.CHECKS
+for module in (
+    control,
+    rollout,
+    split,
+    mirror,
+    resilience,
+    cache,
+    translation,
+    page,
+):
+    checks += module.CHECKS
 failed = 0
 chosen = [function for function in checks if options.only in (None, function.__name__)]
 if not chosen:

@@ -6,8 +6,9 @@ import SluiceWire
 extension AdminServer {
     var modelRoutes: [AdminRoute] {
         [
-            AdminRoute("GET", "/api/v1/models") { [runtime] _, _, respond in
-                var reply = AdminReply(200, StatusBoard.models(runtime.desk))
+            AdminRoute("GET", "/api/v1/models") { [runtime, live] _, _, respond in
+                let state = StatusBoard.models(runtime.desk, live.present)
+                var reply = AdminReply(200, state)
                 reply.fields = [("etag", "\"\(runtime.desk.snapshot.generation)\"")]
                 respond(reply)
             },
@@ -41,7 +42,8 @@ extension AdminServer {
 
     /// A model's state and the generation it is of.
     func state(of name: String) throws(AdminRefusal) -> AdminReply {
-        guard let reply = AdminServer.state(of: name, in: runtime.desk.snapshot, [], runtime.desk)
+        let desk = runtime.desk
+        guard let reply = AdminServer.state(of: name, in: desk.snapshot, [], desk, live.present)
         else {
             throw AdminRefusal(404, "unknown model '\(name)'")
         }
@@ -55,8 +57,9 @@ extension AdminServer {
         _ request: AdminRequest,
         _ respond: @escaping AdminRoute.Respond
     ) {
-        self.change(change, by: request.who, respond) { [desk = runtime.desk] applied in
-            AdminServer.state(of: name, in: applied.snapshot, applied.notes, desk)
+        self.change(change, by: request.who, respond) {
+            [desk = runtime.desk, present = live.present] applied in
+            AdminServer.state(of: name, in: applied.snapshot, applied.notes, desk, present)
                 ?? AdminRefusal(404, "unknown model '\(name)'").reply
         }
     }
@@ -65,10 +68,11 @@ extension AdminServer {
         of name: String,
         in snapshot: Snapshot,
         _ notes: [String],
-        _ desk: ChangeDesk
+        _ desk: ChangeDesk,
+        _ live: LivePresent
     ) -> AdminReply? {
         guard let plan = snapshot.models.first(where: { $0.name == name }),
-            case .object(var members) = StatusBoard.model(plan, desk)
+            case .object(var members) = StatusBoard.model(plan, desk, live)
         else { return nil }
         members.insert(.init("generation", .number("\(snapshot.generation)")), at: 0)
         if !notes.isEmpty {

@@ -36,6 +36,8 @@ package final class ChangeDesk: Sendable {
 
     /// What has changed so far.
     package let events = EventHistory()
+    /// How the rollouts stand.
+    package let rollouts = RolloutBoard()
     let file: String?
     let log: EventLog
     let store: MetricStore

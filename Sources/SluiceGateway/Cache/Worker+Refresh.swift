@@ -1,6 +1,7 @@
 import SluiceCache
 import SluiceCore
 import SluiceHTTP
+import SluiceIO
 import SluiceIngress
 import SluiceTelemetry
 
@@ -15,46 +16,22 @@ extension Worker {
         case .alone: return
         case .follow(let ticket): _ = cache.flights.leave(ticket)
         case .lead(let ticket):
-            let made = unsafe copy(flow)
+            guard
+                let made = unsafe flow.pointee.revision?._withUnsafeGuaranteedRef({
+                    unsafe repeated(flow, to: $0, started: loop.now)
+                })
+            else { return }
+            unsafe made.pointee.timeout =
+                flow.pointee.model?._withUnsafeGuaranteedRef { $0.timeout } ?? 0
+            unsafe made.pointee.held.append(flow.pointee.held.bytes, pool: buffers)
+            unsafe made.pointee.credited = flow.pointee.held.count
             unsafe made.pointee.cache.role = .leads
             unsafe made.pointee.cache.key = key
             unsafe made.pointee.cache.ticket = ticket
             unsafe made.pointee.cache.token = nextToken
             unsafe made.pointee.cache.stamp = cache.memory.stamp
-            unsafe flow.pointee.revision?._withUnsafeGuaranteedRef {
-                shard.add($0.metrics.inFlight, 1)
-            }
             unsafe armDeadline(made)
             unsafe attempt(made)
         }
-    }
-
-    /// The same request once more: head, body, model and revision.
-    private func copy(_ flow: FlowPointer) -> FlowPointer {
-        let head = blocks.take()
-        if let original = unsafe flow.pointee.head {
-            for index in 0..<original.count where !original[index].isRemoved {
-                unsafe head.append(
-                    name: original.name(of: original[index]),
-                    value: original.value(of: original[index])
-                )
-            }
-        }
-        let made = unsafe begin(.alone(arena), head)
-        unsafe made.pointee.isRefresh = true
-        unsafe made.pointee.wire = flow.pointee.wire
-        unsafe made.pointee.operation = flow.pointee.operation
-        unsafe made.pointee.method = flow.pointee.method
-        unsafe made.pointee.model = flow.pointee.model
-        unsafe made.pointee.revision = flow.pointee.revision
-        unsafe made.pointee.modelStart = flow.pointee.modelStart
-        unsafe made.pointee.modelEnd = flow.pointee.modelEnd
-        unsafe made.pointee.prefixLength = flow.pointee.prefixLength
-        unsafe made.pointee.timeout =
-            flow.pointee.model?._withUnsafeGuaranteedRef { $0.timeout } ?? 0
-        unsafe made.pointee.hasRequestEnded = true
-        unsafe made.pointee.held.append(flow.pointee.held.bytes, pool: buffers)
-        unsafe made.pointee.credited = flow.pointee.held.count
-        return unsafe made
     }
 }

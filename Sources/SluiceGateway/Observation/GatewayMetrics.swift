@@ -16,17 +16,17 @@ enum WireProtocol: UInt8 {
 
 /// The families of the contract that workers count in.
 package enum GatewayMetrics {
-    static let requests = MetricFamily.counter(
+    package static let requests = MetricFamily.counter(
         "sluice_requests_total",
         help: "Requests answered, by what the client got.",
         labels: ["model", "revision", "protocol", "code"]
     )
-    static let requestDuration = MetricFamily.histogram(
+    package static let requestDuration = MetricFamily.histogram(
         "sluice_request_duration_seconds",
         help: "From a request's first byte to its answer's last.",
         labels: ["model", "revision", "protocol"]
     )
-    static let requestsInFlight = MetricFamily.gauge(
+    package static let requestsInFlight = MetricFamily.gauge(
         "sluice_requests_in_flight",
         help: "Requests that have begun and are not over.",
         labels: ["model", "revision"]
@@ -41,7 +41,7 @@ package enum GatewayMetrics {
         help: "Bytes of response bodies sent.",
         labels: ["model", "revision"]
     )
-    static let backendRequests = MetricFamily.counter(
+    package static let backendRequests = MetricFamily.counter(
         "sluice_backend_requests_total",
         help: "Attempts at a backend, by what it answered.",
         labels: ["model", "revision", "backend", "code"]
@@ -71,7 +71,7 @@ package enum GatewayMetrics {
         help: "Requests sent to another backend, by reason.",
         labels: ["model", "revision", "reason"]
     )
-    static let cacheRequests = MetricFamily.counter(
+    package static let cacheRequests = MetricFamily.counter(
         "sluice_cache_requests_total",
         help: "Requests that asked the cache, by tier and what came of it.",
         labels: ["model", "tier", "result"]
@@ -127,6 +127,8 @@ final class RevisionMetrics {
     let requestBytes: CounterID
     let responseBytes: CounterID
     let backendDuration: HistogramID
+    /// What a rollout judges by; nil where the model has one revision only.
+    private(set) var answers: AnswerTally?
     let store: MetricStore
     private let codes: CodeTable
     let labels: [String]
@@ -141,6 +143,12 @@ final class RevisionMetrics {
         requestBytes = store.counter(GatewayMetrics.requestBytes, labels)
         responseBytes = store.counter(GatewayMetrics.responseBytes, labels)
         backendDuration = store.histogram(GatewayMetrics.backendDuration, labels)
+    }
+
+    /// Counts answers for a rollout from now on.
+    func countAnswers() {
+        guard answers == nil else { return }
+        answers = store.answers.makeTally(model: labels[0], revision: labels[1])
     }
 
     func duration(_ wire: WireProtocol) -> HistogramID {

@@ -13,13 +13,13 @@ extension Worker {
         if let revision = unsafe flow.pointee.revision {
             unsafe revision._withUnsafeGuaranteedRef {
                 shard.add($0.metrics.inFlight, -1)
-                if unsafe !flow.pointee.isRefresh { unsafe count(flow, $0.metrics) }
+                if unsafe !flow.pointee.isUnheard { unsafe count(flow, $0.metrics) }
                 unsafe countAttempt(flow, $0.metrics)
             }
         } else {
             unsafe count(flow, strangers)
         }
-        guard let log, unsafe !flow.pointee.isRefresh else { return }
+        guard let log, unsafe !flow.pointee.isUnheard else { return }
         unsafe record(flow, to: log)
     }
 
@@ -41,6 +41,7 @@ extension Worker {
 
     /// Counts what a backend was asked, if one was.
     private func countAttempt(_ flow: FlowPointer, _ metrics: RevisionMetrics) {
+        if let answers = metrics.answers { unsafe judge(flow, answers) }
         guard let backend = unsafe flow.pointee.backend, unsafe flow.pointee.sent != .zero else {
             return
         }

@@ -67,6 +67,8 @@ struct Flow: BitwiseCopyable {
     /// Body bytes that count as taken already, though they are held.
     var credited = 0
     var cache = CacheState()
+    /// Where it is copied to a shadow, or is the copy; one reference is ours.
+    var mirror: Unmanaged<MirroredCall>?
     /// Names and identifiers of this request, in the memory behind the record; see ``FlowScratch``.
     let scratch: UnsafeMutableRawBufferPointer
     var requestIDCount: UInt16 = 0
@@ -83,8 +85,8 @@ struct Flow: BitwiseCopyable {
     /// Whether the backend speaks another protocol than the caller, and which.
     var isTranslated = false
     var backendWire = WireProtocol.other
-    /// Whether we ask for ourselves, to refresh the cache; nobody hears the answer.
-    var isRefresh = false
+    /// Whether we ask for ourselves, to refresh the cache or for a shadow; nobody hears the answer.
+    var isUnheard = false
     var firstByte = Instant.zero
     var sent = Instant.zero
     var requestBytes = 0

@@ -43,7 +43,14 @@ extension Worker {
 
     /// Tries the next backend that hasn't been tried.
     func attempt(_ flow: FlowPointer, _ revision: WorkerRevision, _ model: WorkerModel) {
-        if !model.translated.isEmpty, unsafe !translate(flow, revision, model) { return }
+        if model.mirror != nil, unsafe flow.pointee.attempts == 0 {
+            unsafe drawMirror(flow, model)
+        }
+        if unsafe !model.translated.isEmpty || flow.pointee.isUnheard,
+            unsafe !translate(flow, revision, model)
+        {
+            return
+        }
         let isGRPC = unsafe flow.spoken == .grpc
         let eligible = isGRPC ? revision.grpcMask : revision.restMask
         guard eligible != 0 else {
@@ -126,6 +133,7 @@ extension Worker {
 
     package func callRefused(_ user: UnsafeMutableRawPointer, _ failure: CallFailure) {
         let flow = unsafe user.assumingMemoryBound(to: Flow.self)
+        unsafe judgeRefused(flow)
         if case .connectFailed = failure { unsafe flow.pointee.outcome = .connectFailed }
         unsafe unprocessed(flow)
     }
@@ -220,6 +228,9 @@ extension Worker {
                 if isGRPC { acceptsTrailers = true } else { head.remove(at: index) }
             case .forwardedFor: forwardedFor = index
             case .requestID: hasRequestID = true
+            // Ours to say.
+            case .sluiceMirror:
+                if unsafe !flow.pointee.isUnheard { head.remove(at: index) }
             case .contentLength, .traceparent: head.markVolatile(at: index)
             case .path:
                 if unsafe flow.pointee.prefixLength > 0 { unsafe rewritePath(head, flow) }

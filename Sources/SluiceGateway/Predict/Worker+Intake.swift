@@ -57,22 +57,31 @@ extension Worker {
         logUnreadable(connection, status: status)
     }
 
+    private func begin(_ exchange: Exchange, _ head: FieldBlock) -> FlowPointer {
+        unsafe begin(exchange, head, on: .passUnretained(replica), started: loop.now)
+    }
+
     /// A flow for a request; pins the replica.
-    func begin(_ exchange: Exchange, _ head: FieldBlock) -> FlowPointer {
+    func begin(
+        _ exchange: Exchange,
+        _ head: FieldBlock,
+        on replica: Unmanaged<Replica>,
+        started: Instant
+    ) -> FlowPointer {
         let record = unsafe flows.take()
         let flow = unsafe record.bindMemory(to: Flow.self, capacity: 1)
         unsafe flow.initialize(
             to: Flow(
                 exchange: exchange,
-                replica: .passUnretained(replica),
-                started: loop.now,
+                replica: replica,
+                started: started,
                 scratch: UnsafeMutableRawBufferPointer(
                     start: record + MemoryLayout<Flow>.stride,
                     count: FlowScratch.size
                 )
             )
         )
-        replica.flowCount += 1
+        unsafe replica._withUnsafeGuaranteedRef { $0.flowCount += 1 }
         unsafe flow.pointee.head = head
         unsafe exchange.user = UnsafeMutableRawPointer(flow)
         unsafe identify(flow, head)
@@ -348,6 +357,9 @@ extension Worker {
         case .waiting: exchange.consumed(bytes.count)
         case .connecting:
             if isGRPC, unsafe !scan(flow, bytes) { return }
+            if unsafe flow.pointee.mirror != nil {
+                unsafe mirrorBody(flow, bytes, endStream: endStream)
+            }
             unsafe flow.pointee.held.append(bytes, pool: buffers)
         case .relaying:
             if isGRPC {
@@ -359,6 +371,9 @@ extension Worker {
             } else if unsafe flow.pointee.requestBytes > replica.snapshot.maxRequestBytes {
                 unsafe refuse(flow, .bodyTooLarge(limit: replica.snapshot.maxRequestBytes))
                 return
+            }
+            if unsafe flow.pointee.mirror != nil {
+                unsafe mirrorBody(flow, bytes, endStream: endStream)
             }
             unsafe relayRequest(flow, bytes, endStream: endStream)
         case .answering:
@@ -387,8 +402,11 @@ extension Worker {
                 unsafe truncated(flow)
                 return
             }
+            unsafe mirrorEnded(flow)
             unsafe flow.pointee.call?.sendTrailers(trailers)
-        case .connecting: unsafe flow.pointee.heldTrailers = trailers
+        case .connecting:
+            unsafe mirrorEnded(flow)
+            unsafe flow.pointee.heldTrailers = trailers
         case .gathering:
             blocks.give(trailers)
             guard unsafe flow.pointee.wire != .grpc || flow.pointee.scanner.isComplete else {

@@ -76,6 +76,7 @@ extension Worker {
         }
         unsafe flow.pointee.hasResponseBegun = true
         if unsafe flow.pointee.cache.role != .none { unsafe beginCapture(flow, head) }
+        if unsafe flow.pointee.mirror != nil { unsafe mirrorAnswer(flow, head) }
         unsafe decorate(head, flow)
         let exchange = unsafe flow.pointee.exchange
         if endStream { unsafe exchange.user = nil }
@@ -107,6 +108,7 @@ extension Worker {
         unsafe flow.pointee.responseBytes += bytes.count
         let exchange = unsafe flow.pointee.exchange
         if unsafe flow.pointee.cache.isCapturing { unsafe capture(flow, bytes) }
+        if unsafe flow.pointee.mirror != nil { unsafe mirrorAnswer(flow, bytes) }
         if endStream {
             // A gRPC answer without trailers is broken off, whatever the frame says.
             if unsafe flow.pointee.wire == .grpc {

@@ -211,6 +211,7 @@ extension Worker {
         if unsafe flow.pointee.cache.role != .none || flow.pointee.isTranslated {
             unsafe leaveCache(flow)
         }
+        if unsafe flow.pointee.mirror != nil { unsafe leaveMirror(flow) }
         unsafe account(flow)
         unsafe leaveBackend(flow)
         if unsafe flow.pointee.retry.isKept || flow.pointee.retry.isCounted {
@@ -220,7 +221,7 @@ extension Worker {
         if let trailers = unsafe flow.pointee.heldTrailers { blocks.give(trailers) }
         unsafe flow.pointee.held.release(to: buffers)
         let replica = unsafe flow.pointee.replica
-        if unsafe flow.pointee.isRefresh { unsafe flow.pointee.exchange.releaseHost() }
+        if unsafe flow.pointee.isUnheard { unsafe flow.pointee.exchange.releaseHost() }
         unsafe flows.give(flow)
         unsafe replica._withUnsafeGuaranteedRef { flowEnded(on: $0) }
     }

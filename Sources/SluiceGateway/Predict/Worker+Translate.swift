@@ -31,8 +31,10 @@ extension Worker {
     /// Turns the request into the form of the revision's backends, if that is another; false when
     /// it was refused.
     func translate(_ flow: FlowPointer, _ revision: WorkerRevision, _ model: WorkerModel) -> Bool {
+        // Only what was gathered can be translated: see `mayTranslate(_:)`.
         guard unsafe isPrediction(flow), unsafe !flow.pointee.isTranslated,
-            let caller = unsafe form(of: flow), let head = unsafe flow.pointee.head
+            let caller = unsafe form(of: flow), let head = unsafe flow.pointee.head,
+            unsafe flow.pointee.isUnheard || model.translated.contains(caller)
         else { return true }
         let backend = revision.form(for: caller)
         guard backend != caller else { return true }
@@ -174,6 +176,7 @@ extension Worker {
         switch answer {
         case .failure(let failure): unsafe refuse(flow, .answerUntranslatable(failure))
         case .success(let rendered):
+            if unsafe flow.pointee.mirror != nil { unsafe mirrorAnswer(flow, rendered) }
             unsafe flow.pointee.cache.isCapturing =
                 flow.pointee.cache.captured.count
                 <= shared.cache?.memory.maximumEntryBytes ?? 0

@@ -51,21 +51,34 @@ final class WorkerModel {
     /// Absent where the weights alone decide.
     let rules: WorkerRules?
     let splitMetrics: SplitMetrics
+    /// Absent where nothing is copied to a shadow.
+    let mirror: WorkerMirror?
 
     init(
         plan: ModelPlan,
         revisions: [WorkerRevision],
         cacheMetrics: CacheMetrics?,
-        splitMetrics: SplitMetrics
+        splitMetrics: SplitMetrics,
+        mirrorMetrics: MirrorMetrics?
     ) {
+        mirror = plan.mirror.flatMap { mirror in
+            mirrorMetrics.map {
+                WorkerMirror(plan: mirror, revision: revisions[mirror.revision], metrics: $0)
+            }
+        }
         self.plan = plan
         rules = plan.rules.map { WorkerRules($0) }
         self.splitMetrics = splitMetrics
         name = KeptBytes(plan.name)
         timeout = plan.timeout.nanoseconds
         self.revisions = revisions
+        // A shadow that nobody else can reach doesn't make other requests wait to be whole.
+        let asked = revisions.indices.filter {
+            plan.mirror?.revision != $0 || plan.split.weights[$0] > 0
+                || plan.rules?.mayRoute(to: $0) == true
+        }
         translated = [.v1, .v2, .grpc].filter { form in
-            revisions.contains { $0.form(for: form) != form }
+            asked.contains { revisions[$0].form(for: form) != form }
         }
         self.cacheMetrics = cacheMetrics
     }

@@ -35,6 +35,8 @@ package struct ModelPlan: Sendable {
     package var resilience: ResiliencePlan
     /// What comes before the weights; nil where nothing does.
     package var rules: TrafficRules?
+    /// The shadow that gets copies of some requests; nil copies none.
+    package var mirror: MirrorPlan?
 
     /// A model as configured.
     package init(
@@ -45,11 +47,13 @@ package struct ModelPlan: Sendable {
         revisions: [RevisionPlan],
         cache: CachePolicy? = nil,
         rules: TrafficRules? = nil,
+        mirror: MirrorPlan? = nil,
         resilience: ResiliencePlan = ResiliencePlan()
     ) {
         self.resilience = resilience
         self.cache = cache
         self.rules = rules
+        self.mirror = mirror
         self.name = name
         self.timeout = timeout
         self.balancing = balancing

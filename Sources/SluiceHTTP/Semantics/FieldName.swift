@@ -56,6 +56,7 @@ public enum FieldName: UInt8, BitwiseCopyable, Sendable {
     case meshVirtualModelID
     case proxyAuthenticate
     case proxyAuthorization
+    case sluiceMirror
 
     /// Whether this is one of HTTP/2's pseudo-header fields (RFC 9113 §8.3).
     @inlinable
@@ -133,6 +134,7 @@ public enum FieldName: UInt8, BitwiseCopyable, Sendable {
         case .meshVirtualModelID: "mm-vmodel-id"
         case .proxyAuthenticate: "proxy-authenticate"
         case .proxyAuthorization: "proxy-authorization"
+        case .sluiceMirror: "x-sluice-mirror"
         }
     }
 
@@ -193,6 +195,7 @@ public enum FieldName: UInt8, BitwiseCopyable, Sendable {
         case 15:
             if unsafe matches(name, "x-forwarded-for") { return .forwardedFor }
             if unsafe matches(name, "accept-encoding") { return .acceptEncoding }
+            if unsafe matches(name, "x-sluice-mirror") { return .sluiceMirror }
         case 16:
             if unsafe matches(name, "proxy-connection") { return .proxyConnection }
             if unsafe matches(name, "content-encoding") { return .contentEncoding }

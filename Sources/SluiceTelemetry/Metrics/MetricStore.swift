@@ -23,6 +23,9 @@ package final class MetricStore: Sendable {
         var dropped: UInt64 = 0
     }
 
+    /// What backends answered, finely enough to compare revisions.
+    package let answers = AnswerBoard()
+
     private let seriesPerFamily: Int
     private let state: Mutex<State>
 
@@ -199,6 +202,15 @@ package final class MetricStore: Sendable {
     /// A histogram's buckets and sum so far, over all shards.
     package func value(of histogram: HistogramID) -> HistogramReading {
         HistogramReading(slot: histogram.slot, shards: state.withLock { $0.shards })
+    }
+
+    /// What a family's living series hold now, over all shards; none if nobody has registered any.
+    package func readings(of family: MetricFamily) -> [SeriesReading] {
+        let (series, shards) = state.withLock { state in
+            let list = state.familyIndex[family.name].map { state.families[$0].sorted }
+            return (list ?? [], state.shards)
+        }
+        return series.map { SeriesReading($0, of: family.kind, in: shards) }
     }
 
     /// Writes all series as text; the series that were retired go after this.

@@ -1,0 +1,84 @@
+import Foundation
+import SluiceWire
+
+/// The table that `sluice status` prints and `sluice top` keeps on the screen.
+///
+/// Made of the admin API's models alone; a dash is a number there is none of.
+enum StatusTable {
+    /// The table as text.
+    static func text(_ models: [JSONValue]) -> String { Terminal.table(rows(models), numbers: 4) }
+
+    /// One row per revision, the heading first.
+    private static func rows(_ models: [JSONValue]) -> [[String]] {
+        var rows = [
+            [
+                "MODEL", "REVISION", "TRAFFIC", "BACKENDS", "IN FLIGHT", "REQ/S", "ERRORS", "P50",
+                "P99", "CACHE HITS",
+            ]
+        ]
+        for model in models {
+            let cache = model["cache"] ?? .null
+            let hits = cache == .null ? "off" : ratio(cache["hitRatio"])
+            for revision in model["revisions"]?.elements ?? [] {
+                rows.append([
+                    visible(model["name"]), visible(revision["name"]), traffic(revision),
+                    backends(revision), load(revision),
+                    rate(revision["requestsPerSecond"]), ratio(revision["errorRatio"]),
+                    duration(revision["p50Seconds"]), duration(revision["p99Seconds"]), hits,
+                ])
+            }
+        }
+        return rows
+    }
+
+    /// The revision's share, and the file's where that is another.
+    private static func traffic(_ revision: JSONValue) -> String {
+        let now = revision["traffic"]?.double ?? 0
+        let text = String(format: "%g %%", now)
+        guard let configured = revision["configuredTraffic"]?.double, configured != now else {
+            return text
+        }
+        return text + String(format: " (file %g %%)", configured)
+    }
+
+    private static func backends(_ revision: JSONValue) -> String {
+        let all = revision["backends"]?.elements ?? []
+        let up = all.count {
+            $0["health"]?.text == "up" && ($0["state"]?.text ?? "ready") == "ready"
+        }
+        let ejected = all.count { $0["health"]?.text == "ejected" }
+        return "\(up)/\(all.count) up" + (ejected > 0 ? ", \(ejected) ejected" : "")
+    }
+
+    /// Requests under way, and those that wait for a backend.
+    private static func load(_ revision: JSONValue) -> String {
+        let queued = revision["queued"]?.integer ?? 0
+        return "\(revision["inFlight"]?.integer ?? 0)" + (queued > 0 ? " + \(queued) queued" : "")
+    }
+
+    private static func rate(_ value: JSONValue?) -> String {
+        guard let value = value?.double else { return "-" }
+        return value > 0 && value < 10
+            ? String(format: "%.1f", value) : String(format: "%.0f", value)
+    }
+
+    private static func ratio(_ value: JSONValue?) -> String {
+        value?.double.map { String(format: "%.1f %%", 100 * $0) } ?? "-"
+    }
+
+    private static func duration(_ value: JSONValue?) -> String {
+        guard let seconds = value?.double else { return "-" }
+        return seconds < 1
+            ? String(format: "%.1f ms", 1000 * seconds) : String(format: "%.2f s", seconds)
+    }
+
+    /// Text without what could move the cursor.
+    static func visible(_ value: JSONValue?) -> String {
+        let text = value?.text ?? "-"
+        return String(
+            text.unicodeScalars.map {
+                $0.properties.generalCategory == .control ? "?" : Character($0)
+            }
+        )
+    }
+}

@@ -1,0 +1,43 @@
+import SluiceCore
+import SluiceGateway
+import SluiceRouting
+import SluiceTelemetry
+
+// How rollouts hang in the gateway: a driver on the control loop, looked after by its timer, told by
+// the desk of others' shifts, and shown in metrics.
+extension GatewayRuntime {
+    static func rollouts(
+        of desk: ChangeDesk,
+        on control: ControlLoop,
+        _ store: MetricStore
+    ) -> Confined<RolloutDriver> {
+        let driver = control.run { loop in
+            let host = GatewayRolloutHost(loop: loop, desk: desk, store: store)
+            return Confined(RolloutDriver(host: host, board: desk.rollouts))
+        }
+        control.repeatedly(every: RolloutDriver.period) { driver.value.tick() }
+        desk.observe { event in
+            guard event.kind == .traffic, event.who != GatewayRolloutHost.author,
+                let model = event.model
+            else { return }
+            control.submit { driver.value.weightsMoved(model: model, by: event.who) }
+        }
+        store.collect { sink in
+            for (model, view) in desk.rollouts.all {
+                let labels = [model, view.record.plan.revision]
+                sink.gauge(GatewayMetrics.canaryWeight, labels, value: Double(view.weight) / 100)
+                sink.gauge(GatewayMetrics.canaryStatus, labels, value: number(view.record.status))
+            }
+        }
+        return driver
+    }
+
+    private static func number(_ status: RolloutStatus) -> Double {
+        switch status {
+        case .progressing: 0
+        case .promoted: 1
+        case .rolledBack: 2
+        case .paused: 3
+        }
+    }
+}

@@ -1,0 +1,71 @@
+import SluiceCore
+import SluiceHTTP
+import SluiceInference
+import SluiceTelemetry
+
+// Both answers are copied as they pass, in the form of the caller, and compared when both flows are
+// over and the tick has written: nobody waits for that.
+extension Worker {
+    /// The answer of a flow that has to do with mirroring begins.
+    func mirrorAnswer(_ flow: FlowPointer, _ head: FieldBlock) {
+        let length = unsafe head.first(.inferenceHeaderContentLength).flatMap {
+            unsafe ASCII.decimal($0)
+        }
+        unsafe capturing(flow) { (answer: inout MirroredAnswer) in
+            answer.begin(headerLength: length)
+        }
+    }
+
+    /// A piece of that answer.
+    func mirrorAnswer(_ flow: FlowPointer, _ bytes: UnsafeRawBufferPointer) {
+        unsafe capturing(flow) { (answer: inout MirroredAnswer) in unsafe answer.append(bytes) }
+    }
+
+    /// The whole of that answer, which was translated.
+    func mirrorAnswer(_ flow: FlowPointer, _ rendered: RenderedAnswer) {
+        unsafe capturing(flow) { (answer: inout MirroredAnswer) in
+            answer.begin(headerLength: headerLength(rendered.headerLength))
+            unsafe rendered.body.withUnsafeBytes { unsafe answer.append($0) }
+        }
+    }
+
+    private func capturing(_ flow: FlowPointer, _ change: (inout MirroredAnswer) -> Void) {
+        guard let call = unsafe flow.pointee.mirror?._withUnsafeGuaranteedRef({ $0 }),
+            call.mirror.comparison != nil
+        else { return }
+        if unsafe flow.pointee.isUnheard { change(&call.shadow) } else { change(&call.original) }
+    }
+
+    /// Counts how two answers compare; returns how many bytes were read for that.
+    func compare(_ call: MirroredCall) -> Int {
+        guard let comparison = call.mirror.comparison else { return 0 }
+        var agreement = AnswerAgreement.uncomparable
+        var count = 0
+        if call.original.isWhole, call.shadow.isWhole, let form = call.form,
+            let original = Worker.answer(call.original, form),
+            let shadow = Worker.answer(call.shadow, form)
+        {
+            count = call.original.body.count + call.shadow.body.count
+            agreement = comparison.agreement(of: original, and: shadow, form, pool: buffers)
+        }
+        shard.add(call.mirror.metrics.comparisons(agreement))
+        return count
+    }
+
+    private static func answer(
+        _ answer: borrowing MirroredAnswer,
+        _ form: CallerWishes.Form
+    ) -> AnswerComparison.Answer? {
+        let bytes = unsafe answer.body.bytes
+        guard form == .grpc else {
+            return unsafe AnswerComparison.Answer(bytes, headerLength: answer.headerLength)
+        }
+        // A flag that says "not compressed", and the message's length.
+        guard bytes.count >= 5, unsafe bytes[0] == 0 else { return nil }
+        let length = unsafe UInt32(
+            bigEndian: bytes.loadUnaligned(fromByteOffset: 1, as: UInt32.self)
+        )
+        guard bytes.count - 5 == Int(length) else { return nil }
+        return unsafe AnswerComparison.Answer(UnsafeRawBufferPointer(rebasing: bytes[5...]))
+    }
+}

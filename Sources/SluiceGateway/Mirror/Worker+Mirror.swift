@@ -1,0 +1,207 @@
+import SluiceBalancing
+import SluiceCore
+import SluiceGRPC
+import SluiceHTTP
+import SluiceIO
+import SluiceInference
+import SluiceRouting
+import SluiceTelemetry
+
+// Shadow traffic: a share of the predictions that go to a backend is copied to another revision,
+// whose answers nobody hears. The original never waits for its copy:
+//
+//   original  drawn ──► its body passes, and is copied ──────► … ──────► over ──┐
+//                │                │ whole                                       ├──► compared
+//   copy       gathering ──────► queued ──after this tick's writes──► sent ──► heard
+//                │
+//                └──► discarded: too large, cut short; no room or no backend begins none
+//
+// The copy is a flow of its own with nobody at its other end, on the snapshot of its original and
+// with its deadline. It isn't looked up, kept, logged or counted as a request; what it does at a
+// backend counts under the shadow's labels. Hits and requests that wait for another's call ask no
+// model, so they aren't copied either.
+extension Worker {
+    /// Draws whether a request that is about to go to a backend is copied.
+    func drawMirror(_ flow: FlowPointer, _ model: WorkerModel) {
+        guard let mirror = model.mirror, unsafe !flow.pointee.isUnheard,
+            unsafe flow.pointee.revision?._withUnsafeGuaranteedRef({ $0 !== mirror.revision })
+                == true
+        else { return }
+        let isCopied = unsafe isPrediction(flow)
+        guard unsafe isCopied || asksModel(flow),
+            random.next(below: 10_000) < mirror.plan.share
+        else { return }
+        guard isCopied, unsafe !isTooLarge(flow, mirror) else {
+            shard.add(mirror.metrics.requests(.skipped))
+            return
+        }
+        guard mirror.revision.isUsable,
+            mirror.plan.gate.enter(maximum: mirror.plan.maxInFlight)
+        else {
+            shard.add(mirror.metrics.requests(.dropped))
+            return
+        }
+        unsafe beginCopy(flow, mirror)
+    }
+
+    /// Whether a model computes something for it, as a stream or in a form we don't read.
+    private func asksModel(_ flow: FlowPointer) -> Bool {
+        unsafe flow.pointee.wire == .grpc
+            ? flow.pointee.method == .modelStreamInfer : flow.pointee.operation.isPrediction
+    }
+
+    private func isTooLarge(_ flow: FlowPointer, _ mirror: WorkerMirror) -> Bool {
+        guard let text = unsafe flow.pointee.head?.first(.contentLength),
+            let length = unsafe ASCII.decimal(text)
+        else { return false }
+        return length > mirror.plan.maxBytes
+    }
+
+    private func beginCopy(_ flow: FlowPointer, _ mirror: WorkerMirror) {
+        let copy = unsafe repeated(flow, to: mirror.revision, started: flow.pointee.started)
+        unsafe copy.pointee.head?.append(.sluiceMirror, "1")
+        copyCount += 1
+        let call = unsafe MirroredCall(
+            mirror,
+            number: copyCount,
+            form: form(of: flow),
+            copy: copy,
+            pool: buffers
+        )
+        unsafe copy.pointee.mirror = .passRetained(call)
+        unsafe flow.pointee.mirror = .passRetained(call)
+        copies[call.number] = call
+        unsafe armDeadline(copy)
+        // What has come so far; the rest comes by on its way to the backend.
+        let offered = unsafe flow.pointee.offered
+        let isWhole = unsafe flow.pointee.hasRequestEnded
+        unsafe mirrorBody(flow, flow.pointee.held.bytes, endStream: isWhole && offered.isEmpty)
+        if unsafe !offered.isEmpty { unsafe mirrorBody(flow, offered, endStream: isWhole) }
+    }
+
+    /// Copies a piece of a request's body on its way to the backend.
+    func mirrorBody(_ flow: FlowPointer, _ bytes: UnsafeRawBufferPointer, endStream: Bool) {
+        guard let call = unsafe flow.pointee.mirror?._withUnsafeGuaranteedRef({ $0 }),
+            call.stage == .gathering, let copy = unsafe call.copy
+        else { return }
+        guard unsafe copy.pointee.held.count + bytes.count <= call.mirror.plan.maxBytes else {
+            discard(call)
+            return
+        }
+        unsafe copy.pointee.held.append(bytes, pool: buffers)
+        guard endStream else { return }
+        call.stage = .queued
+        workLater(on: call)
+    }
+
+    /// The request ended with trailers, which the copy does without.
+    func mirrorEnded(_ flow: FlowPointer) {
+        unsafe mirrorBody(
+            flow,
+            UnsafeRawBufferPointer(start: nil, count: 0),
+            endStream: true
+        )
+    }
+
+    /// Gives up a copy that was not sent.
+    private func discard(_ call: MirroredCall) {
+        guard let copy = unsafe call.copy else { return }
+        call.stage = .discarded
+        shard.add(call.mirror.metrics.requests(.skipped))
+        unsafe end(copy)
+    }
+
+    // MARK: - Off the path
+
+    /// Sends or compares when this tick has written what it has to say.
+    func workLater(on call: MirroredCall) {
+        mirrorWork.append(call)
+        guard loop.endOfTick == nil else { return }
+        loop.endOfTick = { [unowned self] in workOnMirrors() }
+    }
+
+    private func workOnMirrors() {
+        let due = mirrorWork
+        mirrorWork = []
+        // The comparisons of one tick read as much as one large answer has.
+        var budget = MirroredAnswer.maximum
+        for call in due {
+            switch call.stage {
+            case .queued: send(call)
+            case .heard where budget > 0: budget -= compare(call)
+            case .heard: mirrorWork.append(call)
+            case .gathering, .sent, .discarded: break
+            }
+        }
+        if mirrorWork.isEmpty { loop.endOfTick = nil } else { loop.waker.wake() }
+    }
+
+    private func send(_ call: MirroredCall) {
+        guard let copy = unsafe call.copy else { return }
+        call.stage = .sent
+        shard.add(call.mirror.metrics.requests(.sent))
+        // Nobody waits to hear that the body has moved on.
+        unsafe copy.pointee.credited = copy.pointee.held.count
+        unsafe attempt(copy)
+    }
+
+    // MARK: - The end
+
+    /// A flow that has to do with mirroring ends, the original or the copy.
+    func leaveMirror(_ flow: FlowPointer) {
+        guard let held = unsafe flow.pointee.mirror else { return }
+        unsafe flow.pointee.mirror = nil
+        let call = unsafe held.takeRetainedValue()
+        let isGood =
+            unsafe flow.pointee.why == .ok && flow.pointee.status == 200
+            && (flow.pointee.wire != .grpc || flow.pointee.grpcStatus == 0)
+        if unsafe flow.pointee.isUnheard {
+            copyEnded(call, isGood: isGood)
+        } else {
+            unsafe originalEnded(call, isGood: isGood, wasSent: flow.pointee.attempts > 0)
+        }
+    }
+
+    private func originalEnded(_ call: MirroredCall, isGood: Bool, wasSent: Bool) {
+        call.isOriginalOver = true
+        if isGood { call.original.finish() }
+        switch call.stage {
+        // Cut short, or refused before it went anywhere: no model was asked.
+        case .gathering: discard(call)
+        case .queued where !wasSent: discard(call)
+        case .heard: settle(call)
+        case .queued, .sent, .discarded: break
+        }
+    }
+
+    private func copyEnded(_ call: MirroredCall, isGood: Bool) {
+        unsafe call.copy = nil
+        copies[call.number] = nil
+        switch call.stage {
+        case .gathering, .queued:
+            // Its time was over before it was whole.
+            call.stage = .discarded
+            shard.add(call.mirror.metrics.requests(.skipped))
+        case .sent:
+            call.stage = .heard
+            shard.add(call.mirror.metrics.requests(isGood ? .answered : .failed))
+            if isGood { call.shadow.finish() }
+            if call.isOriginalOver { settle(call) }
+        case .heard, .discarded: break
+        }
+    }
+
+    /// Both are over.
+    private func settle(_ call: MirroredCall) {
+        if call.mirror.comparison != nil { workLater(on: call) }
+    }
+
+    /// Ends all copies at once.
+    func closeMirrors() {
+        for (_, call) in copies.sorted(by: { $0.key < $1.key }) {
+            if let copy = unsafe call.copy { unsafe end(copy) }
+        }
+        mirrorWork = []
+        loop.endOfTick = nil
+    }
+}

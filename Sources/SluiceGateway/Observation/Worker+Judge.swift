@@ -1,0 +1,81 @@
+import SluiceCore
+import SluiceGRPC
+import SluiceIO
+import SluiceInference
+import SluiceTelemetry
+
+// Whose doing was it? What a rollout compares revisions by.
+//
+// Only what a backend was asked counts: cached answers hide latency and errors. A client's own fault
+// is nobody's, or one user with a broken script would roll a canary back. But a revision's backend
+// that doesn't know the model it is configured for (404, UNIMPLEMENTED) or sheds load (429) is at
+// fault: the gateway has found the model already, and users get no answer.
+extension Worker {
+    /// Counts how a request ended that a backend of the revision was asked, if one was.
+    func judge(_ flow: FlowPointer, _ answers: AnswerTally) {
+        guard unsafe flow.pointee.backend != nil else { return }
+        switch unsafe flow.pointee.why {
+        case .ok: break
+        case .backendReset, .backendProtocolError, .connectFailure, .timeout:
+            answers.failure()
+            return
+        case .clientGone, .protocolError, .tooLarge, .badRequest, .idleTimeout, .untranslatable:
+            answers.clientFault()
+            return
+        default: return
+        }
+        guard unsafe flow.pointee.sent != .zero else { return }
+        let code = unsafe flow.pointee.backendCode
+        let verdict =
+            unsafe flow.spoken == .grpc ? AnswerKind(grpc: code) : AnswerKind(http: code)
+        // Where an old answer stood in for a failure, the request ended well and the backend didn't.
+        guard verdict == .good, unsafe flow.pointee.firstByte != .zero else {
+            if verdict == .clientFault { answers.clientFault() } else { answers.failure() }
+            return
+        }
+        if unsafe isStream(flow) {
+            answers.goodUnmeasured()
+        } else {
+            unsafe answers.good(nanoseconds: loop.now.nanoseconds(since: flow.pointee.sent))
+        }
+    }
+
+    /// Counts a backend that couldn't be connected to; the request goes elsewhere.
+    func judgeRefused(_ flow: FlowPointer) {
+        unsafe flow.pointee.revision?._withUnsafeGuaranteedRef { $0.metrics.answers?.failure() }
+    }
+
+    /// Whether the caller decides how long the answer takes.
+    private func isStream(_ flow: FlowPointer) -> Bool {
+        unsafe flow.pointee.wire == .grpc
+            ? flow.pointee.method == .modelStreamInfer
+            : [.v2GenerateStream, .v2InferStream].contains(flow.pointee.operation)
+    }
+}
+
+/// What a backend's status says of the backend.
+enum AnswerKind: Equatable {
+    case good, failure, clientFault
+
+    /// By a REST backend's status; 0 is none.
+    init(http status: Int) {
+        switch status {
+        case 100..<400: self = .good
+        case 404, 408, 429: self = .failure
+        case 400..<500: self = .clientFault
+        default: self = .failure
+        }
+    }
+
+    /// By a gRPC backend's status (gRPC, "Status codes and their use in gRPC").
+    init(grpc code: Int) {
+        switch code {
+        case 0: self = .good
+        // CANCELLED, INVALID_ARGUMENT, ALREADY_EXISTS, PERMISSION_DENIED, FAILED_PRECONDITION,
+        // OUT_OF_RANGE, UNAUTHENTICATED.
+        case 1, 3, 6, 7, 9, 11, 16: self = .clientFault
+        // 200 is the head's, after which no status came.
+        default: self = .failure
+        }
+    }
+}

@@ -1,0 +1,18 @@
+import SluiceCore
+import SluiceHTTP
+
+/// Nobody, who passes for a caller: what is sent on in that caller's name says where it came from.
+@safe
+final class AbsentHost: ExchangeHost {
+    private let clientText: KeptBytes
+    private let cameSecurely: Bool
+
+    init(arena: HTTPArena, for caller: Exchange) {
+        clientText = unsafe KeptBytes(String(decoding: caller.clientText, as: UTF8.self))
+        cameSecurely = caller.isSecure
+        super.init(arena: arena)
+    }
+
+    override var clientBytes: UnsafeRawBufferPointer { unsafe clientText.bytes }
+    override var isSecure: Bool { cameSecurely }
+}
