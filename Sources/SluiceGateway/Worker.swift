@@ -260,6 +260,17 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
         return made
     }
 
+    // MARK: - The tick's end
+
+    /// From now on sees to what waits for a tick's writes: places in line, and copies for shadows.
+    func workAtTickEnds() {
+        guard loop.endOfTick == nil else { return }
+        loop.endOfTick = { [unowned self] in
+            settleLines()
+            workOnMirrors()
+        }
+    }
+
     // MARK: - Listeners
 
     /// Opens one listening socket and accepts on it; returns where.

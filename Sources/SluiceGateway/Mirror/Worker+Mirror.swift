@@ -116,11 +116,11 @@ extension Worker {
     /// Sends or compares when this tick has written what it has to say.
     func workLater(on call: MirroredCall) {
         mirrorWork.append(call)
-        guard loop.endOfTick == nil else { return }
-        loop.endOfTick = { [unowned self] in workOnMirrors() }
+        workAtTickEnds()
     }
 
-    private func workOnMirrors() {
+    func workOnMirrors() {
+        guard !mirrorWork.isEmpty else { return }
         let due = mirrorWork
         mirrorWork = []
         // The comparisons of one tick read as much as one large answer has.
@@ -133,7 +133,7 @@ extension Worker {
             case .gathering, .sent, .discarded: break
             }
         }
-        if mirrorWork.isEmpty { loop.endOfTick = nil } else { loop.waker.wake() }
+        if !mirrorWork.isEmpty { loop.waker.wake() }
     }
 
     private func send(_ call: MirroredCall) {

@@ -13,7 +13,7 @@ extension Worker {
         _ candidates: RevisionQueue.Candidates,
         eligible: UInt64
     ) {
-        if loop.endOfTick == nil { loop.endOfTick = { [unowned self] in settleLines() } }
+        workAtTickEnds()
         let queue = revision.balance.board.queue
         // Who comes now may not overtake those who wait.
         if queue.depth == 0 {
@@ -120,7 +120,7 @@ extension Worker {
     /// Gives places back and uses those that were granted.
     ///
     /// At the tick's end resets have been written, and HTTP/1.1 connections are free again.
-    private func settleLines() {
+    func settleLines() {
         while !lines.departures.isEmpty || !lines.grants.isEmpty {
             let departures = lines.departures
             lines.departures.removeAll(keepingCapacity: true)
