@@ -94,11 +94,17 @@ class _Exchange(asyncio.Protocol):
         self.transport.write(b"HTTP/1.1 %d X\r\ncontent-length: %d\r\n\r\n%s" % (status, len(body), body))
 
 
-class Refuser:
-    """An HTTP/2 backend that begins nothing: RST_STREAM(REFUSED_STREAM), or GOAWAY with last = 0."""
+# Trailers-Only (gRPC over HTTP/2, "Responses"): HPACK literals that nobody remembers.
+UNAVAILABLE = b"\x88" + b"".join(b"\x00%c%s%c%s" % (len(name), name, len(value), value) for name, value in (
+    (b"content-type", b"application/grpc"), (b"grpc-status", b"14"), (b"grpc-message", b"not now")))
 
-    def __init__(self, goes_away=False):
-        self.goes_away, self.count = goes_away, 0
+
+class Refuser:
+    """An HTTP/2 backend that does nothing: "refuse" by RST_STREAM(REFUSED_STREAM), "leave" by GOAWAY with last = 0,
+    "fail" by a gRPC status of UNAVAILABLE. Probes (requests without a body) it answers well."""
+
+    def __init__(self, manner):
+        self.manner, self.count = manner, 0
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
         threading.Thread(target=self.accept, daemon=True).start()
@@ -138,7 +144,9 @@ class Refuser:
                     connection.sendall(frame(1, 5, stream, b"\x88"))
                 elif kind == 1:
                     self.count += 1
-                    if self.goes_away:
+                    if self.manner == "fail":
+                        connection.sendall(frame(1, 5, stream, UNAVAILABLE))
+                    elif self.manner == "leave":
                         connection.sendall(frame(7, 0, 0, struct.pack(">II", 0, 0)))
                     else:
                         connection.sendall(frame(3, 0, stream, struct.pack(">I", 7)))

@@ -268,8 +268,8 @@ def waiting_in_line_ends_with_the_lines_time_or_the_callers():
 
 def what_a_backend_refused_untouched_goes_elsewhere():
     good = model()
-    for goes_away in (False, True):
-        refuser = Refuser(goes_away)
+    for manner in ("refuse", "leave"):
+        refuser = Refuser(manner)
         proxy = gateway(config([echo(entry(good.address, "h2c"), entry(refuser.address, "h2c"),
                                      loadBalancing="roundRobin", health="{interval: 1h}",
                                      outlier="{panicPercent: 0}")], "workers: 1"))
@@ -308,6 +308,34 @@ def what_may_have_reached_a_model_goes_again_only_if_it_is_idempotent():
                 assert metric(proxy, "sluice_retries_total") == 0
             assert proxy.stop() == 0
             good.stop(), bad.stop()
+
+
+def unavailable_over_grpc_goes_elsewhere_if_the_model_is_idempotent():
+    for isIdempotent in (False, True):
+        good, bad = model(), Refuser("fail")
+        both = [f"{{rest: 'h2c://{b.address}', grpc: 'http://{b.address}'}}" for b in (good, bad)]
+        keys = {"idempotent": "true"} if isIdempotent else {}
+        proxy = gateway(config([echo(*both, loadBalancing="roundRobin", health="{interval: 1h}",
+                                     outlier="{consecutiveFailures: 0}", **keys)], "workers: 1"))
+        tensor = tritonclient.grpc.InferInput("input", [1, 4], "FP32")
+        tensor.set_data_from_numpy(numpy.array([[1, 2, 3, 4]], dtype=numpy.float32))
+        outcomes = collections.Counter()
+        with tritonclient.grpc.InferenceServerClient(proxy.address) as client:
+            for _ in range(20):
+                try:
+                    client.infer("echo", [tensor])
+                    outcomes["OK"] += 1
+                except tritonclient.utils.InferenceServerException as error:
+                    outcomes[f"{error.status()} {error.message()}"] += 1
+        assert bad.count > 5
+        if isIdempotent:
+            assert outcomes == {"OK": 20}, outcomes
+            assert metric(proxy, "sluice_retries_total", reason="unavailable") == bad.count
+        else:
+            assert outcomes == {"OK": 20 - bad.count, "StatusCode.UNAVAILABLE not now": bad.count}, outcomes
+        assert metric(proxy, "sluice_backend_requests_total", backend=bad.address, code="UNAVAILABLE") == bad.count
+        assert proxy.stop() == 0
+        good.stop(), bad.stop()
 
 
 def retries_have_a_budget():
@@ -350,5 +378,6 @@ CHECKS = [one_failing_backend_draws_little, a_backend_that_cannot_serve_is_eject
           an_idempotent_model_hides_a_hung_backend, a_limit_holds_across_workers_reloads_and_resets,
           the_line_is_bounded_and_who_leaves_it_reaches_no_backend,
           waiting_in_line_ends_with_the_lines_time_or_the_callers, what_a_backend_refused_untouched_goes_elsewhere,
-          what_may_have_reached_a_model_goes_again_only_if_it_is_idempotent, retries_have_a_budget,
+          what_may_have_reached_a_model_goes_again_only_if_it_is_idempotent,
+          unavailable_over_grpc_goes_elsewhere_if_the_model_is_idempotent, retries_have_a_budget,
           keys_stay_and_weights_count]

@@ -17,7 +17,9 @@ import urllib.parse
 
 import cache
 import control
+import manifests
 import mirror
+import observability
 import page
 import processes
 import resilience
@@ -415,6 +417,8 @@ for module in (
     rows,
     translation,
     page,
+    observability,
+    manifests,
 ):
     checks += module.CHECKS
 failed = 0

@@ -133,7 +133,7 @@ extension Worker {
 
     package func callRefused(_ user: UnsafeMutableRawPointer, _ failure: CallFailure) {
         let flow = unsafe user.assumingMemoryBound(to: Flow.self)
-        unsafe judgeRefused(flow)
+        unsafe judgeFailed(flow)
         if case .connectFailed = failure { unsafe flow.pointee.outcome = .connectFailed }
         unsafe unprocessed(flow)
     }
