@@ -368,7 +368,7 @@ def equal_batches_are_one_call():
 def a_shadow_sees_the_rows_that_the_model_sees():
     backend, shadow = model(), model()
     proxy = gateway(config([
-        "  - {name: iris, cache: {ttl: 60s, rows: true}, mirror: {revision: v2, percent: 100, compare: {}}, revisions: ["
+        "  - {name: iris, cache: {ttl: 60s, rows: true}, mirror: {revision: v2, percent: 100, compare: true}, revisions: ["
         + ", ".join(f"{{name: {name}, traffic: {share}, backends: [{{rest: 'http://{it.address}', grpc: 'http://{it.address}'}}]}}"
                     for name, share, it in (("v1", 100, backend), ("v2", 0, shadow))) + "]}"]))
     ask = Client(proxy.address)
