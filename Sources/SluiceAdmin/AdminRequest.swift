@@ -14,6 +14,11 @@ struct AdminRequest {
     var authorization: String?
     var ifMatch: String?
     var ifNoneMatch: String?
+    /// Whether a browser sends it for a page that isn't ours.
+    ///
+    /// A page of any site may have a browser send simple requests to a loopback address, and needs
+    /// no permission for that (Fetch, "CORS protocol"); but the browser says whose page it was.
+    var isFromAnotherSite: Bool
     /// Who says to be asking (`x-sluice-author`), not verified.
     var author: String?
     /// Where the caller is.
@@ -37,6 +42,10 @@ struct AdminRequest {
         ifMatch = head.text(named: "if-match")
         ifNoneMatch = head.text(named: "if-none-match")
         author = head.text(named: "x-sluice-author")
+        let origin = head.text(named: "origin")
+        let host = head.text(.authority) ?? ""
+        isFromAnotherSite =
+            origin.map { $0 != "http://\(host)" && $0 != "https://\(host)" } ?? false
         self.client = client
     }
 

@@ -46,6 +46,15 @@ package final class AdminServer: RequestHandler {
         let kept = Confined((live: live, stream: stream))
         let handle = loop.handle
         runtime.desk.observe { _ in handle.submit { kept.value.stream.changed() } }
+        // Scrapes are answered on this loop, too.
+        runtime.store.collect { sink in
+            let stream = kept.value.stream
+            sink.gauge(AdminMetrics.streamListeners, value: Double(stream.count))
+            sink.counter(
+                AdminMetrics.streamFramesSkipped,
+                value: Double(stream.skippedFrames)
+            )
+        }
     }
 
     /// Serves on `address`; returns where, with the port the kernel chose.
@@ -154,6 +163,9 @@ package final class AdminServer: RequestHandler {
             guard route.method == method else {
                 allowed.append(route.method)
                 continue
+            }
+            if route.changesState, request.isFromAnotherSite {
+                throw AdminRefusal(403, "a page of another site may not change anything here")
             }
             if route.changesState, !runtime.desk.access.allows(request.authorization) {
                 var reply = AdminRefusal(

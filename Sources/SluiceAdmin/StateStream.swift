@@ -55,12 +55,17 @@ final class StateStream: TimerTarget {
     private let source: GatewayState
     private var listeners: [UInt: Listener] = [:]
     private var timer = TimerID.none
+    /// Frames that listeners were too slow for, since the start.
+    private(set) var skippedFrames = 0
 
     /// A stream of what `source` says, without listeners.
     init(loop: EventLoop, source: GatewayState) {
         self.loop = loop
         self.source = source
     }
+
+    /// How many listen.
+    var count: Int { listeners.count }
 
     /// Whether another one may listen.
     var hasRoom: Bool { listeners.count < StateStream.maximum }
@@ -87,7 +92,10 @@ final class StateStream: TimerTarget {
         guard !listeners.isEmpty else { return }
         let bytes = frame()
         for key in listeners.keys.sorted() {
-            guard listeners[key]?.subscriber.takesFrame() == true else { continue }
+            guard listeners[key]?.subscriber.takesFrame() == true else {
+                skippedFrames += 1
+                continue
+            }
             send(bytes, to: key)
             tellEvents(to: key)
         }

@@ -9,16 +9,20 @@ package struct CachePolicy: Hashable, Sendable {
     package var staleWhileRevalidate: Duration
     /// How long after that it may stand in for a backend that fails (RFC 5861 §4).
     package var staleIfError: Duration
+    /// Whether batches are kept row by row.
+    package var rows: Bool
 
     /// A policy; without the two last nothing stale is ever served.
     package init(
         timeToLive: Duration,
         staleWhileRevalidate: Duration = .zero,
-        staleIfError: Duration = .zero
+        staleIfError: Duration = .zero,
+        rows: Bool = false
     ) {
         self.timeToLive = timeToLive
         self.staleWhileRevalidate = staleWhileRevalidate
         self.staleIfError = staleIfError
+        self.rows = rows
     }
 
     /// The lifetime of an answer asked for at `born`.

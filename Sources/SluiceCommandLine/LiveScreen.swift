@@ -30,15 +30,21 @@ struct LiveScreen: ~Copyable {
         unsafe pthread_sigmask(SIG_UNBLOCK, &set, nil)
     }
 
+    /// How many rows and columns it has; 24 and 80 if it doesn't say.
+    var size: (rows: Int, columns: Int) {
+        var size = winsize()
+        guard unsafe ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_row > 0,
+            size.ws_col > 0
+        else { return (24, 80) }
+        return (Int(size.ws_row), Int(size.ws_col))
+    }
+
     /// Shows these lines from the top, cut to what fits.
     func draw(_ lines: [String]) {
-        var size = winsize()
-        let isKnown = unsafe ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0
-        let rows = isKnown && size.ws_row > 0 ? Int(size.ws_row) : 24
-        let columns = isKnown && size.ws_col > 0 ? Int(size.ws_col) : 80
+        let (rows, columns) = size
         var text = "\u{1B}[H"
         for (index, line) in lines.prefix(rows).enumerated() {
-            if index > 0 { text += "\r\n" }
+            if index > 0 { text += "\n" }
             text += LiveScreen.cut(line, to: columns) + "\u{1B}[0m\u{1B}[K"
         }
         LiveScreen.write(text + "\u{1B}[J")

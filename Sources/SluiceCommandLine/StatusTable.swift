@@ -5,8 +5,20 @@ import SluiceWire
 ///
 /// Made of the admin API's models alone; a dash is a number there is none of.
 enum StatusTable {
-    /// The table as text.
-    static func text(_ models: [JSONValue]) -> String { Terminal.table(rows(models), numbers: 4) }
+    /// The table as text; where it is wider than `width`, columns that matter least are left out.
+    static func text(_ models: [JSONValue], width: Int = .max) -> String {
+        var rows = rows(models)
+        var numbers = 4
+        for name in ["P50", "IN FLIGHT", "BACKENDS", "CACHE HITS"] {
+            let text = Terminal.table(rows, numbers: numbers)
+            guard text.prefix(while: { $0 != "\n" }).count > width,
+                let place = rows[0].firstIndex(of: name)
+            else { return text }
+            for index in rows.indices { rows[index].remove(at: place) }
+            if place < numbers { numbers -= 1 }
+        }
+        return Terminal.table(rows, numbers: numbers)
+    }
 
     /// One row per revision, the heading first.
     private static func rows(_ models: [JSONValue]) -> [[String]] {

@@ -30,7 +30,7 @@ struct TopCommand: ParsableCommand {
         }
         var frame = TopFrame()
         repeat {
-            frame.look(self)
+            frame.look(self, width: screen.size.columns)
             screen.draw(frame.lines)
         } while screen.wait(seconds: interval)
     }
@@ -78,12 +78,16 @@ private struct TopFrame {
         return lines
     }
 
-    mutating func look(_ command: TopCommand) {
+    mutating func look(_ command: TopCommand, width: Int) {
         do throws(HTTPClient.Failure) {
             let client = AdminClient(options: command.options)
             let document = try client.models(command.model)
             let models = document["models"]?.elements ?? [document]
-            table = StatusTable.text(models).split(separator: "\n").map(String.init)
+            table = StatusTable.text(models, width: width).split(separator: "\n").map(String.init)
+            for model in models {
+                guard let rollout = model["rollout"], rollout != .null else { continue }
+                table.append(RolloutText.line(rollout, model: StatusTable.visible(model["name"])))
+            }
             let generation = document["generation"]?.integer ?? 0
             heading =
                 "sluice \(command.options.admin)  generation \(generation)  \(TopFrame.time())"

@@ -28,6 +28,8 @@ extension Configuration {
         package var staleWhileRevalidate = Duration.zero
         /// How long after that it may stand in for a failed call.
         package var staleIfError = Duration.zero
+        /// Whether batches are kept row by row.
+        package var rows = false
     }
 }
 
@@ -75,9 +77,9 @@ extension ConfigurationReader {
         section.duration("ttl", from: .milliseconds(1), &cache.ttl)
         section.duration("staleWhileRevalidate", from: .zero, &cache.staleWhileRevalidate)
         section.duration("staleIfError", from: .zero, &cache.staleIfError)
+        section.flag("rows", &cache.rows)
         section.unavailable([
-            "rows": "remove it; whole requests are cached",
-            "warm": "remove it; a new revision begins with an empty cache",
+            "warm": "remove it; a new revision begins with an empty cache"
         ])
         return cache
     }

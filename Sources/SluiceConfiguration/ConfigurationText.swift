@@ -91,6 +91,7 @@ extension Configuration {
             if cache.staleIfError > .zero {
                 lines.append("      staleIfError: \(Units.text(cache.staleIfError))")
             }
+            if cache.rows { lines.append("      rows: true") }
         }
         if let rollout = model.rollout { lines.append("    rollout: \(rollout.yamlText)") }
         lines += model.resilience.yamlLines(quoted: quoted)

@@ -134,6 +134,7 @@ package final class GatewayRuntime: Sendable {
         let desk = desk
         store.collect { sink in
             GatewayRuntime.collect(desk.snapshot, into: &sink)
+            desk.report(to: &sink)
             sink.gauge(GatewayMetrics.buildInfo, [version], value: 1)
             if let isUp = cache.isRedisUp {
                 sink.gauge(GatewayMetrics.redisUp, [], value: isUp ? 1 : 0)

@@ -104,7 +104,8 @@ package struct SnapshotCompiler: Sendable {
                         CachePolicy(
                             timeToLive: $0.ttl,
                             staleWhileRevalidate: $0.staleWhileRevalidate,
-                            staleIfError: $0.staleIfError
+                            staleIfError: $0.staleIfError,
+                            rows: $0.rows
                         )
                     },
                     rules: SnapshotCompiler.rules(model),

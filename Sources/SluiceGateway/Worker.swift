@@ -163,7 +163,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
                     )
                 },
                 cacheMetrics: plan.cache == nil
-                    ? nil : CacheMetrics(store: shared.store, model: plan.name),
+                    ? nil : CacheMetrics(store: shared.store, plan: plan),
                 splitMetrics: SplitMetrics(store: shared.store, plan: plan),
                 mirrorMetrics: plan.mirror.map {
                     MirrorMetrics(
@@ -180,6 +180,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
         memo.removeAll()
         let old = replica
         replica = Replica(snapshot: snapshot, models: models)
+        replica.keepRowHabits(of: old)
         for (key, route) in routes.sorted(by: { $0.key < $1.key }) where kept[key] == nil {
             route.pool.close()
         }

@@ -272,6 +272,9 @@ package final class SampleServer: RequestHandler, TimerTarget {
                 # HELP sluice_model_predictions_total Predictions asked for.
                 # TYPE sluice_model_predictions_total counter
                 sluice_model_predictions_total \(predictionCount)
+                # HELP sluice_model_rows_total Rows that predictions were asked for.
+                # TYPE sluice_model_rows_total counter
+                sluice_model_rows_total \(service.rows.count)
 
                 """
             sendREST(

@@ -1,6 +1,17 @@
 package import SluiceGRPC
 import SluiceInference
 import SluiceWire
+import Synchronization
+
+/// How many rows a service was asked for.
+package final class RowCounter: Sendable {
+    private let total = Atomic<Int>(0)
+
+    /// The rows of all predictions so far: instances, or the first input's dimension 0.
+    package var count: Int { total.load(ordering: .relaxed) }
+
+    func add(_ rows: Int) { total.add(rows, ordering: .relaxed) }
+}
 
 /// A server's answer over REST.
 package struct SampleAnswer: Sendable {
@@ -23,6 +34,8 @@ package struct SampleAnswer: Sendable {
 package struct SampleService: Sendable {
     private let models: [String: any SampleModel]
     private let version: String
+    /// The rows it was asked for.
+    package let rows = RowCounter()
 
     /// A service over `models`, reporting `version` as their only version.
     package init(models: [any SampleModel], version: String) {
@@ -106,6 +119,7 @@ package struct SampleService: Sendable {
         guard let rows = document["instances"]?.elements ?? document["inputs"]?.elements else {
             throw InferenceFailure("the body has neither 'instances' nor 'inputs'")
         }
+        self.rows.add(rows.count)
         let predictions = try model.predict(instances: rows)
         return .json(.object([.init("predictions", .array(predictions))]))
     }
@@ -137,6 +151,7 @@ package struct SampleService: Sendable {
         _ model: any SampleModel,
         _ request: InferenceRequest
     ) throws(InferenceFailure) -> InferenceResponse {
+        rows.add(max(0, request.inputs.first?.shape.first ?? 0))
         var outputs = try model.predict(request.inputs)
         if !request.outputs.isEmpty {
             var chosen: [Tensor] = []

@@ -192,12 +192,7 @@ struct DiagnosticTests {
         Broken("- name: iris\n", "- nam: iris\n", 11, "needs the key `name`"),
         Broken("modelName: iris-2", "sticky: {header: x}", 21, "unknown key"),
         Broken("timeout: 250ms", "cache: {}", 12, "needs the key `ttl`"),
-        Broken(
-            "timeout: 250ms",
-            "cache: {ttl: 1h, rows: true}",
-            12,
-            "not available in this version"
-        ),
+        Broken("timeout: 250ms", "cache: {ttl: 1h, rows: often}", 12, "true or false"),
         Broken("timeout: 250ms", "cache: {ttl: soon}", 12, "must be a time such as"),
         Broken("timeout: 250ms", "cache: {ttl: 1h, staleIfErr: 1h}", 12, "staleIfError"),
         Broken("limits:", "cache: {memory: {maxBytes: 5}}\nlimits:", 7, "must be"),

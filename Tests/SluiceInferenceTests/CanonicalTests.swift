@@ -140,9 +140,8 @@ struct CanonicalTests {
 
     @Test("V1 has a domain of its own: its text without white space, in any order of members")
     func v1() throws {
-        func key(_ body: String, instance: String? = nil) throws -> [UInt8] {
+        func key(_ body: String) throws -> [UInt8] {
             let kept = Kept(body)
-            let one = instance.map { Kept($0) }
             var scratch = ByteBuffer(pool: BufferPool(retainedMaximum: 0))
             var found: [UInt8] = []
             unsafe CanonicalRequest.write(
@@ -150,7 +149,6 @@ struct CanonicalTests {
                 model: "m",
                 version: "",
                 revision: [1],
-                instance: one?.bytes,
                 scratch: &scratch
             ) { unsafe found.append(contentsOf: $0) }
             return found
@@ -164,11 +162,35 @@ struct CanonicalTests {
         #expect(try key(#"{"instances":[[1,2],{"ab":"c \" d"}],"signature_name":"s"}"#) != plain)
         #expect(try key(#"{"instances":[[1,2],{"a b":"c \" d"}],"signature_name":"t"}"#) != plain)
         #expect(try key(#"{"inputs":[[1,2],{"a b":"c \" d"}],"signature_name":"s"}"#) != plain)
-        #expect(try key(#"{"instances":[1]}"#) != key(#"{"instances":[1]}"#, instance: "1"))
-        #expect(
-            try key(#"{"instances":[1, 2]}"#, instance: "1")
-                == key(#"{"instances":[3]}"#, instance: "1")
-        )
+    }
+
+    @Test("A V1 row's key is its own in any company, beside the same other members")
+    func v1Rows() throws {
+        func keys(_ body: String) throws -> [[UInt8]] {
+            let kept = Kept(body)
+            var scratch = ByteBuffer(pool: BufferPool(retainedMaximum: 0))
+            var (found, row) = ([[UInt8]](), [UInt8]())
+            unsafe try TensorRows(try V1Request(kept.bytes)).writeKeys(
+                model: "m",
+                version: "",
+                revision: [1],
+                scratch: &scratch
+            ) {
+                unsafe row.append(contentsOf: $0)
+            } finish: {
+                found.append(row)
+                row = []
+            }
+            return found
+        }
+        let three = try keys(#"{"instances":[[1,2],3,[1, 2]],"signature_name":"s"}"#)
+        #expect(three[0] == three[2] && three[0] != three[1])
+        #expect(try keys(#"{"signature_name" : "s", "instances":[ 3 ]}"#) == [three[1]])
+        for other in [
+            #"{"instances":[3]}"#, #"{"instances":[3],"signature_name":"t"}"#,
+            #"{"instances":[[3]],"signature_name":"s"}"#,
+            #"{"instances":[3],"signature_name":"s","x":1}"#,
+        ] { #expect(try keys(other) != [three[1]]) }
     }
 
     @Test(

@@ -74,6 +74,28 @@ def rest_and_grpc_share_answers():
     backend.stop()
 
 
+def v1_shares_answers_where_its_meaning_is_known():
+    backend = model()
+    proxy = gateway(config([f"  - {{name: iris, cache: {{ttl: 60s}}, revisions: [{{name: v1, backends: [{{grpc: 'http://{backend.address}'}}]}}]}}"]))
+    path, body = "/v1/models/iris:predict", json.dumps({"instances": [ROW, ROW]}).encode()
+    # The probe asks the backend what the model's tensors are.
+    until(lambda: get(proxy.address, path, body)[0] == 200)
+    before = predictions(backend)
+    status, first = ask(proxy.address, body, path)
+    assert status.startswith("sluice; hit"), status
+    assert len(json.loads(first)["predictions"]) == 2, first
+    assert ask(proxy.address, v2(ROW + ROW, [2, 4]), "/v2/models/iris/infer")[0].startswith("sluice; hit")
+    # And the other way round.
+    assert ask(proxy.address, v2([1, 2, 3, 4]), "/v2/models/iris/infer")[0] == "sluice; fwd=miss"
+    status, answer = ask(proxy.address, b'{"instances": [[1, 2.0, 3, 4]]}', path)
+    assert status.startswith("sluice; hit") and json.loads(answer)["predictions"][0]["label"] in (0, 1, 2), (status, answer)
+    # Columns are laid out otherwise.
+    assert "outputs" in json.loads(ask(proxy.address, json.dumps({"inputs": [ROW, ROW]}).encode(), path)[1])
+    assert predictions(backend) == before + 1
+    assert proxy.stop() == 0
+    backend.stop()
+
+
 def what_differs_is_never_shared():
     backend = model()
     proxy = gateway(config([one(name, backend.address, cache="{ttl: 60s}") for name in ("echo", "iris")]))
@@ -249,7 +271,8 @@ def whatever_redis_does_predictions_go_on():
     backend.stop()
 
 
-CHECKS = [rest_and_grpc_share_answers, what_differs_is_never_shared, a_thousand_equal_calls_are_one,
+CHECKS = [rest_and_grpc_share_answers, v1_shares_answers_where_its_meaning_is_known,
+          what_differs_is_never_shared, a_thousand_equal_calls_are_one,
           a_failed_call_fails_those_who_waited_and_nobody_later,
           callers_and_operators_have_their_say, an_old_answer_is_better_than_none,
           a_stale_answer_is_served_while_it_is_refreshed, whatever_redis_does_predictions_go_on]

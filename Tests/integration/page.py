@@ -8,11 +8,16 @@ import contextlib
 import http.client
 import json
 import os
+import re
+import select
+import signal
 import socket
+import subprocess
+import termios
 import threading
-import time
 
 import browser
+import processes
 from control import call, iris, revision, weights
 from processes import config, folder, gateway, get, model, one, predictions, until
 
@@ -189,6 +194,43 @@ def the_page_drains_purges_and_tells():
     proxy.stop(), first.stop(), second.stop(), third.stop()
 
 
+def the_page_steers_a_rollout():
+    first, second = model("--delay", "2ms"), model("--revision", "v2", "--delay", "2ms")
+    proxy = gateway(config(iris(first, second, (100, 0))))
+    plan = {"revision": "v2", "steps": [10, 50, 100], "interval": "60s", "minRequests": 100000}
+    with callers(proxy), looking_at(proxy) as page:
+        assert page.run("document.querySelector('.rollout').hidden")
+        assert call(proxy, "POST", "/api/v1/models/iris/canary", plan)[0] == 200
+        panel = "document.querySelector('.rollout').innerText.replaceAll('\\u00a0', ' ')"
+        page.until(f"{panel}.includes('Rollout of v2 beside v1') && {panel}.includes('progressing')")
+        # Which step, how far to the next look, and why it holds: the gates lack evidence, and say how much.
+        page.until("document.querySelector('.steps [aria-current=step]').textContent.startsWith('10')")
+        page.until(f"/decides in [0-9]+ s/.test({panel})")
+        page.until(f"/v2 has [0-9]+ of the 100000 answers a check needs/.test({panel})", timeout=30)
+        page.until(f"{panel}.includes('too little evidence') && /p99.*ms/s.test({panel})")
+        picture(page, "rollout")
+        page.click("[data-lever=pause]")
+        page.until(f"{panel}.includes('paused')")
+        assert call(proxy, "GET", "/api/v1/models/iris/canary")[1]["status"] == "paused"
+        page.click("[data-lever=resume]")
+        page.until(f"{panel}.includes('progressing')")
+        page.click("[data-lever=abort]")
+        page.until("document.getElementById('confirm').open")
+        page.press("Enter")
+        page.until(f"{panel}.includes('rolled back')")
+        assert weights(proxy) == {"v1": 100, "v2": 0}
+        assert page.run("[...document.querySelectorAll('[data-lever]')].every((button) => button.hidden)")
+        assert call(proxy, "POST", "/api/v1/models/iris/canary", plan)[0] == 200
+        page.until(f"{panel}.includes('progressing')")
+        page.click("[data-lever=promote]")
+        page.until("document.getElementById('confirm').open")
+        page.press("Enter")
+        page.until(f"{panel}.includes('promoted')")
+        assert weights(proxy) == {"v1": 0, "v2": 100}
+        assert not page.problems, page.problems
+    proxy.stop(), first.stop(), second.stop()
+
+
 def the_page_explains_conflicts_and_asks_for_the_token():
     first, second = model(), model("--revision", "v2")
     secret = f"{folder}/admin.token"
@@ -208,6 +250,10 @@ def the_page_explains_conflicts_and_asks_for_the_token():
         page.write(text)
         page.press("Enter")
 
+    # Another site's page may make a browser send this, and the browser says whose page it was.
+    foreign = dict(token, origin="http://news.example")
+    assert call(proxy, "POST", "/api/v1/reload", **foreign)[0] == 403
+    assert call(proxy, "POST", "/api/v1/reload", **dict(token, origin=f"http://{proxy.admin}"))[0] == 200
     with looking_at(proxy) as page:
         dial(page, 20)
         page.press("Enter")
@@ -285,6 +331,7 @@ def the_stream_is_bounded_and_ends_in_order():
         text = take(connection, b"event: state\ndata: {")
         assert text.startswith(b"HTTP/1.1 200") and b"content-type: text/event-stream" in text, text[:300]
     assert take(listen(), b"}").startswith(b"HTTP/1.1 503")
+    assert b"sluice_stream_listeners 64" in get(proxy.admin, "/metrics")[2]
     # Who leaves makes room.
     listeners.pop().close()
     until(lambda: take(listen(), b"\r\n").startswith(b"HTTP/1.1 200"))
@@ -301,9 +348,43 @@ def the_stream_is_bounded_and_ends_in_order():
     backend.stop()
 
 
-CHECKS = [the_stream_is_bounded_and_ends_in_order]
+def top_draws_and_gives_the_terminal_back():
+    first, second = model(), model("--revision", "v2")
+    proxy = gateway(config(iris(first, second, (90, 10))))
+    call(proxy, "PUT", "/api/v1/models/iris/traffic", {"v1": 75, "v2": 25})
+    command = [processes.SLUICE, "top", "iris", "--interval", "0.2", "--admin", f"http://{proxy.admin}"]
+    for leave in (lambda child, terminal: os.write(terminal, b"q"), lambda child, terminal: os.write(terminal, b"\x03"),
+                  lambda child, terminal: child.send_signal(signal.SIGTERM)):
+        terminal, end = os.openpty()
+        termios.tcsetwinsize(end, (24, 80))
+        before = termios.tcgetattr(end)
+        child = subprocess.Popen(command, stdin=end, stdout=end, stderr=end, start_new_session=True)
+        text = b""
+        while not re.search(rb"iris +v2 +25 % \(file 10 %\)", text) or text.count(b"\x1b[H") < 3:
+            text += os.read(terminal, 65536)
+        leave(child, terminal)
+        while child.poll() is None or select.select([terminal], [], [], 0)[0]:
+            if select.select([terminal], [], [], 0.05)[0]:
+                text += os.read(terminal, 65536)
+        assert child.returncode == 0
+        assert text.startswith(b"\x1b[?1049h") and text.endswith(b"\x1b[?25h\x1b[?1049l"), text[-60:]
+        assert termios.tcgetattr(end) == before
+        assert b"P99" in text and b"traffic of iris moved" in text, text[-2000:]
+        rows = [re.sub(r"\x1b\[[?0-9]*[A-Za-z]", "", row) for row in text.decode().replace("\x1b[H", "\r\n").split("\r\n")]
+        assert max(map(len, rows)) <= 80, rows
+        os.close(terminal), os.close(end)
+    # Into a pipe it writes lines, and ends when the gateway has gone.
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert child.stdout.readline().count(":") == 2 and child.stdout.readline().startswith("MODEL")
+    proxy.stop()
+    rest, complaint = child.communicate(timeout=20)
+    assert child.returncode == 1 and complaint.startswith("sluice top: ") and "\x1b" not in rest, complaint
+    first.stop(), second.stop()
+
+
+CHECKS = [the_stream_is_bounded_and_ends_in_order, top_draws_and_gives_the_terminal_back]
 if PROGRAM:
-    CHECKS += [the_page_shifts_by_mouse_and_by_keys, the_page_drains_purges_and_tells,
+    CHECKS += [the_page_shifts_by_mouse_and_by_keys, the_page_drains_purges_and_tells, the_page_steers_a_rollout,
                the_page_explains_conflicts_and_asks_for_the_token, weights_always_sum_to_the_whole]
 else:
     print("skip  the page: there is no chromium here (apt-get install chromium)", flush=True)

@@ -17,11 +17,14 @@ import urllib.parse
 
 import cache
 import control
+import manifests
 import mirror
+import observability
 import page
 import processes
 import resilience
 import rollout
+import rows
 import slow_clients
 import split
 import translation
@@ -411,8 +414,11 @@ for module in (
     mirror,
     resilience,
     cache,
+    rows,
     translation,
     page,
+    observability,
+    manifests,
 ):
     checks += module.CHECKS
 failed = 0

@@ -115,7 +115,7 @@ export function trafficEditor() {
     if (!draft || isSending) return;
     const sent = draft;
     const name = model.name;
-    const rollout = ['progressing', 'running'].includes(model.rollout?.status);
+    const rollout = model.rollout?.status === 'progressing';
     const wanted = await confirmed(`Shift traffic of ${name}?`, [
       h('table', { class: 'shift' },
         h('thead', {}, h('tr', {}, ...['Revision', 'Now', 'Then'].map((text) => h('th', { scope: 'col' }, text)))),

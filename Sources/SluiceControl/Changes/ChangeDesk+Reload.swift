@@ -112,6 +112,7 @@ extension ChangeDesk {
     private func count(_ outcome: String) {
         let counter = store.counter(GatewayMetrics.reloads, [outcome])
         loop.count(counter, in: store)
+        state.withLock { $0.isFileInForce = outcome == "success" }
     }
 
     private static func changedModels(_ old: Configuration, _ new: Configuration) -> [String] {

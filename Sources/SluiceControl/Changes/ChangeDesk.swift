@@ -26,6 +26,8 @@ package final class ChangeDesk: Sendable {
         /// With what was set at run time on top.
         var snapshot: Snapshot
         var adjustments = Adjustments()
+        /// Whether the last look at the file was taken over, or refused.
+        var isFileInForce = true
         /// Who may change something by the admin API.
         var access: AdminAccess
         /// Counts what was published, from 1.

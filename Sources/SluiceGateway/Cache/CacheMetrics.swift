@@ -1,3 +1,4 @@
+import SluiceCache
 import SluiceTelemetry
 
 /// What came of asking the cache, as metrics say it.
@@ -20,8 +21,12 @@ enum CacheResult: Int, CaseIterable {
 /// One model's counters of ``GatewayMetrics/cacheRequests``.
 final class CacheMetrics {
     private let counters: [CounterID]
+    /// Absent unless the model is cached row by row.
+    let rows: RowMetrics?
 
-    init(store: MetricStore, model: String) {
+    init(store: MetricStore, plan: ModelPlan) {
+        let model = plan.name
+        rows = plan.cache?.rows == true ? RowMetrics(store: store, model: model) : nil
         counters = CacheResult.allCases.map {
             store.counter(
                 GatewayMetrics.cacheRequests,

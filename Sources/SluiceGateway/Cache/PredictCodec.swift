@@ -14,9 +14,21 @@ struct RenderedAnswer {
 
 /// What an answer in the cache must become for one caller; kept while its call is under way.
 final class Question {
-    let wishes: CallerWishes
+    /// What is translated may set them anew: only the signature tells how V1 is laid out.
+    var wishes: CallerWishes
+    /// Absent unless the request is looked up row by row.
+    let rows: RowBatch?
 
-    init(_ wishes: CallerWishes) { self.wishes = wishes }
+    init(_ wishes: CallerWishes, rows: RowBatch? = nil) {
+        self.wishes = wishes
+        self.rows = rows
+    }
+
+    /// Takes over how a V1 request is laid out, of which only some rows may have gone out.
+    func learnLayout(from translated: CallerWishes) {
+        wishes = translated
+        if let rows, case .rows = translated.layout { wishes.layout = .rows(count: rows.count) }
+    }
 }
 
 /// Requests to keys and answers to what is kept, and back: the cache's side of the tensor codec.
@@ -33,11 +45,11 @@ struct PredictCodec: ~Copyable {
     /// The first byte of a V2 answer as it is kept.
     static var rawForm: UInt8 { Kept.v2 }
 
-    private static let prefixLength = 5
+    static let prefixLength = 5
 
-    private var digest = CacheDigest()
-    private var scratch: ByteBuffer
-    private let pool: BufferPool
+    var digest = CacheDigest()
+    var scratch: ByteBuffer
+    let pool: BufferPool
 
     init(pool: BufferPool) {
         self.pool = pool
@@ -55,14 +67,27 @@ struct PredictCodec: ~Copyable {
         headerLength: Int?,
         model: String,
         version: String,
-        revision: [UInt8]
+        revision: [UInt8],
+        meaning: V1Meaning?
     ) -> (key: CacheKey, wishes: CallerWishes)? {
         do throws(InferenceFailure) {
             let wishes: CallerWishes
             switch form {
             case .v1:
+                let text = unsafe try V1Request(body)
+                if let meant = meaning?.read(text, version: version, scratch: &scratch) {
+                    unsafe try CanonicalRequest.write(
+                        meant.request,
+                        model: model,
+                        revision: revision,
+                        .generic,
+                        scratch: &scratch
+                    ) { unsafe digest.append($0) }
+                    wishes = meant.wishes
+                    break
+                }
                 unsafe CanonicalRequest.write(
-                    unsafe try V1Request(body),
+                    text,
                     model: model,
                     version: version,
                     revision: revision,
@@ -85,20 +110,28 @@ struct PredictCodec: ~Copyable {
                 ) { unsafe digest.append($0) }
                 wishes = CallerWishes(form, request)
             }
-            return unsafe withUnsafeTemporaryAllocation(
-                byteCount: CacheDigest.byteCount,
-                alignment: 8
-            ) { place in
-                unsafe digest.finish(into: place)
-                return unsafe (CacheKey(digest: UnsafeRawBufferPointer(place)), wishes)
-            }
+            return (finishKey(), wishes)
         } catch {
-            digest = CacheDigest()
+            forgetKey()
             return nil
         }
     }
 
-    private static func message(_ body: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
+    /// The key of what the digest was fed.
+    mutating func finishKey() -> CacheKey { PredictCodec.finishKey(&digest) }
+
+    static func finishKey(_ digest: inout CacheDigest) -> CacheKey {
+        unsafe withUnsafeTemporaryAllocation(byteCount: CacheDigest.byteCount, alignment: 8) {
+            place in
+            unsafe digest.finish(into: place)
+            return unsafe CacheKey(digest: UnsafeRawBufferPointer(place))
+        }
+    }
+
+    /// Begins a key anew.
+    mutating func forgetKey() { digest = CacheDigest() }
+
+    static func message(_ body: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
         unsafe UnsafeRawBufferPointer(rebasing: body.dropFirst(prefixLength))
     }
 
@@ -131,7 +164,10 @@ struct PredictCodec: ~Copyable {
         _ kept: UnsafeRawBufferPointer,
         for wishes: CallerWishes
     ) -> RenderedAnswer? {
-        guard let kind = unsafe kept.first, (kind == Kept.v1) == (wishes.form == .v1) else {
+        if unsafe kept.first == RowAnswer.textKind {
+            return unsafe join([kept], for: wishes, RowSeparators(), .generic)
+        }
+        guard let kind = unsafe kept.first, kind != Kept.v1 || wishes.form == .v1 else {
             return nil
         }
         let content = unsafe UnsafeRawBufferPointer(rebasing: kept[1...])
@@ -142,6 +178,13 @@ struct PredictCodec: ~Copyable {
             var response = unsafe try InferenceResponse(protobuf: content)
             response.id = wishes.id
             var output = ByteBuffer(pool: pool)
+            if wishes.form == .v1 {
+                try response.writeV1(for: wishes, to: &output, scratch: &scratch)
+                return unsafe RenderedAnswer(
+                    contentType: "application/json",
+                    body: [UInt8](output.bytes)
+                )
+            }
             if wishes.form == .v2 {
                 let length = try response.writeJSON(for: wishes, to: &output, scratch: &scratch)
                 return unsafe RenderedAnswer(
@@ -262,9 +305,9 @@ struct PredictCodec: ~Copyable {
     }
 
     /// Makes room for a message's flag and length, which ``endFrame(_:)`` fills in.
-    private static func beginFrame(_ output: inout ByteBuffer) { output.append([0, 0, 0, 0, 0]) }
+    static func beginFrame(_ output: inout ByteBuffer) { output.append([0, 0, 0, 0, 0]) }
 
-    private static func endFrame(_ output: inout ByteBuffer) {
+    static func endFrame(_ output: inout ByteBuffer) {
         let length = UInt32(output.count - prefixLength)
         unsafe UnsafeMutableRawPointer(output.place(at: 1))
             .storeBytes(of: length.bigEndian, as: UInt32.self)

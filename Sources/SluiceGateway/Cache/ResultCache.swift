@@ -41,7 +41,7 @@ package final class ResultCache: Sendable {
     /// The workers whose connection is in use, a bit each.
     private let connected = Atomic<UInt64>(0)
     /// How answers are encoded in tier 2; changes with ``PredictCodec``.
-    static let form: UInt16 = 1
+    static let form: UInt16 = 2
     private let colleagues = Mutex<[Colleague]>([])
 
     /// A worker as the others see it.

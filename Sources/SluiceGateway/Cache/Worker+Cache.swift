@@ -80,8 +80,17 @@ extension Worker {
         else { return false }
         unsafe flow.pointee.exchange.consumed(bytes.count)
         unsafe count(flow, .memoryHit)
+        if unsafe keepsRows(flow) { unsafe countRows(flow, hits: 1, misses: 0) }
         unsafe replyRaw(flow, entry, id: message.id)
         return true
+    }
+
+    /// Remembers a gRPC request's key by its bytes.
+    func remember(_ flow: FlowPointer, _ key: CacheKey, isRaw: Bool) {
+        guard let revision = unsafe flow.pointee.revision,
+            let message = unsafe QuestionMemo.Message(flow.pointee.held.bytes)
+        else { return }
+        unsafe memo.insert(message, revision: Worker.address(revision), key: key, isRaw: isRaw)
     }
 
     private static func address(_ revision: Unmanaged<WorkerRevision>) -> UInt {
@@ -101,22 +110,14 @@ extension Worker {
     private func lookUp(_ flow: FlowPointer) {
         guard let cache = shared.cache else { return }
         if unsafe flow.pointee.revision == nil, unsafe !chooseRevision(flow) { return }
+        if unsafe keepsRows(flow), unsafe looksUpRows(flow) { return }
         guard let (key, wishes) = unsafe question(of: flow) else {
             unsafe bypass(flow)
             unsafe attempt(flow)
             return
         }
         unsafe flow.pointee.cache.key = key
-        if wishes.form == .grpc, let revision = unsafe flow.pointee.revision,
-            let message = unsafe QuestionMemo.Message(flow.pointee.held.bytes)
-        {
-            unsafe memo.insert(
-                message,
-                revision: Worker.address(revision),
-                key: key,
-                isRaw: wishes.isRaw
-            )
-        }
+        if wishes.form == .grpc { unsafe remember(flow, key, isRaw: wishes.isRaw) }
         if unsafe !flow.pointee.cache.mustAsk {
             switch cache.memory.lookup(key, at: loop.now) {
             case .fresh(let entry):
@@ -133,7 +134,18 @@ extension Worker {
             }
             unsafe count(flow, .memoryMiss)
         }
-        unsafe flow.pointee.cache.question = .passRetained(Question(wishes))
+        unsafe joinCall(flow, key, Question(wishes), cache)
+    }
+
+    /// Joins the call under way for the same question, or makes it.
+    func joinCall(
+        _ flow: FlowPointer,
+        _ key: CacheKey,
+        _ question: Question,
+        _ cache: ResultCache
+    ) {
+        unsafe flow.pointee.cache.key = key
+        unsafe flow.pointee.cache.question = .passRetained(question)
         nextToken += 1
         let waiter = FlightWaiter(worker: number, token: nextToken)
         unsafe flow.pointee.cache.token = nextToken
@@ -159,13 +171,17 @@ extension Worker {
     func askFurther(_ flow: FlowPointer) {
         unsafe flow.pointee.cache.stamp = shared.cache?.memory.stamp
         if unsafe !flow.pointee.cache.mustAsk, unsafe askRedis(flow) { return }
-        unsafe attempt(flow)
+        unsafe ask(flow)
     }
 
     /// Calls the backend; the answer will be kept unless something is purged meanwhile.
     func ask(_ flow: FlowPointer) {
         unsafe flow.pointee.cache.stamp = shared.cache?.memory.stamp
-        unsafe attempt(flow)
+        if let batch = unsafe rows(of: flow) {
+            unsafe askForRows(flow, batch)
+        } else {
+            unsafe attempt(flow)
+        }
     }
 
     /// Tier 2 had it: tier 1 gets it, and so does everybody who waits.
@@ -202,7 +218,7 @@ extension Worker {
         )
     }
 
-    private func secondsLeft(_ entry: CacheEntry) -> Int {
+    func secondsLeft(_ entry: CacheEntry) -> Int {
         Int(entry.lifetime.freshUntil.nanoseconds(since: loop.now) / 1_000_000_000)
     }
 
@@ -239,7 +255,9 @@ extension Worker {
 
     /// Serves an answer past its time where the call has failed; false when there is none.
     func serveSpare(_ flow: FlowPointer) -> Bool {
-        guard let spare = unsafe flow.pointee.cache.spare else { return false }
+        guard let spare = unsafe flow.pointee.cache.spare else {
+            return unsafe serveSpareRows(flow)
+        }
         unsafe flow.pointee.cache.spare = nil
         let entry = unsafe spare.takeRetainedValue()
         guard loop.now < entry.lifetime.useUntil, let wishes = unsafe wishes(of: flow),
@@ -269,8 +287,20 @@ extension Worker {
             headerLength: length,
             model: name,
             version: pathVersion(head),
-            revision: identity
+            revision: identity,
+            meaning: meaning(of: flow, form)
         )
+    }
+
+    /// What V1 means to the revision's backends, where they speak V2 and their signature is known.
+    func meaning(of flow: FlowPointer, _ form: CallerWishes.Form) -> V1Meaning? {
+        guard form == .v1 else { return nil }
+        return unsafe flow.pointee.revision?._withUnsafeGuaranteedRef { revision in
+            guard revision.form(for: .v1) != .v1 else { return nil }
+            return revision.plan.signature.signature.map {
+                V1Meaning(signature: $0, dialect: revision.plan.dialect)
+            }
+        }
     }
 
     /// `inference-header-content-length` of a request, if it says one.

@@ -79,6 +79,7 @@ extension Worker {
         if unsafe flow.pointee.cache.token > 0 {
             unsafe waiting[flow.pointee.cache.token] = nil
         }
+        if let batch = unsafe rows(of: flow) { release(batch) }
         unsafe flow.pointee.cache.spare?.release()
         unsafe flow.pointee.cache.question?.release()
         unsafe flow.pointee.cache.captured.release(to: buffers)

@@ -35,6 +35,7 @@ extension Worker {
     /// Keeps an answer that is whole and tells who waits, before the flow ends.
     func finishCapture(_ flow: FlowPointer) {
         guard let cache = shared.cache else { return }
+        if let batch = unsafe rows(of: flow), unsafe keepWhole(flow, batch) { return }
         guard unsafe flow.pointee.cache.isCapturing, let key = unsafe flow.pointee.cache.key,
             let stamp = unsafe flow.pointee.cache.stamp,
             let kept = unsafe codec.keep(

@@ -25,6 +25,7 @@ extension Worker: RedisReceiver {
     func askRedis(_ flow: FlowPointer) -> Bool {
         guard let redis, let tier = shared.cache?.redis, let key = unsafe flow.pointee.cache.key
         else { return false }
+        if let batch = unsafe rows(of: flow) { return unsafe askRedis(flow, batch, redis, tier) }
         let token = unsafe flow.pointee.cache.token
         let text = unsafe redisKey(key, flow, tier)
         let isSent = unsafe text.withUnsafeBytes {
@@ -41,23 +42,38 @@ extension Worker: RedisReceiver {
 
     package func redisHit(_ token: UInt64, place: Int, _ value: UnsafeRawBufferPointer) {
         guard let flow = unsafe waiting.removeValue(forKey: token) else { return }
+        if let batch = unsafe rows(of: flow) {
+            let entry =
+                batch.names.indices.contains(place)
+                ? unsafe entry(value, named: batch.names[place], flow) : nil
+            unsafe redisAnswered(flow, batch, place, entry)
+            return
+        }
         guard let tier = shared.cache?.redis, let key = unsafe flow.pointee.cache.key,
-            let policy = unsafe flow.pointee.model?._withUnsafeGuaranteedRef({ $0.plan.cache })
-        else { return }
-        let text = unsafe redisKey(key, flow, tier)
-        let stored = unsafe text.withUnsafeBytes { unsafe StoredValue(value, key: $0) }
-        let wall = loop.now.nanoseconds &+ wallOffset
-        // Foreign, damaged or old: a miss.
-        guard let stored, stored.form == ResultCache.form,
-            stored.freshUntilMilliseconds > wall / 1_000_000
+            let entry = unsafe entry(value, named: redisKey(key, flow, tier), flow)
         else {
             unsafe count(flow, .redisMiss)
             unsafe ask(flow)
             return
         }
         unsafe count(flow, .redisHit)
+        unsafe found(flow, entry)
+    }
+
+    /// What lies under a key, if it is ours and fresh; foreign, damaged or old is a miss.
+    private func entry(
+        _ value: UnsafeRawBufferPointer,
+        named text: [UInt8],
+        _ flow: FlowPointer
+    ) -> CacheEntry? {
+        let stored = unsafe text.withUnsafeBytes { unsafe StoredValue(value, key: $0) }
+        let wall = loop.now.nanoseconds &+ wallOffset
+        guard let stored, stored.form == ResultCache.form,
+            stored.freshUntilMilliseconds > wall / 1_000_000,
+            let policy = unsafe flow.pointee.model?._withUnsafeGuaranteedRef({ $0.plan.cache })
+        else { return nil }
         let left = stored.freshUntilMilliseconds - wall / 1_000_000
-        let entry = unsafe CacheEntry(
+        return unsafe CacheEntry(
             tag: tag(of: flow),
             born: loop.now,
             lifetime: policy.lifetime(
@@ -65,11 +81,14 @@ extension Worker: RedisReceiver {
             ),
             answer: UnsafeRawBufferPointer(rebasing: value[StoredValue.headerByteCount...])
         )
-        unsafe found(flow, entry)
     }
 
     package func redisMiss(_ token: UInt64, place: Int) {
         guard let flow = unsafe waiting.removeValue(forKey: token) else { return }
+        if let batch = unsafe rows(of: flow) {
+            unsafe redisAnswered(flow, batch, place, nil)
+            return
+        }
         unsafe count(flow, .redisMiss)
         unsafe ask(flow)
     }
@@ -110,7 +129,7 @@ extension Worker: RedisReceiver {
         }
     }
 
-    private func redisKey(_ key: CacheKey, _ flow: FlowPointer, _ tier: RedisTier) -> [UInt8] {
+    func redisKey(_ key: CacheKey, _ flow: FlowPointer, _ tier: RedisTier) -> [UInt8] {
         var text = ByteBuffer(pool: buffers)
         text.append(text: tier.prefix)
         if let model = unsafe flow.pointee.model, let revision = unsafe flow.pointee.revision {

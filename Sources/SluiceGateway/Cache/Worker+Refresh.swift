@@ -8,7 +8,7 @@ import SluiceTelemetry
 // A stale answer was served; a request of our own fetches a new one, with nobody at its other end.
 extension Worker {
     /// Asks the backend again what `flow` asked, unless somebody does already.
-    func refresh(_ flow: FlowPointer, _ key: CacheKey) {
+    func refresh(_ flow: FlowPointer, _ key: CacheKey, _ question: Question? = nil) {
         guard let cache = shared.cache else { return }
         nextToken += 1
         let waiter = FlightWaiter(worker: number, token: nextToken)
@@ -30,8 +30,9 @@ extension Worker {
             unsafe made.pointee.cache.ticket = ticket
             unsafe made.pointee.cache.token = nextToken
             unsafe made.pointee.cache.stamp = cache.memory.stamp
+            unsafe made.pointee.cache.question = question.map { unsafe .passRetained($0) }
             unsafe armDeadline(made)
-            unsafe attempt(made)
+            unsafe ask(made)
         }
     }
 }

@@ -76,6 +76,17 @@ package enum GatewayMetrics {
         help: "Requests that asked the cache, by tier and what came of it.",
         labels: ["model", "tier", "result"]
     )
+    static let cacheRows = MetricFamily.counter(
+        "sluice_cache_rows_total",
+        help: "Rows of batches, by whether the cache had them (hit) or a backend was asked (miss).",
+        labels: ["model", "result"]
+    )
+    static let rowFallbacks = MetricFamily.counter(
+        "sluice_cache_row_fallbacks_total",
+        help:
+            "Requests of models with rows that were not answered by rows, by what stood in the way.",
+        labels: ["model", "reason"]
+    )
     package static let cacheBytes = MetricFamily.gauge(
         "sluice_cache_bytes",
         help: "Bytes of memory the cache takes, its books included.",

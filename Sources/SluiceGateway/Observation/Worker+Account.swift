@@ -61,6 +61,8 @@ extension Worker {
     /// Counts an attempt that another one follows.
     func countFailedAttempt(_ flow: FlowPointer, _ cause: RetryPolicy.Cause) {
         guard let backend = unsafe flow.pointee.backend else { return }
+        // A refused stream is how a connection ends well.
+        if cause != .refused { unsafe judgeFailed(flow) }
         let wire = unsafe flow.pointee.wire
         let code =
             switch (cause, wire) {

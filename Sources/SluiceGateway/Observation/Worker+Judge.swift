@@ -13,7 +13,13 @@ import SluiceTelemetry
 extension Worker {
     /// Counts how a request ended that a backend of the revision was asked, if one was.
     func judge(_ flow: FlowPointer, _ answers: AnswerTally) {
-        guard unsafe flow.pointee.backend != nil else { return }
+        // A mirror's copies and refreshes of the cache are nobody's answers.
+        guard unsafe !flow.pointee.isUnheard else { return }
+        guard unsafe flow.pointee.backend != nil else {
+            // A revision too small for its share: its queue was full, or too slow.
+            if unsafe flow.pointee.why == .overflow { answers.failure() }
+            return
+        }
         switch unsafe flow.pointee.why {
         case .ok: break
         case .backendReset, .backendProtocolError, .connectFailure, .timeout:
@@ -40,8 +46,9 @@ extension Worker {
         }
     }
 
-    /// Counts a backend that couldn't be connected to; the request goes elsewhere.
-    func judgeRefused(_ flow: FlowPointer) {
+    /// Counts a backend that couldn't be connected to, or failed; the request goes elsewhere.
+    func judgeFailed(_ flow: FlowPointer) {
+        guard unsafe !flow.pointee.isUnheard else { return }
         unsafe flow.pointee.revision?._withUnsafeGuaranteedRef { $0.metrics.answers?.failure() }
     }
 

@@ -82,7 +82,8 @@ struct Flow: BitwiseCopyable {
     var hasRequestEnded = false
     var hasResponseBegun = false
     var isHead = false
-    /// Whether the backend speaks another protocol than the caller, and which.
+    /// Whether the answer is gathered whole, since the backend speaks another protocol than the
+    /// caller (and which), or has been asked for some rows only.
     var isTranslated = false
     var backendWire = WireProtocol.other
     /// Whether we ask for ourselves, to refresh the cache or for a shadow; nobody hears the answer.

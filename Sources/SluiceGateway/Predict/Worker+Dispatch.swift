@@ -133,7 +133,7 @@ extension Worker {
 
     package func callRefused(_ user: UnsafeMutableRawPointer, _ failure: CallFailure) {
         let flow = unsafe user.assumingMemoryBound(to: Flow.self)
-        unsafe judgeRefused(flow)
+        unsafe judgeFailed(flow)
         if case .connectFailed = failure { unsafe flow.pointee.outcome = .connectFailed }
         unsafe unprocessed(flow)
     }
@@ -280,7 +280,8 @@ extension Worker {
 
     /// Puts the name the backend knows the model by into a REST path.
     private func renameModel(_ head: FieldBlock, _ flow: FlowPointer) {
-        guard unsafe flow.pointee.wire != .grpc, unsafe !flow.pointee.isTranslated,
+        // A translated request's path is ours, and has the right name already.
+        guard unsafe flow.pointee.wire != .grpc, unsafe flow.spoken == flow.pointee.wire,
             let name = unsafe flow.pointee.revision?._withUnsafeGuaranteedRef({
                 $0.plan.backendModelName
             }),

@@ -59,7 +59,12 @@ extension Worker {
             unsafe made.body.withUnsafeBytes {
                 unsafe flow.pointee.held.append($0, pool: buffers)
             }
-            if unsafe flow.pointee.cache.question == nil {
+            if let question = unsafe flow.pointee.cache.question {
+                // V2 wishes are the caller's, whatever part of its request goes out.
+                if caller == .v1 {
+                    unsafe question._withUnsafeGuaranteedRef { $0.learnLayout(from: made.wishes) }
+                }
+            } else {
                 unsafe flow.pointee.cache.question = .passRetained(Question(made.wishes))
             }
             unsafe flow.pointee.backendWire =
@@ -127,6 +132,7 @@ extension Worker {
     func translatedBody(_ flow: FlowPointer, _ bytes: UnsafeRawBufferPointer, endStream: Bool) {
         let limit = replica.snapshot.maxRequestBytes
         guard unsafe flow.pointee.cache.captured.count + bytes.count <= limit else {
+            if unsafe asksWhole(flow) { return }
             unsafe refuse(flow, .answerTooLarge(limit: limit))
             return
         }
@@ -164,15 +170,11 @@ extension Worker {
             return
         }
         guard let wishes = unsafe wishes(of: flow) else { return }
-        let answer = unsafe codec.answer(
-            flow.pointee.cache.captured.bytes,
-            headerLength: headerLength(flow.pointee.cache.headerLength),
-            from: flow.pointee.backendWire == .grpc
-                ? .grpc : flow.pointee.backendWire == .v1 ? .v1 : .v2,
-            dialect(of: flow),
-            flow.pointee.revision?._withUnsafeGuaranteedRef { $0.plan.signature.signature },
-            for: wishes
-        )
+        if let batch = unsafe rows(of: flow), batch.mode == .partial {
+            unsafe rowsAnswered(flow, batch, wishes)
+            return
+        }
+        let answer = unsafe translatedAnswer(flow, wishes)
         switch answer {
         case .failure(let failure): unsafe refuse(flow, .answerUntranslatable(failure))
         case .success(let rendered):
@@ -187,7 +189,23 @@ extension Worker {
         }
     }
 
-    private func dialect(of flow: FlowPointer) -> Dialect {
+    /// What was gathered, in the caller's form.
+    func translatedAnswer(
+        _ flow: FlowPointer,
+        _ wishes: CallerWishes
+    ) -> Result<RenderedAnswer, InferenceFailure> {
+        unsafe codec.answer(
+            flow.pointee.cache.captured.bytes,
+            headerLength: headerLength(flow.pointee.cache.headerLength),
+            from: flow.pointee.backendWire == .grpc
+                ? .grpc : flow.pointee.backendWire == .v1 ? .v1 : .v2,
+            dialect(of: flow),
+            flow.pointee.revision?._withUnsafeGuaranteedRef { $0.plan.signature.signature },
+            for: wishes
+        )
+    }
+
+    func dialect(of flow: FlowPointer) -> Dialect {
         unsafe flow.pointee.revision?._withUnsafeGuaranteedRef { $0.plan.dialect } ?? .generic
     }
 

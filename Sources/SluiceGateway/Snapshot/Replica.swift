@@ -106,6 +106,7 @@ final class WorkerRevision {
     let tag: CacheTag
     /// What makes its answers its own: another revision's requests have other keys.
     let identity: [UInt8]
+    var rows = RowHabits()
 
     init(
         plan: RevisionPlan,

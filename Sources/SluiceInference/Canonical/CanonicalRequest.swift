@@ -25,27 +25,14 @@ package enum CanonicalRequest {
         model: String,
         revision: [UInt8],
         _ dialect: Dialect,
-        domain: String = "v2",
         scratch: inout ByteBuffer,
         into digest: (UnsafeRawBufferPointer) -> Void
     ) throws(InferenceFailure) {
-        var head = CanonicalBytes(domain: domain, model: model, revision: revision)
-        head.append(request.modelVersion)
-        head.append(request.parameters, where: Cacheability.affectsResult)
-        head.append(count: request.outputs.count)
-        for output in request.outputs {
-            head.append(output.name)
-            head.append(output.parameters)
-        }
-        head.append(count: request.inputs.count)
+        var head = CanonicalBytes(request, model: model, revision: revision)
         let isSingle = request.inputs.count == 1
         let inputs = isSingle ? request.inputs : request.inputs.sorted { $0.name < $1.name }
         for input in inputs {
-            head.append(input.name)
-            head.append(input.datatype.rawValue)
-            head.append(count: input.shape.count)
-            for dimension in input.shape { head.append(count: dimension) }
-            head.append(input.parameters)
+            head.append(headOf: input)
             let bytes = try unsafe input.raw(&scratch, dialect)
             head.append(count: bytes.count)
             unsafe head.flush(into: digest)
@@ -69,9 +56,36 @@ struct CanonicalBytes {
         bytes += revision
     }
 
+    /// Begins a V2 request, up to its inputs.
+    init(_ request: InferenceRequest, model: String, revision: [UInt8]) {
+        self.init(domain: "v2", model: model, revision: revision)
+        append(request.modelVersion)
+        append(request.parameters, where: Cacheability.affectsResult)
+        append(count: request.outputs.count)
+        for output in request.outputs {
+            append(output.name)
+            append(output.parameters)
+        }
+        append(count: request.inputs.count)
+    }
+
+    /// Appends what an input has before its bytes, but for how many they are.
+    mutating func append(headOf input: Tensor) {
+        append(input.name)
+        append(input.datatype.rawValue)
+        append(count: input.shape.count)
+        for dimension in input.shape { append(count: dimension) }
+        append(input.parameters)
+    }
+
     mutating func append(_ text: String) {
         append(count: text.utf8.count)
         bytes.append(contentsOf: text.utf8)
+    }
+
+    mutating func append(bytes text: UnsafeRawBufferPointer) {
+        append(count: text.count)
+        unsafe bytes.append(contentsOf: text)
     }
 
     mutating func append(count: Int) { append(bits: UInt64(bitPattern: Int64(count))) }
@@ -102,6 +116,12 @@ struct CanonicalBytes {
     mutating func flush(into digest: (UnsafeRawBufferPointer) -> Void) {
         unsafe bytes.withUnsafeBytes { unsafe digest($0) }
         bytes.removeAll(keepingCapacity: true)
+    }
+
+    /// What has been gathered; the next bytes begin anew.
+    mutating func take() -> [UInt8] {
+        defer { bytes = [] }
+        return bytes
     }
 
     private mutating func append(kind: UInt8, _ bits: UInt64) {

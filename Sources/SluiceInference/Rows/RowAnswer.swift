@@ -3,43 +3,51 @@ import SluiceWire
 
 /// Answers cut into records of one row each, and put together again.
 ///
-/// What was cut is the backend's own answer, and what is put together is the answer the backend would
-/// have given: byte for byte, since a record keeps the *text around* the row as well. A JSON answer
-/// is its text with holes (rows, first dimensions, binary sizes, `id`); a gRPC answer is a message
-/// that our writer must reproduce exactly, or it isn't cut.
+/// A record keeps the row in the form of the answer it came from. A JSON answer is its text with
+/// holes (rows, first dimensions, binary sizes, `id`), so that records of one backend and one kind of
+/// caller make the text it would have written, byte for byte; a gRPC answer is the message for its
+/// row, with raw contents and without an `id`. Where records came from callers of several kinds,
+/// rows become tensors and the answer is written anew: equal in meaning, since numbers in JSON have
+/// many spellings and only their writer knows its own.
 ///
-/// Conditions, each of which ends in a failure and so in an uncached call of the whole request:
+/// Conditions, each of which ends in a failure and so in a call for the whole request:
 /// - every output has as many rows as were asked for (V1: `predictions` has as many entries);
-/// - what stands between rows is the same everywhere (a call of one row doesn't know it yet);
-/// - the texts around the rows are equal in all records: an answer that counts, times or names its
+/// - in JSON, what stands between rows is the same everywhere (a call of one row doesn't know it yet);
+/// - what stands around the rows is equal in all records: an answer that counts, times or names its
 ///   calls can't be put together;
-/// - the answer has an `id` exactly if the request had one.
+/// - nothing of a gRPC answer is unknown to us.
 /// Rows of text are as equal as the backend's own writing of the same row is.
 package enum RowAnswer {
-    /// One record for each row of a backend's answer; `hasID` says whether the request had an `id`.
+    /// The first byte of a record that is JSON; others are 2 and a ModelInferResponse.
+    package static var textKind: UInt8 { RowRecord.text }
+
+    /// One record for each row of a backend's answer to a caller with these wishes.
     ///
     /// Throws when the answer can't be cut; see ``RowAnswer``.
     package static func cut(
         _ body: UnsafeRawBufferPointer,
         headerLength: Int? = nil,
-        _ form: CallerWishes.Form,
         rows: Int,
-        hasID: Bool = false,
+        for wishes: CallerWishes,
         _ dialect: Dialect,
         scratch: inout ByteBuffer
     ) throws(InferenceFailure) -> [[UInt8]] {
         guard rows > 0 else { throw refused("it has no rows") }
-        switch form {
-        case .grpc: return try unsafe cutMessage(body, rows, hasID, dialect, &scratch)
+        switch wishes.form {
+        case .grpc: return try unsafe cutMessage(body, rows, wishes, dialect, &scratch)
         case .v1, .v2:
-            var text = try unsafe RowText(body, headerLength, rows, isV1: form == .v1)
-            guard form == .v1 || text.hasID == hasID else {
+            let whose: RowText.Whose = wishes.form == .v1 ? .predictions : .outputs
+            let text = try unsafe RowText(body, headerLength, rows, whose)
+            guard text.id.isEmpty || wishes.id.isEmpty || text.id == wishes.id else {
                 throw refused("its id isn't the caller's")
             }
-            let records = try text.records()
+            let records = try text.records(style: RowStyle(wishes).number)
             // Whatever else may be odd about the text: only what makes it again is kept.
             var again = ByteBuffer(pool: BufferPool(retainedMaximum: 0))
-            let length = try RowAnswer.join(copiesOf: records, id: text.id, to: &again)
+            let length = unsafe try RowAnswer.withSlices(of: records) {
+                (slices) throws(InferenceFailure) in
+                unsafe try RowText.join(slices, id: text.id, RowSeparators(), to: &again)
+            }
             guard unsafe again.bytes.elementsEqual(body), length == headerLength else {
                 throw refused("its text can't be made again")
             }
@@ -47,40 +55,67 @@ package enum RowAnswer {
         }
     }
 
-    /// Appends the answer that `records` make, in order, with the caller's `id`; returns its
+    /// Appends the answer that `records` make, in order, as these wishes have it; returns its
     /// `Inference-Header-Content-Length` if it has one.
     ///
     /// Records may come from anywhere: every length in them is checked. On a failure nothing of use is
     /// in `output`.
     package static func join(
         _ records: [UnsafeRawBufferPointer],
-        id: String,
+        for wishes: CallerWishes,
+        _ separators: RowSeparators = RowSeparators(),
+        _ dialect: Dialect,
         to output: inout ByteBuffer,
         scratch: inout ByteBuffer
     ) throws(InferenceFailure) -> Int? {
-        guard let first = unsafe records.first, let kind = unsafe first.first else {
-            throw refused("there are no records")
+        guard unsafe !records.isEmpty else { throw refused("there are no records") }
+        if wishes.form != .grpc, unsafe areText(records, in: RowStyle(wishes)) {
+            let start = output.count
+            do throws(InferenceFailure) {
+                return unsafe try RowText.join(records, id: wishes.id, separators, to: &output)
+            } catch {
+                // Only the model knows what tensors a V1 answer is.
+                if wishes.form == .v1 { throw error }
+                output.truncate(output.count - start)
+            }
         }
-        for index in unsafe records.indices where unsafe records[index].first != kind {
-            throw refused("its records are of different kinds")
+        var response = try unsafe tensors(records, &scratch)
+        response.id = wishes.id
+        switch wishes.form {
+        case .v2:
+            return try response.writeJSON(for: wishes, to: &output, scratch: &scratch, dialect)
+        case .v1: try response.writeV1(for: wishes, to: &output, scratch: &scratch, dialect)
+        case .grpc:
+            try response.writeProtobuf(raw: wishes.isRaw, to: &output, scratch: &scratch, dialect)
         }
-        switch kind {
-        case RecordKind.text: return unsafe try RowText.join(records, id: id, to: &output)
-        case RecordKind.raw, RecordKind.typed:
-            unsafe try joinMessages(records, id, isRaw: kind == RecordKind.raw, &output, &scratch)
-            return nil
-        default: throw refused("a record is of an unknown kind")
+        return nil
+    }
+
+    /// Whether a record says what stands between its row and the next in the same answer.
+    ///
+    /// One that doesn't can only be joined in the backend's own words together with one that does.
+    package static func knowsSeparators(
+        _ record: UnsafeRawBufferPointer,
+        _ separators: RowSeparators
+    ) -> Bool {
+        guard let record = try? unsafe RowRecord(record) else { return false }
+        return unsafe separators.find(around: record.template) != nil
+            || record.separators.allSatisfy { unsafe $0 != nil }
+    }
+
+    private static func areText(_ records: [UnsafeRawBufferPointer], in style: RowStyle) -> Bool {
+        unsafe records.indices.allSatisfy {
+            unsafe RowRecord.style(of: records[$0]) == style.number
         }
     }
 
-    /// Joins records that are arrays.
-    private static func join(
-        copiesOf records: [[UInt8]],
-        id: String,
-        to output: inout ByteBuffer
-    ) throws(InferenceFailure) -> Int? {
+    /// What `body` makes of slices of records that are arrays.
+    static func withSlices<Result>(
+        of records: [[UInt8]],
+        _ body: ([UnsafeRawBufferPointer]) throws(InferenceFailure) -> Result
+    ) throws(InferenceFailure) -> Result {
         let all = records.flatMap { $0 }
-        let result: Result<Int?, InferenceFailure> = unsafe all.withUnsafeBytes { bytes in
+        let result: Swift.Result<Result, InferenceFailure> = unsafe all.withUnsafeBytes { bytes in
             var slices: [UnsafeRawBufferPointer] = unsafe []
             var place = 0
             for record in records {
@@ -90,7 +125,7 @@ package enum RowAnswer {
                 place += record.count
             }
             do throws(InferenceFailure) {
-                return .success(unsafe try RowText.join(slices, id: id, to: &output))
+                return .success(unsafe try body(slices))
             } catch {
                 return .failure(error)
             }
@@ -107,12 +142,14 @@ package enum RowAnswer {
     private static func cutMessage(
         _ body: UnsafeRawBufferPointer,
         _ rows: Int,
-        _ hasID: Bool,
+        _ wishes: CallerWishes,
         _ dialect: Dialect,
         _ scratch: inout ByteBuffer
     ) throws(InferenceFailure) -> [[UInt8]] {
-        let response = try unsafe InferenceResponse(protobuf: body, dialect)
-        guard response.id.isEmpty != hasID else { throw refused("its id isn't the caller's") }
+        var response = try unsafe InferenceResponse(protobuf: body, dialect)
+        guard response.id.isEmpty || wishes.id.isEmpty || response.id == wishes.id else {
+            throw refused("its id isn't the caller's")
+        }
         var isRaw = true
         for output in response.outputs {
             guard output.shape.first == rows else {
@@ -120,12 +157,13 @@ package enum RowAnswer {
             }
             if case .typed = output.data { isRaw = false }
         }
+        guard !response.outputs.isEmpty else { throw refused("it has no outputs") }
         let pool = BufferPool(retainedMaximum: 0)
         var again = ByteBuffer(pool: pool)
         try response.writeProtobuf(raw: isRaw, to: &again, scratch: &scratch, dialect)
-        guard unsafe again.bytes.elementsEqual(body) else {
-            throw refused("the backend writes messages in another order than ours")
-        }
+        // Fields may come in any order, but a field we don't know must not get lost.
+        guard again.count == body.count else { throw refused("it has fields that aren't known") }
+        response.id = ""
         var columns: [[UInt8]] = []
         for output in response.outputs {
             columns.append(unsafe [UInt8](try output.raw(&scratch, dialect)))
@@ -134,7 +172,6 @@ package enum RowAnswer {
         var records: [[UInt8]] = []
         for _ in 0..<rows {
             var row = response
-            row.id = ""
             for index in row.outputs.indices {
                 let bytes = unsafe columns[index].withUnsafeBytes {
                     unsafe [UInt8](response.outputs[index].row(of: $0, &places[index]))
@@ -143,25 +180,35 @@ package enum RowAnswer {
                 row.outputs[index].data = .owned(bytes)
             }
             again.removeAll()
-            again.append(byte: isRaw ? RecordKind.raw : RecordKind.typed)
-            try row.writeProtobuf(raw: isRaw, to: &again, scratch: &scratch, dialect)
+            again.append(byte: RowRecord.message)
+            try row.writeProtobuf(raw: true, to: &again, scratch: &scratch, dialect)
             records.append(unsafe [UInt8](again.bytes))
         }
         return records
     }
 
-    private static func joinMessages(
+    // MARK: - Any form: rows become tensors
+
+    /// The answer whose rows are in `records`, whatever form each came in; it owns its bytes.
+    private static func tensors(
         _ records: [UnsafeRawBufferPointer],
-        _ id: String,
-        isRaw: Bool,
-        _ output: inout ByteBuffer,
         _ scratch: inout ByteBuffer
-    ) throws(InferenceFailure) {
+    ) throws(InferenceFailure) -> InferenceResponse {
         var joined = InferenceResponse()
         var columns: [[UInt8]] = []
+        var text = ByteBuffer(pool: BufferPool(retainedMaximum: 0))
         for index in unsafe records.indices {
-            let message = unsafe UnsafeRawBufferPointer(rebasing: records[index].dropFirst())
-            let row = try unsafe InferenceResponse(protobuf: message)
+            let record = unsafe records[index]
+            let row: InferenceResponse
+            if unsafe record.first == RowRecord.message {
+                let message = unsafe UnsafeRawBufferPointer(rebasing: record.dropFirst())
+                row = try unsafe InferenceResponse(protobuf: message)
+            } else {
+                text.removeAll()
+                // The id is nobody's: where the text has a place for one, any will do.
+                let length = unsafe try RowText.join([record], id: "-", RowSeparators(), to: &text)
+                row = try unsafe InferenceResponse(json: text.bytes, headerLength: length)
+            }
             if index == 0 {
                 joined = row
                 columns = Array(repeating: [], count: row.outputs.count)
@@ -182,14 +229,24 @@ package enum RowAnswer {
             joined.outputs[index].shape[0] = unsafe records.count
             joined.outputs[index].data = .owned(columns[index])
         }
-        joined.id = id
-        try joined.writeProtobuf(raw: isRaw, to: &output, scratch: &scratch)
+        return joined
     }
 }
 
-/// The first byte of a record.
-enum RecordKind {
-    static var text: UInt8 { 1 }
-    static var raw: UInt8 { 2 }
-    static var typed: UInt8 { 3 }
+/// What of a caller's wishes shows in the text of its answer, beside what is in the key.
+///
+/// The same in every process: records of one style may lie in Redis.
+struct RowStyle {
+    let number: UInt32
+
+    init(_ wishes: CallerWishes) {
+        // FNV-1a (Fowler, Noll, Vo), 32 bits.
+        var state: UInt32 = 0x811C_9DC5
+        func mix(_ byte: UInt8) { state = (state ^ UInt32(byte)) &* 0x0100_0193 }
+        mix(wishes.form == .v1 ? 1 : 2)
+        mix(wishes.id.isEmpty ? 0 : 1)
+        mix(wishes.prefersBinary ? 1 : 0)
+        for output in wishes.outputs { mix(output.isBinary.map { $0 ? 3 : 2 } ?? 0) }
+        number = state
+    }
 }

@@ -1,15 +1,21 @@
 import SluiceCore
 import SluiceWire
 
-/// A JSON answer as its text with holes.
-///
-/// A record is `kind`, the number of lists and what stands between the rows of each (a length of
-/// 0xFFFF_FFFF: not known), the template, and the row's payloads: text for each list, then bytes for
-/// each binary output. The template is literals, each followed by the kind of hole behind it. Every
-/// piece stands behind its length in four bytes.
+/// A JSON message as its text with holes: an answer, to be kept by rows (``RowRecord``), or a request,
+/// to be sent for some of its rows.
 @safe
 struct RowText {
-    private enum Hole: UInt8 {
+    /// What the rows are of.
+    enum Whose {
+        /// A V1 answer.
+        case predictions
+        /// A V2 answer.
+        case outputs
+        /// A V2 request.
+        case inputs
+    }
+
+    enum Hole: UInt8 {
         case rows = 1
         case rowCount
         case binarySize
@@ -23,8 +29,6 @@ struct RowText {
         let hole: Hole
     }
 
-    private static var unknown: UInt32 { .max }
-
     private let text: UnsafeRawBufferPointer
     private var binary: UnsafeRawBufferPointer
     private let rows: Int
@@ -33,7 +37,7 @@ struct RowText {
     /// The rows of each list, then of each binary output.
     private var columns: [[UnsafeRawBufferPointer]] = unsafe []
     private var binaryColumns: [[UnsafeRawBufferPointer]] = unsafe []
-    private(set) var hasID = false
+    private let whose: Whose
     /// The answer's `id`, if it has one.
     let id: String
 
@@ -42,7 +46,7 @@ struct RowText {
         _ body: UnsafeRawBufferPointer,
         _ headerLength: Int?,
         _ rows: Int,
-        isV1: Bool
+        _ whose: Whose
     ) throws(InferenceFailure) {
         let length = headerLength ?? body.count
         guard length >= 0, length <= body.count else {
@@ -51,24 +55,36 @@ struct RowText {
         unsafe text = UnsafeRawBufferPointer(rebasing: body[..<length])
         unsafe binary = UnsafeRawBufferPointer(rebasing: body[length...])
         self.rows = rows
-        let response =
-            isV1 ? nil : try unsafe InferenceResponse(json: body, headerLength: headerLength)
-        id = response?.id ?? ""
+        self.whose = whose
+        let tensors: [Tensor]
+        switch whose {
+        case .predictions: (tensors, id) = ([], "")
+        case .outputs:
+            let response = try unsafe InferenceResponse(json: body, headerLength: headerLength)
+            (tensors, id) = (response.outputs, response.id)
+        case .inputs:
+            tensors = try unsafe InferenceRequest(json: body, headerLength: headerLength).inputs
+            // It goes on with the request.
+            id = ""
+        }
         do throws(JSONFailure) {
             var cursor = unsafe JSONCursor(text)
             try cursor.enterObject()
             while let name = try cursor.nextMember() {
-                if isV1, name.equals("predictions") {
+                if whose == .predictions, name.equals("predictions") {
                     unsafe try list(unsafe cursor.skip(), perRow: 1)
-                } else if !isV1, name.equals("id"), try cursor.peek() == .string {
-                    hasID = true
+                } else if whose == .outputs, !id.isEmpty, name.equals("id") {
                     unsafe mark(try cursor.skip(), .id)
-                } else if !isV1, name.equals("outputs") {
+                } else if whose == .outputs && name.equals("outputs")
+                    || whose == .inputs && name.equals("inputs")
+                {
                     var index = 0
                     try cursor.enterArray()
                     while try cursor.nextElement() {
-                        guard let tensor = response?.outputs[index] else { break }
-                        try output(&cursor, tensor)
+                        guard index < tensors.count else {
+                            throw cursor.failure("a tensor too many")
+                        }
+                        try tensor(&cursor, tensors[index])
                         index += 1
                     }
                 } else {
@@ -94,10 +110,10 @@ struct RowText {
         marks.append(Mark(range: offset..<(offset + slice.count), hole: hole))
     }
 
-    private mutating func output(_ cursor: inout JSONCursor, _ tensor: Tensor) throws(JSONFailure) {
+    private mutating func tensor(_ cursor: inout JSONCursor, _ tensor: Tensor) throws(JSONFailure) {
         guard tensor.shape.first == rows else {
             throw cursor.failure(
-                "output '\(tensor.name)' has shape \(tensor.shape), not \(rows) rows"
+                "tensor '\(tensor.name)' has shape \(tensor.shape), not \(rows) rows"
             )
         }
         try cursor.enterObject()
@@ -153,7 +169,8 @@ struct RowText {
         var separator: [UInt8]?
         for row in 1..<max(rows, 1) {
             let between = unsafe [UInt8](RowText.gap(found[row - 1], found[row]))
-            guard separator == nil || separator == between else {
+            // A request's rows are joined by commas.
+            guard separator == nil || separator == between || whose == .inputs else {
                 throw cursor.failure("rows are separated differently")
             }
             separator = between
@@ -188,8 +205,42 @@ struct RowText {
         )
     }
 
+    // MARK: - Writing
+
+    /// Appends the text with some of its rows only, and the bytes behind it; returns the text's length.
+    func write(_ chosen: [Int], to output: inout ByteBuffer) -> Int {
+        let start = output.count
+        let lists = separators.count
+        var (place, list, size) = (0, 0, lists)
+        for mark in marks {
+            unsafe output.append(
+                UnsafeRawBufferPointer(rebasing: text[place..<mark.range.lowerBound])
+            )
+            switch mark.hole {
+            case .rows:
+                for (index, row) in chosen.enumerated() {
+                    if index > 0 { output.append(byte: ASCII.comma) }
+                    unsafe output.append(columns[list][row])
+                }
+                list += 1
+            case .rowCount: output.append(decimal: chosen.count)
+            case .binarySize:
+                output.append(decimal: chosen.reduce(0) { unsafe $0 + columns[size][$1].count })
+                size += 1
+            case .id, .end: break
+            }
+            place = mark.range.upperBound
+        }
+        unsafe output.append(UnsafeRawBufferPointer(rebasing: text[place...]))
+        let length = output.count - start
+        for column in unsafe lists..<columns.count {
+            for row in chosen { unsafe output.append(columns[column][row]) }
+        }
+        return length
+    }
+
     /// One record for each row.
-    mutating func records() throws(InferenceFailure) -> [[UInt8]] {
+    func records(style: UInt32) throws(InferenceFailure) -> [[UInt8]] {
         var template: [UInt8] = []
         var place = 0
         for mark in marks {
@@ -201,13 +252,14 @@ struct RowText {
         }
         unsafe template.append(piece: UnsafeRawBufferPointer(rebasing: text[place...]))
         template.append(Hole.end.rawValue)
-        var head: [UInt8] = [RecordKind.text]
+        var head: [UInt8] = [RowRecord.text]
+        head.append(number: style)
         head.append(number: UInt32(separators.count))
         for separator in separators {
             if let separator {
                 unsafe separator.withUnsafeBytes { unsafe head.append(piece: $0) }
             } else {
-                head.append(number: RowText.unknown)
+                head.append(number: RowRecord.unknown)
             }
         }
         unsafe template.withUnsafeBytes { unsafe head.append(piece: $0) }
@@ -220,156 +272,5 @@ struct RowText {
             records.append(record)
         }
         return records
-    }
-
-    // MARK: - Joining
-
-    /// Appends the answer that records make; see ``RowAnswer/join(_:id:to:scratch:)``.
-    static func join(
-        _ records: [UnsafeRawBufferPointer],
-        id: String,
-        to output: inout ByteBuffer
-    ) throws(InferenceFailure) -> Int? {
-        let start = output.count
-        var separators: [UnsafeRawBufferPointer?] = unsafe []
-        var template = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
-        var payloads: [[UnsafeRawBufferPointer]] = unsafe []
-        for index in unsafe records.indices {
-            var reader = unsafe RecordReader(records[index], from: 1)
-            let lists = Int(try reader.number())
-            guard unsafe lists <= records[index].count,
-                unsafe index == 0 || lists == separators.count
-            else {
-                throw RowAnswer.refused("its rows are of different answers")
-            }
-            for list in 0..<lists {
-                let separator = unsafe try reader.piece(orNilFor: unknown)
-                if index == 0 {
-                    unsafe separators.append(separator)
-                } else if let known = unsafe separators[list], let separator = unsafe separator {
-                    guard unsafe known.elementsEqual(separator) else {
-                        throw RowAnswer.refused("rows are separated differently")
-                    }
-                } else {
-                    unsafe separators[list] = unsafe separators[list] ?? separator
-                }
-            }
-            let around = unsafe try reader.piece()
-            if index == 0 { unsafe template = unsafe around }
-            guard unsafe around.elementsEqual(template) else {
-                throw RowAnswer.refused("its rows are of different answers")
-            }
-            var found: [UnsafeRawBufferPointer] = unsafe []
-            while !reader.isAtEnd { unsafe found.append(try reader.piece()) }
-            guard unsafe found.count >= lists, unsafe index == 0 || found.count == payloads[0].count
-            else {
-                throw RowAnswer.refused("a record is damaged")
-            }
-            unsafe payloads.append(found)
-        }
-        var reader = unsafe RecordReader(template, from: 0)
-        var (list, size) = (0, unsafe separators.count)
-        while true {
-            unsafe output.append(try reader.piece())
-            switch Hole(rawValue: try reader.byte()) {
-            case .rows:
-                guard unsafe list < separators.count else {
-                    throw RowAnswer.refused("a record is damaged")
-                }
-                for row in unsafe payloads.indices {
-                    if row > 0 {
-                        guard let separator = unsafe separators[list] else {
-                            throw RowAnswer.refused("nothing says yet what stands between its rows")
-                        }
-                        unsafe output.append(separator)
-                    }
-                    unsafe output.append(payloads[row][list])
-                }
-                list += 1
-            case .rowCount: output.append(decimal: unsafe payloads.count)
-            case .binarySize:
-                var total = 0
-                for row in unsafe payloads.indices {
-                    guard unsafe size < payloads[row].count else {
-                        throw RowAnswer.refused("a record is damaged")
-                    }
-                    total += unsafe payloads[row][size].count
-                }
-                output.append(decimal: total)
-                size += 1
-            case .id: JSONStringText.append(id, to: &output)
-            case .end:
-                guard reader.isAtEnd else { throw RowAnswer.refused("a record is damaged") }
-                let length = output.count - start
-                let first = unsafe separators.count
-                for column in unsafe first..<payloads[0].count {
-                    for row in unsafe payloads.indices {
-                        unsafe output.append(payloads[row][column])
-                    }
-                }
-                return unsafe payloads[0].count > first ? length : nil
-            case nil: throw RowAnswer.refused("a record is damaged")
-            }
-        }
-    }
-}
-
-/// Reads a record that may come from anywhere.
-@safe
-private struct RecordReader {
-    private let bytes: UnsafeRawBufferPointer
-    private var index: Int
-
-    init(_ bytes: UnsafeRawBufferPointer, from index: Int) {
-        unsafe self.bytes = bytes
-        self.index = index
-    }
-
-    var isAtEnd: Bool { unsafe index == bytes.count }
-
-    mutating func byte() throws(InferenceFailure) -> UInt8 {
-        guard unsafe index < bytes.count else { throw RowAnswer.refused("a record is damaged") }
-        defer { index += 1 }
-        return unsafe bytes[index]
-    }
-
-    mutating func number() throws(InferenceFailure) -> UInt32 {
-        guard unsafe bytes.count - index >= 4 else {
-            throw RowAnswer.refused("a record is damaged")
-        }
-        defer { index += 4 }
-        return unsafe UInt32(
-            littleEndian: bytes.loadUnaligned(fromByteOffset: index, as: UInt32.self)
-        )
-    }
-
-    mutating func piece() throws(InferenceFailure) -> UnsafeRawBufferPointer {
-        guard let piece = unsafe try piece(orNilFor: nil) else {
-            preconditionFailure("only a given length stands for nothing")
-        }
-        return unsafe piece
-    }
-
-    mutating func piece(
-        orNilFor unknown: UInt32?
-    ) throws(InferenceFailure) -> UnsafeRawBufferPointer? {
-        let length = try number()
-        if length == unknown { return nil }
-        guard unsafe Int(length) <= bytes.count - index else {
-            throw RowAnswer.refused("a record is damaged")
-        }
-        defer { index += Int(length) }
-        return unsafe UnsafeRawBufferPointer(rebasing: bytes[index..<(index + Int(length))])
-    }
-}
-
-extension [UInt8] {
-    fileprivate mutating func append(number: UInt32) {
-        unsafe Swift.withUnsafeBytes(of: number.littleEndian) { unsafe append(contentsOf: $0) }
-    }
-
-    fileprivate mutating func append(piece: UnsafeRawBufferPointer) {
-        append(number: UInt32(piece.count))
-        unsafe append(contentsOf: piece)
     }
 }

@@ -19,6 +19,17 @@ package struct TensorRows {
         var places: [Int] = [0]
         let data: TensorData
 
+        func withBytes(_ range: Range<Int>, _ body: (UnsafeRawBufferPointer) -> Void) {
+            switch data {
+            case .raw(let bytes): unsafe body(UnsafeRawBufferPointer(rebasing: bytes[range]))
+            case .owned(let bytes):
+                unsafe bytes.withUnsafeBytes {
+                    unsafe body(UnsafeRawBufferPointer(rebasing: $0[range]))
+                }
+            case .absent, .typed, .json: break
+            }
+        }
+
         func bytes(_ range: Range<Int>) -> TensorData {
             switch data {
             case .raw(let bytes): unsafe .raw(unsafe UnsafeRawBufferPointer(rebasing: bytes[range]))
@@ -91,49 +102,92 @@ package struct TensorRows {
 
     // MARK: - Keys
 
-    /// Feeds what one row means to a digest; see ``CanonicalRequest``.
+    /// Feeds what each row means to a digest, one after the other; `finish` is called behind each.
     ///
-    /// Whether the caller gave an `id` counts here: the answer's text has a place for it or has not.
-    package func writeKey(
-        row: Int,
+    /// A V2 row means what the request of that one row means, byte for byte of ``CanonicalRequest``; a
+    /// V1 row has a domain of its own. What all rows share is written once.
+    package func writeKeys(
         model: String,
         version: String,
         revision: [UInt8],
-        _ dialect: Dialect,
         scratch: inout ByteBuffer,
-        into digest: (UnsafeRawBufferPointer) -> Void
-    ) throws(InferenceFailure) {
+        into digest: (UnsafeRawBufferPointer) -> Void,
+        finish: () -> Void
+    ) {
         switch source {
         case .v1(let request, let instances):
-            unsafe CanonicalRequest.write(
-                request,
-                model: model,
-                version: version,
-                revision: revision,
-                instance: instances[row],
-                scratch: &scratch,
-                into: digest
-            )
-        case .v2(let request, _):
-            var single = self.request([row])
-            single.modelVersion = version
-            unsafe try CanonicalRequest.write(
-                single,
-                model: model,
-                revision: revision,
-                dialect,
-                domain: request.id.isEmpty ? "v2 row" : "v2 row id",
-                scratch: &scratch,
-                into: digest
-            )
+            let around = TensorRows.around(request, model, version, revision, &scratch)
+            for index in unsafe instances.indices {
+                scratch.removeAll()
+                unsafe scratch.append(compact: instances[index])
+                unsafe around.before.withUnsafeBytes { unsafe digest($0) }
+                unsafe TensorRows.write(scratch.bytes, digest)
+                unsafe around.after.withUnsafeBytes { unsafe digest($0) }
+                finish()
+            }
+        case .v2(let request, let columns):
+            var single = request
+            for index in single.inputs.indices { single.inputs[index].shape[0] = 1 }
+            var head = CanonicalBytes(single, model: model, revision: revision)
+            let order = single.inputs.indices.sorted {
+                single.inputs[$0].name < single.inputs[$1].name
+            }
+            let heads = order.map {
+                head.append(headOf: single.inputs[$0])
+                return head.take()
+            }
+            for row in 0..<count {
+                for (place, index) in order.enumerated() {
+                    unsafe heads[place].withUnsafeBytes { unsafe digest($0) }
+                    let column = columns[index]
+                    unsafe column.withBytes(column.places[row]..<column.places[row + 1]) {
+                        unsafe TensorRows.write($0, digest)
+                    }
+                }
+                finish()
+            }
         }
+    }
+
+    /// What a V1 row's canonical text has before the instance and behind it.
+    private static func around(
+        _ request: V1Request,
+        _ model: String,
+        _ version: String,
+        _ revision: [UInt8],
+        _ scratch: inout ByteBuffer
+    ) -> (before: [UInt8], after: [UInt8]) {
+        var head = CanonicalBytes(domain: "v1 row", model: model, revision: revision)
+        var before: [UInt8] = []
+        head.append(version)
+        head.append(count: request.members.count)
+        for member in request.members.sorted(by: { $0.name < $1.name }) {
+            head.append(member.name)
+            if unsafe member.value.baseAddress == request.data.baseAddress {
+                before = head.take()
+                continue
+            }
+            scratch.removeAll()
+            unsafe scratch.append(compact: member.value)
+            unsafe head.append(bytes: scratch.bytes)
+        }
+        return (before, head.take())
+    }
+
+    /// Feeds bytes behind their count, as ``CanonicalRequest`` frames them.
+    private static func write(
+        _ bytes: UnsafeRawBufferPointer,
+        _ digest: (UnsafeRawBufferPointer) -> Void
+    ) {
+        unsafe withUnsafeBytes(of: UInt64(bytes.count).littleEndian) { unsafe digest($0) }
+        unsafe digest(bytes)
     }
 
     // MARK: - Calls
 
     /// The V2 request for some rows, in order; everything else is the caller's.
     ///
-    /// Rows that are neighbours are borrowed, others are gathered. Not for V1.
+    /// Rows that are neighbours are borrowed, others are gathered; rows ascend. Not for V1.
     package func request(_ rows: [Int]) -> InferenceRequest {
         guard case .v2(var request, let columns) = source else {
             preconditionFailure("V1 rows make a body, not a tensor request")
@@ -181,5 +235,19 @@ package struct TensorRows {
         unsafe output.append(
             UnsafeRawBufferPointer(rebasing: request.body[(start + request.data.count)...])
         )
+    }
+
+    /// Appends the V2 body for some rows: the caller's own text and bytes, but for the others; returns
+    /// the JSON's length.
+    ///
+    /// Throws for text whose rows can't be told apart.
+    package static func writeV2(
+        _ rows: [Int],
+        of body: UnsafeRawBufferPointer,
+        headerLength: Int?,
+        count: Int,
+        to output: inout ByteBuffer
+    ) throws(InferenceFailure) -> Int {
+        unsafe try RowText(body, headerLength, count, .inputs).write(rows, to: &output)
     }
 }

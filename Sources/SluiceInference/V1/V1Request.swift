@@ -78,7 +78,7 @@ package struct V1Request {
     }
 
     /// Whether the data is rows, to be answered by `predictions`.
-    func isRows(_ dialect: Dialect) -> Bool {
+    package func isRows(_ dialect: Dialect) -> Bool {
         unsafe isInstances || dialect.v1InputsAreRows && data.first == UInt8(ascii: "[")
     }
 }
@@ -108,26 +108,22 @@ enum JSONList {
 extension CanonicalRequest {
     /// Feeds a V1 request that goes on as V1 to a digest: its text without white space, members sorted.
     ///
-    /// See ``CanonicalRequest`` for why V1 has a domain of its own. With `instance` it is the key of that
-    /// one row, beside the same other members.
+    /// See ``CanonicalRequest`` for why V1 has a domain of its own, and ``TensorRows`` for its rows.
     package static func write(
         _ request: V1Request,
         model: String,
         version: String,
         revision: [UInt8],
-        instance: UnsafeRawBufferPointer? = nil,
         scratch: inout ByteBuffer,
         into digest: (UnsafeRawBufferPointer) -> Void
     ) {
-        let domain = unsafe instance == nil ? "v1" : "v1 row"
-        var head = CanonicalBytes(domain: domain, model: model, revision: revision)
+        var head = CanonicalBytes(domain: "v1", model: model, revision: revision)
         head.append(version)
         head.append(count: request.members.count)
         for member in request.members.sorted(by: { $0.name < $1.name }) {
             head.append(member.name)
             scratch.removeAll()
-            let isData = unsafe member.value.baseAddress == request.data.baseAddress
-            unsafe scratch.append(compact: isData ? instance ?? member.value : member.value)
+            unsafe scratch.append(compact: member.value)
             head.append(count: scratch.count)
             unsafe head.flush(into: digest)
             unsafe digest(scratch.bytes)

@@ -1,0 +1,13 @@
+import SluiceTelemetry
+
+/// The families that the admin port counts in.
+enum AdminMetrics {
+    static let streamListeners = MetricFamily.gauge(
+        "sluice_stream_listeners",
+        help: "Pages and scripts that listen to /api/v1/stream."
+    )
+    static let streamFramesSkipped = MetricFamily.counter(
+        "sluice_stream_frames_skipped_total",
+        help: "Frames of the stream that a listener was too slow for."
+    )
+}

@@ -1,0 +1,232 @@
+import SluiceCache
+import SluiceCore
+import SluiceInference
+import SluiceTLS
+
+/// A request as its rows' keys.
+struct RowQuestion {
+    /// The whole request's.
+    let key: CacheKey
+    let wishes: CallerWishes
+    /// Each row's: that of the request which has this row alone.
+    let rows: [CacheKey]
+}
+
+// The cache's side of requests and answers that are cut into rows. Everything here is in the caller's
+// form; where the backend speaks another, translation stands between.
+extension PredictCodec {
+    /// The keys of a whole request and its rows; fails when it can't be cut or has more than `maximum`.
+    mutating func readRows(
+        _ body: UnsafeRawBufferPointer,
+        _ form: CallerWishes.Form,
+        headerLength: Int?,
+        model: String,
+        version: String,
+        revision: [UInt8],
+        meaning: V1Meaning?,
+        maximum: Int
+    ) -> Result<RowQuestion, RowFailure> {
+        do throws(InferenceFailure) {
+            let rows: TensorRows
+            let wishes: CallerWishes
+            let key: CacheKey
+            let meant =
+                form == .v1
+                ? meaning?.read(unsafe try V1Request(body), version: version, scratch: &scratch)
+                : nil
+            switch form {
+            case .v1 where meant == nil:
+                let request = unsafe try V1Request(body)
+                rows = try TensorRows(request)
+                guard rows.count <= maximum else { return .failure(.limit) }
+                unsafe CanonicalRequest.write(
+                    request,
+                    model: model,
+                    version: version,
+                    revision: revision,
+                    scratch: &scratch
+                ) { unsafe digest.append($0) }
+                key = finishKey()
+                wishes = CallerWishes(.v1, InferenceRequest())
+            case .v1, .v2, .grpc:
+                let request: InferenceRequest
+                if let meant {
+                    request = meant.request
+                } else {
+                    request = unsafe try self.request(body, form, headerLength, version)
+                }
+                guard Cacheability(request) == .cacheable else { return .failure(.request) }
+                guard request.inputs.first?.shape.first ?? 0 <= maximum else {
+                    return .failure(.limit)
+                }
+                rows = try TensorRows(request, .generic, scratch: &scratch)
+                unsafe try CanonicalRequest.write(
+                    request,
+                    model: model,
+                    revision: revision,
+                    .generic,
+                    scratch: &scratch
+                ) { unsafe digest.append($0) }
+                key = finishKey()
+                wishes = meant?.wishes ?? CallerWishes(form, request)
+            }
+            var keys: [CacheKey] = []
+            keys.reserveCapacity(rows.count)
+            unsafe rows.writeKeys(
+                model: model,
+                version: version,
+                revision: revision,
+                scratch: &scratch
+            ) {
+                unsafe digest.append($0)
+            } finish: {
+                keys.append(PredictCodec.finishKey(&digest))
+            }
+            return .success(RowQuestion(key: key, wishes: wishes, rows: keys))
+        } catch {
+            forgetKey()
+            return .failure(.request)
+        }
+    }
+
+    private func request(
+        _ body: UnsafeRawBufferPointer,
+        _ form: CallerWishes.Form,
+        _ headerLength: Int?,
+        _ version: String
+    ) throws(InferenceFailure) -> InferenceRequest {
+        if form == .grpc {
+            return unsafe try InferenceRequest(protobuf: PredictCodec.plainMessage(body))
+        }
+        var request = unsafe try InferenceRequest(json: body, headerLength: headerLength)
+        request.modelVersion = version
+        return request
+    }
+
+    /// The request for some rows of a request of `count`: the caller's own, but for the others.
+    ///
+    /// `rows` ascend. Nil when that can't be written.
+    mutating func writeRows(
+        _ rows: [Int],
+        of body: UnsafeRawBufferPointer,
+        _ form: CallerWishes.Form,
+        headerLength: Int?,
+        count: Int
+    ) -> (body: [UInt8], headerLength: Int?)? {
+        var output = ByteBuffer(pool: pool)
+        var length: Int?
+        do throws(InferenceFailure) {
+            switch form {
+            case .v1: unsafe try TensorRows(try V1Request(body)).writeV1(rows, to: &output)
+            case .v2:
+                let written = unsafe try TensorRows.writeV2(
+                    rows,
+                    of: body,
+                    headerLength: headerLength,
+                    count: count,
+                    to: &output
+                )
+                if headerLength != nil { length = written }
+            case .grpc:
+                let request = unsafe try request(body, form, nil, "")
+                PredictCodec.beginFrame(&output)
+                try TensorRows(request, .generic, scratch: &scratch).request(rows)
+                    .writeProtobuf(to: &output, scratch: &scratch, .generic)
+                PredictCodec.endFrame(&output)
+            }
+        } catch {
+            return nil
+        }
+        return unsafe ([UInt8](output.bytes), length)
+    }
+
+    /// What to keep for each row of an answer to `rows` rows; nil when it can't be cut.
+    mutating func cutRows(
+        _ body: UnsafeRawBufferPointer,
+        headerLength: Int?,
+        rows: Int,
+        for wishes: CallerWishes,
+        _ dialect: Dialect
+    ) -> [[UInt8]]? {
+        unsafe try? RowAnswer.cut(
+            wishes.form == .grpc ? try PredictCodec.plainMessage(body) : body,
+            headerLength: headerLength,
+            rows: rows,
+            for: wishes,
+            dialect,
+            scratch: &scratch
+        )
+    }
+
+    /// The answer that rows make, as its caller wants it; nil when they don't make one.
+    mutating func joinRows(
+        _ entries: [CacheEntry],
+        for wishes: CallerWishes,
+        _ separators: RowSeparators,
+        _ dialect: Dialect
+    ) -> RenderedAnswer? {
+        var records: [UnsafeRawBufferPointer] = unsafe []
+        unsafe records.reserveCapacity(entries.count)
+        // The entries outlive the call.
+        for entry in entries { unsafe records.append(entry.answer) }
+        return unsafe join(records, for: wishes, separators, dialect)
+    }
+
+    /// See ``joinRows(_:for:_:_:)``; the bytes may come from anywhere.
+    mutating func join(
+        _ records: [UnsafeRawBufferPointer],
+        for wishes: CallerWishes,
+        _ separators: RowSeparators,
+        _ dialect: Dialect
+    ) -> RenderedAnswer? {
+        var wishes = wishes
+        // Triton answers raw, however it is asked.
+        wishes.isRaw = wishes.isRaw || dialect == .triton
+        var output = ByteBuffer(pool: pool)
+        if wishes.form == .grpc { PredictCodec.beginFrame(&output) }
+        do throws(InferenceFailure) {
+            let length = unsafe try RowAnswer.join(
+                records,
+                for: wishes,
+                separators,
+                dialect,
+                to: &output,
+                scratch: &scratch
+            )
+            if wishes.form == .grpc { PredictCodec.endFrame(&output) }
+            return unsafe RenderedAnswer(
+                contentType: PredictCodec.contentType(wishes.form, headerLength: length),
+                body: [UInt8](output.bytes),
+                headerLength: length ?? -1
+            )
+        } catch {
+            return nil
+        }
+    }
+
+    private static func contentType(
+        _ form: CallerWishes.Form,
+        headerLength: Int?
+    ) -> StaticString {
+        if form == .grpc { return "application/grpc" }
+        return headerLength == nil ? "application/json" : "application/octet-stream"
+    }
+
+    /// The message in a gRPC body that is exactly one, not compressed.
+    private static func plainMessage(
+        _ body: UnsafeRawBufferPointer
+    ) throws(InferenceFailure) -> UnsafeRawBufferPointer {
+        guard body.count >= prefixLength, unsafe body[0] == 0,
+            unsafe UInt32(bigEndian: body.loadUnaligned(fromByteOffset: 1, as: UInt32.self))
+                == body.count - prefixLength
+        else { throw InferenceFailure("the message is compressed, or not one") }
+        return unsafe message(body)
+    }
+}
+
+/// Why a request has no rows' keys.
+enum RowFailure: Error {
+    case request, limit
+
+    var fallback: RowFallback { self == .request ? .request : .limit }
+}
