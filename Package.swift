@@ -151,7 +151,7 @@ let package = Package(
                 "SluiceCore", "SluiceWire", "SluiceHTTP", "SluiceTelemetry", "SluiceIO",
                 "SluiceIngress", "SluiceConfiguration", "SluiceControl",
             ],
-            resources: [.embedInCode("Dashboard")]
+            resources: [.embedInCode("Dashboard"), .embedInCode("OpenAPI")]
         ),
         // 8  front door
         room(

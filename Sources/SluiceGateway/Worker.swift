@@ -260,17 +260,6 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
         return made
     }
 
-    // MARK: - The tick's end
-
-    /// From now on sees to what waits for a tick's writes: places in line, and copies for shadows.
-    func workAtTickEnds() {
-        guard loop.endOfTick == nil else { return }
-        loop.endOfTick = { [unowned self] in
-            settleLines()
-            workOnMirrors()
-        }
-    }
-
     // MARK: - Listeners
 
     /// Opens one listening socket and accepts on it; returns where.
@@ -337,6 +326,8 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
         listeners.removeAll()
         closeMirrors()
         for route in routes.sorted(by: { $0.key < $1.key }) { route.value.pool.closeAll() }
+        settleLines()
+        loop.endOfTick = nil
         redis?.close()
         log?.flush()
         loop.cancelTimer(&logTimer)
@@ -375,6 +366,20 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     func armLineTimer() {
         guard lines.timer == .none, unsafe !lines.queued.isEmpty else { return }
         lines.timer = loop.setTimer(after: Worker.lineInterval, target: self, tag: Tag.lines)
+    }
+
+    /// Sees to it that what is put off is done when this tick has written what it has to say.
+    ///
+    /// The loop has one place for that, which mirrors and limits share and leave free when both are
+    /// done.
+    func watchTickEnd() {
+        guard loop.endOfTick == nil else { return }
+        loop.endOfTick = { [unowned self] in
+            workOnMirrors()
+            // Last: a copy that came to nothing gives a place back as well.
+            settleLines()
+            if mirrorWork.isEmpty { loop.endOfTick = nil } else { loop.waker.wake() }
+        }
     }
 
     /// Lets a replica go once its last request is over.

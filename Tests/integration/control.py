@@ -7,13 +7,16 @@ import http.client
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import threading
 from collections import Counter
 
+import jsonschema
+import openapi_spec_validator
 import processes
-from processes import clients, config, folder, gateway, get, model, until
+from processes import clients, config, folder, gateway, get, model, one, until
 
 BODY = json.dumps({"instances": [[5.1, 3.5, 1.4, 0.2]]}).encode()
 PATH = "/v1/models/iris:predict"
@@ -56,6 +59,22 @@ def cli(proxy, *arguments):
     return subprocess.run(
         [processes.SLUICE, *arguments, "--admin", f"http://{proxy.admin}"], capture_output=True, text=True
     )
+
+
+def the_api_describes_itself():
+    backend = model()
+    proxy = gateway(config([one("iris", backend.address)]))
+    described = json.loads(get(proxy.admin, "/api/v1/openapi.json")[2])
+    openapi_spec_validator.validate(described)
+    # What a wrong path is answered lists what there is, but for the page's own files.
+    listed = call(proxy, "GET", "/nothing")[1]["error"].split("there are ")[1].split(", ")
+    assert set(described["paths"]) == {path for path in listed if not path.startswith("/dashboard/")}
+    for path, methods in described["paths"].items():
+        allowed = call(proxy, "TRACE", re.sub(r"{\w+}", "x", path))[2]["allow"].split(", ")
+        assert set(allowed) == {m.upper() for m in methods if m != "parameters"}, (path, allowed)
+    state = call(proxy, "GET", "/api/v1/models/iris")[1]
+    schema = {"$ref": "#/components/schemas/Model", "components": described["components"]}
+    jsonschema.validate(state, schema)
 
 
 def a_shift_holds_for_every_request_that_follows():
@@ -295,6 +314,7 @@ def backends_come_from_a_file_and_from_names():
 
 
 CHECKS = [
+    the_api_describes_itself,
     a_shift_holds_for_every_request_that_follows,
     a_thousand_shifts_disturb_nobody,
     refusals_say_why_and_change_nothing,

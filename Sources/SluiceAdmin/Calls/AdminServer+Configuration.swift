@@ -11,6 +11,11 @@ extension AdminServer {
                 let text = runtime.configuration.yamlText
                 respond(AdminReply(200, type: "application/yaml", Array(text.utf8)))
             },
+            AdminRoute("GET", "/api/v1/openapi.json") { _, _, respond in
+                respond(
+                    AdminReply(200, type: "application/json", PackageResources.openapi_json)
+                )
+            },
             AdminRoute("POST", "/api/v1/reload", changesState: true) { [self] request, _, respond in
                 change(.reload, by: request.who, respond) { applied in
                     AdminReply(

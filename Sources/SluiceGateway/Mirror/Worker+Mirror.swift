@@ -116,11 +116,10 @@ extension Worker {
     /// Sends or compares when this tick has written what it has to say.
     func workLater(on call: MirroredCall) {
         mirrorWork.append(call)
-        workAtTickEnds()
+        watchTickEnd()
     }
 
     func workOnMirrors() {
-        guard !mirrorWork.isEmpty else { return }
         let due = mirrorWork
         mirrorWork = []
         // The comparisons of one tick read as much as one large answer has.
@@ -133,7 +132,6 @@ extension Worker {
             case .gathering, .sent, .discarded: break
             }
         }
-        if !mirrorWork.isEmpty { loop.waker.wake() }
     }
 
     private func send(_ call: MirroredCall) {
@@ -202,6 +200,5 @@ extension Worker {
             if let copy = unsafe call.copy { unsafe end(copy) }
         }
         mirrorWork = []
-        loop.endOfTick = nil
     }
 }

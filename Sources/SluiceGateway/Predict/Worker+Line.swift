@@ -13,7 +13,6 @@ extension Worker {
         _ candidates: RevisionQueue.Candidates,
         eligible: UInt64
     ) {
-        workAtTickEnds()
         let queue = revision.balance.board.queue
         // Who comes now may not overtake those who wait.
         if queue.depth == 0 {
@@ -105,12 +104,14 @@ extension Worker {
     /// A place falls free; those who wait hear of it at the tick's end.
     func giveBack(_ load: BackendLoad, _ queue: RevisionQueue) {
         lines.departures.append((load, queue))
+        watchTickEnd()
     }
 
     private func serve(_ queue: RevisionQueue) {
         for grant in queue.serve(at: loop.now, random: &random) {
             if grant.worker == number {
                 lines.grants.append((grant, queue))
+                watchTickEnd()
             } else {
                 shared.cache?.tell(grant.worker) { $0.granted(grant, queue) }
             }
