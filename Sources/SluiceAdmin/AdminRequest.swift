@@ -20,8 +20,10 @@ struct AdminRequest {
     /// A page of any site may have a browser send simple requests to a loopback address, and needs
     /// no permission for that (Fetch, "CORS protocol"); but the browser says whose page it was.
     var isFromAnotherSite: Bool
-    /// Whether a browser asks under a host's name. A stranger's page may give its own name our
-    /// address (DNS rebinding), and is then no other site to the browser.
+    /// Whether a browser asks under a host's name.
+    ///
+    /// A stranger's page may give its own name our address (DNS rebinding), and is then no other
+    /// site to the browser.
     var isFromNamedSite: Bool
     /// Who says to be asking (`x-sluice-author`), not verified.
     var author: String?
