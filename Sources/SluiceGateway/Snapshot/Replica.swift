@@ -106,6 +106,8 @@ final class WorkerRevision {
     let tag: CacheTag
     /// What makes its answers its own: another revision's requests have other keys.
     let identity: [UInt8]
+    /// What its worker calls it by, over all snapshots in which it is the same.
+    let number: UInt32
     var rows = RowHabits()
 
     init(
@@ -115,9 +117,11 @@ final class WorkerRevision {
         resilience: ResiliencePlan,
         start: Int,
         metrics: RevisionMetrics,
-        tag: CacheTag
+        tag: CacheTag,
+        number: UInt32
     ) {
         self.tag = tag
+        self.number = number
         identity = Array("\(plan.name)\u{0}\(plan.backendModelName ?? "")".utf8)
         self.plan = plan
         name = KeptBytes(plan.name)
