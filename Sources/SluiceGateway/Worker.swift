@@ -212,6 +212,8 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     ) -> WorkerBackend {
         WorkerBackend(
             plan: plan,
+            model: model,
+            revision: revision,
             rest: route(to: plan.rest, load: plan.load, keeping: &kept),
             grpc: route(to: plan.grpc, load: plan.load, keeping: &kept),
             metrics: BackendMetrics(

@@ -169,14 +169,26 @@ final class WorkerRevision {
 final class WorkerBackend {
     let plan: BackendPlan
     let label: KeptBytes
+    /// Model, revision and backend as an access line has them.
+    let accessTarget: KeptBytes
     let rest: BackendRoute?
     let grpc: BackendRoute?
     let load: BackendLoad
     let metrics: BackendMetrics
 
-    init(plan: BackendPlan, rest: BackendRoute?, grpc: BackendRoute?, metrics: BackendMetrics) {
+    init(
+        plan: BackendPlan,
+        model: String,
+        revision: String,
+        rest: BackendRoute?,
+        grpc: BackendRoute?,
+        metrics: BackendMetrics
+    ) {
         self.plan = plan
         label = KeptBytes(plan.label)
+        accessTarget = KeptBytes(
+            AccessTarget.text(model: model, revision: revision, backend: plan.label)
+        )
         self.rest = rest
         self.grpc = grpc
         load = plan.load
