@@ -60,8 +60,9 @@ struct ConcurrencyTests {
     @Test("While few are under way, slow answers move nothing")
     func idle() {
         var crowd = Crowd()
-        let before = crowd.run(capacity: 100, for: .seconds(10))
-        crowd.demand = before / 2 - 2
+        crowd.demand = crowd.run(capacity: 100, for: .seconds(10)) / 4
+        // The window that began before the change is over after that.
+        let before = crowd.run(capacity: 100, for: .seconds(1))
         #expect(crowd.run(capacity: 5, for: .seconds(10)) == before)
     }
 

@@ -1,6 +1,7 @@
 import SluiceBalancing
 import SluiceConfiguration
 import SluiceControl
+import SluiceGateway
 import Testing
 
 @Suite("Limits on their way to the workers")

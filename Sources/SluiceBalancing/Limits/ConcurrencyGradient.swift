@@ -11,14 +11,15 @@
 // It needs no probe, for which other rules send a few requests alone and refuse the rest (Envoy's
 // gradient). Samples are gathered in windows of at least ten answers, 10 ms and one answer's time:
 // the limit then moves in steps that its own effect has had time to show in. The usual time is an
-// average over ten minutes, the first ten windows counting alike; where it is twice the present
-// time, it is given up by a twentieth each window, as there was a slow spell to forget. Windows in which
+// average over ten minutes that begins as the least of the first ten windows; where it is twice the
+// present time, it is given up by a twentieth each window, as there was a slow spell to forget. Windows in which
 // fewer than half of the limit were under way teach what is usual but move nothing: that is the
 // caller's limit, not ours.
 //
 // Two things are ours. The limit begins at `min`, so that what is usual is learnt without a queue, and
 // then doubles with each window until the first gradient below 1 (as TCP's slow start does), or a
-// gateway that restarts under load would refuse for a minute. And the average is one over time rather
+// gateway that restarts under load would refuse for a minute. Without a change of the load it rests at
+// half as much again as the capacity, and 4. And the average is one over time rather
 // than over 600 samples: with ten windows a second those would be a minute, and a queue that lasts
 // that long would become usual. Where load stays above capacity for ten minutes on end it does all the
 // same, and the limit creeps up; `max` is the end of that.
@@ -105,7 +106,7 @@ package struct ConcurrencyGradient: Sendable {
     private mutating func learn(_ mean: Double, at now: Instant) {
         windows += 1
         if windows <= ConcurrencyGradient.warmUp {
-            usual += (mean - usual) / Double(windows)
+            usual = windows == 1 ? mean : min(usual, mean)
         } else {
             let elapsed = lastWindow.map { Double(now.nanoseconds(since: $0)) } ?? 0
             usual += (mean - usual) * elapsed / (ConcurrencyGradient.memory + elapsed)
