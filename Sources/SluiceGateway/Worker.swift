@@ -75,7 +75,9 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     private var routes: [String: BackendRoute] = [:]
     private var metrics: [String: RevisionMetrics] = [:]
     private var revisionNumbers: [String: UInt32] = [:]
-    private var listeners: [IngressListener] = []
+    private(set) var listeners: [IngressListener] = []
+    /// Whether new requests are refused because the process is short of memory.
+    var isShedding = false
     /// Streams of `grpc.health.v1.Health/Watch`, with what they were last told.
     var watchers: [UnsafeMutableRawPointer: (service: String, status: Int)] = unsafe [:]
     /// Refusals that wait for their client to finish sending.
@@ -167,6 +169,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
                 cacheMetrics: plan.cache == nil
                     ? nil : CacheMetrics(store: shared.store, plan: plan),
                 splitMetrics: SplitMetrics(store: shared.store, plan: plan),
+                rateLimits: WorkerRateLimits(plan, shared.store),
                 mirrorMetrics: plan.mirror.map {
                     MirrorMetrics(
                         store: shared.store,
@@ -283,6 +286,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
         let http2 = shared.store.gauge(GatewayMetrics.connections, [name, "http2"])
         let refused = shared.store.counter(GatewayMetrics.connectionsRefused, [name, "limit"])
         let failed = shared.store.counter(GatewayMetrics.connectionsRefused, [name, "handshake"])
+        let spared = shared.store.counter(GatewayMetrics.connectionsRefused, [name, "descriptors"])
         let listener = try IngressListener(
             loop: loop,
             arena: arena,
@@ -299,6 +303,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
             case .closedHTTP1: shard.add(http1, -1)
             case .closedHTTP2: shard.add(http2, -1)
             case .refused: shard.add(refused)
+            case .outOfDescriptors: shard.add(spared)
             case .handshakeFailed: shard.add(failed)
             }
         }

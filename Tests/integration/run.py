@@ -20,6 +20,7 @@ import control
 import manifests
 import mirror
 import observability
+import overload
 import page
 import processes
 import resilience
@@ -413,6 +414,7 @@ for module in (
     split,
     mirror,
     resilience,
+    overload,
     cache,
     rows,
     translation,

@@ -70,6 +70,10 @@ extension Worker {
             unsafe refuseUnserved(flow, revision, model)
             return
         }
+        if let limit = revision.balance.concurrency, !limit.tryEnter() {
+            unsafe refuseCrowded(flow, revision, limit)
+            return
+        }
         revision.loads[picked].enter()
         unsafe go(flow, revision, picked)
     }

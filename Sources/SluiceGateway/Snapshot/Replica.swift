@@ -51,6 +51,8 @@ final class WorkerModel {
     /// Absent where the weights alone decide.
     let rules: WorkerRules?
     let splitMetrics: SplitMetrics
+    /// Absent where callers may send as much as they like.
+    let rateLimits: WorkerRateLimits?
     /// Absent where nothing is copied to a shadow.
     let mirror: WorkerMirror?
 
@@ -59,8 +61,10 @@ final class WorkerModel {
         revisions: [WorkerRevision],
         cacheMetrics: CacheMetrics?,
         splitMetrics: SplitMetrics,
+        rateLimits: WorkerRateLimits?,
         mirrorMetrics: MirrorMetrics?
     ) {
+        self.rateLimits = rateLimits
         mirror = plan.mirror.flatMap { mirror in
             mirrorMetrics.map {
                 WorkerMirror(plan: mirror, revision: revisions[mirror.revision], metrics: $0)
