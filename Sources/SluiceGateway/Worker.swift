@@ -273,6 +273,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
         let http2 = shared.store.gauge(GatewayMetrics.connections, [name, "http2"])
         let refused = shared.store.counter(GatewayMetrics.connectionsRefused, [name, "limit"])
         let failed = shared.store.counter(GatewayMetrics.connectionsRefused, [name, "handshake"])
+        let abuse = AbuseMetrics(store: shared.store, listener: name)
         let listener = try IngressListener(
             loop: loop,
             arena: arena,
@@ -290,6 +291,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
             case .closedHTTP2: shard.add(http2, -1)
             case .refused: shard.add(refused)
             case .handshakeFailed: shard.add(failed)
+            case .abused(let reason): if let counter = abuse[reason] { shard.add(counter) }
             }
         }
         listeners.append(listener)

@@ -46,6 +46,17 @@ package final class TCPListener: ReadinessHandler, TimerTarget {
         loop.unregister(token, descriptor: descriptor)
     }
 
+    /// Takes all that wait in the kernel's backlog, however many; for the moment before closing.
+    package func acceptWaiting() {
+        while true {
+            switch loop.kernel.accept(from: descriptor) {
+            case .accepted(let descriptor, let peer): if !accepted(descriptor, peer) { return }
+            case .aborted: continue
+            case .wouldBlock, .exhausted: return
+            }
+        }
+    }
+
     /// Closes the socket for good.
     package func close() {
         pause()

@@ -36,6 +36,9 @@ package final class TLSSession {
         unsafe SSL_free(ssl)
     }
 
+    /// OpenSSL's own, for what asks about the peer; valid while this object lives.
+    var handle: OpaquePointer { unsafe ssl }
+
     // MARK: - Facts
 
     /// What ALPN settled on; nil without ALPN.

@@ -16,6 +16,8 @@ private func server(_ frames: [RawFrame] = []) -> TestSession {
 struct Nuisance: Sendable, CustomTestStringConvertible {
     var name: String
     var frame: RawFrame
+    /// How many pass at least.
+    var allowed = 990
     var testDescription: String { name }
 
     static let all: [Nuisance] = [
@@ -24,7 +26,7 @@ struct Nuisance: Sendable, CustomTestStringConvertible {
             name: "PING acknowledgement",
             frame: RawFrame(type: 6, flags: 1, stream: 0, .init(repeating: 0, count: 8))
         ),
-        .init(name: "SETTINGS", frame: .settings([(3, 1)])),
+        .init(name: "SETTINGS", frame: .settings([(3, 1)]), allowed: 90),
         .init(name: "SETTINGS acknowledgement", frame: .settingsAcknowledgement),
         .init(name: "PRIORITY", frame: .priority(1)),
         .init(name: "empty DATA", frame: .data(1)),
@@ -44,7 +46,7 @@ struct HTTP2AbuseTests {
         let server = server([
             .headers(1, HandHPACK.post, flags: RawFrame.endHeaders), .headers(3), .reset(3),
         ])
-        for _ in 0..<990 {
+        for _ in 0..<row.allowed {
             server.receive(row.frame.bytes)
             _ = server.takeOutput()
         }
