@@ -81,11 +81,11 @@ class Load:
             self.answered("http1_anew") if answer.status == 200 else self.failed("http1_anew", answer.status)
 
     def grpc(self):
-        # grpc honours GOAWAY by itself, and opens another connection.
+        # grpc honours GOAWAY by itself: it opens another connection, and moves what was not begun there.
         tensor = tritonclient.grpc.InferInput("input", [1, 4], "FP32")
         tensor.set_data_from_numpy(numpy.array([[5.1, 3.5, 1.4, 0.2]], dtype=numpy.float32))
         with tritonclient.grpc.InferenceServerClient(
-                self.address, channel_args=[("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0)]) as client:
+                self.address, channel_args=[("grpc.use_local_subchannel_pool", 1)]) as client:
             while not self.stopping.is_set():
                 try:
                     client.infer("iris", [tensor], client_timeout=20)

@@ -11,7 +11,8 @@ import subprocess
 import threading
 
 from backends import Recorder
-from processes import V1, config, folder, gateway, get, until
+import processes
+from processes import V1, Process, config, folder, gateway, get, until
 
 MADE = {}
 
@@ -231,11 +232,16 @@ class SecureBackend:
 
 
 def predicted(backend, tls):
-    proxy = gateway(config([f"  - {{name: m, revisions: [{{name: v1, backends: [{{rest: 'https://127.0.0.1:{backend.port}', "
-                            f"tls: {{{tls}}}}}]}}]}}"]))
-    status, _, body = get(proxy.address, "/v1/models/m:predict", V1)
+    """One prediction through a gateway that may never become ready; with what its log said of the backend."""
+    path = f"{folder}/tls-{backend.port}.yaml"
+    with open(path, "w") as file:
+        file.write(config([f"  - {{name: m, revisions: [{{name: v1, backends: [{{rest: 'https://127.0.0.1:{backend.port}', "
+                           f"tls: {{{tls}}}}}]}}]}}"]))
+    proxy = Process(processes.SLUICE, "serve", "--config", path)
+    address = proxy.wait_for(r" listening address=(\S+) tls=off")
+    status, _, body = get(address, "/v1/models/m:predict", V1)
     assert proxy.stop() == 0
-    return status, body
+    return status, body, "".join(proxy.lines)
 
 
 def backends_must_be_who_they_say():
@@ -248,11 +254,11 @@ def backends_must_be_who_they_say():
             ("stranger", None, trusted, "certificate"), ("elsewhere", None, trusted + ", serverName: elsewhere.example", None),
             ("server", "authority", trusted + client, None), ("server", "others", trusted + client, "TLS")):
         backend = SecureBackend(name, authority)
-        status, body = predicted(backend, tls)
-        what = f"{name} ({tls}) was answered {status} {body[:300]}"
+        status, body, log = predicted(backend, tls)
+        what = f"{name} ({tls}) was answered {status} {body[:300]}; {log}"
         assert (status == 200) == (sentence is None) and backend.count == (sentence is None), what
         assert sentence is None or status in (502, 503), what
-        print("     ", name, status, body[:120])
+        print("     ", name, status, body[:200], [l for l in log.split('\n') if 'certif' in l or 'backend' in l])
         backend.stop()
 
 
