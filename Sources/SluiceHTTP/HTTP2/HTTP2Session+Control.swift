@@ -213,7 +213,9 @@ extension HTTP2Session {
         }
         // Even where something waits: window by the byte costs more than it moves.
         try guardian.countUseless()
-        if unsafe !stream.record.pointee.pending.isEmpty, unsafe stream.record.pointee.sendWindow > 0 {
+        if unsafe !stream.record.pointee.pending.isEmpty,
+            unsafe stream.record.pointee.sendWindow > 0
+        {
             queue(stream)
         }
     }

@@ -229,7 +229,9 @@ package struct HTTP2Session: ~Copyable {
 
     /// Ends the connection: a peer that hasn't acknowledged our SETTINGS by now never will
     /// (RFC 9113 §6.5.3).
-    package mutating func giveUpOnSettings() { writeGoAway(last: lastPeerStreamID, .settingsTimeout) }
+    package mutating func giveUpOnSettings() {
+        writeGoAway(last: lastPeerStreamID, .settingsTimeout)
+    }
 
     /// Whether the connection has ended by the peer's mistake.
     var isFailed: Bool {
