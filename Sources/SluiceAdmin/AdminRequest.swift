@@ -1,3 +1,4 @@
+import SluiceConfiguration
 import SluiceHTTP
 import SluiceWire
 
@@ -19,6 +20,11 @@ struct AdminRequest {
     /// A page of any site may have a browser send simple requests to a loopback address, and needs
     /// no permission for that (Fetch, "CORS protocol"); but the browser says whose page it was.
     var isFromAnotherSite: Bool
+    /// Whether a browser asks under a host's name.
+    ///
+    /// A stranger's page may give its own name our address (DNS rebinding), and is then no other
+    /// site to the browser.
+    var isFromNamedSite: Bool
     /// Who says to be asking (`x-sluice-author`), not verified.
     var author: String?
     /// Where the caller is.
@@ -46,7 +52,17 @@ struct AdminRequest {
         let host = head.text(.authority) ?? ""
         isFromAnotherSite =
             origin.map { $0 != "http://\(host)" && $0 != "https://\(host)" } ?? false
+        isFromNamedSite = origin != nil && !AdminRequest.isAddress(host)
         self.client = client
+    }
+
+    /// Whether an authority is `localhost` or an address, with or without a port.
+    private static func isAddress(_ authority: String) -> Bool {
+        guard let address = Configuration.ListenAddress(authority) ?? .init("\(authority):0") else {
+            return false
+        }
+        return address.host == "localhost" || address.host.contains(":")
+            || address.host.allSatisfy { $0.isASCII && ($0.isNumber || $0 == ".") }
     }
 
     /// Who is asking, as events and logs say it.

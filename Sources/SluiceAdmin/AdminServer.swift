@@ -167,6 +167,12 @@ package final class AdminServer: RequestHandler {
             if route.changesState, request.isFromAnotherSite {
                 throw AdminRefusal(403, "a page of another site may not change anything here")
             }
+            if route.changesState, request.isFromNamedSite, !runtime.desk.access.asksForToken {
+                throw AdminRefusal(
+                    403,
+                    "a browser may change something by the gateway's address or localhost; by another name it takes `admin.tokenFile`"
+                )
+            }
             if route.changesState, !runtime.desk.access.allows(request.authorization) {
                 var reply = AdminRefusal(
                     401,

@@ -106,12 +106,6 @@ extension ConfigurationReader {
             }
         }
         backends(&section, name, of: &revision)
-        if revision.modelName != nil, revision.allBackends.contains(where: { $0.grpc != nil }) {
-            findings.add(
-                "`\(name).modelName` is not available for gRPC backends in this version; give the model its name there or use `rest`",
-                at: section.value("modelName") ?? node
-            )
-        }
         return revision
     }
 }

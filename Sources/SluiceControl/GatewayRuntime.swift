@@ -172,10 +172,13 @@ package final class GatewayRuntime: Sendable {
     /// The snapshot in force.
     package var snapshot: Snapshot { desk.snapshot }
 
-    /// Whether every model has a backend that answers, and the gateway isn't leaving.
+    /// Whether some model has a backend that answers, and the gateway isn't leaving.
+    ///
+    /// One model without backends must not take the gateway from all others; whether a model is
+    /// ready is asked of the model.
     package var isReady: Bool {
         guard !readiness.isDraining, readiness.isProbed else { return false }
-        return snapshot.models.allSatisfy { model in
+        return snapshot.models.contains { model in
             model.revisions.contains { revision in
                 revision.backends.contains { $0.load.health == .up }
             }

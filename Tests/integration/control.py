@@ -170,6 +170,18 @@ def the_token_guards_what_changes_state():
     assert refused.returncode == 1 and "tokenFile" in refused.stderr, refused
 
 
+def browsers_change_nothing_for_strangers():
+    first, second = model(), model("--revision", "v2")
+    proxy = gateway(config(iris(first, second)))
+    port = proxy.admin.split(":")[1]
+    # A page of another site; and one that has given its own name our address.
+    for origin, host in (("http://evil.example", proxy.admin), (f"http://evil.example:{port}", f"evil.example:{port}")):
+        assert shift(proxy, 50, 50, origin=origin, host=host)[0] == 403, origin
+    assert weights(proxy) == {"v1": 100, "v2": 0}
+    for host in (proxy.admin, f"localhost:{port}"):
+        assert shift(proxy, 50, 50, origin=f"http://{host}", host=host)[0] == 200, host
+
+
 def shifts_outlive_reloads_and_kills():
     first, second = model(), model("--revision", "v2")
     state = f"{folder}/state.json"
@@ -319,6 +331,7 @@ CHECKS = [
     a_thousand_shifts_disturb_nobody,
     refusals_say_why_and_change_nothing,
     the_token_guards_what_changes_state,
+    browsers_change_nothing_for_strangers,
     shifts_outlive_reloads_and_kills,
     a_drained_backend_gets_nothing_until_it_is_ready,
     a_changed_file_is_read_by_itself,

@@ -82,4 +82,27 @@ def grpc_callers_reach_rest_backends():
     backend.stop()
 
 
-CHECKS = [rest_callers_reach_grpc_backends, grpc_callers_reach_rest_backends]
+def a_backend_may_know_a_model_by_another_name():
+    backend = model()
+    both = f"{{rest: 'http://{backend.address}', grpc: 'http://{backend.address}'}}"
+    for keys in ("", ", cache: {ttl: 60s}", ", idempotent: true"):
+        proxy = gateway(config([
+            f"  - {{name: a-rather-long-name-for-it{keys}, revisions: [{{name: v1, modelName: echo, backends: [{both}]}}]}}"]))
+        with tritonclient.grpc.InferenceServerClient(proxy.address) as client:
+            # Small ones come in one piece, large ones in many.
+            for count in (4, 40_000):
+                data = numpy.arange(count, dtype=numpy.float32).reshape(1, count)
+                tensor = tritonclient.grpc.InferInput("input", data.shape, "FP32")
+                tensor.set_data_from_numpy(data)
+                for _ in range(3):
+                    assert (client.infer("a-rather-long-name-for-it", [tensor]).as_numpy("input") == data).all()
+            assert client.is_model_ready("a-rather-long-name-for-it")
+            assert client.get_model_metadata("a-rather-long-name-for-it").name == "echo"
+        code, _, body = get(proxy.address, "/v1/models/a-rather-long-name-for-it:predict", b'{"instances":[1]}')
+        assert code == 200, (code, body)
+        assert proxy.stop() == 0
+    backend.stop()
+
+
+CHECKS = [rest_callers_reach_grpc_backends, grpc_callers_reach_rest_backends,
+          a_backend_may_know_a_model_by_another_name]

@@ -28,6 +28,9 @@ package struct AdminAccess: Sendable {
         }
     }
 
+    /// Whether there is a token to be known.
+    package var asksForToken: Bool { token != nil }
+
     /// Whether an `authorization` field of `Bearer TOKEN` (RFC 6750 §2.1) opens the door.
     package func allows(_ authorization: String?) -> Bool {
         guard let token else { return true }

@@ -152,6 +152,7 @@ extension Worker {
     private func begin(_ flow: FlowPointer, on connection: ClientConnection) {
         guard let head = unsafe flow.pointee.head, let revision = unsafe flow.pointee.revision
         else { return }
+        guard unsafe renameMessage(flow, head) else { return }
         let keeps = unsafe revision._withUnsafeGuaranteedRef {
             unsafe isWorthKeeping(flow, $0, isHTTP2: connection.isHTTP2)
         }
@@ -269,32 +270,6 @@ extension Worker {
 
     private func text(of head: FieldBlock, at index: Int) -> String? {
         unsafe String(decoding: head.value(of: head[index]), as: UTF8.self)
-    }
-
-    /// Drops `/serving/{namespace}/{name}` from the path.
-    private func rewritePath(_ head: FieldBlock, _ flow: FlowPointer) {
-        guard let path = unsafe head.first(.path) else { return }
-        let rest = unsafe [UInt8](path.dropFirst(flow.pointee.prefixLength))
-        unsafe rest.withUnsafeBytes { unsafe head.set(.path, $0) }
-        let shift = unsafe flow.pointee.prefixLength
-        unsafe flow.pointee.modelStart -= shift
-        unsafe flow.pointee.modelEnd -= shift
-        unsafe flow.pointee.prefixLength = 0
-    }
-
-    /// Puts the name the backend knows the model by into a REST path.
-    private func renameModel(_ head: FieldBlock, _ flow: FlowPointer) {
-        // A translated request's path is ours, and has the right name already.
-        guard unsafe flow.pointee.wire != .grpc, unsafe flow.spoken == flow.pointee.wire,
-            let name = unsafe flow.pointee.revision?._withUnsafeGuaranteedRef({
-                $0.plan.backendModelName
-            }),
-            let path = unsafe head.first(.path)
-        else { return }
-        var renamed = unsafe [UInt8](path[..<flow.pointee.modelStart])
-        renamed.append(contentsOf: name.utf8)
-        unsafe renamed.append(contentsOf: path[flow.pointee.modelEnd...])
-        unsafe renamed.withUnsafeBytes { unsafe head.set(.path, $0) }
     }
 
     /// Tells the backend how much of the caller's time is left (gRPC: per attempt).
