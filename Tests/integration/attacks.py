@@ -386,5 +386,65 @@ def honest_pings_are_no_flood():
     proxy.stop(), backend.stop()
 
 
-CHECKS = [attackers_are_cut_off_and_counted, those_who_do_not_read_are_cut_off, ten_thousand_connections_from_one_client,
+PATH = b"/v1/models/echo:predict"
+# A change of the fields, more fields, and the status that answers; 0 is a stream reset with PROTOCOL_ERROR.
+HTTP2_HEADS = (
+    ({}, (), 200), ({}, ((b"host", b"x"),), 200), ({b":authority": b"X:80"}, ((b"host", b"x:80"),), 200),
+    # Two places to say the host (RFC 9113 8.3.1).
+    ({}, ((b"host", b"y"),), 400), ({}, ((b"host", b"x"), (b"host", b"x")), 400), ({}, ((b"host", b""),), 400),
+    *(({b":authority": value}, (), 400) for value in (
+        b"", b"a@x", b"x y", b"x/y", b"x\\y", b"x#y", b"x:99999", b"x:a", b"[::1", b"x\xff")),
+    *(({b":scheme": value}, (), 400) for value in (b"ftp", b"file")),
+    *(({b":path": value}, (), 400) for value in (PATH + b"#a", PATH + b"\xe9", b"v1", b"*")),
+    *(({b":path": value}, (), 404) for value in (b"/v1/models/../x", b"/v1/models/m%00:predict")),
+    *(({b":path": value}, (), 0) for value in (PATH + b" ", PATH + b"\0", PATH + b"\r\nx: y", b"")),
+    *(({b":method": value}, (), 0) for value in (b"PO ST", b"", b"POST /a HTTP/1.1\r\nx:")),
+    *(({}, (field,), 0) for field in (
+        (b"transfer-encoding", b"chunked"), (b"connection", b"close"), (b"keep-alive", b"1"), (b"upgrade", b"h2c"),
+        (b"proxy-connection", b"close"), (b"te", b"gzip"), (b"x-a", b"a\nb"), (b"x-a", b"a\rb"), (b"x-a", b"a\0b"),
+        (b"x-a", b" b"), (b"x-a", b"b "), (b"x a", b"b"), (b"x:a", b"b"), (b"x\r\na", b"b"), (b"", b"b"), (b"X-A", b"b"),
+        (b"content-length", b"+17"), (b"content-length", b"18"), (b":path", PATH), (b":status", b"200"))),
+    ({}, ((b"content-length", b"17"), (b"content-length", b"5")), 0),
+)
+STATUS = {0x88: 200, 0x8c: 400, 0x8d: 404}  # HPACK's static table
+
+
+def status_of(client):
+    received = b""
+    while True:
+        place = 0
+        while place + 9 <= len(received):
+            length, kind = int.from_bytes(received[place:place + 3], "big"), received[place + 3]
+            if kind == 1:
+                return STATUS.get(received[place + 9:place + 10].lstrip(b"\x20")[:1][0], "another")
+            if kind == 3 and len(received) >= place + 13:
+                return 0 if received[place + 9:place + 13] == word(1) else "another reset"
+            if kind == 7:
+                return "GOAWAY"
+            place += 9 + length
+        piece = client.recv(1 << 16)
+        if not piece:
+            return "closed"
+        received += piece
+
+
+def http2_requests_say_one_thing():
+    """What is malformed in HTTP/2's own way never reaches a backend, which may speak another HTTP."""
+    backend = model()
+    proxy = gateway(config([one("echo", backend.address)]))
+    wrong, passed = [], 0
+    for change, more, expected in HTTP2_HEADS:
+        fields = [(name, change.get(name, value)) for name, value in FIELDS]
+        with connect(proxy.address) as client:
+            client.sendall(OPEN + head(1, more=more, fields=fields) + frame(0, 1, 1, BODY))
+            status = status_of(client)
+        passed += expected == 200
+        if status != expected:
+            wrong.append(f"{change} {more}: {status}, not {expected}")
+    assert not wrong, "\n".join(wrong)
+    assert predictions(backend) == passed
+    proxy.stop(), backend.stop()
+
+
+CHECKS = [http2_requests_say_one_thing, attackers_are_cut_off_and_counted, those_who_do_not_read_are_cut_off, ten_thousand_connections_from_one_client,
           honest_pings_are_no_flood]
