@@ -25,7 +25,8 @@ struct Nuisance: Sendable, CustomTestStringConvertible {
         .init(name: "PING", frame: .ping(), reason: .pingFlood),
         .init(
             name: "PING acknowledgement",
-            frame: RawFrame(type: 6, flags: 1, stream: 0, .init(repeating: 0, count: 8))
+            frame: RawFrame(type: 6, flags: 1, stream: 0, .init(repeating: 0, count: 8)),
+            reason: .pingFlood
         ),
         .init(name: "SETTINGS", frame: .settings([(3, 1)]), allowed: 90, reason: .settingsFlood),
         .init(name: "SETTINGS acknowledgement", frame: .settingsAcknowledgement),
