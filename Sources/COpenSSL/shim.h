@@ -19,3 +19,5 @@ static inline void copenssl_cache_client_sessions(SSL_CTX *context) {
 static inline long copenssl_set_server_name(SSL *ssl, const char *name) { return SSL_set_tlsext_host_name(ssl, name); }
 static inline long copenssl_pending(BIO *bio) { return (long)BIO_pending(bio); }
 static inline void copenssl_empty_means_retry(BIO *bio) { BIO_set_mem_eof_return(bio, -1); }
+static inline X509 *copenssl_peer_certificate(const SSL *ssl) { return SSL_get1_peer_certificate(ssl); }
+static inline unsigned long copenssl_name_flags(void) { return XN_FLAG_RFC2253; }

@@ -96,7 +96,17 @@ package final class GatewayRuntime: Sendable {
         }
         let (workers, control) = (workers, control)
         let probe = control.run { loop in
-            Confined(HealthProbe(loop: loop, readiness: readiness, tell: { log.write($0) }))
+            Confined(
+                HealthProbe(loop: loop, readiness: readiness) {
+                    log.write($0)
+                } complain: { backend, reason in
+                    log.write(
+                        .warning,
+                        "a backend can't be connected to",
+                        [("backend", backend), ("reason", reason)]
+                    )
+                }
+            )
         }
         self.probe = probe
         desk = try ChangeDesk(configuration: configuration, file: file, store: store, log: log) {

@@ -103,7 +103,7 @@ final class HTTP2ClientConnection: ClientConnection {
     // MARK: - Stream events
 
     override func streamReceived(_ bytes: UnsafeRawBufferPointer) {
-        unsafe session.receive(bytes)
+        unsafe session.receive(bytes, at: stream.loop.now.nanoseconds)
         process()
     }
 

@@ -287,6 +287,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
         let refused = shared.store.counter(GatewayMetrics.connectionsRefused, [name, "limit"])
         let failed = shared.store.counter(GatewayMetrics.connectionsRefused, [name, "handshake"])
         let spared = shared.store.counter(GatewayMetrics.connectionsRefused, [name, "descriptors"])
+        let abuse = AbuseMetrics(store: shared.store, listener: name)
         let listener = try IngressListener(
             loop: loop,
             arena: arena,
@@ -305,6 +306,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
             case .refused: shard.add(refused)
             case .outOfDescriptors: shard.add(spared)
             case .handshakeFailed: shard.add(failed)
+            case .abused(let reason): if let counter = abuse[reason] { shard.add(counter) }
             }
         }
         listeners.append(listener)

@@ -61,6 +61,17 @@ package final class TCPListener: ReadinessHandler, TimerTarget {
         retry = loop.setTimer(after: TCPListener.retryDelay, target: self, tag: 0)
     }
 
+    /// Takes all that wait in the kernel's backlog, however many; for the moment before closing.
+    package func acceptWaiting() {
+        while true {
+            switch loop.kernel.accept(from: descriptor) {
+            case .accepted(let descriptor, let peer): if !accepted(descriptor, peer) { return }
+            case .aborted: continue
+            case .wouldBlock, .exhausted: return
+            }
+        }
+    }
+
     /// Closes the socket for good.
     package func close() {
         pause()

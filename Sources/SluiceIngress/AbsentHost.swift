@@ -5,14 +5,21 @@ import SluiceHTTP
 @safe
 final class AbsentHost: ExchangeHost {
     private let clientText: KeptBytes
+    private let identityText: KeptBytes
     private let cameSecurely: Bool
 
     init(arena: HTTPArena, for caller: Exchange) {
         clientText = unsafe KeptBytes(String(decoding: caller.clientText, as: UTF8.self))
+        identityText = unsafe KeptBytes(
+            String(decoding: caller.clientIdentity ?? .init(start: nil, count: 0), as: UTF8.self)
+        )
         cameSecurely = caller.isSecure
         super.init(arena: arena)
     }
 
     override var clientBytes: UnsafeRawBufferPointer { unsafe clientText.bytes }
+    override var clientIdentity: UnsafeRawBufferPointer? {
+        unsafe identityText.bytes.isEmpty ? nil : identityText.bytes
+    }
     override var isSecure: Bool { cameSecurely }
 }

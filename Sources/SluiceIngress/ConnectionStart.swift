@@ -95,6 +95,7 @@ final class ConnectionStart: StreamHandler, TimerTarget {
 
     func timerFired(_ tag: UInt, at now: Instant) {
         timer = .none
+        listener.count(.slowHead)
         abandon()
     }
 

@@ -56,6 +56,13 @@ package struct Exchange: BitwiseCopyable {
     /// Whether TLS 1.3 protects it; with TLS 1.2 or none, false.
     package var isTLS13: Bool { unsafe holder._withUnsafeGuaranteedRef { $0.isTLS13 } }
 
+    /// Whose certificate mutual TLS has verified, as `x-forwarded-client-cert` says it; nil without.
+    ///
+    /// Valid while the connection lives.
+    package var clientIdentity: UnsafeRawBufferPointer? {
+        unsafe holder._withUnsafeGuaranteedRef { unsafe $0.clientIdentity }
+    }
+
     /// `limits.maxHeaderBytes` of where it came in.
     package var maxHeaderBytes: Int {
         unsafe holder._withUnsafeGuaranteedRef { $0.maxHeaderBytes }

@@ -23,6 +23,8 @@ package class ExchangeHost {
     var isSecure: Bool { false }
     /// Whether TLS 1.3 protects it; with TLS 1.2 or none, false.
     var isTLS13: Bool { false }
+    /// Whose certificate mutual TLS has verified, as `x-forwarded-client-cert` says it.
+    var clientIdentity: UnsafeRawBufferPointer? { nil }
     /// `limits.maxHeaderBytes`.
     var maxHeaderBytes: Int { .max }
     /// Whether the client sends its body only when it has been told to continue.

@@ -181,9 +181,13 @@ final class HTTP1ServerConnection: ServerConnection {
     /// Answers what isn't HTTP/1.1 and closes: after a framing error nothing can be trusted.
     private func refuse(_ failure: HTTP1Failure) {
         let wasOpen = isOpen
+        if failure.kind == .headTooLarge || failure.kind == .uriTooLong {
+            listener.count(.largeHead)
+        }
         handler.requestUnreadable(self, status: failure.status, sentence: failure.sentence)
         abortAll(.protocolError)
-        if !wasOpen, failure.status > 0 {
+        // A body that breaks off in nonsense is told so as well, if its answer hasn't begun.
+        if !wasOpen || session.owesWholeAnswer, failure.status > 0 {
             session.output.append(
                 HTTP1Failure.answer(status: failure.status, sentence: failure.sentence)
             )
@@ -202,6 +206,7 @@ final class HTTP1ServerConnection: ServerConnection {
 
     override func tooSlow(_ reason: AbortReason) {
         if headStarted != nil, !isOpen, session.isReceivingHead {
+            listener.count(.slowHead)
             session.output.append(
                 HTTP1Failure.answer(status: 408, sentence: "the request's head came too slowly")
             )
@@ -211,8 +216,23 @@ final class HTTP1ServerConnection: ServerConnection {
         }
     }
 
+    // Whoever used a connection within this time may be about to use it again: closing it under a
+    // request on its way would fail that request, while its answer can say `connection: close`.
+    private static let quiet = Duration.seconds(1).nanoseconds
+
     override func drain(isFinal: Bool) {
         super.drain(isFinal: isFinal)
-        if session.isIdle { finish() }
+        rearm()
+    }
+
+    override func deadline() -> (at: Instant, reason: AbortReason) {
+        var earliest = super.deadline()
+        if isDraining, session.isIdle {
+            earliest.at = min(
+                earliest.at,
+                idleSince.advanced(byNanoseconds: HTTP1ServerConnection.quiet)
+            )
+        }
+        return earliest
     }
 }

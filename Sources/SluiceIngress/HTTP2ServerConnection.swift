@@ -12,6 +12,8 @@ final class HTTP2ServerConnection: ServerConnection {
     private var piece: UInt64 = 0
     /// When streams are next looked at whose answers wait for the client's window.
     private var sweepDue: Instant?
+    /// By when our SETTINGS must be acknowledged; nil when they are.
+    private var settingsDue: Instant?
 
     // A stream that has not moved for this many visits, and since before the first, is given up:
     // after one to one and a half times `bodyTimeout`.
@@ -32,6 +34,7 @@ final class HTTP2ServerConnection: ServerConnection {
         super.init(stream: stream, listener: listener, number: number)
         // Until the first request is complete the preface and its head are still to come.
         headStarted = stream.loop.now
+        settingsDue = heard.advanced(byNanoseconds: HTTP2ServerConnection.answerTime)
     }
 
     override var versionText: StaticString { "2" }
@@ -102,8 +105,9 @@ final class HTTP2ServerConnection: ServerConnection {
         guard !isClosed else { return }
         heard = stream.loop.now
         asked = nil
-        unsafe session.receive(bytes)
+        unsafe session.receive(bytes, at: heard.nanoseconds)
         process()
+        if settingsDue != nil, session.isSettingsAcknowledged { settingsDue = nil }
         if !session.isMidFrame {
             headStarted = nil
         } else if headStarted == nil || piece != session.pieceCount {
@@ -140,6 +144,7 @@ final class HTTP2ServerConnection: ServerConnection {
                 if isClosed { return }
             }
         } catch {
+            if let abuse = error.abuse { listener.count(abuse) }
             handler.requestUnreadable(self, status: 0, sentence: error.sentence)
             finish()
             return
@@ -153,6 +158,7 @@ final class HTTP2ServerConnection: ServerConnection {
         case .head(let stream, let head, let endStream):
             handler.requestBegan(Exchange(self, stream), head, endStream: endStream)
         case .oversizedHead(let stream, let head, _):
+            listener.count(.largeHead)
             handler.requestOversized(Exchange(self, stream), head)
         case .data(let stream, let bytes, let endStream):
             guard unsafe stream.user != nil else {
@@ -191,6 +197,7 @@ final class HTTP2ServerConnection: ServerConnection {
     override func deadline() -> (at: Instant, reason: AbortReason) {
         var earliest = super.deadline()
         if let sweepDue { earliest.at = min(earliest.at, sweepDue) }
+        if let settingsDue { earliest.at = min(earliest.at, settingsDue) }
         guard openExchangeCount > 0 else { return earliest }
         let silent =
             asked.map { $0.advanced(byNanoseconds: HTTP2ServerConnection.answerTime) }
@@ -212,6 +219,13 @@ final class HTTP2ServerConnection: ServerConnection {
     }
 
     package override func timerFired(_ tag: UInt, at now: Instant) {
+        if let settingsDue, settingsDue <= now, !isClosed {
+            listener.count(.settingsTimeout)
+            session.giveUpOnSettings()
+            stream.touch()
+            finish()
+            return
+        }
         if let sweepDue, sweepDue <= now { sweep(now) }
         super.timerFired(tag, at: now)
     }
@@ -228,6 +242,7 @@ final class HTTP2ServerConnection: ServerConnection {
             if unsafe stalledStream.user != nil {
                 handler.requestAborted(Exchange(self, stalledStream), .tooSlow)
             }
+            listener.count(.zeroWindow)
             abort(stalledStream, .cancel)
         }
     }

@@ -25,6 +25,7 @@ package enum ConnectionEvent: Sendable {
     case openedHTTP1, openedHTTP2, closedHTTP1, closedHTTP2, refused, handshakeFailed
     /// Closed at once because the descriptors left are kept in reserve.
     case outOfDescriptors
+    case abused(AbuseReason)
 }
 
 /// One loop's share of a listening address, and the connections it has accepted.
@@ -48,6 +49,7 @@ package final class IngressListener {
     /// in every run.
     private var acceptedCount = 0
     private var isDraining = false
+    private var isClosing = false
 
     /// Opens the socket; call ``start()`` to accept.
     package init(
@@ -132,9 +134,14 @@ package final class IngressListener {
         connections[connection.number] = connection
         observe(isHTTP2 ? .openedHTTP2 : .openedHTTP1)
         stream.handler = connection
+        // Its first request is in these bytes, and it is answered.
         if isDraining { connection.drain(isFinal: false) }
         unsafe connection.streamReceived(bytes)
+        if isClosing { connection.drain(isFinal: true) }
     }
+
+    /// Tells the observer that somebody was cut off.
+    func count(_ reason: AbuseReason) { observe(.abused(reason)) }
 
     func startFailed(_ start: ConnectionStart, inHandshake: Bool) {
         guard starting.removeValue(forKey: start.number) != nil else { return }
@@ -169,11 +176,13 @@ package final class IngressListener {
 
     /// Winds all connections down: `isFinal` false announces, true refuses new requests.
     ///
-    /// The socket accepts until the final stage; closing it earlier would reset connections that
-    /// wait in the kernel's queue.
+    /// The socket accepts until the final stage, and what waits in the kernel's queue then is
+    /// accepted before it closes: the kernel would reset it.
     package func drain(isFinal: Bool) {
         isDraining = true
         if isFinal {
+            isClosing = true
+            socket?.acceptWaiting()
             socket?.close()
             socket = nil
         }

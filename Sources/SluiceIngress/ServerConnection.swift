@@ -40,13 +40,18 @@ package class ServerConnection: ExchangeHost, StreamHandler, TimerTarget {
         handler = listener.handler
         idleSince = stream.loop.now
         clientText = KeptBytes(stream.peer.host)
+        identityText = KeptBytes(stream.tls?.peerIdentity ?? "")
         super.init(arena: listener.arena)
     }
 
     private let clientText: KeptBytes
+    private let identityText: KeptBytes
 
     package override var clientBytes: UnsafeRawBufferPointer { unsafe clientText.bytes }
     override var isSecure: Bool { listener.isSecure }
+    override var clientIdentity: UnsafeRawBufferPointer? {
+        unsafe identityText.bytes.isEmpty ? nil : identityText.bytes
+    }
     override var isTLS13: Bool { stream.tls?.isTLS13 ?? false }
     override var maxHeaderBytes: Int { listener.limits.maxHeaderBytes }
 
@@ -182,8 +187,15 @@ package class ServerConnection: ExchangeHost, StreamHandler, TimerTarget {
             drain(isFinal: true)
             finish()
         } else {
+            listener.count(slowness)
             close(reason)
         }
+    }
+
+    /// What to call the slowness that is due now.
+    private var slowness: AbuseReason {
+        if stream.blockedSince != nil { return .slowReader }
+        return headStarted != nil ? .slowHead : .slowBody
     }
 
     /// Whether body bytes wait for the backend, so that their slowness isn't the client's.

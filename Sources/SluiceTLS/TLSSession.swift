@@ -36,6 +36,9 @@ package final class TLSSession {
         unsafe SSL_free(ssl)
     }
 
+    /// OpenSSL's own, for what asks about the peer; valid while this object lives.
+    var handle: OpaquePointer { unsafe ssl }
+
     // MARK: - Facts
 
     /// What ALPN settled on; nil without ALPN.
@@ -146,11 +149,20 @@ package final class TLSSession {
         ERR_clear_error()
     }
 
+    /// What is wrong with the peer's certificate, for the sentence of a handshake that failed.
+    private var complaint: String {
+        let result = unsafe SSL_get_verify_result(ssl)
+        guard !isHandshakeComplete, result != Int(X509_V_OK),
+            let text = unsafe X509_verify_cert_error_string(result)
+        else { return "" }
+        return unsafe " (certificate: \(String(cString: text)))"
+    }
+
     private func check(_ code: Int32, _ attempt: String) throws(TLSFailure) {
         switch code {
         case SSL_ERROR_WANT_READ, SSL_ERROR_WANT_WRITE: return
         case SSL_ERROR_ZERO_RETURN: peerClosed = true
-        default: throw .queued(attempt)
+        default: throw .queued(attempt + complaint)
         }
     }
 }

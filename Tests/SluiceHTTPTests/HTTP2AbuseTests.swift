@@ -16,15 +16,19 @@ private func server(_ frames: [RawFrame] = []) -> TestSession {
 struct Nuisance: Sendable, CustomTestStringConvertible {
     var name: String
     var frame: RawFrame
+    /// How many pass at least.
+    var allowed = 990
+    var reason = AbuseReason.uselessFrames
     var testDescription: String { name }
 
     static let all: [Nuisance] = [
-        .init(name: "PING", frame: .ping()),
+        .init(name: "PING", frame: .ping(), reason: .pingFlood),
         .init(
             name: "PING acknowledgement",
-            frame: RawFrame(type: 6, flags: 1, stream: 0, .init(repeating: 0, count: 8))
+            frame: RawFrame(type: 6, flags: 1, stream: 0, .init(repeating: 0, count: 8)),
+            reason: .pingFlood
         ),
-        .init(name: "SETTINGS", frame: .settings([(3, 1)])),
+        .init(name: "SETTINGS", frame: .settings([(3, 1)]), allowed: 90, reason: .settingsFlood),
         .init(name: "SETTINGS acknowledgement", frame: .settingsAcknowledgement),
         .init(name: "PRIORITY", frame: .priority(1)),
         .init(name: "empty DATA", frame: .data(1)),
@@ -44,7 +48,7 @@ struct HTTP2AbuseTests {
         let server = server([
             .headers(1, HandHPACK.post, flags: RawFrame.endHeaders), .headers(3), .reset(3),
         ])
-        for _ in 0..<990 {
+        for _ in 0..<row.allowed {
             server.receive(row.frame.bytes)
             _ = server.takeOutput()
         }
@@ -54,6 +58,7 @@ struct HTTP2AbuseTests {
             _ = server.takeOutput()
         }
         #expect(server.failure?.code == .enhanceYourCalm)
+        #expect(server.failure?.abuse == row.reason)
     }
 
     @Test("Who downloads much may answer each 4 KiB with two window updates")
@@ -96,6 +101,64 @@ struct HTTP2AbuseTests {
             #expect((100...110).contains(opened))
             #expect(server.openStreamCount == 1, "the one that was too many")
         }
+    }
+
+    @Test("Streams opened to be reset end the connection (CVE-2023-44487)")
+    func rapidReset() {
+        let server = server()
+        var opened = 0
+        while server.failure == nil && opened < 1000 {
+            let id = UInt32(2 * opened + 1)
+            server.receive(RawFrame.headers(id).bytes + RawFrame.reset(id).bytes)
+            _ = server.takeOutput()
+            opened += 1
+        }
+        #expect(server.failure?.abuse == .rapidReset)
+        #expect(opened == 250)
+    }
+
+    @Test("Deadlines that pass for fewer than half of the streams are no attack")
+    func honestResets() {
+        let server = server()
+        for number in 0..<2000 {
+            let id = UInt32(2 * number + 1)
+            server.receive(RawFrame.headers(id).bytes)
+            if number % 5 < 2 {
+                server.receive(RawFrame.reset(id).bytes)
+            } else {
+                server.respond(id, TestSession.status(200))
+            }
+            _ = server.takeOutput()
+        }
+        #expect(server.failure == nil)
+    }
+
+    @Test("Each second forgives ten frames, and each minute a hundred SETTINGS")
+    func forgiveness() {
+        let server = server()
+        var quiet = RawFrame.settings([(3, 100)]).bytes
+        for _ in 0..<10 { quiet += RawFrame.ping().bytes + RawFrame.priority(1).bytes }
+        for second in 1...(600 as Int64) {
+            server.receive(quiet, at: second * 1_000_000_000)
+            _ = server.takeOutput()
+        }
+        #expect(server.failure == nil)
+    }
+
+    @Test("Fewer than 250 resets a second are not judged, however long they go on")
+    func slowResets() {
+        let server = server()
+        for second in 0..<20 {
+            for number in 0..<249 {
+                let id = UInt32(2 * (249 * second + number) + 1)
+                server.receive(
+                    RawFrame.headers(id).bytes + RawFrame.reset(id).bytes,
+                    at: Int64(second + 1) * 1_000_000_000
+                )
+                _ = server.takeOutput()
+            }
+        }
+        #expect(server.failure == nil)
     }
 
     @Test("Answers that nobody reads end the connection")

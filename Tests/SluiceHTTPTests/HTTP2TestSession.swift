@@ -103,11 +103,11 @@ final class TestSession {
 
     // MARK: - The line
 
-    func receive(_ bytes: [UInt8], cut: Cut = .whole) {
+    func receive(_ bytes: [UInt8], cut: Cut = .whole, at now: Int64 = 0) {
         heard += bytes
         for piece in cut.pieces(of: bytes) {
             unsafe piece.withUnsafeBytes { bytes in
-                unsafe session.receive(bytes)
+                unsafe session.receive(bytes, at: now)
                 drainEvents()
             }
         }

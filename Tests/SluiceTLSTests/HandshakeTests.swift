@@ -113,7 +113,8 @@ struct HandshakeTests {
         let server = try Self.server().makeSession()
         let client = try Self.client().makeSession(serverName: "elsewhere.example")
         try client.shakeHands()
-        #expect(throws: TLSFailure.self) { try Self.pump(client, server) }
+        let failure = #expect(throws: TLSFailure.self) { try Self.pump(client, server) }
+        #expect(failure?.description.contains("certificate: hostname mismatch") == true)
         #expect(!client.isHandshakeComplete)
     }
 
@@ -125,6 +126,8 @@ struct HandshakeTests {
         try client.shakeHands()
         try Self.pump(client, server)
         #expect(server.isHandshakeComplete)
+        let identity = try #require(server.peerIdentity)
+        #expect(identity.wholeMatch(of: /Hash=[0-9a-f]{64};Subject="CN=localhost"/) != nil)
         let strict = context.makeSession()
         let stranger = try Self.client().makeSession(serverName: "localhost")
         try stranger.shakeHands()

@@ -15,6 +15,7 @@ import time
 import traceback
 import urllib.parse
 
+import attacks
 import cache
 import control
 import manifests
@@ -27,7 +28,10 @@ import resilience
 import rollout
 import rows
 import slow_clients
+import smuggling
 import split
+import takeover
+import tls
 import translation
 from processes import (V1, Process, accepted, config, folder, gateway, get, model, one, predictions, resident, until)
 from slow_clients import PREFACE, frame, http2_head, unread_connection
@@ -421,6 +425,10 @@ for module in (
     page,
     observability,
     manifests,
+    smuggling,
+    tls,
+    takeover,
+    attacks,
 ):
     checks += module.CHECKS
 failed = 0

@@ -28,6 +28,8 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
         /// Whether the next question is for the model's description; after each good answer while
         /// nobody has told.
         var wantsDescription = false
+        /// Why it could not be connected to, as last told.
+        var complaint: String?
 
         init(plan: BackendPlan, pool: ConnectionPool, isGRPC: Bool) {
             self.plan = plan
@@ -44,19 +46,23 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
     private var nextKey: UInt = 1
     private var shares = ShareWatch()
     private let tell: (ShareWatch.Notice) -> Void
+    private let complain: (_ backend: String, _ reason: String) -> Void
 
     // Timer tags: a target's key, and whether it is time to ask or time to give up.
     private static let giveUpBit: UInt = 1 << 63
     private static let descriptionMaximum = 1 << 20
 
-    /// A probe without targets; `tell` hears when a revision has nobody left, or somebody again.
+    /// A probe without targets; `tell` hears when a revision has nobody left, or somebody again,
+    /// `complain` why a backend can't be connected to, once for each new reason.
     package init(
         loop: EventLoop,
         readiness: GatewayReadiness,
-        tell: @escaping (ShareWatch.Notice) -> Void = { _ in }
+        tell: @escaping (ShareWatch.Notice) -> Void = { _ in },
+        complain: @escaping (_ backend: String, _ reason: String) -> Void = { _, _ in }
     ) {
         self.loop = loop
         self.tell = tell
+        self.complain = complain
         self.readiness = readiness
         arena = HTTPArena(buffers: loop.buffers)
         random = RandomSource(seed: UInt64(bitPattern: loop.kernel.wallClock()))
@@ -85,6 +91,12 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
                 receiver: self
             )
             let target = Target(plan: backend, pool: pool, isGRPC: backend.rest == nil)
+            // Not the target itself, which holds the pool.
+            pool.connectOutcome = { [weak target, complain] reason in
+                guard let target, target.complaint != reason else { return }
+                target.complaint = reason
+                if let reason { complain(target.plan.label, reason) }
+            }
             targets[nextKey] = target
             ask(nextKey, target)
             nextKey += 1

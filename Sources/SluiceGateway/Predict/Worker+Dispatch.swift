@@ -227,7 +227,8 @@ extension Worker {
             switch head[index].name {
             case .connection, .keepAlive, .proxyConnection, .transferEncoding, .upgrade,
                 .http2Settings, .expect, .forwardedProto, .forwardedHost, .host,
-                .proxyAuthorization:
+                .proxyAuthorization, .forwarded, .forwardedClientCert, .clientCert,
+                .clientCertChain:
                 head.remove(at: index)
             case .transferCodings:
                 if isGRPC { acceptsTrailers = true } else { head.remove(at: index) }
@@ -254,6 +255,9 @@ extension Worker {
             head.append(.forwardedFor, text: "\(before), \(client)")
         } else {
             unsafe head.append(.forwardedFor, exchange.clientText)
+        }
+        if let identity = unsafe exchange.clientIdentity {
+            unsafe head.append(.forwardedClientCert, identity)
         }
         head.append(.forwardedProto, exchange.isSecure ? "https" : "http")
         head.append(.via, exchange.isHTTP2 ? "2 sluice" : "1.1 sluice")

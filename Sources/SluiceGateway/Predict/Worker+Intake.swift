@@ -24,7 +24,7 @@ extension Worker {
         guard unsafe FieldValidation.isPath(path),
             unsafe FieldValidation.isAuthority(
                 head.first(.authority) ?? UnsafeRawBufferPointer(start: nil, count: 0)
-            )
+            ), !exchange.isHTTP2 || RequestTarget.isSound(head)
         else {
             unsafe refuse(flow, .badRequest("the path or authority is not a valid one"))
             return

@@ -145,6 +145,11 @@ package struct HTTP1Session: ~Copyable {
         return head.byteCount > 0 || !partial.isEmpty
     }
 
+    /// Whether a request has begun and nothing of its answer has been written.
+    package var owesWholeAnswer: Bool {
+        if case .head = writing { true } else { false }
+    }
+
     /// Makes the current exchange the connection's last; an idle connection is to be closed.
     ///
     /// A response head that is still to be written says `connection: close` (RFC 9112 §9.6).

@@ -13,7 +13,8 @@ enum HTTP1Trailers {
         case .host, .contentLength, .contentType, .contentEncoding, .transferCodings, .trailer,
             .expect, .cookie, .via, .forwarded, .forwardedFor, .forwardedProto, .forwardedHost,
             .cacheControl, .date, .location, .retryAfter, .authorization, .proxyAuthenticate,
-            .proxyAuthorization, .meshModelID, .meshVirtualModelID, .inferenceHeaderContentLength:
+            .proxyAuthorization, .meshModelID, .meshVirtualModelID, .inferenceHeaderContentLength,
+            .forwardedClientCert, .clientCert, .clientCertChain:
             false
         default: !known.isPseudo && !known.isHopByHop
         }

@@ -25,9 +25,19 @@ package struct HTTP2Failure: Error, Sendable {
     package let code: HTTP2ErrorCode
     /// What the peer did, for the log and GOAWAY's debug data.
     package let sentence: StaticString
+    /// Which attack it looks like; nil for a plain mistake.
+    package let abuse: AbuseReason?
 
     init(_ code: HTTP2ErrorCode, _ sentence: StaticString) {
         self.code = code
         self.sentence = sentence
+        abuse = nil
+    }
+
+    /// A peer that costs more than it is worth (RFC 9113 §10.5).
+    init(_ abuse: AbuseReason, _ sentence: StaticString) {
+        code = .enhanceYourCalm
+        self.sentence = sentence
+        self.abuse = abuse
     }
 }

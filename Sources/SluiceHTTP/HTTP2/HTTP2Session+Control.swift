@@ -36,6 +36,7 @@ extension HTTP2Session {
             try guardian.countUseless()
             return nil
         }
+        if role == .server { try guardian.countReset() }
         let code = unsafe UInt32(bigEndian: payload.loadUnaligned(as: UInt32.self))
         close(stream)
         return .reset(stream, HTTP2ErrorCode(wire: code))
@@ -62,7 +63,7 @@ extension HTTP2Session {
         guard payload.count % 6 == 0 else {
             throw HTTP2Failure(.frameSizeError, "SETTINGS that is not a multiple of six octets")
         }
-        try guardian.countUseless()
+        try guardian.countUseless(.settings)
         try guardian.countAnswer(isOutputEmpty: output.isEmpty)
         if !hasRemoteSettings { remote.maxConcurrentStreams = .max }
         let windowBefore = remote.initialWindowSize
@@ -137,10 +138,10 @@ extension HTTP2Session {
             throw HTTP2Failure(.frameSizeError, "PING that is not eight octets")
         }
         if header.has(HTTP2Flag.acknowledge) {
-            if awaitedPings > 0 { awaitedPings -= 1 } else { try guardian.countUseless() }
+            if awaitedPings > 0 { awaitedPings -= 1 } else { try guardian.countUseless(.ping) }
             return
         }
-        try guardian.countUseless()
+        try guardian.countUseless(.ping)
         try guardian.countAnswer(isOutputEmpty: output.isEmpty)
         unsafe writeAcknowledgement(HTTP2FrameType.ping, payload: payload)
     }
@@ -210,9 +211,11 @@ extension HTTP2Session {
             try fault(stream, .flowControlError)
             return
         }
-        if unsafe stream.record.pointee.pending.isEmpty {
-            try guardian.countUseless()
-        } else if unsafe stream.record.pointee.sendWindow > 0 {
+        // Even where something waits: window by the byte costs more than it moves.
+        try guardian.countUseless()
+        if unsafe !stream.record.pointee.pending.isEmpty,
+            unsafe stream.record.pointee.sendWindow > 0
+        {
             queue(stream)
         }
     }

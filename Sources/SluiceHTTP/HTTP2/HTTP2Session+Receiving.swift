@@ -362,7 +362,7 @@ extension HTTP2Session {
         }
         open.fragments += 1
         guard open.fragments <= 1 + AbuseGuard.continuationMaximum else {
-            throw HTTP2Failure(.enhanceYourCalm, "too many CONTINUATION frames")
+            throw HTTP2Failure(.continuationFlood, "too many CONTINUATION frames")
         }
         guard (fragments.count + payload.count) / 4 <= local.maxHeaderListSize else {
             throw HTTP2Session.bomb
@@ -380,7 +380,7 @@ extension HTTP2Session {
     }
 
     private static var bomb: HTTP2Failure {
-        HTTP2Failure(.enhanceYourCalm, "a header block over four times the limit")
+        HTTP2Failure(.headerBomb, "a header block over four times the limit")
     }
 
     private mutating func decode(

@@ -186,8 +186,11 @@ package struct HTTP2Session: ~Copyable {
     // MARK: - Events
 
     /// Hands in bytes from the peer; they must stay valid until ``nextEvent()`` returns nil.
-    package mutating func receive(_ bytes: UnsafeRawBufferPointer) {
+    ///
+    /// `now` is any clock's nanoseconds; by it what a peer may send without need is renewed.
+    package mutating func receive(_ bytes: UnsafeRawBufferPointer, at now: Int64 = 0) {
         unsafe precondition(input.isEmpty, "the last input has not been read to its end")
+        guardian.note(now)
         unsafe input = bytes
     }
 
@@ -222,6 +225,12 @@ package struct HTTP2Session: ~Copyable {
         unsafe record.pointee.next = closed
         unsafe closed = record
         return unsafe .reset(HTTP2Stream(record), code)
+    }
+
+    /// Ends the connection: a peer that hasn't acknowledged our SETTINGS by now never will
+    /// (RFC 9113 §6.5.3).
+    package mutating func giveUpOnSettings() {
+        writeGoAway(last: lastPeerStreamID, .settingsTimeout)
     }
 
     /// Whether the connection has ended by the peer's mistake.

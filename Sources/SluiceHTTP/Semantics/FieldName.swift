@@ -57,6 +57,9 @@ public enum FieldName: UInt8, BitwiseCopyable, Sendable {
     case proxyAuthenticate
     case proxyAuthorization
     case sluiceMirror
+    case forwardedClientCert
+    case clientCert
+    case clientCertChain
 
     /// Whether this is one of HTTP/2's pseudo-header fields (RFC 9113 §8.3).
     @inlinable
@@ -135,6 +138,9 @@ public enum FieldName: UInt8, BitwiseCopyable, Sendable {
         case .proxyAuthenticate: "proxy-authenticate"
         case .proxyAuthorization: "proxy-authorization"
         case .sluiceMirror: "x-sluice-mirror"
+        case .forwardedClientCert: "x-forwarded-client-cert"
+        case .clientCert: "client-cert"
+        case .clientCertChain: "client-cert-chain"
         }
     }
 
@@ -178,6 +184,7 @@ public enum FieldName: UInt8, BitwiseCopyable, Sendable {
             if unsafe matches(name, "traceparent") { return .traceparent }
             if unsafe matches(name, "retry-after") { return .retryAfter }
             if unsafe matches(name, "mm-model-id") { return .meshModelID }
+            if unsafe matches(name, "client-cert") { return .clientCert }
         case 12:
             if unsafe matches(name, "content-type") { return .contentType }
             if unsafe matches(name, "grpc-message") { return .grpcMessage }
@@ -205,6 +212,7 @@ public enum FieldName: UInt8, BitwiseCopyable, Sendable {
             if unsafe matches(name, "transfer-encoding") { return .transferEncoding }
             if unsafe matches(name, "x-forwarded-proto") { return .forwardedProto }
             if unsafe matches(name, "x-sluice-revision") { return .sluiceRevision }
+            if unsafe matches(name, "client-cert-chain") { return .clientCertChain }
         case 18:
             if unsafe matches(name, "proxy-authenticate") { return .proxyAuthenticate }
         case 19:
@@ -213,6 +221,7 @@ public enum FieldName: UInt8, BitwiseCopyable, Sendable {
             if unsafe matches(name, "grpc-accept-encoding") { return .grpcAcceptEncoding }
         case 23:
             if unsafe matches(name, "grpc-status-details-bin") { return .grpcStatusDetailsBin }
+            if unsafe matches(name, "x-forwarded-client-cert") { return .forwardedClientCert }
         case 31:
             if unsafe matches(name, "inference-header-content-length") {
                 return .inferenceHeaderContentLength
