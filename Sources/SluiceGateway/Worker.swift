@@ -92,6 +92,8 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     var lines = WorkerLines()
     var codec: PredictCodec
     var memo = QuestionMemo()
+    /// Absent until a revision is warmed.
+    var warmHand: WarmHand?
     /// Tier 2, if there is one.
     var redis: RedisConnection?
 
@@ -164,6 +166,9 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
                 },
                 cacheMetrics: plan.cache == nil
                     ? nil : CacheMetrics(store: shared.store, plan: plan),
+                hot: plan.cache?.warm.flatMap {
+                    shared.cache?.hotInputs(of: plan.name, $0, at: loop.now)
+                },
                 splitMetrics: SplitMetrics(store: shared.store, plan: plan),
                 mirrorMetrics: plan.mirror.map {
                     MirrorMetrics(
@@ -307,6 +312,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     /// Winds connections down; `isFinal` stops accepting and takes no new requests.
     package func drain(isFinal: Bool) {
         for listener in listeners { listener.drain(isFinal: isFinal) }
+        warmHand?.close()
     }
 
     /// Client connections and requests that are still open; a shadow's don't keep us.
@@ -325,6 +331,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
         // They hold the worker as it holds them.
         listeners.removeAll()
         closeMirrors()
+        warmHand?.close()
         for route in routes.sorted(by: { $0.key < $1.key }) { route.value.pool.closeAll() }
         settleLines()
         loop.endOfTick = nil
