@@ -28,6 +28,7 @@ import rows
 import slow_clients
 import split
 import translation
+import warm
 from processes import (V1, Process, accepted, config, folder, gateway, get, model, one, predictions, resident, until)
 from slow_clients import PREFACE, frame, http2_head, unread_connection
 
@@ -415,6 +416,7 @@ for module in (
     resilience,
     cache,
     rows,
+    warm,
     translation,
     page,
     observability,
