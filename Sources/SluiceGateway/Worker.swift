@@ -74,6 +74,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     private var retired: [Replica] = []
     private var routes: [String: BackendRoute] = [:]
     private var metrics: [String: RevisionMetrics] = [:]
+    private var revisionNumbers: [String: UInt32] = [:]
     private var listeners: [IngressListener] = []
     /// Streams of `grpc.health.v1.Health/Watch`, with what they were last told.
     var watchers: [UnsafeMutableRawPointer: (service: String, status: Int)] = unsafe [:]
@@ -161,7 +162,8 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
                         resilience: plan.resilience,
                         start: number,
                         metrics: revisionMetrics(model: plan.name, revision: revision.name),
-                        tag: CacheTag(model: plan.name, revision: revision.name)
+                        tag: CacheTag(model: plan.name, revision: revision.name),
+                        number: revisionNumber(revision, of: plan.name)
                     )
                 },
                 cacheMetrics: plan.cache == nil
@@ -182,7 +184,6 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
         for model in models where model.revisions.count > 1 {
             for revision in model.revisions { revision.metrics.countAnswers() }
         }
-        memo.removeAll()
         let old = replica
         replica = Replica(snapshot: snapshot, models: models)
         replica.keepRowHabits(of: old)
@@ -216,6 +217,8 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     ) -> WorkerBackend {
         WorkerBackend(
             plan: plan,
+            model: model,
+            revision: revision,
             rest: route(to: plan.rest, load: plan.load, keeping: &kept),
             grpc: route(to: plan.grpc, load: plan.load, keeping: &kept),
             metrics: BackendMetrics(
@@ -250,6 +253,13 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
         let made = BackendRoute(target: target, pool: pool)
         kept[target.key] = made
         return made
+    }
+
+    private func revisionNumber(_ revision: RevisionPlan, of model: String) -> UInt32 {
+        let identity = "\(model)\u{0}\(revision.name)\u{0}\(revision.backendModelName ?? "")"
+        let number = revisionNumbers[identity] ?? UInt32(revisionNumbers.count)
+        revisionNumbers[identity] = number
+        return number
     }
 
     private func revisionMetrics(model: String, revision: String) -> RevisionMetrics {

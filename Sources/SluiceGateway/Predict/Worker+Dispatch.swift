@@ -205,7 +205,7 @@ extension Worker {
         }
         if unsafe !offered.isEmpty {
             unsafe sent += call.send(offered, endStream: endsBody)
-            if keeps { unsafe flow.pointee.retry.replay.append(offered, pool: buffers) }
+            if keeps { unsafe storeForRetry(flow, offered) }
         }
         unsafe credit(flow, sent)
         if let trailers { call.sendTrailers(trailers) }
