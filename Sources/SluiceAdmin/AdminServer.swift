@@ -22,7 +22,7 @@ package final class AdminServer: RequestHandler {
     let stream: StateStream
     private lazy var routes: [AdminRoute] =
         pageRoutes + observationRoutes + liveRoutes + modelRoutes + trafficRoutes + canaryRoutes
-        + cacheRoutes + configurationRoutes
+        + cacheRoutes + warmRoutes + configurationRoutes
 
     private struct Call {
         let exchange: Exchange

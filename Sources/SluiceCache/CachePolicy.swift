@@ -11,18 +11,22 @@ package struct CachePolicy: Hashable, Sendable {
     package var staleIfError: Duration
     /// Whether batches are kept row by row.
     package var rows: Bool
+    /// How a revision is warmed before it first takes weight; nil lets it begin cold.
+    package var warm: WarmPolicy?
 
     /// A policy; without the two last nothing stale is ever served.
     package init(
         timeToLive: Duration,
         staleWhileRevalidate: Duration = .zero,
         staleIfError: Duration = .zero,
-        rows: Bool = false
+        rows: Bool = false,
+        warm: WarmPolicy? = nil
     ) {
         self.timeToLive = timeToLive
         self.staleWhileRevalidate = staleWhileRevalidate
         self.staleIfError = staleIfError
         self.rows = rows
+        self.warm = warm
     }
 
     /// The lifetime of an answer asked for at `born`.

@@ -23,7 +23,8 @@ struct AdminClient {
         _ method: String,
         _ path: String,
         fields: [(String, String)] = [],
-        body: JSONValue? = nil
+        body: JSONValue? = nil,
+        timeout: Duration = .seconds(30)
     ) throws(HTTPClient.Failure) -> JSONValue {
         var all = fields
         if let token = try token() { all.append(("authorization", "Bearer \(token)")) }
@@ -36,7 +37,8 @@ struct AdminClient {
             method: method,
             path: path,
             fields: all,
-            body: body?.serialized ?? []
+            body: body?.serialized ?? [],
+            timeout: timeout
         )
         let document: JSONValue
         do throws(JSONFailure) {
@@ -55,6 +57,9 @@ struct AdminClient {
         }
         return document
     }
+
+    /// For calls that may wait until a cache is warm.
+    static let patience = Duration.seconds(3600)
 
     /// `text` as one segment of a path.
     static func segment(_ text: String) -> String {

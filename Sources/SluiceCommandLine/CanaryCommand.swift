@@ -45,7 +45,9 @@ struct CanaryClient {
         try AdminClient(options: options).call(
             method,
             "/api/v1/models/\(AdminClient.segment(model))/canary" + rest,
-            body: body
+            body: body,
+            // A first step waits until the revision's cache is warm.
+            timeout: method == "GET" ? .seconds(30) : AdminClient.patience
         )
     }
 

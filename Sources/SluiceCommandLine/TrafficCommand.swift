@@ -9,6 +9,7 @@ struct TrafficCommand: ParsableCommand {
         discussion: """
             Prints the weights before and after; every worker uses the new ones when it returns.
             A revision that isn't named gets none. Without weights it prints those in force.
+            Where the model has `cache.warm`, a revision's first weight waits until it is warm.
 
               sluice traffic iris v1=90 v2=10
               sluice traffic iris v1=90 v2=10 --dry-run
@@ -30,6 +31,13 @@ struct TrafficCommand: ParsableCommand {
     @Flag(name: .long, help: "Say what would change, and change nothing.")
     var dryRun = false
 
+    @Flag(
+        name: .long,
+        inversion: .prefixedNo,
+        help: "Warm the cache of a revision that takes traffic for the first time."
+    )
+    var warm = true
+
     @OptionGroup var options: AdminOptions
 
     func validate() throws {
@@ -48,18 +56,30 @@ struct TrafficCommand: ParsableCommand {
             let before = try client.call("GET", path)
             let after: JSONValue
             if reset {
-                after = try client.call("DELETE", path + "/traffic")
+                after = try WarmingScreen(client, path, before).during {
+                    () throws(HTTPClient.Failure) in
+                    try client.call(
+                        "DELETE",
+                        path + "/traffic" + (warm ? "" : "?warm=false"),
+                        timeout: AdminClient.patience
+                    )
+                }
             } else if weights.isEmpty {
                 after = before
             } else {
                 // What was seen is what is moved: somebody else's shift in between is refused.
                 let seen = before["generation"]?.integer ?? 0
-                after = try client.call(
-                    "PUT",
-                    path + "/traffic" + (dryRun ? "?dryRun=true" : ""),
-                    fields: [("if-match", "\"\(seen)\"")],
-                    body: try body()
-                )
+                let body = try body()
+                after = try WarmingScreen(client, path, before).during {
+                    () throws(HTTPClient.Failure) in
+                    try client.call(
+                        "PUT",
+                        path + "/traffic?dryRun=\(dryRun)&warm=\(warm)",
+                        fields: [("if-match", "\"\(seen)\"")],
+                        body: body,
+                        timeout: AdminClient.patience
+                    )
+                }
             }
             show(before, after)
         } catch {

@@ -30,6 +30,8 @@ extension Configuration {
         package var staleIfError = Duration.zero
         /// Whether batches are kept row by row.
         package var rows = false
+        /// How a revision is warmed before it first takes weight; nil lets it begin cold.
+        package var warm: Warm?
     }
 }
 
@@ -78,9 +80,7 @@ extension ConfigurationReader {
         section.duration("staleWhileRevalidate", from: .zero, &cache.staleWhileRevalidate)
         section.duration("staleIfError", from: .zero, &cache.staleIfError)
         section.flag("rows", &cache.rows)
-        section.unavailable([
-            "warm": "remove it; a new revision begins with an empty cache"
-        ])
+        if let node = section.value("warm") { cache.warm = warm(node, name, ttl: cache.ttl) }
         return cache
     }
 }

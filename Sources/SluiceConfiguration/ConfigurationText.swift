@@ -92,6 +92,7 @@ extension Configuration {
                 lines.append("      staleIfError: \(Units.text(cache.staleIfError))")
             }
             if cache.rows { lines.append("      rows: true") }
+            if let warm = cache.warm { lines.append("      warm: \(warm.yamlText)") }
         }
         if let rollout = model.rollout { lines.append("    rollout: \(rollout.yamlText)") }
         lines += model.resilience.yamlLines(quoted: quoted)

@@ -120,6 +120,7 @@ package final class GatewayRuntime: Sendable {
             }
             control.run { _ in probe.value.watch(snapshot) }
         }
+        desk.use(cache)
         let snapshot = desk.snapshot
         workers.publish(snapshot)
         control.run { _ in probe.value.watch(snapshot) }
@@ -160,6 +161,13 @@ package final class GatewayRuntime: Sendable {
                 sink.gauge(GatewayMetrics.redisUp, [], value: isUp ? 1 : 0)
             }
             sink.gauge(GatewayMetrics.cacheBytes, ["memory"], value: Double(cache.memoryBytes))
+            for run in desk.warmed {
+                sink.gauge(
+                    GatewayMetrics.warmRemaining,
+                    [run.model, run.revision],
+                    value: Double(run.progress.inputs - run.progress.done)
+                )
+            }
             ProcessReading.now()?.report(to: &sink)
         }
         if let writer {

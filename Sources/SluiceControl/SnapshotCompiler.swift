@@ -106,7 +106,8 @@ package struct SnapshotCompiler: Sendable {
                             timeToLive: $0.ttl,
                             staleWhileRevalidate: $0.staleWhileRevalidate,
                             staleIfError: $0.staleIfError,
-                            rows: $0.rows
+                            rows: $0.rows,
+                            warm: $0.warm.map { WarmPolicy(top: $0.top, rate: $0.rate) }
                         )
                     },
                     rules: SnapshotCompiler.rules(model),

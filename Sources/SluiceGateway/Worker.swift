@@ -95,6 +95,8 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     var lines = WorkerLines()
     var codec: PredictCodec
     var memo = QuestionMemo()
+    /// Absent until a revision is warmed.
+    var warmHand: WarmHand?
     /// Tier 2, if there is one.
     var redis: RedisConnection?
 
@@ -168,6 +170,9 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
                 },
                 cacheMetrics: plan.cache == nil
                     ? nil : CacheMetrics(store: shared.store, plan: plan),
+                hot: plan.cache?.warm.flatMap {
+                    shared.cache?.hotInputs(of: plan.name, $0, at: loop.now)
+                },
                 splitMetrics: SplitMetrics(store: shared.store, plan: plan),
                 rateLimits: WorkerRateLimits(plan, shared.store),
                 mirrorMetrics: plan.mirror.map {
@@ -324,6 +329,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     /// Winds connections down; `isFinal` stops accepting and takes no new requests.
     package func drain(isFinal: Bool) {
         for listener in listeners { listener.drain(isFinal: isFinal) }
+        warmHand?.close()
     }
 
     /// Client connections and requests that are still open; a shadow's don't keep us.
@@ -342,6 +348,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
         // They hold the worker as it holds them.
         listeners.removeAll()
         closeMirrors()
+        warmHand?.close()
         for route in routes.sorted(by: { $0.key < $1.key }) { route.value.pool.closeAll() }
         settleLines()
         loop.endOfTick = nil

@@ -17,6 +17,13 @@ final class AbsentHost: ExchangeHost {
         super.init(arena: arena)
     }
 
+    /// In nobody's name but the gateway's own.
+    override init(arena: HTTPArena) {
+        clientText = KeptBytes("127.0.0.1")
+        cameSecurely = false
+        super.init(arena: arena)
+    }
+
     override var clientBytes: UnsafeRawBufferPointer { unsafe clientText.bytes }
     override var clientIdentity: UnsafeRawBufferPointer? {
         unsafe identityText.bytes.isEmpty ? nil : identityText.bytes

@@ -22,6 +22,11 @@ package struct Exchange: BitwiseCopyable {
         Exchange(owned: AbsentHost(arena: arena, for: caller))
     }
 
+    /// An exchange with nobody at its other end, in the gateway's own name.
+    package static func alone(_ arena: HTTPArena) -> Exchange {
+        Exchange(owned: AbsentHost(arena: arena))
+    }
+
     /// Ends what ``alone(_:for:)`` made.
     package func releaseHost() { unsafe holder.release() }
 

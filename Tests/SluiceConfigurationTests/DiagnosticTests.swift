@@ -102,6 +102,19 @@ struct DiagnosticTests {
         #expect(try Configuration.parse(yaml: read.yamlText, file: "f") == read)
     }
 
+    @Test("Warming is read with its numbers or without, and written back")
+    func warm() throws {
+        let text = { (warm: String) in
+            "listeners: [{address: \"127.0.0.1:0\"}]\nmodels: [{name: a, cache: {ttl: 60s, warm: \(warm)}, revisions: [{name: v1, backends: [{rest: \"http://h:1\"}]}]}]\n"
+        }
+        for (warm, top, rate) in [("{}", 1000, 50), ("{top: 20, rate: 7/s}", 20, 7)] {
+            let read = try Configuration.parse(yaml: text(warm), file: "f")
+            #expect(read.models[0].cache?.warm?.top == top)
+            #expect(read.models[0].cache?.warm?.rate == rate)
+            #expect(try Configuration.parse(yaml: read.yamlText, file: "f") == read)
+        }
+    }
+
     struct Broken: CustomTestStringConvertible, Sendable {
         let change: (String, String)
         let line: Int
@@ -193,6 +206,16 @@ struct DiagnosticTests {
         Broken("modelName: iris-2", "sticky: {header: x}", 21, "unknown key"),
         Broken("timeout: 250ms", "cache: {}", 12, "needs the key `ttl`"),
         Broken("timeout: 250ms", "cache: {ttl: 1h, rows: often}", 12, "true or false"),
+        Broken(
+            "timeout: 250ms",
+            "cache: {ttl: 1h, warm: {rate: 50}}",
+            12,
+            "such as 50/s, not '50'"
+        ),
+        Broken("timeout: 250ms", "cache: {ttl: 1h, warm: {rate: 0/s}}", 12, "from 1/s"),
+        Broken("timeout: 250ms", "cache: {ttl: 1h, warm: {top: 0}}", 12, "1"),
+        Broken("timeout: 250ms", "cache: {ttl: 1h, warm: {topp: 5}}", 12, "top"),
+        Broken("timeout: 250ms", "cache: {ttl: 10s, warm: {}}", 12, "takes up to 20s"),
         Broken("timeout: 250ms", "cache: {ttl: soon}", 12, "must be a time such as"),
         Broken("timeout: 250ms", "cache: {ttl: 1h, staleIfErr: 1h}", 12, "staleIfError"),
         Broken("limits:", "cache: {memory: {maxBytes: 5}}\nlimits:", 7, "must be"),

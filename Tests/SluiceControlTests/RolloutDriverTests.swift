@@ -26,6 +26,8 @@ private final class Stage: RolloutHost {
     var refusal: ChangeRefusal?
     /// Whether shifts wait for ``finish()``.
     var isSlow = false
+    var isWarming = false
+    private var held: ((ChangeRefusal?) -> Void)?
     var waiting: [() -> Void] = []
 
     init(weights: [Int] = [10_000, 0, 0], rollout: String = "") throws {
@@ -81,6 +83,7 @@ private final class Stage: RolloutHost {
             move(snapshot.models[0].revisions.map { shift.weights[$0.name] ?? 0 })
             then(nil)
         }
+        held = then
         if isSlow { waiting.append(act) } else { act() }
     }
 
@@ -88,6 +91,14 @@ private final class Stage: RolloutHost {
         let all = waiting
         waiting = []
         for act in all { act() }
+    }
+
+    /// A slow shift waits for a warm-up, and is refused when that is given up.
+    func cancelWarmUp(of model: String, by who: String) {
+        guard isWarming else { return }
+        (isWarming, isSlow) = (false, false)
+        waiting = []
+        held?(ChangeRefusal(.conflict, "cancelled"))
     }
 
     func note(_ message: String, model: String, by who: String) { notes.append(message) }
@@ -230,6 +241,25 @@ struct RolloutDriverTests {
         #expect(stage.weights == [10_000, 0, 0])
         #expect(stage.notes.last?.contains("30 of its 5030 answers were bad") == true)
         try driver.start("iris", Self.body, by: "test") { _ in }
+    }
+
+    @Test("A rollout that is aborted while its first step waits for a warm-up goes back at once")
+    func warming() throws {
+        let stage = try Stage()
+        (stage.isSlow, stage.isWarming) = (true, true)
+        let driver = RolloutDriver(host: stage, board: RolloutBoard())
+        var started: ChangeRefusal?
+        try driver.start("iris", .object([.init("revision", .string("v2"))]), by: "ann") {
+            if case .failure(let refusal) = $0 { started = refusal }
+        }
+        #expect(stage.weights == [10_000, 0, 0])
+        var status: RolloutStatus?
+        try driver.grant(.abort, "iris", by: "ann") {
+            if case .success(let view) = $0 { status = view.record.status }
+        }
+        #expect(status == .rolledBack && started == nil)
+        #expect(stage.weights == [10_000, 0, 0])
+        #expect(!stage.deeds.contains(.shifted(["v1": 9900, "v2": 100])))
     }
 
     @Test("Who changes their mind while weights are on their way gets the last word")

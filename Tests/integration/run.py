@@ -33,6 +33,7 @@ import split
 import takeover
 import tls
 import translation
+import warm
 from processes import (V1, Process, accepted, config, folder, gateway, get, model, one, predictions, resident, until)
 from slow_clients import PREFACE, frame, http2_head, unread_connection
 
@@ -421,6 +422,7 @@ for module in (
     overload,
     cache,
     rows,
+    warm,
     translation,
     page,
     observability,

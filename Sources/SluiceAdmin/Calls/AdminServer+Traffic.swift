@@ -12,13 +12,16 @@ extension AdminServer {
                     model: values[0],
                     weights: try AdminServer.weights(try request.json()),
                     seenGeneration: try AdminServer.generation(request.ifMatch),
-                    isDryRun: try AdminServer.flag(request.query["dryRun"])
+                    isDryRun: try AdminServer.flag("dryRun", of: request) ?? false,
+                    isWarmed: try AdminServer.flag("warm", of: request) ?? true
                 )
                 changeModel(values[0], .shift(shift), request, respond)
             },
             AdminRoute("DELETE", "/api/v1/models/{model}/traffic", changesState: true) {
-                [self] request, values, respond in
-                changeModel(values[0], .unshift(model: values[0]), request, respond)
+                [self] request, values, respond throws(AdminRefusal) in
+                let isWarmed = try AdminServer.flag("warm", of: request) ?? true
+                let change = Change.unshift(model: values[0], isWarmed: isWarmed)
+                changeModel(values[0], change, request, respond)
             },
         ]
     }
@@ -62,11 +65,16 @@ extension AdminServer {
         return number
     }
 
-    private static func flag(_ text: String?) throws(AdminRefusal) -> Bool {
-        switch text {
-        case nil, "false": return false
+    /// A parameter that is true or false; nil without it.
+    private static func flag(
+        _ name: String,
+        of request: AdminRequest
+    ) throws(AdminRefusal) -> Bool? {
+        switch request.query[name] {
+        case nil: return nil
+        case "false": return false
         case "", "true": return true
-        default: throw AdminRefusal(400, "dryRun is true or false")
+        default: throw AdminRefusal(400, "\(name) is true or false")
         }
     }
 }

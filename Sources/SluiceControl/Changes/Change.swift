@@ -10,7 +10,7 @@ package enum Change: Sendable {
     /// Move a model's traffic.
     case shift(TrafficShift)
     /// Back to the weights that the file says.
-    case unshift(model: String)
+    case unshift(model: String, isWarmed: Bool = true)
     /// Take a backend out of rotation, or back in.
     case backend(model: String, revision: String, address: String, state: BackendState)
     /// What the name of `dns` backends was found to be.
@@ -28,18 +28,22 @@ package struct TrafficShift: Sendable {
     package var seenGeneration: Int?
     /// Says what would be, and changes nothing.
     package var isDryRun: Bool
+    /// Whether revisions that take weight for the first time are warmed before, if the model says how.
+    package var isWarmed: Bool
 
     /// A shift.
     package init(
         model: String,
         weights: [String: Int],
         seenGeneration: Int? = nil,
-        isDryRun: Bool = false
+        isDryRun: Bool = false,
+        isWarmed: Bool = true
     ) {
         self.model = model
         self.weights = weights
         self.seenGeneration = seenGeneration
         self.isDryRun = isDryRun
+        self.isWarmed = isWarmed
     }
 }
 

@@ -49,6 +49,8 @@ package final class ChangeDesk: Sendable {
     private let stateFile: StateFile?
     let loop: ControlLoop
     private let publish: Publish
+    let warmer = Mutex<(any Warmer)?>(nil)
+    let warming = Mutex(Warming())
     private let pending = Atomic<Int>(0)
     private let observers = Mutex<[@Sendable (ChangeEvent) -> Void]>([])
 
@@ -173,6 +175,7 @@ package final class ChangeDesk: Sendable {
             pending.wrappingSubtract(1, ordering: .relaxed)
             let result: Result<Applied, ChangeRefusal>
             do throws(ChangeRefusal) {
+                if try waits(change, by: who, then: then) { return }
                 result = .success(try apply(change, by: who))
             } catch {
                 result = .failure(error)
@@ -212,7 +215,7 @@ package final class ChangeDesk: Sendable {
         switch change {
         case .reload: try reload(by: who)
         case .shift(let shift): try self.shift(shift, by: who)
-        case .unshift(let model): try unshift(model, by: who)
+        case .unshift(let model, _): try shift(configuredShift(of: model), by: who)
         case .backend(let model, let revision, let address, let state):
             try set(backend: address, of: revision, model, to: state, by: who)
         case .addresses(let name, let addresses): try learn(addresses, of: name, by: who)
@@ -222,7 +225,7 @@ package final class ChangeDesk: Sendable {
 
     // MARK: - Traffic
 
-    private func shift(_ shift: TrafficShift, by who: String) throws(ChangeRefusal) -> Applied {
+    func shift(_ shift: TrafficShift, by who: String) throws(ChangeRefusal) -> Applied {
         let state = state.withLock { $0 }
         let (index, plan) = try find(shift.model, in: state)
         let names = plan.revisions.map(\.name)
@@ -278,14 +281,14 @@ package final class ChangeDesk: Sendable {
         return Applied(snapshot: self.snapshot, notes: notes)
     }
 
-    private func unshift(_ model: String, by who: String) throws(ChangeRefusal) -> Applied {
+    /// Back to the weights of the file.
+    func configuredShift(of model: String) throws(ChangeRefusal) -> TrafficShift {
         let weights = configuredWeights(of: model) ?? []
         let names = try find(model, in: state.withLock { $0 }).plan.revisions.map(\.name)
-        let shift = TrafficShift(
+        return TrafficShift(
             model: model,
             weights: Dictionary(uniqueKeysWithValues: zip(names, weights))
         )
-        return try self.shift(shift, by: who)
     }
 
     private func announceShift(_ plan: ModelPlan, to weights: [Int], by who: String) {

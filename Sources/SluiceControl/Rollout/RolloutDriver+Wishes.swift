@@ -106,6 +106,7 @@ extension RolloutDriver {
         } catch {
             throw ChangeRefusal(.conflict, error.sentence)
         }
+        if rollout.isActing { host.cancelWarmUp(of: model, by: who) }
         host.remember(rollout.machine.record.json, of: model)
         note("is paused at \(percent(rollout)) %", rollout, model, by: who)
         show(rollout, of: model)
@@ -142,6 +143,8 @@ extension RolloutDriver {
         }
         rollout.waiting.append(answer)
         rollout.begin(from: reading.canaryTotal, reading.baselineTotal, at: host.now)
+        // Its first step may wait for a warm-up still.
+        if rollout.isActing { host.cancelWarmUp(of: model, by: who) }
         act(rollout, of: model)
     }
 

@@ -171,6 +171,8 @@ package final class RolloutDriver {
         )
         // A step gives way to whoever was faster; a rollback doesn't.
         if case .shift = action { shift.seenGeneration = snapshot.generation }
+        // What goes back goes at once.
+        if case .rollBack = action { shift.isWarmed = false }
         host.shift(shift) { [weak self] refusal in
             self?.acted(rollout, model, record, refusal)
         }

@@ -27,6 +27,8 @@ package protocol RolloutHost: AnyObject {
         _ shift: TrafficShift,
         then: @escaping (ChangeRefusal?) -> Void
     )
+    /// Gives up a shift of the model that waits for its revision's cache to be warm.
+    func cancelWarmUp(of model: String, by who: String)
     /// Tells people.
     func note(_ message: String, model: String, by who: String)
     /// Counts one look at the gates.
@@ -85,6 +87,10 @@ final class GatewayRolloutHost: RolloutHost {
             if case .failure(let failure) = result { refusal = failure }
             handle.submit { [refusal] in kept.value(refusal) }
         }
+    }
+
+    func cancelWarmUp(of model: String, by who: String) {
+        desk.cancelWarmUp(of: model, by: who)
     }
 
     func note(_ message: String, model: String, by who: String) {

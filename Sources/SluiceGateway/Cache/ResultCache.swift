@@ -43,6 +43,8 @@ package final class ResultCache: Sendable {
     /// How answers are encoded in tier 2; changes with ``PredictCodec``.
     static let form: UInt16 = 2
     private let colleagues = Mutex<[Colleague]>([])
+    /// What models with `warm` are asked most.
+    let hot = Mutex<[String: HeldElsewhere]>([:])
 
     /// A worker as the others see it.
     struct Colleague: Sendable {
@@ -120,6 +122,13 @@ package final class ResultCache: Sendable {
 
     /// Makes the workers known to each other; before the first request.
     func introduce(_ all: [Colleague]) { colleagues.withLock { $0 = all } }
+
+    /// Runs `task` on every worker's own thread, soon.
+    func tellAll(_ task: @escaping @Sendable (Worker) -> Void) {
+        for colleague in colleagues.withLock({ $0 }) {
+            colleague.loop.submit { task(colleague.worker.value) }
+        }
+    }
 
     /// Runs `task` on that worker's own thread.
     func tell(_ worker: Int, _ task: @escaping @Sendable (Worker) -> Void) {

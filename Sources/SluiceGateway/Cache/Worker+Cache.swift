@@ -82,6 +82,7 @@ extension Worker {
             unsafe entry.answer.first == PredictCodec.rawForm
         else { return false }
         unsafe flow.pointee.exchange.consumed(bytes.count)
+        unsafe sampleHot(flow, bytes)
         unsafe count(flow, .memoryHit)
         if unsafe keepsRows(flow) { unsafe countRows(flow, hits: 1, misses: 0) }
         unsafe replyRaw(flow, entry, id: message.id)
@@ -114,6 +115,7 @@ extension Worker {
     private func lookUp(_ flow: FlowPointer) {
         guard let cache = shared.cache else { return }
         if unsafe flow.pointee.revision == nil, unsafe !chooseRevision(flow) { return }
+        unsafe sampleHot(flow, flow.pointee.held.bytes)
         if unsafe keepsRows(flow), unsafe looksUpRows(flow) { return }
         guard let (key, wishes) = unsafe question(of: flow) else {
             unsafe bypass(flow)
@@ -342,6 +344,7 @@ extension Worker {
     }
 
     func count(_ flow: FlowPointer, _ result: CacheResult) {
+        guard unsafe !flow.pointee.isUnheard else { return }
         unsafe flow.pointee.model?._withUnsafeGuaranteedRef {
             if let metrics = $0.cacheMetrics { shard.add(metrics.counter(result)) }
         }

@@ -260,6 +260,7 @@ extension Worker {
     // MARK: - Counting
 
     func countRows(_ flow: FlowPointer, hits: Int, misses: Int) {
+        guard unsafe !flow.pointee.isUnheard else { return }
         unsafe flow.pointee.model?._withUnsafeGuaranteedRef {
             guard let metrics = $0.cacheMetrics?.rows else { return }
             if hits > 0 { shard.add(metrics.hits, UInt64(hits)) }
@@ -268,6 +269,7 @@ extension Worker {
     }
 
     func countFallback(_ flow: FlowPointer, _ reason: RowFallback) {
+        guard unsafe !flow.pointee.isUnheard else { return }
         unsafe flow.pointee.model?._withUnsafeGuaranteedRef {
             if let metrics = $0.cacheMetrics?.rows { shard.add(metrics.counter(reason)) }
         }

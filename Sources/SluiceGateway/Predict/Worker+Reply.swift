@@ -221,7 +221,10 @@ extension Worker {
         if let trailers = unsafe flow.pointee.heldTrailers { blocks.give(trailers) }
         unsafe flow.pointee.held.release(to: buffers)
         let replica = unsafe flow.pointee.replica
-        if unsafe flow.pointee.isUnheard { unsafe flow.pointee.exchange.releaseHost() }
+        if unsafe flow.pointee.isUnheard {
+            unsafe warmHand?.ended(flow)
+            unsafe flow.pointee.exchange.releaseHost()
+        }
         unsafe flows.give(flow)
         unsafe replica._withUnsafeGuaranteedRef { flowEnded(on: $0) }
     }

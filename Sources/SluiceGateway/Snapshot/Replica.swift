@@ -48,6 +48,8 @@ final class WorkerModel {
     let translated: [CallerWishes.Form]
     /// Absent where the model isn't cached.
     let cacheMetrics: CacheMetrics?
+    /// Absent where no revision is warmed.
+    let hot: HotSampler?
     /// Absent where the weights alone decide.
     let rules: WorkerRules?
     let splitMetrics: SplitMetrics
@@ -60,6 +62,7 @@ final class WorkerModel {
         plan: ModelPlan,
         revisions: [WorkerRevision],
         cacheMetrics: CacheMetrics?,
+        hot: HotInputs?,
         splitMetrics: SplitMetrics,
         rateLimits: WorkerRateLimits?,
         mirrorMetrics: MirrorMetrics?
@@ -85,6 +88,7 @@ final class WorkerModel {
             asked.contains { revisions[$0].form(for: form) != form }
         }
         self.cacheMetrics = cacheMetrics
+        self.hot = hot.map { HotSampler($0) }
     }
 
     /// Whether any backend that takes traffic answers.

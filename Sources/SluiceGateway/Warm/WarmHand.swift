@@ -1,0 +1,206 @@
+import SluiceCore
+import SluiceGRPC
+import SluiceHTTP
+import SluiceIO
+import SluiceInference
+import SluiceIngress
+import SluiceTelemetry
+
+/// One worker's part in warming revisions; made when the first run begins.
+@safe
+final class WarmHand: TimerTarget {
+    private unowned let worker: Worker
+    private var runs: [WarmRun] = []
+    /// Whose requests are under way.
+    private var flows: [UnsafeMutableRawPointer: WarmRun] = unsafe [:]
+    private var timer = TimerID.none
+
+    private static let interval = Duration.milliseconds(10)
+    // What is known already costs a look-up each, and callers are waiting.
+    private static let takesMaximum = 16
+
+    init(_ worker: Worker) { self.worker = worker }
+
+    /// Takes part in `run` until it is over.
+    func join(_ run: WarmRun) {
+        runs.append(run)
+        arm()
+    }
+
+    func timerFired(_ tag: UInt, at now: Instant) {
+        timer = .none
+        runs.removeAll { isOver($0, now) }
+        arm()
+    }
+
+    private func isOver(_ run: WarmRun, _ now: Instant) -> Bool {
+        for _ in 0..<WarmHand.takesMaximum {
+            switch run.next(at: now) {
+            case .replay(let request):
+                guard let flow = unsafe worker.replay(request, for: run) else { return true }
+                // Whether it goes out, waits, or is over at once: the end finds it here.
+                unsafe flows[UnsafeMutableRawPointer(flow)] = run
+                unsafe worker.gathered(flow)
+            case .wait: return false
+            case .over: return true
+            }
+        }
+        return false
+    }
+
+    private func arm() {
+        guard timer == .none, !runs.isEmpty else { return }
+        timer = worker.loop.setTimer(after: WarmHand.interval, target: self, tag: 0)
+    }
+
+    /// A request of our own is over; perhaps it was one of these.
+    func ended(_ flow: FlowPointer) {
+        guard let run = unsafe flows.removeValue(forKey: UnsafeMutableRawPointer(flow)) else {
+            return
+        }
+        let grpc = unsafe flow.pointee.grpcStatus
+        let http = unsafe flow.pointee.status
+        let isGood = unsafe flow.pointee.why == .ok && http == 200 && grpc <= 0
+        let result: WarmResult =
+            unsafe !isGood ? .failed : flow.pointee.sent == .zero ? .skipped : .answered
+        worker.shard.add(
+            worker.shared.store.counter(
+                GatewayMetrics.warmRequests,
+                [run.model, run.revision, result.rawValue]
+            )
+        )
+        run.ended(
+            result,
+            isRevisionsFault: grpc > 0 ? StatusTable.http(grpc: grpc) >= 500 : http >= 500,
+            grpc > 0 ? "gRPC status \(grpc)" : "HTTP \(http)"
+        )
+    }
+
+    /// Leaves all runs; what is under way ends with its connections.
+    func close() {
+        worker.loop.cancelTimer(&timer)
+        for run in runs { run.cancel() }
+        runs = []
+    }
+}
+
+// What is replayed goes the way of all others from the moment its body is whole, to a revision that is
+// set, with nobody at its other end.
+extension Worker {
+    /// Takes part in warming a revision.
+    package func warm(_ run: WarmRun) {
+        let hand = warmHand ?? WarmHand(self)
+        warmHand = hand
+        hand.join(run)
+    }
+
+    /// The request once more, whole, for a revision; nil when the revision is gone.
+    func replay(_ request: HotRequest, for run: WarmRun) -> FlowPointer? {
+        guard let model = replica.models.first(where: { $0.plan.name == run.model }),
+            let revision = model.revisions.first(where: { $0.plan.name == run.revision })
+        else {
+            run.stop(.failing("it isn't configured any more"))
+            return nil
+        }
+        let made = unsafe begin(
+            .alone(arena),
+            head(of: request),
+            on: .passUnretained(replica),
+            started: loop.now
+        )
+        unsafe made.pointee.isUnheard = true
+        unsafe made.pointee.hasRequestEnded = true
+        unsafe made.pointee.model = .passUnretained(model)
+        unsafe made.pointee.revision = .passUnretained(revision)
+        unsafe made.pointee.timeout = model.timeout
+        if request.form == .grpc {
+            unsafe made.pointee.wire = .grpc
+            unsafe made.pointee.method = .modelInfer
+        } else {
+            unsafe made.pointee.wire = request.form == .v1 ? .v1 : .v2
+            unsafe request.path.withUnsafeBytes { path in
+                let parsed = unsafe InferencePath(path)
+                unsafe made.pointee.operation = parsed.operation
+                unsafe made.pointee.modelStart = parsed.model.lowerBound
+                unsafe made.pointee.modelEnd = parsed.model.upperBound
+                unsafe made.pointee.prefixLength = parsed.prefixLength
+            }
+        }
+        unsafe made.pointee.cache.role = .alone
+        unsafe request.body.withUnsafeBytes {
+            unsafe made.pointee.held.append($0, pool: buffers)
+        }
+        unsafe made.pointee.credited = request.body.count
+        shard.add(revision.metrics.inFlight, 1)
+        unsafe armDeadline(made)
+        return unsafe made
+    }
+
+    private func head(of request: HotRequest) -> FieldBlock {
+        let head = blocks.take()
+        head.append(.method, "POST")
+        head.append(.scheme, "http")
+        // The backend's takes its place, among the fields that come first (RFC 9113 §8.3).
+        head.append(.authority, "sluice")
+        unsafe request.path.withUnsafeBytes { unsafe head.append(.path, $0) }
+        unsafe request.contentType.withUnsafeBytes { unsafe head.append(.contentType, $0) }
+        if let length = request.headerLength {
+            head.append(.inferenceHeaderContentLength, decimal: length, isVolatile: true)
+        }
+        if request.form != .grpc {
+            head.append(.contentLength, decimal: request.body.count, isVolatile: true)
+        }
+        return head
+    }
+
+    // MARK: - What is hot
+
+    /// Notes every so many-th request of a model whose revisions are warmed.
+    func sampleHot(_ flow: FlowPointer, _ body: UnsafeRawBufferPointer) {
+        guard
+            let sampler = unsafe flow.pointee.model?._withUnsafeGuaranteedRef({ $0.hot }),
+            unsafe !flow.pointee.isUnheard, sampler.isDue()
+        else { return }
+        unsafe noteHot(flow, body, sampler)
+    }
+
+    @inline(never)
+    private func noteHot(
+        _ flow: FlowPointer,
+        _ body: UnsafeRawBufferPointer,
+        _ sampler: HotSampler
+    ) {
+        let weight = sampler.take(at: loop.now, random: &random)
+        guard let form = unsafe form(of: flow), let head = unsafe flow.pointee.head,
+            let name = unsafe flow.pointee.model?._withUnsafeGuaranteedRef({ $0.plan.name }),
+            let path = unsafe head.first(.path)
+        else { return }
+        let headerLength = requestHeaderLength(head)
+        if headerLength == 0 { return }
+        // Under no revision: the same input is the same, whichever was asked.
+        let question = unsafe codec.read(
+            body,
+            form,
+            headerLength: headerLength,
+            model: name,
+            version: pathVersion(head),
+            revision: [],
+            meaning: meaning(of: flow, form)
+        )
+        guard let question else { return }
+        sampler.inputs.note(
+            question.key,
+            weight: weight,
+            byteCount: body.count,
+            at: loop.now
+        ) {
+            unsafe HotRequest(
+                form: form,
+                path: Array(path),
+                contentType: head.first(.contentType).map { unsafe Array($0) } ?? [],
+                headerLength: headerLength,
+                body: Array(body)
+            )
+        }
+    }
+}
