@@ -6,6 +6,8 @@ package final class RevisionBoard: Sendable {
     package let retries = RetryBudget()
     /// Where requests wait for backends with a limit.
     package let queue = RevisionQueue()
+    /// How many requests may be at its backends, where that is learnt.
+    package let concurrency = ConcurrencyLimit()
 
     /// A board of a revision nobody has asked yet.
     package init() {}

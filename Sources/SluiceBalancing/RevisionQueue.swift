@@ -23,10 +23,17 @@ package final class RevisionQueue: Sendable {
     package final class Candidates: Sendable {
         let loads: [BackendLoad]
         let picker: BackendPicker
+        let concurrency: ConcurrencyLimit?
 
-        /// A revision's backends and their weights.
-        package init(loads: [BackendLoad], weights: [Int], options: BalancingOptions) {
+        /// A revision's backends and their weights; `concurrency` limits all of them together.
+        package init(
+            loads: [BackendLoad],
+            weights: [Int],
+            options: BalancingOptions,
+            concurrency: ConcurrencyLimit? = nil
+        ) {
             self.loads = loads
+            self.concurrency = concurrency
             picker = BackendPicker(.leastRequest, weights: weights, options: options)
         }
     }
@@ -62,6 +69,8 @@ package final class RevisionQueue: Sendable {
         package let token: UInt64
         /// The backend, with this request counted in.
         package let backend: BackendLoad
+        /// Where it is counted in as well.
+        package let concurrency: ConcurrencyLimit?
     }
 
     /// A request's place in line.
@@ -153,7 +162,12 @@ package final class RevisionQueue: Sendable {
                     continue
                 }
                 grants.append(
-                    Grant(worker: waiter.worker, token: waiter.token, backend: backend)
+                    Grant(
+                        worker: waiter.worker,
+                        token: waiter.token,
+                        backend: backend,
+                        concurrency: waiter.candidates.concurrency
+                    )
                 )
                 let first = line.first
                 line.remove(at: place)
@@ -171,6 +185,8 @@ package final class RevisionQueue: Sendable {
         at now: Instant,
         random: inout RandomSource
     ) -> BackendLoad? {
+        let concurrency = waiter.candidates.concurrency
+        if let concurrency, !concurrency.tryEnter() { return nil }
         var picker = waiter.candidates.picker
         // Another worker may take a place between the look and the grasp; then look again.
         for _ in 0..<8 {
@@ -182,9 +198,10 @@ package final class RevisionQueue: Sendable {
                 now: now,
                 random: &random
             )
-            guard let picked else { return nil }
+            guard let picked else { break }
             if waiter.candidates.loads[picked].tryEnter() { return waiter.candidates.loads[picked] }
         }
+        concurrency?.leave()
         return nil
     }
 }

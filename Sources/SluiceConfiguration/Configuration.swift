@@ -41,6 +41,8 @@ package struct Configuration: Sendable, Equatable {
         package var headerTimeout = Duration.seconds(10)
         package var bodyTimeout = Duration.seconds(30)
         package var idleTimeout = Duration.seconds(60)
+        /// Resident memory from 92 % of which less and less is taken on; 0 is no limit.
+        package var maxMemory = 0
     }
 
     /// Where access log lines go.
@@ -136,6 +138,10 @@ package struct Configuration: Sendable, Equatable {
         /// Absent: a rollout is told its plan when it starts.
         package var rollout: RolloutPlan?
         package var resilience = Resilience()
+        /// What callers may send; see `LimitConfiguration.swift`.
+        package var rateLimits: [RateLimit] = []
+        /// Absent: a revision may have as many requests as there are.
+        package var adaptiveConcurrency: ConcurrencyBounds?
         /// Which requests go where, before the weights; see `SplitConfiguration.swift`.
         package var split = Split()
         package var revisions: [Revision]

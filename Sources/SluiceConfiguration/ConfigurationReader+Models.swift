@@ -43,6 +43,7 @@ extension ConfigurationReader {
         if let node = section.value("cache") { model.cache = modelCache(node, "\(name).cache") }
         if let node = section.value("mirror") { model.mirror = mirror(node, "\(name).mirror") }
         resilience(&section, &model)
+        limits(&section, &model)
         for (place, node) in section.list("revisions").enumerated() {
             if let revision = revision(node, "\(name).revisions[\(place)]") {
                 if model.revisions.contains(where: { $0.name == revision.name }) {

@@ -130,6 +130,7 @@ struct ConfigurationReader {
             }
         }
         if let node = top.value("cache") { cache(node, &result.cache) }
+        checkMemory(result, root)
         top.finish()
         return result
     }
@@ -184,6 +185,7 @@ struct ConfigurationReader {
         section.duration("headerTimeout", from: .milliseconds(10), &limits.headerTimeout)
         section.duration("bodyTimeout", from: .milliseconds(10), &limits.bodyTimeout)
         section.duration("idleTimeout", from: .milliseconds(10), &limits.idleTimeout)
+        section.bytes("maxMemory", from: 64 << 20, &limits.maxMemory)
         section.finish()
     }
 

@@ -52,7 +52,7 @@ extension Configuration {
             "  headerTimeout: \(Units.text(limits.headerTimeout))",
             "  bodyTimeout: \(Units.text(limits.bodyTimeout))",
             "  idleTimeout: \(Units.text(limits.idleTimeout))",
-        ]
+        ] + (limits.maxMemory > 0 ? ["  maxMemory: \(Units.text(bytes: limits.maxMemory))"] : [])
     }
 
     private var cacheLines: [String] {
@@ -95,6 +95,7 @@ extension Configuration {
         }
         if let rollout = model.rollout { lines.append("    rollout: \(rollout.yamlText)") }
         lines += model.resilience.yamlLines(quoted: quoted)
+        lines += modelLimitLines(model)
         lines += splitLines(model.split)
         if let mirror = model.mirror { lines.append("    mirror: \(mirror.yamlText)") }
         lines.append("    revisions:")

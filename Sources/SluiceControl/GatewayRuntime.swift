@@ -59,19 +59,28 @@ package final class GatewayRuntime: Sendable {
             }
         }
         self.cache = cache
-        let descriptors = Machine.raiseDescriptorLimit()
-        if descriptors < configuration.limits.maxConnections * 2 {
+        let workerCount =
+            configuration.workers > 0 ? configuration.workers : Machine.coreCount
+        let budget = DescriptorBudget(
+            descriptors: Machine.raiseDescriptorLimit(),
+            wanted: configuration.limits.maxConnections,
+            workers: workerCount
+        )
+        if budget.connectionsMaximum < configuration.limits.maxConnections {
             log.write(
                 .warning,
-                "few file descriptors for limits.maxConnections; raise `ulimit -n`",
-                [("descriptors", "\(descriptors)")]
+                "few file descriptors: fewer connections than limits.maxConnections; raise `ulimit -n`",
+                [("maxConnections", "\(budget.connectionsMaximum)")]
             )
         }
         do throws(KernelFailure) {
             writer = try AccessLogWriter.make(for: configuration.accessLog)
-            let count = ConnectionCount(maximum: configuration.limits.maxConnections)
+            let count = ConnectionCount(
+                maximum: budget.connectionsMaximum,
+                descriptorCeiling: budget.ceiling
+            )
             workers = try WorkerGroup(
-                count: configuration.workers > 0 ? configuration.workers : Machine.coreCount,
+                count: workerCount,
                 shared: Worker.Shared(
                     store: store,
                     accessLog: writer?.channel,
@@ -141,6 +150,7 @@ package final class GatewayRuntime: Sendable {
             }
         }
         rollouts = GatewayRuntime.rollouts(of: desk, on: control, store)
+        GatewayRuntime.watchMemory(of: workers, desk, on: control, store, log)
         let desk = desk
         store.collect { sink in
             GatewayRuntime.collect(desk.snapshot, into: &sink)
@@ -197,6 +207,7 @@ package final class GatewayRuntime: Sendable {
 
     private static func collect(_ snapshot: Snapshot, into sink: inout MetricSink) {
         for model in snapshot.models {
+            collectLimits(model, into: &sink)
             for (index, revision) in model.revisions.enumerated() {
                 sink.gauge(
                     GatewayMetrics.trafficPercent,

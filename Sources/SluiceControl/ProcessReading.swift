@@ -21,6 +21,13 @@ enum ProcessReading {
         )
     }
 
+    /// The memory it takes now, in bytes; nil where there is no /proc.
+    static var residentBytes: Int? {
+        let fields = text("/proc/self/statm").split(separator: " ")
+        guard fields.count > 1, let pages = Int(fields[1]) else { return nil }
+        return pages * sysconf(Int32(_SC_PAGESIZE))
+    }
+
     private static func text(_ path: String) -> String {
         (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
     }

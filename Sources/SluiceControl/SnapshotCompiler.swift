@@ -28,6 +28,7 @@ package struct SnapshotCompiler: Sendable {
     private var slots: [String: SignatureSlot] = [:]
     private var gates: [String: MirrorGate] = [:]
     private var boards: [String: RevisionBoard] = [:]
+    private var limiters = RateLimiterShelf()
     private var hasCompiled = false
     /// What the names of `dns` backends were last found to be, by `host:port`.
     private(set) var addresses: [String: [SocketAddress]] = [:]
@@ -110,7 +111,7 @@ package struct SnapshotCompiler: Sendable {
                     },
                     rules: SnapshotCompiler.rules(model),
                     mirror: mirror(model),
-                    resilience: SnapshotCompiler.resilience(model)
+                    resilience: SnapshotCompiler.resilience(model, limiters.limiters(of: model))
                 )
             )
         }
@@ -119,6 +120,7 @@ package struct SnapshotCompiler: Sendable {
         self.slots = slots
         gates = gates.filter { gate in models.contains { $0.name == gate.key } }
         self.boards = boards
+        limiters.keepOnly(configuration.models)
         hasCompiled = true
         return Snapshot(
             generation: 0,
@@ -213,8 +215,13 @@ package struct SnapshotCompiler: Sendable {
         }
     }
 
-    private static func resilience(_ model: Configuration.Model) -> ResiliencePlan {
+    private static func resilience(
+        _ model: Configuration.Model,
+        _ limiters: [RateLimiter]
+    ) -> ResiliencePlan {
         var plan = ResiliencePlan()
+        plan.rateLimiters = limiters
+        plan.concurrency = model.adaptiveConcurrency
         plan.outlier = model.resilience.outlier
         plan.slowStart = model.resilience.slowStart
         plan.retry = model.resilience.retry

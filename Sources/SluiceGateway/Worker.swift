@@ -74,7 +74,10 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     private var retired: [Replica] = []
     private var routes: [String: BackendRoute] = [:]
     private var metrics: [String: RevisionMetrics] = [:]
-    private var listeners: [IngressListener] = []
+    private var revisionNumbers: [String: UInt32] = [:]
+    private(set) var listeners: [IngressListener] = []
+    /// Whether new requests are refused because the process is short of memory.
+    var isShedding = false
     /// Streams of `grpc.health.v1.Health/Watch`, with what they were last told.
     var watchers: [UnsafeMutableRawPointer: (service: String, status: Int)] = unsafe [:]
     /// Refusals that wait for their client to finish sending.
@@ -159,12 +162,14 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
                         resilience: plan.resilience,
                         start: number,
                         metrics: revisionMetrics(model: plan.name, revision: revision.name),
-                        tag: CacheTag(model: plan.name, revision: revision.name)
+                        tag: CacheTag(model: plan.name, revision: revision.name),
+                        number: revisionNumber(revision, of: plan.name)
                     )
                 },
                 cacheMetrics: plan.cache == nil
                     ? nil : CacheMetrics(store: shared.store, plan: plan),
                 splitMetrics: SplitMetrics(store: shared.store, plan: plan),
+                rateLimits: WorkerRateLimits(plan, shared.store),
                 mirrorMetrics: plan.mirror.map {
                     MirrorMetrics(
                         store: shared.store,
@@ -177,7 +182,6 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
         for model in models where model.revisions.count > 1 {
             for revision in model.revisions { revision.metrics.countAnswers() }
         }
-        memo.removeAll()
         let old = replica
         replica = Replica(snapshot: snapshot, models: models)
         replica.keepRowHabits(of: old)
@@ -211,6 +215,8 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     ) -> WorkerBackend {
         WorkerBackend(
             plan: plan,
+            model: model,
+            revision: revision,
             rest: route(to: plan.rest, load: plan.load, keeping: &kept),
             grpc: route(to: plan.grpc, load: plan.load, keeping: &kept),
             metrics: BackendMetrics(
@@ -247,6 +253,13 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
         return made
     }
 
+    private func revisionNumber(_ revision: RevisionPlan, of model: String) -> UInt32 {
+        let identity = "\(model)\u{0}\(revision.name)\u{0}\(revision.backendModelName ?? "")"
+        let number = revisionNumbers[identity] ?? UInt32(revisionNumbers.count)
+        revisionNumbers[identity] = number
+        return number
+    }
+
     private func revisionMetrics(model: String, revision: String) -> RevisionMetrics {
         let key = "\(model)\u{0}\(revision)"
         if let known = metrics[key] { return known }
@@ -274,6 +287,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
         let refused = shared.store.counter(GatewayMetrics.connectionsRefused, [name, "limit"])
         let failed = shared.store.counter(GatewayMetrics.connectionsRefused, [name, "handshake"])
         let abuse = AbuseMetrics(store: shared.store, listener: name)
+        let spared = shared.store.counter(GatewayMetrics.connectionsRefused, [name, "descriptors"])
         let listener = try IngressListener(
             loop: loop,
             arena: arena,
@@ -290,6 +304,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
             case .closedHTTP1: shard.add(http1, -1)
             case .closedHTTP2: shard.add(http2, -1)
             case .refused: shard.add(refused)
+            case .outOfDescriptors: shard.add(spared)
             case .handshakeFailed: shard.add(failed)
             case .abused(let reason): if let counter = abuse[reason] { shard.add(counter) }
             }

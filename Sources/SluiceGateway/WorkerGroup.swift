@@ -55,6 +55,14 @@ package final class WorkerGroup: Sendable {
         return results.map { $0.take() }
     }
 
+    /// Runs `task` on every worker's own thread, soon.
+    package func tell(_ task: @escaping @Sendable (Worker) -> Void) {
+        for member in members {
+            let worker = member.worker
+            member.loop.submit { task(worker.value) }
+        }
+    }
+
     /// Hands every worker the snapshot; returns when all use it.
     package func publish(_ snapshot: Snapshot) {
         _ = onEach { $0.publish(snapshot) }

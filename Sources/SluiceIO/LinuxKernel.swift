@@ -251,6 +251,9 @@ package enum Machine {
         clinux_drop_written(descriptor, offset, count)
     }
 
+    /// Gives memory back to the system that was freed and that the allocator keeps (malloc_trim(3)).
+    package static func trimMemory() { clinux_trim_memory() }
+
     /// Lifts the soft limit on descriptors to the hard one; returns the limit in force.
     package static func raiseDescriptorLimit() -> Int {
         Int(max(0, clinux_raise_descriptor_limit()))

@@ -6,6 +6,8 @@ package final class TCPListener: ReadinessHandler, TimerTarget {
     private let descriptor: Int32
     private var token: UInt64 = 0
     private var isWatching = false
+    /// Whether it accepts, but for a rest that ``retry`` ends.
+    private var isStarted = false
     private var retry = TimerID.none
     private let accepted: (Int32, SocketAddress) -> Bool
     /// Where it listens, with the port the kernel chose.
@@ -17,7 +19,7 @@ package final class TCPListener: ReadinessHandler, TimerTarget {
 
     /// Opens the socket; connections wait until ``start()``.
     ///
-    /// `accepted` owns each new descriptor; it answers whether more are welcome. With `sharesPort`
+    /// `accepted` owns each new descriptor; it answers false when accepting should rest for 50 ms. With `sharesPort`
     /// every loop has a socket of its own on one port and the kernel deals connections out.
     package init(
         loop: EventLoop,
@@ -34,13 +36,20 @@ package final class TCPListener: ReadinessHandler, TimerTarget {
 
     /// Begins or resumes accepting.
     package func start() {
-        guard !isWatching else { return }
+        isStarted = true
+        guard !isWatching, retry == .none else { return }
         isWatching = true
         token = loop.register(self, descriptor: descriptor, for: .read)
     }
 
     /// Leaves further connections in the kernel's backlog until ``start()``.
     package func pause() {
+        isStarted = false
+        loop.cancelTimer(&retry)
+        unwatch()
+    }
+
+    private func unwatch() {
         guard isWatching else { return }
         isWatching = false
         loop.unregister(token, descriptor: descriptor)
@@ -57,10 +66,15 @@ package final class TCPListener: ReadinessHandler, TimerTarget {
         }
     }
 
+    /// Looks again when something may have closed: level-triggered readiness would spin.
+    private func rest() {
+        unwatch()
+        retry = loop.setTimer(after: TCPListener.retryDelay, target: self, tag: 0)
+    }
+
     /// Closes the socket for good.
     package func close() {
         pause()
-        loop.cancelTimer(&retry)
         loop.kernel.close(descriptor)
     }
 
@@ -69,15 +83,14 @@ package final class TCPListener: ReadinessHandler, TimerTarget {
             switch loop.kernel.accept(from: descriptor) {
             case .accepted(let descriptor, let peer):
                 if !accepted(descriptor, peer) {
-                    pause()
+                    // It may have closed or paused us meanwhile.
+                    if isStarted { rest() }
                     return
                 }
             case .wouldBlock: return
             case .aborted: continue
             case .exhausted:
-                // Level-triggered readiness would spin; look again when something may have closed.
-                pause()
-                retry = loop.setTimer(after: TCPListener.retryDelay, target: self, tag: 0)
+                rest()
                 return
             }
         }
@@ -85,6 +98,6 @@ package final class TCPListener: ReadinessHandler, TimerTarget {
 
     package func timerFired(_ tag: UInt, at now: Instant) {
         retry = .none
-        start()
+        if isStarted { start() }
     }
 }

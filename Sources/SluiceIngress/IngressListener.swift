@@ -2,7 +2,6 @@ import SluiceCore
 package import SluiceHTTP
 package import SluiceIO
 package import SluiceTLS
-import Synchronization
 
 /// What a listener allows its clients.
 package struct IngressLimits: Sendable {
@@ -21,32 +20,12 @@ package struct IngressLimits: Sendable {
     package init() {}
 }
 
-/// How many client connections the process has open, counted over all loops.
-package final class ConnectionCount: Sendable {
-    private let open = Atomic<Int>(0)
-    private let maximum: Int
-
-    /// A count that admits up to `maximum`.
-    package init(maximum: Int) { self.maximum = maximum }
-
-    /// Takes a place; false when all are taken.
-    package func enter() -> Bool {
-        if open.wrappingAdd(1, ordering: .relaxed).newValue <= maximum { return true }
-        leave()
-        return false
-    }
-
-    /// Gives a place back.
-    package func leave() { open.wrappingSubtract(1, ordering: .relaxed) }
-
-    /// Places taken now.
-    package var current: Int { open.load(ordering: .relaxed) }
-}
-
 /// What an observer may want to count.
 package enum ConnectionEvent: Sendable {
     case openedHTTP1, openedHTTP2, closedHTTP1, closedHTTP2, refused, handshakeFailed
     case abused(AbuseReason)
+    /// Closed at once because the descriptors left are kept in reserve.
+    case outOfDescriptors
 }
 
 /// One loop's share of a listening address, and the connections it has accepted.
@@ -100,7 +79,6 @@ package final class IngressListener {
         socket = try TCPListener(loop: loop, address: address, sharesPort: sharesPort) {
             [unowned self] descriptor, peer in
             accepted(descriptor, peer)
-            return true
         }
     }
 
@@ -119,11 +97,17 @@ package final class IngressListener {
     /// How many connections are open.
     package var connectionCount: Int { connections.count + starting.count }
 
-    private func accepted(_ descriptor: Int32, _ peer: SocketAddress) {
+    /// Takes a connection; false when accepting should rest for a moment.
+    private func accepted(_ descriptor: Int32, _ peer: SocketAddress) -> Bool {
+        guard count.admits(descriptor) else {
+            observe(.outOfDescriptors)
+            loop.kernel.close(descriptor)
+            return false
+        }
         guard count.enter() else {
             observe(.refused)
             loop.kernel.close(descriptor)
-            return
+            return true
         }
         let stream = TCPStream(
             loop: loop,
@@ -136,6 +120,7 @@ package final class IngressListener {
         starting[start.number] = start
         stream.handler = start
         stream.start()
+        return true
     }
 
     /// Hands a connection whose protocol is known to its conversation.
@@ -172,6 +157,19 @@ package final class IngressListener {
 
     private var inOrder: [ServerConnection] {
         connections.sorted { $0.key < $1.key }.map(\.value)
+    }
+
+    // MARK: - Shortage
+
+    /// Leaves new connections in the kernel's queue while `isHeld`, and lets those that stand end
+    /// when they rest: a request under way is answered, and over HTTP/2 further ones as well.
+    package func hold(_ isHeld: Bool) {
+        guard isHeld else {
+            if !isDraining { socket?.start() }
+            return
+        }
+        socket?.pause()
+        for connection in inOrder { connection.endRest() }
     }
 
     // MARK: - Drain

@@ -107,6 +107,21 @@ package class ServerConnection: ExchangeHost, StreamHandler, TimerTarget {
     /// Begins to wind down: no new requests; `isFinal` after the client has had time to notice.
     package func drain(isFinal: Bool) { isDraining = true }
 
+    /// Ends a connection that rests now; HTTP/1.1 with its exchange, if there is one.
+    func endRest() {
+        if isResting {
+            drain(isFinal: true)
+            finish()
+        } else if self is HTTP1ServerConnection {
+            drain(isFinal: false)
+        }
+    }
+
+    /// Whether neither side has anything left to say.
+    private var isResting: Bool {
+        openExchangeCount == 0 && headStarted == nil && stream.blockedSince == nil
+    }
+
     // MARK: - Slowness
 
     /// When the connection will have been too slow, as things stand, and what to call that.
@@ -168,7 +183,7 @@ package class ServerConnection: ExchangeHost, StreamHandler, TimerTarget {
 
     /// Ends a connection that has been idle, or too slow.
     func tooSlow(_ reason: AbortReason) {
-        if openExchangeCount == 0, headStarted == nil, stream.blockedSince == nil {
+        if isResting {
             drain(isFinal: true)
             finish()
         } else {

@@ -194,6 +194,7 @@ final class GatewayWorld {
         var plan = ResiliencePlan()
         plan.queueTimeout = scenario.timeout
         plan.retry.isIdempotent = scenario.isIdempotent
+        plan.concurrency = scenario.concurrency
         if scenario.isIdempotent { plan.retry.tryTimeout = .milliseconds(400) }
         return plan
     }
@@ -350,6 +351,7 @@ final class GatewayWorld {
             expect(load.inFlight, 0, "backend \(index)'s requests in flight")
         }
         for (index, board) in boards.enumerated() {
+            expect(board.concurrency.inFlight, 0, "the count of revision \(index)'s requests")
             expect(board.queue.depth, 0, "the depth of line \(index)")
             expect(board.retries.count, 0, "the retries under way of revision \(index)")
         }

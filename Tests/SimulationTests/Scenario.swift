@@ -46,6 +46,8 @@ struct Scenario {
     var shadow: Shadow?
     /// Requests a backend may have at once; 0 is no limit.
     let maxInFlight: Int
+    /// What limits a revision's requests at once, where that is learnt.
+    let concurrency: ConcurrencyBounds?
     /// Whether backends may be asked the same thing twice.
     let isIdempotent: Bool
 
@@ -58,6 +60,10 @@ struct Scenario {
         balancing = LoadBalancing.allCases[random.next(below: LoadBalancing.allCases.count)]
         usesProbe = random.next(below: 2) == 0
         maxInFlight = seed % 3 == 1 ? 1 + Int(seed / 3 % 3) : 0
+        // Without a line to wait in, a request beyond the limit is refused: not on a calm day.
+        concurrency =
+            seed % 7 == 3 && (!isCalm || maxInFlight > 0)
+            ? ConcurrencyBounds(minimum: 1 + Int(seed % 3), maximum: 6) : nil
         isIdempotent = seed % 5 == 2
         usesHTTP2Backends = random.next(below: 3) == 0
         // On a calm day nothing may fail, so nobody is in a hurry.

@@ -26,15 +26,21 @@ enum HTTP1Heard: Equatable, CustomStringConvertible {
 
 /// A session in a test's hands: bytes in, what it said and wrote out.
 final class HTTP1TestSession {
-    let arena = HTTPArena()
+    let arena: HTTPArena
     var session: HTTP1Session
     let role: HTTP1Session.Role
     private(set) var heard: [HTTP1Heard] = []
     /// Called after each event; may send.
     var onEvent: (HTTP1TestSession, HTTP1Heard) -> Void = { _, _ in }
 
-    init(_ role: HTTP1Session.Role, maxHeadBytes: Int = 64 << 10, isSecure: Bool = false) {
+    init(
+        _ role: HTTP1Session.Role,
+        maxHeadBytes: Int = 64 << 10,
+        isSecure: Bool = false,
+        arena: HTTPArena = HTTPArena()
+    ) {
         self.role = role
+        self.arena = arena
         session = HTTP1Session(
             role: role,
             arena: arena,

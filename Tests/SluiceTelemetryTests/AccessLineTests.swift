@@ -46,6 +46,62 @@ struct AccessLineTests {
         unsafe UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount)
     }
 
+    @Test(
+        "Names put together once read like the three of them",
+        .tags(.unit),
+        arguments: [
+            ("iris", "v1", "10.0.0.7:9000"), ("a\"b\\c\n", "é\u{1}", ""), ("", "", ""),
+            (String(repeating: "\u{7}", count: 300), String(repeating: "ü", count: 200), "x"),
+        ]
+    )
+    func target(model: String, revision: String, backend: String) {
+        func line(_ fill: (inout AccessRecord) -> Void) -> String {
+            var record = AccessRecord(start: WallTime(nanoseconds: 0))
+            fill(&record)
+            var formatter = AccessLine()
+            var buffer = ByteBuffer(pool: BufferPool())
+            formatter.write(record, into: &buffer)
+            return unsafe String(decoding: buffer.bytes, as: UTF8.self)
+        }
+        let together = Array(
+            AccessTarget.text(model: model, revision: revision, backend: backend).utf8
+        )
+        let one = unsafe together.withUnsafeBytes { bytes in
+            line { unsafe $0.target = bytes }
+        }
+        let names = [model, revision, backend].map { Array($0.utf8) }
+        let three = unsafe names[0].withUnsafeBytes { model in
+            unsafe names[1].withUnsafeBytes { revision in
+                unsafe names[2].withUnsafeBytes { backend in
+                    line {
+                        unsafe $0.model = model
+                        unsafe $0.revision = revision
+                        unsafe $0.backend = backend
+                    }
+                }
+            }
+        }
+        #expect(one == three)
+    }
+
+    @Test("Numbers of every length are written as they are", .tags(.unit))
+    func numbers() {
+        var values: [UInt64] = Array(0...1_100)
+        var power: UInt64 = 1_000
+        for _ in 4...19 {
+            values += [power - 1, power, power + 1, 7 * (power / 9) + 50]
+            if power < 1_000_000_000_000_000_000 { power *= 10 }
+        }
+        values.append(.max)
+        for value in values {
+            var exchange = Exchange()
+            exchange.record.requestBytes = value
+            exchange.record.responseBytes = value / 3
+            let line = exchange.line()
+            #expect(line.contains("\"request_bytes\":\(value),\"response_bytes\":\(value / 3),"))
+        }
+    }
+
     @Test("A line with everything", .tags(.unit))
     func everything() {
         var record = AccessRecord(start: WallTime(nanoseconds: 1_795_234_500_123_456_789))

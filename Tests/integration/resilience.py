@@ -3,6 +3,7 @@
     .build/venv/bin/python Tests/integration/run.py --binaries .build/debug --only one_failing_backend_draws_little
 """
 import collections
+import http.client
 import json
 import re
 import signal
@@ -274,11 +275,20 @@ def what_a_backend_refused_untouched_goes_elsewhere():
                                      loadBalancing="roundRobin", health="{interval: 1h}",
                                      outlier="{panicPercent: 0}")], "workers: 1"))
         before = refuser.count
-        for number in range(40):
-            body = json.dumps({"instances": ["x" * 20_000, number]}).encode()
-            code, headers, answer = get(proxy.address, PREDICT, body)
-            assert code == 200 and json.loads(answer)["predictions"][1] == number, (code, answer)
-            assert headers["x-sluice-backend"] == good.address
+        for number in range(48):
+            # What is kept lies beside the flow up to 128 bytes, and in a buffer beyond.
+            text = "x" * (0, 60, 110, 20_000)[number // 2 % 4]
+            body = json.dumps({"instances": [text, number]}).encode()
+            # By threes, so that both kinds meet both backends: in chunks, each of which comes by itself.
+            pieces = [body[:20], body[20:70], body[70:]] if number % 3 == 0 else [body]
+            client = http.client.HTTPConnection(proxy.address, timeout=30)
+            client.request("POST", PREDICT, iter(pieces), encode_chunked=True,
+                           headers={"transfer-encoding": "chunked", "content-type": "application/json"})
+            answer = client.getresponse()
+            predictions = json.loads(answer.read())["predictions"]
+            assert answer.status == 200 and predictions == [text, number], (answer.status, predictions)
+            assert answer.headers["x-sluice-backend"] == good.address
+            client.close()
         assert refuser.count > before, "the refuser was never asked"
         assert metric(proxy, "sluice_retries_total", reason="refused") >= refuser.count - before - 1
         assert proxy.stop() == 0

@@ -21,6 +21,7 @@ import control
 import manifests
 import mirror
 import observability
+import overload
 import page
 import processes
 import resilience
@@ -417,6 +418,7 @@ for module in (
     split,
     mirror,
     resilience,
+    overload,
     cache,
     rows,
     translation,

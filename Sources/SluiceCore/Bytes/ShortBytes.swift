@@ -62,27 +62,55 @@ public enum ShortBytes {
         _ right: UnsafeRawPointer,
         count: Int
     ) -> Bool {
+        // As above, pairs of loads that may overlap; what differs is gathered and looked at once.
+        guard count >= 8 else { return unsafe equalShort(left, right, count: count) }
         var offset = 0
-        if count >= 8 {
-            while offset &+ 8 < count {
-                let (one, other) = unsafe (
-                    left.loadUnaligned(fromByteOffset: offset, as: UInt64.self),
-                    right.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
-                )
-                guard one == other else { return false }
-                offset &+= 8
-            }
-            return unsafe left.loadUnaligned(fromByteOffset: count &- 8, as: UInt64.self)
-                == right.loadUnaligned(fromByteOffset: count &- 8, as: UInt64.self)
+        while offset &+ 16 < count {
+            guard
+                unsafe difference(left, right, at: offset)
+                    | difference(left, right, at: offset &+ 8) == 0
+            else { return false }
+            offset &+= 16
         }
-        while offset < count {
-            let (one, other) = unsafe (
-                left.load(fromByteOffset: offset, as: UInt8.self),
-                right.load(fromByteOffset: offset, as: UInt8.self)
-            )
-            guard one == other else { return false }
-            offset &+= 1
+        if offset &+ 8 < count, unsafe difference(left, right, at: offset) != 0 { return false }
+        return unsafe difference(left, right, at: count &- 8) == 0
+    }
+
+    @inlinable
+    @inline(__always)
+    static func equalShort(
+        _ left: UnsafeRawPointer,
+        _ right: UnsafeRawPointer,
+        count: Int
+    ) -> Bool {
+        if count >= 4 {
+            let first =
+                unsafe left.loadUnaligned(as: UInt32.self) ^ right.loadUnaligned(as: UInt32.self)
+            let last =
+                unsafe left.loadUnaligned(fromByteOffset: count &- 4, as: UInt32.self)
+                ^ right.loadUnaligned(fromByteOffset: count &- 4, as: UInt32.self)
+            return first | last == 0
         }
-        return true
+        guard count > 0 else { return true }
+        let middle = count &>> 1
+        let first = unsafe left.load(as: UInt8.self) ^ right.load(as: UInt8.self)
+        let second =
+            unsafe left.load(fromByteOffset: middle, as: UInt8.self)
+            ^ right.load(fromByteOffset: middle, as: UInt8.self)
+        let last =
+            unsafe left.load(fromByteOffset: count &- 1, as: UInt8.self)
+            ^ right.load(fromByteOffset: count &- 1, as: UInt8.self)
+        return first | second | last == 0
+    }
+
+    @inlinable
+    @inline(__always)
+    static func difference(
+        _ left: UnsafeRawPointer,
+        _ right: UnsafeRawPointer,
+        at offset: Int
+    ) -> UInt64 {
+        unsafe left.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+            ^ right.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
     }
 }

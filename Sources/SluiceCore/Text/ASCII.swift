@@ -56,19 +56,7 @@ public enum ASCII {
         let length = literal.utf8CodeUnitCount
         guard text.count >= length else { return false }
         guard let actual = text.baseAddress else { return true }
-        let expected = unsafe UnsafeRawPointer(literal.utf8Start)
-        var index = 0
-        while index + 8 <= length {
-            let left = unsafe actual.loadUnaligned(fromByteOffset: index, as: UInt64.self)
-            let right = unsafe expected.loadUnaligned(fromByteOffset: index, as: UInt64.self)
-            guard left == right else { return false }
-            index += 8
-        }
-        while index < length {
-            guard unsafe text[index] == literal.utf8Start[index] else { return false }
-            index += 1
-        }
-        return true
+        return unsafe ShortBytes.equal(actual, literal.utf8Start, count: length)
     }
 
     /// Whether `text` is `literal`, byte for byte.

@@ -35,7 +35,7 @@ public struct TimerID: BitwiseCopyable, Equatable, Sendable {
 @safe
 package struct TimerWheel: ~Copyable {
     @safe
-    private struct Node {
+    private struct Node: BitwiseCopyable {
         var deadline = Instant.zero
         var target: Unmanaged<AnyObject>?
         var tag: UInt = 0
@@ -51,16 +51,34 @@ package struct TimerWheel: ~Copyable {
     private static let slotShift: Int64 = 23
     private static let slotCount = 1024
 
-    private var nodes: [Node] = []
-    private var free: [Int32] = []
-    private var heads = [Int32](repeating: -1, count: TimerWheel.slotCount)
-    private var occupied = [UInt64](repeating: 0, count: TimerWheel.slotCount / 64)
+    // Raw memory, as every request sets a timer and cancels it: arrays ask each time whether they
+    // are shared. Whatever is below `nodeCount` is initialized, and indices come from these lists.
+    private var nodes: UnsafeMutablePointer<Node>
+    private var nodeCapacity = 16
+    private var nodeCount = 0
+    /// The first of the nodes that aren't set, linked by ``Node/next``.
+    private var free: Int32 = -1
+    private let heads: UnsafeMutablePointer<Int32>
+    private let occupied: UnsafeMutablePointer<UInt64>
     private var cursor: Int64
     /// How many timers are set.
     package private(set) var count = 0
 
     /// An empty wheel at `now`.
-    package init(now: Instant) { cursor = now.nanoseconds >> TimerWheel.slotShift }
+    package init(now: Instant) {
+        cursor = now.nanoseconds >> TimerWheel.slotShift
+        unsafe nodes = .allocate(capacity: nodeCapacity)
+        unsafe heads = .allocate(capacity: TimerWheel.slotCount)
+        unsafe heads.initialize(repeating: -1, count: TimerWheel.slotCount)
+        unsafe occupied = .allocate(capacity: TimerWheel.slotCount / 64)
+        unsafe occupied.initialize(repeating: 0, count: TimerWheel.slotCount / 64)
+    }
+
+    deinit {
+        unsafe nodes.deallocate()
+        unsafe heads.deallocate()
+        unsafe occupied.deallocate()
+    }
 
     /// Sets a timer; `target` isn't retained: it must cancel what it has set before it goes.
     package mutating func set(
@@ -68,36 +86,55 @@ package struct TimerWheel: ~Copyable {
         target: any TimerTarget,
         tag: UInt
     ) -> TimerID {
-        let index: Int32
-        if let reused = free.popLast() {
-            index = reused
-        } else {
-            index = Int32(nodes.count)
-            nodes.append(Node())
-        }
+        let index = takeNode()
         // At least the slot after the cursor: the cursor's own has been visited.
         let turn = max(
             (deadline.nanoseconds >> TimerWheel.slotShift) &+ (deadline == .distantFuture ? 0 : 1),
             cursor + 1
         )
         let slot = Int(turn & Int64(TimerWheel.slotCount - 1))
-        nodes[Int(index)].deadline = deadline
-        unsafe nodes[Int(index)].target = unsafe Unmanaged.passUnretained(target)
-        nodes[Int(index)].tag = tag
-        nodes[Int(index)].slot = Int32(slot)
-        nodes[Int(index)].previous = -1
-        nodes[Int(index)].next = heads[slot]
-        if heads[slot] >= 0 { nodes[Int(heads[slot])].previous = index }
-        heads[slot] = index
-        occupied[slot / 64] |= 1 << UInt64(slot % 64)
+        let node = unsafe nodes + Int(index)
+        unsafe node.pointee.deadline = deadline
+        unsafe node.pointee.target = Unmanaged.passUnretained(target)
+        unsafe node.pointee.tag = tag
+        unsafe node.pointee.slot = Int32(slot)
+        unsafe node.pointee.previous = -1
+        let next = unsafe heads[slot]
+        unsafe node.pointee.next = next
+        if next >= 0 { unsafe nodes[Int(next)].previous = index }
+        unsafe heads[slot] = index
+        unsafe occupied[slot >> 6] |= 1 << UInt64(slot & 63)
         count += 1
-        return TimerID(index: index, generation: nodes[Int(index)].generation)
+        return unsafe TimerID(index: index, generation: node.pointee.generation)
+    }
+
+    /// A node that isn't set, a new one if need be.
+    private mutating func takeNode() -> Int32 {
+        if free >= 0 {
+            let index = free
+            free = unsafe nodes[Int(index)].next
+            return index
+        }
+        if nodeCount == nodeCapacity { grow() }
+        unsafe (nodes + nodeCount).initialize(to: Node())
+        nodeCount += 1
+        return Int32(nodeCount - 1)
+    }
+
+    @inline(never)
+    private mutating func grow() {
+        let larger = UnsafeMutablePointer<Node>.allocate(capacity: 2 * nodeCapacity)
+        unsafe larger.update(from: nodes, count: nodeCount)
+        unsafe nodes.deallocate()
+        unsafe nodes = larger
+        nodeCapacity *= 2
     }
 
     /// Cancels a timer; one that has fired or been cancelled is left alone.
     package mutating func cancel(_ timer: TimerID) {
-        guard timer.index >= 0, nodes[Int(timer.index)].generation == timer.generation,
-            nodes[Int(timer.index)].slot >= 0
+        guard timer.index >= 0, timer.index < nodeCount,
+            unsafe nodes[Int(timer.index)].generation == timer.generation,
+            unsafe nodes[Int(timer.index)].slot >= 0
         else { return }
         remove(timer.index)
     }
@@ -109,7 +146,7 @@ package struct TimerWheel: ~Copyable {
         var distance = 0
         while distance < TimerWheel.slotCount {
             let slot = (start + distance) & (TimerWheel.slotCount - 1)
-            let word = occupied[slot / 64] >> UInt64(slot % 64)
+            let word = unsafe occupied[slot / 64] >> UInt64(slot % 64)
             if word != 0 {
                 distance += word.trailingZeroBitCount
                 return Instant(
@@ -128,16 +165,16 @@ package struct TimerWheel: ~Copyable {
             if due < 0 {
                 // A wheel that has stood still for more than a turn needs just one turn.
                 cursor = max(cursor + 1, turn - Int64(TimerWheel.slotCount))
-                due = heads[Int(cursor & Int64(TimerWheel.slotCount - 1))]
+                due = unsafe heads[Int(cursor & Int64(TimerWheel.slotCount - 1))]
             }
             while due >= 0 {
                 let index = due
-                due = nodes[Int(index)].next
-                guard nodes[Int(index)].deadline <= now,
+                due = unsafe nodes[Int(index)].next
+                guard unsafe nodes[Int(index)].deadline <= now,
                     let target = unsafe nodes[Int(index)].target?.takeUnretainedValue()
                         as? any TimerTarget
                 else { continue }
-                let tag = nodes[Int(index)].tag
+                let tag = unsafe nodes[Int(index)].tag
                 remove(index)
                 return (target, tag)
             }
@@ -149,20 +186,21 @@ package struct TimerWheel: ~Copyable {
     private var due: Int32 = -1
 
     private mutating func remove(_ index: Int32) {
-        let node = nodes[Int(index)]
+        let node = unsafe nodes[Int(index)]
         let slot = Int(node.slot)
         if due == index { due = node.next }
         if node.previous >= 0 {
-            nodes[Int(node.previous)].next = node.next
+            unsafe nodes[Int(node.previous)].next = node.next
         } else {
-            heads[slot] = node.next
+            unsafe heads[slot] = node.next
+            if node.next < 0 { unsafe occupied[slot >> 6] &= ~(1 << UInt64(slot & 63)) }
         }
-        if node.next >= 0 { nodes[Int(node.next)].previous = node.previous }
-        if heads[slot] < 0 { occupied[slot / 64] &= ~(1 << UInt64(slot % 64)) }
-        nodes[Int(index)].slot = -1
+        if node.next >= 0 { unsafe nodes[Int(node.next)].previous = node.previous }
+        unsafe nodes[Int(index)].slot = -1
         unsafe nodes[Int(index)].target = nil
-        nodes[Int(index)].generation &+= 1
-        free.append(index)
+        unsafe nodes[Int(index)].generation &+= 1
+        unsafe nodes[Int(index)].next = free
+        free = index
         count -= 1
     }
 }

@@ -5,40 +5,37 @@ import SluiceCore
 /// costs three times a proxied call, and repeats mostly come byte for byte the same.
 ///
 /// The message's `id` is left out, as it is from the key. Bytes are compared, not only hashed, so a
-/// hit means the same request. A direct-mapped table: a newcomer takes the place of whoever had it.
-/// One worker's; it must be emptied when revisions change, since it knows them by address.
+/// hit means the same request. A table of pairs: a newcomer takes the place of the pair's older.
+/// One worker's; revisions go by numbers that stay theirs over changes of the snapshot.
 @safe
 struct QuestionMemo: ~Copyable {
     @safe
     private struct Slot {
         var hash: UInt64 = 0
-        var revision: UInt = 0
+        var revision: UInt32 = 0
+        var count: UInt32 = 0
         var key: CacheKey?
         var isRaw = false
         var bytes: UnsafeMutablePointer<UInt8>?
-        var count = 0
     }
 
-    /// Slots; at most this many times ``byteMaximum`` bytes are kept.
-    private static let slotCount = 1024
+    /// Slots: as many questions as are hot at a time, and more.
+    private static let slotCount = 1 << 15
     /// Messages above this gain little: their digest is what costs.
     static let byteMaximum = 2048
+    /// What all messages together may take; who finds no room takes the whole way.
+    private static let totalMaximum = 16 << 20
 
-    private let slots: UnsafeMutablePointer<Slot>
+    // Made for the first message: most gateways have models that aren't cached.
+    private var slots: UnsafeMutablePointer<Slot>?
+    private var total = 0
 
-    init() {
-        unsafe slots = .allocate(capacity: QuestionMemo.slotCount)
-        unsafe slots.initialize(repeating: Slot(bytes: nil), count: QuestionMemo.slotCount)
-    }
+    init() {}
 
     deinit {
+        guard let slots = unsafe slots else { return }
         for index in 0..<QuestionMemo.slotCount { unsafe slots[index].bytes?.deallocate() }
         unsafe slots.deallocate()
-    }
-
-    /// Forgets everything.
-    func removeAll() {
-        for index in 0..<QuestionMemo.slotCount { unsafe slots[index].key = nil }
     }
 
     /// A message without its `id`.
@@ -109,15 +106,26 @@ struct QuestionMemo: ~Copyable {
     }
 
     /// The key of a message that was seen for this revision, and whether it was raw.
-    func find(_ message: Message, revision: UInt) -> (key: CacheKey, isRaw: Bool)? {
-        let slot = unsafe slots + Int(message.hash & UInt64(QuestionMemo.slotCount - 1))
-        guard unsafe slot.pointee.hash == message.hash, unsafe slot.pointee.revision == revision,
-            let key = unsafe slot.pointee.key, let bytes = unsafe slot.pointee.bytes,
-            unsafe slot.pointee.count == message.before.count + message.after.count,
-            unsafe QuestionMemo.same(bytes, message.before),
-            unsafe QuestionMemo.same(bytes + message.before.count, message.after)
-        else { return nil }
-        return unsafe (key, slot.pointee.isRaw)
+    func find(_ message: Message, revision: UInt32) -> (key: CacheKey, isRaw: Bool)? {
+        guard let slots = unsafe slots else { return nil }
+        let pair = unsafe slots + QuestionMemo.place(message)
+        for index in 0..<2 {
+            let slot = unsafe pair + index
+            guard unsafe slot.pointee.hash == message.hash,
+                unsafe slot.pointee.revision == revision,
+                let key = unsafe slot.pointee.key, let bytes = unsafe slot.pointee.bytes,
+                unsafe Int(slot.pointee.count) == message.before.count + message.after.count,
+                unsafe QuestionMemo.same(bytes, message.before),
+                unsafe QuestionMemo.same(bytes + message.before.count, message.after)
+            else { continue }
+            return unsafe (key, slot.pointee.isRaw)
+        }
+        return nil
+    }
+
+    /// Where a message's pair begins.
+    private static func place(_ message: Message) -> Int {
+        Int(message.hash & UInt64(slotCount - 1)) & ~1
     }
 
     private static func same(
@@ -129,10 +137,18 @@ struct QuestionMemo: ~Copyable {
     }
 
     /// Remembers a message's key.
-    func insert(_ message: Message, revision: UInt, key: CacheKey, isRaw: Bool) {
-        let slot = unsafe slots + Int(message.hash & UInt64(QuestionMemo.slotCount - 1))
+    mutating func insert(_ message: Message, revision: UInt32, key: CacheKey, isRaw: Bool) {
+        let slot = unsafe table() + QuestionMemo.place(message)
         let count = unsafe message.before.count + message.after.count
-        let bytes = unsafe slot.pointee.bytes ?? .allocate(capacity: QuestionMemo.byteMaximum)
+        if let old = unsafe slot[1].bytes {
+            unsafe old.deallocate()
+            unsafe total -= Int(slot[1].count)
+        }
+        unsafe slot[1] = slot[0]
+        unsafe slot[0] = Slot(bytes: nil)
+        guard total + count <= QuestionMemo.totalMaximum else { return }
+        total += count
+        let bytes = UnsafeMutablePointer<UInt8>.allocate(capacity: max(1, count))
         if let from = unsafe message.before.baseAddress {
             unsafe UnsafeMutableRawPointer(bytes).copyMemory(
                 from: from,
@@ -148,10 +164,18 @@ struct QuestionMemo: ~Copyable {
         unsafe slot.pointee = Slot(
             hash: message.hash,
             revision: revision,
+            count: UInt32(count),
             key: key,
             isRaw: isRaw,
-            bytes: bytes,
-            count: count
+            bytes: bytes
         )
+    }
+
+    private mutating func table() -> UnsafeMutablePointer<Slot> {
+        if let slots = unsafe slots { return unsafe slots }
+        let made = UnsafeMutablePointer<Slot>.allocate(capacity: QuestionMemo.slotCount)
+        unsafe made.initialize(repeating: Slot(bytes: nil), count: QuestionMemo.slotCount)
+        unsafe slots = made
+        return unsafe made
     }
 }

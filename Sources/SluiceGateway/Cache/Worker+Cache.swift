@@ -74,7 +74,10 @@ extension Worker {
         guard unsafe !flow.pointee.cache.mustAsk, let cache = shared.cache,
             let revision = unsafe flow.pointee.revision,
             let message = unsafe QuestionMemo.Message(bytes),
-            let known = unsafe memo.find(message, revision: Worker.address(revision)),
+            let known = unsafe memo.find(
+                message,
+                revision: revision._withUnsafeGuaranteedRef { $0.number }
+            ),
             known.isRaw, case .fresh(let entry) = cache.memory.lookup(known.key, at: loop.now),
             unsafe entry.answer.first == PredictCodec.rawForm
         else { return false }
@@ -90,11 +93,12 @@ extension Worker {
         guard let revision = unsafe flow.pointee.revision,
             let message = unsafe QuestionMemo.Message(flow.pointee.held.bytes)
         else { return }
-        unsafe memo.insert(message, revision: Worker.address(revision), key: key, isRaw: isRaw)
-    }
-
-    private static func address(_ revision: Unmanaged<WorkerRevision>) -> UInt {
-        unsafe UInt(bitPattern: revision.toOpaque())
+        unsafe memo.insert(
+            message,
+            revision: revision._withUnsafeGuaranteedRef { $0.number },
+            key: key,
+            isRaw: isRaw
+        )
     }
 
     /// The request is whole.

@@ -28,6 +28,25 @@ extension GatewayMetrics {
         help: "1 while so few backends are healthy that all are used, else 0.",
         labels: ["model", "revision"]
     )
+    package static let concurrencyLimit = MetricFamily.gauge(
+        "sluice_concurrency_limit",
+        help: "Requests a revision may have at its backends, as learnt from how long they take.",
+        labels: ["model", "revision"]
+    )
+    package static let rateLimitKeys = MetricFamily.gauge(
+        "sluice_rate_limit_keys",
+        help: "Callers that a model's rate limits tell apart now.",
+        labels: ["model"]
+    )
+    package static let rateLimitEvictions = MetricFamily.counter(
+        "sluice_rate_limit_evictions_total",
+        help: "Callers forgotten for others before their rate limit had recovered.",
+        labels: ["model"]
+    )
+    package static let memoryPressure = MetricFamily.gauge(
+        "sluice_memory_pressure",
+        help: "0, 1 from 92 % of limits.maxMemory, 2 from 95 %, where requests are refused."
+    )
     package static let queueDepth = MetricFamily.gauge(
         "sluice_queue_depth",
         help: "Requests that wait for a backend below its maxInFlight.",

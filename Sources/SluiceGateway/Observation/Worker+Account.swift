@@ -116,14 +116,15 @@ extension Worker {
         record.why = unsafe flow.pointee.why
         if exchange.isSecure { record.tls = exchange.isTLS13 ? .tls13 : .tls12 }
         // The texts are borrowed for the call; the replica and the connection outlive it.
-        if let model = unsafe flow.pointee.model {
-            unsafe record.model = model._withUnsafeGuaranteedRef { unsafe $0.name.bytes }
-        }
-        if let revision = unsafe flow.pointee.revision {
-            unsafe record.revision = revision._withUnsafeGuaranteedRef { unsafe $0.name.bytes }
-        }
         if let backend = unsafe flow.pointee.backend {
-            unsafe record.backend = backend._withUnsafeGuaranteedRef { unsafe $0.label.bytes }
+            unsafe record.target = backend._withUnsafeGuaranteedRef { unsafe $0.accessTarget.bytes }
+        } else {
+            if let model = unsafe flow.pointee.model {
+                unsafe record.model = model._withUnsafeGuaranteedRef { unsafe $0.name.bytes }
+            }
+            if let revision = unsafe flow.pointee.revision {
+                unsafe record.revision = revision._withUnsafeGuaranteedRef { unsafe $0.name.bytes }
+            }
         }
         unsafe record.client = exchange.clientText
         log.append(record)

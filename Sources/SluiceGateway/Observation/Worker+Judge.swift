@@ -16,8 +16,8 @@ extension Worker {
         // A mirror's copies and refreshes of the cache are nobody's answers.
         guard unsafe !flow.pointee.isUnheard else { return }
         guard unsafe flow.pointee.backend != nil else {
-            // A revision too small for its share: its queue was full, or too slow.
-            if unsafe flow.pointee.why == .overflow { answers.failure() }
+            // A revision too small for its share: full, or its queue was, or too slow.
+            if unsafe [.overflow, .overload].contains(flow.pointee.why) { answers.failure() }
             return
         }
         switch unsafe flow.pointee.why {
@@ -53,7 +53,7 @@ extension Worker {
     }
 
     /// Whether the caller decides how long the answer takes.
-    private func isStream(_ flow: FlowPointer) -> Bool {
+    func isStream(_ flow: FlowPointer) -> Bool {
         unsafe flow.pointee.wire == .grpc
             ? flow.pointee.method == .modelStreamInfer
             : [.v2GenerateStream, .v2InferStream].contains(flow.pointee.operation)

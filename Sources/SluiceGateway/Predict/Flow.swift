@@ -102,11 +102,14 @@ struct Flow: BitwiseCopyable {
 
 /// How a flow's scratch bytes are divided.
 enum FlowScratch {
-    static let size = 384
+    static let size = 512
     static let modelName = 0
     static let modelNameMaximum = 256
     static let requestID = 256
     static let requestIDMaximum = 128
+    /// A small body, kept to be sent once more.
+    static let replay = 384
+    static let replayMaximum = 128
 }
 
 extension UnsafeMutablePointer<Flow> {

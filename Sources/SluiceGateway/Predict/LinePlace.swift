@@ -19,7 +19,7 @@ struct WorkerLines {
     /// Places granted to them, to be used at the tick's end.
     var grants: [(grant: RevisionQueue.Grant, queue: RevisionQueue)] = []
     /// Places that fall free at the tick's end, when the backends have been told of resets.
-    var departures: [(load: BackendLoad, queue: RevisionQueue)] = []
+    var departures: [(load: BackendLoad, limit: ConcurrencyLimit?, queue: RevisionQueue)] = []
     /// Looks again now and then: a backend may have come up, or a limit been raised.
     var timer = TimerID.none
 }

@@ -70,6 +70,10 @@ extension Worker {
             unsafe refuseUnserved(flow, revision, model)
             return
         }
+        if let limit = revision.balance.concurrency, !limit.tryEnter() {
+            unsafe refuseCrowded(flow, revision, limit)
+            return
+        }
         revision.loads[picked].enter()
         unsafe go(flow, revision, picked)
     }
@@ -205,7 +209,7 @@ extension Worker {
         }
         if unsafe !offered.isEmpty {
             unsafe sent += call.send(offered, endStream: endsBody)
-            if keeps { unsafe flow.pointee.retry.replay.append(offered, pool: buffers) }
+            if keeps { unsafe storeForRetry(flow, offered) }
         }
         unsafe credit(flow, sent)
         if let trailers { call.sendTrailers(trailers) }

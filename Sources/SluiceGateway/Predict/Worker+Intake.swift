@@ -224,6 +224,11 @@ extension Worker {
             unsafe answeringBegan(flow)
             return
         }
+        if isShedding {
+            // Not even so much of the message is read as says which model it means.
+            unsafe shed(flow)
+            return
+        }
         unsafe flow.pointee.scanner = RoutingScanner(
             nameField: method.modelField ?? 1,
             messageMaximum: replica.snapshot.maxRequestBytes,
@@ -268,8 +273,9 @@ extension Worker {
         unsafe routed(flow)
     }
 
-    /// The model is known: its cache is asked first, if it has one.
+    /// The model is known: may it be asked? Then its cache is asked first, if it has one.
     private func routed(_ flow: FlowPointer) {
+        guard unsafe isAdmitted(flow) else { return }
         guard unsafe beginsLookup(flow) || mayTranslate(flow) else {
             unsafe dispatch(flow)
             return

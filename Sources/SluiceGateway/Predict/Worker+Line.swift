@@ -21,7 +21,12 @@ extension Worker {
                 guard let picked = unsafe pick(flow, revision, eligible, hasRoom: true) else {
                     break
                 }
-                guard revision.loads[picked].tryEnter() else { continue }
+                let limit = revision.balance.concurrency
+                if let limit, !limit.tryEnter() { break }
+                guard revision.loads[picked].tryEnter() else {
+                    limit?.leave()
+                    continue
+                }
                 unsafe go(flow, revision, picked)
                 return
             }
@@ -102,8 +107,8 @@ extension Worker {
     // MARK: - Places
 
     /// A place falls free; those who wait hear of it at the tick's end.
-    func giveBack(_ load: BackendLoad, _ queue: RevisionQueue) {
-        lines.departures.append((load, queue))
+    func giveBack(_ load: BackendLoad, _ limit: ConcurrencyLimit?, _ queue: RevisionQueue) {
+        lines.departures.append((load, limit, queue))
         watchTickEnd()
     }
 
@@ -125,8 +130,11 @@ extension Worker {
         while !lines.departures.isEmpty || !lines.grants.isEmpty {
             let departures = lines.departures
             lines.departures.removeAll(keepingCapacity: true)
-            for (load, _) in departures { load.leaveLimited() }
-            for (_, queue) in departures where queue.depth > 0 { serve(queue) }
+            for (load, limit, _) in departures {
+                load.leaveLimited()
+                limit?.leave()
+            }
+            for (_, _, queue) in departures where queue.depth > 0 { serve(queue) }
             let grants = lines.grants
             lines.grants.removeAll(keepingCapacity: true)
             for (grant, queue) in grants { granted(grant, queue) }
@@ -140,7 +148,7 @@ extension Worker {
             let picked = revision.loads.firstIndex(of: grant.backend)
         else {
             // It left while the grant was on its way; no backend has seen it.
-            giveBack(grant.backend, queue)
+            giveBack(grant.backend, grant.concurrency, queue)
             return
         }
         unsafe flow.pointee.place.ticket = nil

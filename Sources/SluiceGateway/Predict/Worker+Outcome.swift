@@ -16,10 +16,13 @@ extension Worker {
                     note(outcome, of: backend, in: revision)
                 }
                 if revision.balance.measuresLatency { unsafe noteLatency(flow, backend) }
+                let limit = revision.balance.concurrency
+                if let limit { unsafe noteConcurrency(flow, limit) }
                 if revision.balance.candidates != nil {
-                    giveBack(backend.load, revision.balance.board.queue)
+                    giveBack(backend.load, limit, revision.balance.board.queue)
                 } else {
                     backend.load.leave()
+                    limit?.leave()
                 }
             }
         }

@@ -29,17 +29,41 @@ extension Worker {
             unsafe flow.pointee.revision?._withUnsafeGuaranteedRef {
                 $0.balance.retry.bufferBytes
             } ?? 0
-        if unsafe flow.pointee.retry.replay.count + bytes.count > limit {
+        let kept = unsafe flow.pointee.retry.replay.count + Int(flow.pointee.retry.smallCount)
+        if kept + bytes.count > limit {
             unsafe forget(flow)
         } else {
-            unsafe flow.pointee.retry.replay.append(bytes, pool: buffers)
+            unsafe storeForRetry(flow, bytes)
         }
+    }
+
+    /// Stores a piece of the body: a small one beside the flow, as most are, the rest in a buffer.
+    func storeForRetry(_ flow: FlowPointer, _ bytes: UnsafeRawBufferPointer) {
+        guard let from = bytes.baseAddress else { return }
+        let small = unsafe Int(flow.pointee.retry.smallCount)
+        let place = unsafe flow.pointee.scratch.baseAddress.unsafelyUnwrapped + FlowScratch.replay
+        if unsafe small + bytes.count <= FlowScratch.replayMaximum
+            && flow.pointee.retry.replay.isEmpty
+        {
+            unsafe ShortBytes.copy(from, to: place + small, count: bytes.count)
+            unsafe flow.pointee.retry.smallCount = UInt8(small + bytes.count)
+            return
+        }
+        if small > 0 {
+            unsafe flow.pointee.retry.replay.append(
+                UnsafeRawBufferPointer(start: place, count: small),
+                pool: buffers
+            )
+            unsafe flow.pointee.retry.smallCount = 0
+        }
+        unsafe flow.pointee.retry.replay.append(bytes, pool: buffers)
     }
 
     /// The request won't be sent again.
     func forget(_ flow: FlowPointer) {
         guard unsafe flow.pointee.retry.isKept else { return }
         unsafe flow.pointee.retry.isKept = false
+        unsafe flow.pointee.retry.smallCount = 0
         unsafe flow.pointee.retry.replay.release(to: buffers)
         if let head = unsafe flow.pointee.head { blocks.give(head) }
         unsafe flow.pointee.head = nil
@@ -95,6 +119,14 @@ extension Worker {
         unsafe flow.pointee.retry.isPrepared = true
         unsafe flow.pointee.held = flow.pointee.retry.replay
         unsafe flow.pointee.retry.replay = PooledBytes()
+        let small = unsafe Int(flow.pointee.retry.smallCount)
+        if small > 0, let base = unsafe flow.pointee.scratch.baseAddress {
+            unsafe flow.pointee.held.append(
+                UnsafeRawBufferPointer(start: base + FlowScratch.replay, count: small),
+                pool: buffers
+            )
+            unsafe flow.pointee.retry.smallCount = 0
+        }
         // What the client was told has moved on isn't told again.
         unsafe flow.pointee.credited += flow.pointee.retry.moved
         unsafe flow.pointee.retry.moved = 0

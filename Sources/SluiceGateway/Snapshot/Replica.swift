@@ -51,6 +51,8 @@ final class WorkerModel {
     /// Absent where the weights alone decide.
     let rules: WorkerRules?
     let splitMetrics: SplitMetrics
+    /// Absent where callers may send as much as they like.
+    let rateLimits: WorkerRateLimits?
     /// Absent where nothing is copied to a shadow.
     let mirror: WorkerMirror?
 
@@ -59,8 +61,10 @@ final class WorkerModel {
         revisions: [WorkerRevision],
         cacheMetrics: CacheMetrics?,
         splitMetrics: SplitMetrics,
+        rateLimits: WorkerRateLimits?,
         mirrorMetrics: MirrorMetrics?
     ) {
+        self.rateLimits = rateLimits
         mirror = plan.mirror.flatMap { mirror in
             mirrorMetrics.map {
                 WorkerMirror(plan: mirror, revision: revisions[mirror.revision], metrics: $0)
@@ -106,6 +110,8 @@ final class WorkerRevision {
     let tag: CacheTag
     /// What makes its answers its own: another revision's requests have other keys.
     let identity: [UInt8]
+    /// What its worker calls it by, over all snapshots in which it is the same.
+    let number: UInt32
     var rows = RowHabits()
 
     init(
@@ -115,9 +121,11 @@ final class WorkerRevision {
         resilience: ResiliencePlan,
         start: Int,
         metrics: RevisionMetrics,
-        tag: CacheTag
+        tag: CacheTag,
+        number: UInt32
     ) {
         self.tag = tag
+        self.number = number
         identity = Array("\(plan.name)\u{0}\(plan.backendModelName ?? "")".utf8)
         self.plan = plan
         name = KeptBytes(plan.name)
@@ -165,14 +173,26 @@ final class WorkerRevision {
 final class WorkerBackend {
     let plan: BackendPlan
     let label: KeptBytes
+    /// Model, revision and backend as an access line has them.
+    let accessTarget: KeptBytes
     let rest: BackendRoute?
     let grpc: BackendRoute?
     let load: BackendLoad
     let metrics: BackendMetrics
 
-    init(plan: BackendPlan, rest: BackendRoute?, grpc: BackendRoute?, metrics: BackendMetrics) {
+    init(
+        plan: BackendPlan,
+        model: String,
+        revision: String,
+        rest: BackendRoute?,
+        grpc: BackendRoute?,
+        metrics: BackendMetrics
+    ) {
         self.plan = plan
         label = KeptBytes(plan.label)
+        accessTarget = KeptBytes(
+            AccessTarget.text(model: model, revision: revision, backend: plan.label)
+        )
         self.rest = rest
         self.grpc = grpc
         load = plan.load

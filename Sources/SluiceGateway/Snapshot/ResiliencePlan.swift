@@ -15,6 +15,10 @@ package struct ResiliencePlan: Sendable {
     package var queueTimeout = Duration.seconds(5)
     /// What `ringHash` goes by.
     package var hashOn: FieldSource?
+    /// How many requests callers may send; the same across reloads while a limit isn't changed.
+    package var rateLimiters: [RateLimiter] = []
+    /// Between what a revision's requests at once are limited; nil leaves them alone.
+    package var concurrency: ConcurrencyBounds?
 
     /// The defaults.
     package init() {}

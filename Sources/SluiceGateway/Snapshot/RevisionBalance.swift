@@ -10,6 +10,8 @@ final class RevisionBalance {
     let board: RevisionBoard
     /// What requests wait for; nil while no backend has a limit.
     let candidates: RevisionQueue.Candidates?
+    /// Limits all backends together; nil where nobody wants that.
+    let concurrency: ConcurrencyLimit?
     let maxQueue: Int
     /// In nanoseconds.
     let queueTimeout: Int64
@@ -33,13 +35,16 @@ final class RevisionBalance {
         tryTimeout = plan.retry.tryTimeout.nanoseconds
         measuresLatency = balancing == .peakEwma
         hashKey = balancing == .ringHash ? plan.hashOn.map { FieldKey($0) } : nil
+        board.concurrency.use(plan.concurrency)
+        concurrency = plan.concurrency == nil ? nil : board.concurrency
         for backend in backends { backend.load.limit = backend.maxInFlight }
         candidates =
             backends.contains { $0.maxInFlight > 0 }
             ? RevisionQueue.Candidates(
                 loads: backends.map(\.load),
                 weights: backends.map(\.weight),
-                options: RevisionBalance.options(plan)
+                options: RevisionBalance.options(plan),
+                concurrency: concurrency
             ) : nil
     }
 

@@ -4,7 +4,7 @@ import SluiceCore
 ///
 /// Lines are read as they arrive, straight into the block; only what depends on several lines is
 /// remembered here and judged when the empty line comes. Source: RFC 9112 §2 to §6.
-struct HTTP1Head {
+struct HTTP1Head: BitwiseCopyable {
     /// Bytes of the head so far, line ends included.
     var byteCount = 0
     var hasStartLine = false

@@ -146,6 +146,9 @@ extension HTTP1Session {
     // MARK: - Heads
 
     private mutating func readHead() throws(HTTP1Failure) -> HTTP1Event? {
+        // Only what begins here and ends in the same piece may have come before.
+        let wire = unsafe isReceivingHead || hasSkippedLine ? HTTP1Session.nothing : input
+        if unsafe !wire.isEmpty, let event = unsafe try recallHead(wire) { return event }
         while let line = unsafe try takeHeadLine() {
             guard head.hasStartLine, let block else {
                 unsafe try readFirstLine(line)
@@ -154,8 +157,14 @@ extension HTTP1Session {
             }
             guard unsafe !line.isEmpty else {
                 dropLine()
+                if role == .server {
+                    try head.finishRequest(block)
+                } else {
+                    try head.finishResponse(block)
+                }
+                if unsafe !wire.isEmpty { unsafe keepHead(block, wire) }
                 let event =
-                    role == .server ? try finishRequest(block) : try finishResponse(block)
+                    role == .server ? beginRequest(block) : try beginResponse(block)
                 // Until here a failure would have given it back.
                 self.block = nil
                 return event
@@ -165,6 +174,50 @@ extension HTTP1Session {
             dropLine()
         }
         return nil
+    }
+
+    private static var nothing: UnsafeRawBufferPointer {
+        unsafe UnsafeRawBufferPointer(start: nil, count: 0)
+    }
+
+    /// What a head's meaning depends on besides its bytes.
+    private var headState: UInt64 {
+        UInt64(maxHeadBytes) << 2 | (role == .server ? 2 : 0) | (isSecure ? 1 : 0)
+    }
+
+    /// Reads a head that is the same as one that came before on this loop; nil when none is.
+    private mutating func recallHead(
+        _ wire: UnsafeRawBufferPointer
+    ) throws(HTTP1Failure) -> HTTP1Event? {
+        guard let index = unsafe arena.heads.find(wire, key: wire.count, state: headState) else {
+            return nil
+        }
+        let block = arena.blocks.take()
+        arena.heads.fill(block, from: index)
+        head = arena.heads[index]
+        advance(arena.heads.wireCount(of: index))
+        guard role == .client else { return beginRequest(block) }
+        self.block = block
+        let event = try beginResponse(block)
+        self.block = nil
+        return event
+    }
+
+    /// Keeps a head that `wire` begins with, in case it comes again.
+    private func keepHead(_ block: FieldBlock, _ wire: UnsafeRawBufferPointer) {
+        // Whose request it is isn't kept beyond it: other clients' bytes are compared with these,
+        // and the time that takes must tell nobody anything. Interim heads are rare.
+        guard !hasSkippedLine, role == .server || head.status >= 200,
+            block.index(of: .authorization) == nil,
+            block.index(of: .proxyAuthorization) == nil, block.index(of: .cookie) == nil
+        else { return }
+        _ = unsafe arena.heads.keep(
+            UnsafeRawBufferPointer(rebasing: wire[..<(wire.count - input.count)]),
+            key: wire.count,
+            state: headState,
+            block: block,
+            note: head
+        )
     }
 
     private mutating func takeHeadLine() throws(HTTP1Failure) -> UnsafeRawBufferPointer? {
@@ -198,8 +251,7 @@ extension HTTP1Session {
         head.byteCount = line.count + 2
     }
 
-    private mutating func finishRequest(_ block: FieldBlock) throws(HTTP1Failure) -> HTTP1Event {
-        try head.finishRequest(block)
+    private mutating func beginRequest(_ block: FieldBlock) -> HTTP1Event {
         peerMinorVersion = head.minorVersion
         isHeadExchange = head.isHeadMethod
         isPersistent = head.isPersistent
@@ -211,8 +263,7 @@ extension HTTP1Session {
         return .head(block, endStream: endStream)
     }
 
-    private mutating func finishResponse(_ block: FieldBlock) throws(HTTP1Failure) -> HTTP1Event {
-        try head.finishResponse(block)
+    private mutating func beginResponse(_ block: FieldBlock) throws(HTTP1Failure) -> HTTP1Event {
         let status = head.status
         if status < 200 {
             guard status != 101 else {

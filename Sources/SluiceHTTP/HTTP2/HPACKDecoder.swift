@@ -20,13 +20,34 @@ struct HPACKDecoder: ~Copyable {
         case bomb
     }
 
+    /// What is known of a header block that came before.
+    private struct Note: BitwiseCopyable {
+        var size: Int
+        /// The body that a well-formed head promised (-1 is any); nil where it wasn't one.
+        var promised: Int?
+    }
+
     private var table = HPACKTable()
+    /// Blocks that came before and left the table as it was.
+    private let heads = HeadMemory<Note>(slotMaximum: 4)
+    /// Which of these the last one was, if it was one.
+    private var latest: Int?
     private let known = HPACKStatic.shared
     private let huffman = HPACKHuffman.shared
     /// What our SETTINGS allow, once the peer has acknowledged them.
     private var limit = HPACKTable.sizeMaximum
     /// Whether the next block must begin by telling a smaller size (§4.2).
     private var mustShrink = false
+
+    deinit { heads.deallocate() }
+
+    /// What ``HTTP2HeadCheck`` found the last block to promise, when it was a good head before.
+    ///
+    /// Setting it remembers that for the next time the same bytes come.
+    var promised: Int? {
+        get { latest.flatMap { heads[$0].promised } }
+        set { if let latest { heads[latest].promised = newValue } }
+    }
 
     /// Holds the peer's encoder to our SETTINGS_HEADER_TABLE_SIZE, once it has acknowledged them.
     mutating func limit(to size: Int) {
@@ -41,8 +62,34 @@ struct HPACKDecoder: ~Copyable {
     /// values, plus 32 for each field (RFC 9113 §6.5.2).
     ///
     /// Fields beyond `maximum` of it are dropped, but decoded all the same, because the table must
-    /// stay in step.
+    /// stay in step. `block` must be empty.
     mutating func decode(
+        _ bytes: UnsafeRawBufferPointer,
+        into block: FieldBlock,
+        maximum: Int
+    ) throws(Failure) -> Int {
+        let version = table.version
+        latest = unsafe heads.find(bytes, key: bytes.count, state: version)
+        if let latest, heads[latest].size <= maximum {
+            heads.fill(block, from: latest)
+            return heads[latest].size
+        }
+        let size = unsafe try read(bytes, into: block, maximum: maximum)
+        // What a block means depends on the table alone. The demand that a block begin with an
+        // update (``mustShrink``) comes with a change of the table.
+        if latest == nil, table.version == version, size <= maximum {
+            latest = unsafe heads.keep(
+                bytes,
+                key: bytes.count,
+                state: version,
+                block: block,
+                note: Note(size: size, promised: nil)
+            )
+        }
+        return size
+    }
+
+    private mutating func read(
         _ bytes: UnsafeRawBufferPointer,
         into block: FieldBlock,
         maximum: Int

@@ -42,6 +42,8 @@ struct HPACKTable: ~Copyable {
     private(set) var count = 0
     /// The size the entries may have together.
     private(set) var capacity = HPACKTable.sizeMaximum
+    /// How often the table has changed: while it hasn't, equal bytes mean equal fields.
+    private(set) var version: UInt64 = 0
 
     init() {
         unsafe ring = .allocate(capacity: HPACKTable.ringCount)
@@ -68,6 +70,7 @@ struct HPACKTable: ~Copyable {
 
     /// Changes the capacity, at most ``sizeMaximum``; drops what no longer fits.
     mutating func resize(to wanted: Int) {
+        version &+= 1
         capacity = min(wanted, HPACKTable.sizeMaximum)
         evict(for: 0)
     }
@@ -108,6 +111,7 @@ struct HPACKTable: ~Copyable {
         hash: UInt32 = 0
     ) -> UnsafeMutablePointer<UInt8>? {
         let needed = nameLength + valueLength + HPACKTable.entryOverhead
+        version &+= 1
         evict(for: needed)
         guard needed <= capacity else { return nil }
         let length = (name == .other ? nameLength : 0) + valueLength

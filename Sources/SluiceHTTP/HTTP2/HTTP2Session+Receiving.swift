@@ -410,6 +410,14 @@ extension HTTP2Session {
         return nil
     }
 
+    /// The body that a head promises, -1 for any; nil when it is malformed.
+    private mutating func checkHead(_ block: FieldBlock) -> Int? {
+        let checked =
+            role == .server ? HTTP2HeadCheck.request(block) : HTTP2HeadCheck.response(block)
+        coder.decoder.promised = checked?.contentLength
+        return checked?.contentLength
+    }
+
     /// What a decoded block means; an event takes the block along.
     private mutating func finish(
         _ open: HeaderBlock,
@@ -445,9 +453,7 @@ extension HTTP2Session {
             if open.endStream { closeRemote(stream) }
             return .oversizedHead(stream, block, endStream: open.endStream)
         }
-        let checked =
-            role == .server ? HTTP2HeadCheck.request(block) : HTTP2HeadCheck.response(block)
-        guard var promised = checked?.contentLength else {
+        guard var promised = coder.decoder.promised ?? checkHead(block) else {
             try fault(stream, .protocolError)
             return nil
         }

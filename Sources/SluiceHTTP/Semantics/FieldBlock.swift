@@ -54,20 +54,25 @@ public struct FieldBlock: BitwiseCopyable {
         unsafe self.storage = storage
     }
 
-    fileprivate static func make() -> FieldBlock {
+    // What a new block has room for.
+    private static let newByteCapacity = 1024
+    private static let newFieldCapacity = 32
+
+    /// A block outside any pool, which its maker deallocates.
+    static func make() -> FieldBlock {
         let storage = UnsafeMutablePointer<Storage>.allocate(capacity: 1)
         unsafe storage.initialize(
             to: Storage(
-                bytes: .allocate(capacity: 1024),
-                byteCapacity: 1024,
-                fields: .allocate(capacity: 32),
-                fieldCapacity: 32
+                bytes: .allocate(capacity: newByteCapacity),
+                byteCapacity: newByteCapacity,
+                fields: .allocate(capacity: newFieldCapacity),
+                fieldCapacity: newFieldCapacity
             )
         )
         return unsafe FieldBlock(storage)
     }
 
-    fileprivate func deallocate() {
+    func deallocate() {
         unsafe storage.pointee.bytes.deallocate()
         unsafe storage.pointee.fields.deallocate()
         unsafe storage.deallocate()
@@ -166,13 +171,11 @@ public struct FieldBlock: BitwiseCopyable {
     /// The `:status` of a response, or 0.
     package var status: Int {
         guard let value = unsafe first(.status), value.count == 3 else { return 0 }
-        var status = 0
-        for index in 0..<3 {
-            let digit = unsafe value[index] &- ASCII.zero
-            guard digit < 10 else { return 0 }
-            status = status * 10 + Int(digit)
-        }
-        return status
+        let digits = unsafe (
+            value[0] &- ASCII.zero, value[1] &- ASCII.zero, value[2] &- ASCII.zero
+        )
+        guard max(digits.0, digits.1, digits.2) < 10 else { return 0 }
+        return Int(digits.0) &* 100 &+ Int(digits.1) &* 10 &+ Int(digits.2)
     }
 
     // MARK: - Writing
@@ -182,6 +185,30 @@ public struct FieldBlock: BitwiseCopyable {
         unsafe storage.pointee.byteCount = 0
         unsafe storage.pointee.fieldCount = 0
         unsafe storage.pointee.present = 0
+    }
+
+    /// Whether every block has room for what this one holds.
+    var fitsNewBlock: Bool {
+        unsafe storage.pointee.byteCount <= FieldBlock.newByteCapacity
+            && storage.pointee.fieldCount <= FieldBlock.newFieldCapacity
+    }
+
+    /// Takes over all that `other` holds, which must fit a new block.
+    @inline(__always)
+    func copy(_ other: FieldBlock) {
+        precondition(other.fitsNewBlock, "a block that is copied fits every other")
+        let byteCount = unsafe other.storage.pointee.byteCount
+        let fieldCount = unsafe other.storage.pointee.fieldCount
+        unsafe UnsafeMutableRawPointer(storage.pointee.bytes)
+            .copyMemory(from: other.storage.pointee.bytes, byteCount: byteCount)
+        unsafe storage.pointee.fields.update(
+            from: other.storage.pointee.fields,
+            count: fieldCount
+        )
+        unsafe storage.pointee.byteCount = byteCount
+        unsafe storage.pointee.fieldCount = fieldCount
+        unsafe storage.pointee.present = other.storage.pointee.present
+        unsafe storage.pointee.firsts = other.storage.pointee.firsts
     }
 
     /// Adds a received field; `name` must be lower case already.

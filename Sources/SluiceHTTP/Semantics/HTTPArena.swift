@@ -9,6 +9,9 @@ package final class HTTPArena {
     package let blocks = FieldBlockPool()
     /// Records of open HTTP/2 streams.
     let streams = Slab(stride: MemoryLayout<HTTP2StreamRecord>.stride)
+    /// HTTP/1.1 heads that came before on any connection, none of them with credentials.
+    let heads = HeadMemory<HTTP1Head>(slotMaximum: 8)
+
     /// Memory for one loop.
     package init(buffers: BufferPool = BufferPool()) {
         self.buffers = buffers
@@ -16,8 +19,12 @@ package final class HTTPArena {
 
     deinit {
         blocks.deallocate()
+        heads.deallocate()
         streams.deallocate()
     }
+
+    /// How many HTTP/1.1 heads are remembered, to be known when they come again.
+    package var rememberedHeadCount: Int { heads.count }
 
     /// How many stream records are handed out; zero when all is quiet.
     package var openStreamCount: Int { streams.liveCount }

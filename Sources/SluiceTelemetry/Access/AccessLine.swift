@@ -7,11 +7,13 @@ package import SluiceCore
 /// belongs to one worker, as it remembers the text of the current second.
 package struct AccessLine {
     /// The most bytes any line can take.
-    package static let bytesMaximum = fixedBytes + 7 * JSONText.bound(.max)
+    package static let bytesMaximum = fixedBytes + 7 * JSONText.bound(.max) + targetBytes
 
     // Keys and punctuation take 322 bytes, the nine numbers 20 each at most, time, trace id and
     // the closed lists 120.
     private static let fixedBytes = 640
+    // Three names and their keys.
+    private static let targetBytes = 3 * JSONText.bound(.max) + 64
 
     private var clock = CivilClock()
 
@@ -32,7 +34,7 @@ package struct AccessLine {
         unsafe fixedBytes + JSONText.bound(record.method.count) + JSONText.bound(record.path.count)
             + JSONText.bound(record.model.count) + JSONText.bound(record.revision.count)
             + JSONText.bound(record.backend.count) + JSONText.bound(record.requestID.count)
-            + JSONText.bound(record.client.count)
+            + JSONText.bound(record.client.count) + record.target.count
     }
 
     /// Writes the record's line, line feed included; `writer` has room for its bound.
@@ -61,18 +63,20 @@ package struct AccessLine {
         case .http1: writer.literal(",\"http\":\"1.1\"")
         case .http2: writer.literal(",\"http\":\"2\"")
         }
-        unsafe text(",\"model\":\"", record.model, &writer)
-        unsafe text(",\"revision\":\"", record.revision, &writer)
-        unsafe text(",\"backend\":\"", record.backend, &writer)
+        if unsafe record.target.count > 0 {
+            unsafe writer.bytes(record.target)
+        } else {
+            AccessLine.writeTarget(record, into: &writer)
+        }
         writeOutcome(record, into: &writer)
-        unsafe text(",\"request_id\":\"", record.requestID, &writer)
+        unsafe AccessLine.text(",\"request_id\":\"", record.requestID, &writer)
         if !record.trace.isNone {
             writer.literal(",\"trace_id\":\"")
             writer.hexadecimal(record.trace.high)
             writer.hexadecimal(record.trace.low)
             writer.byte(ASCII.quote)
         }
-        unsafe text(",\"client\":\"", record.client, &writer)
+        unsafe AccessLine.text(",\"client\":\"", record.client, &writer)
         switch record.tls {
         case .none: break
         case .tls12: writer.literal(",\"tls\":\"1.2\"")
@@ -84,6 +88,13 @@ package struct AccessLine {
             writer.byte(ASCII.quote)
         }
         writer.literal("}\n")
+    }
+
+    /// Writes who was asked.
+    static func writeTarget(_ record: AccessRecord, into writer: inout TextWriter) {
+        unsafe text(",\"model\":\"", record.model, &writer)
+        unsafe text(",\"revision\":\"", record.revision, &writer)
+        unsafe text(",\"backend\":\"", record.backend, &writer)
     }
 
     @inline(__always)
@@ -122,7 +133,7 @@ package struct AccessLine {
     }
 
     @inline(__always)
-    private func text(
+    private static func text(
         _ opening: StaticString,
         _ value: UnsafeRawBufferPointer,
         _ writer: inout TextWriter

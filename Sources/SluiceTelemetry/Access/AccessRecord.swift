@@ -57,6 +57,8 @@ package struct AccessRecord {
     package var revision = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
     /// The last backend tried.
     package var backend = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
+    /// Model, revision and backend together, as ``AccessTarget`` wrote them; those are ignored then.
+    package var target = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
     /// The HTTP status; 0 when the client was gone before one was sent.
     package var status: UInt16 = 0
     /// The gRPC status code; nil when the exchange wasn't gRPC.

@@ -75,11 +75,23 @@ struct TextWriter {
 
     /// Writes `value` in decimal.
     mutating func decimal(_ value: UInt64) {
-        // Most numbers in a line are small.
-        if value < 10 { return byte(ASCII.zero + UInt8(truncatingIfNeeded: value)) }
-        if value < 100 { return digits(of: value, width: 2) }
-        if value < 1_000 { return digits(of: value, width: 3) }
-        digits(of: value, width: TextWriter.digitCount(value))
+        // Most numbers in a line are small; a word of four bytes takes a byte more than three.
+        guard value < 1_000_000, unsafe end - next >= 8 else {
+            return digits(of: value, width: TextWriter.digitCount(value))
+        }
+        let place = unsafe UnsafeMutableRawPointer(next)
+        let triples = DecimalTriples.shared
+        let (thousands, rest) = value.quotientAndRemainder(dividingBy: 1_000)
+        guard thousands > 0 else {
+            let (word, count) = triples.short(rest)
+            unsafe place.storeBytes(of: word, as: UInt32.self)
+            unsafe next += count
+            return
+        }
+        let (word, count) = triples.short(thousands)
+        unsafe place.storeBytes(of: word, as: UInt32.self)
+        unsafe (place + count).storeBytes(of: triples.long(rest), as: UInt32.self)
+        unsafe next += count &+ 3
     }
 
     /// Writes `value` in decimal, with a minus sign where it has one.
