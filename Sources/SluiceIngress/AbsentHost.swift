@@ -20,6 +20,7 @@ final class AbsentHost: ExchangeHost {
     /// In nobody's name but the gateway's own.
     override init(arena: HTTPArena) {
         clientText = KeptBytes("127.0.0.1")
+        identityText = KeptBytes("")
         cameSecurely = false
         super.init(arena: arena)
     }
