@@ -3,8 +3,7 @@ package import SluiceCore
 /// An answer in memory: immutable bytes that any worker may hold, with what is known of them.
 ///
 /// The bytes live as long as somebody holds the entry, evicted or not: a reply may be writing
-/// from them. The request can be kept beside the answer, so that warming a new revision can
-/// replay it.
+/// from them.
 ///
 /// Unchecked: every stored property is a constant, and the memory is written only in `init`.
 @safe
@@ -32,28 +31,23 @@ package final class CacheEntry: @unchecked Sendable {
 
     private let memory: UnsafeMutableRawBufferPointer
     private let answerCount: Int
-    private let byteCount: Int
 
-    /// Copies `answer`, and `request` behind it.
+    /// Copies `answer`.
     package init(
         tag: CacheTag,
         born: Instant,
         lifetime: CacheLifetime,
-        answer: UnsafeRawBufferPointer,
-        request: UnsafeRawBufferPointer = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
+        answer: UnsafeRawBufferPointer
     ) {
         self.tag = tag
         self.born = born
         self.lifetime = lifetime
         answerCount = answer.count
-        byteCount = answer.count + request.count
-        let room = CacheEntry.room(for: byteCount)
+        let room = CacheEntry.room(for: answerCount)
         cost = room + room / 6 + CacheEntry.overheadBytes
-        // Owned by this object until `deinit`; at least as large as the two copies below.
+        // Owned by this object until `deinit`; at least as large as the copy below.
         unsafe memory = .allocate(byteCount: room, alignment: 8)
         unsafe memory.copyMemory(from: answer)
-        unsafe UnsafeMutableRawBufferPointer(rebasing: memory[answer.count...])
-            .copyMemory(from: request)
     }
 
     deinit { unsafe memory.deallocate() }
@@ -71,11 +65,6 @@ package final class CacheEntry: @unchecked Sendable {
     package var answer: UnsafeRawBufferPointer {
         unsafe UnsafeRawBufferPointer(rebasing: memory[..<answerCount])
     }
-
-    /// The request's bytes as they were given, or none; valid while the caller holds the entry.
-    package var request: UnsafeRawBufferPointer {
-        unsafe UnsafeRawBufferPointer(rebasing: memory[answerCount..<byteCount])
-    }
 }
 
 /// What a look-up found.
@@ -88,12 +77,4 @@ package enum CacheLookup {
     case spare(CacheEntry)
     /// Nothing.
     case miss
-}
-
-/// An entry and how often it was asked for.
-package struct HotEntry: Sendable {
-    /// The entry; its request is there only if it was stored with one.
-    package let entry: CacheEntry
-    /// Hits since it was first stored, halved at each refresh so that old fame fades.
-    package let hits: Int
 }

@@ -35,7 +35,6 @@ struct CacheShard {
         var entry: CacheEntry?
         var older = CacheShard.none
         var newer = CacheShard.none
-        var hits: UInt32 = 0
         var uses: UInt8 = 0
         var queue = Queue.none
     }
@@ -99,7 +98,6 @@ struct CacheShard {
             counts.misses += 1
             return .miss
         }
-        slots[Int(slot)].hits &+= slots[Int(slot)].hits == .max ? 0 : 1
         slots[Int(slot)].uses = min(slots[Int(slot)].uses + 1, CacheShard.usesMaximum)
         if now < entry.lifetime.freshUntil {
             counts.hits += 1
@@ -125,7 +123,6 @@ struct CacheShard {
             }
             change(slots[Int(slot)].queue) { $0.bytes += entry.cost - old.cost }
             slots[Int(slot)].entry = entry
-            slots[Int(slot)].hits /= 2
             payloadBytes += entry.cost - old.cost
             evict(room: 0, at: now)
         } else {
@@ -201,21 +198,6 @@ struct CacheShard {
             guard let entry = slots[number].entry, scope.contains(entry.tag) else { continue }
             remove(UInt32(number))
             counts.purged += 1
-        }
-    }
-
-    /// Appends what `scope` means among the slots of `range`, hits above `floor` only.
-    func collect(
-        _ scope: CacheScope,
-        slots range: Range<Int>,
-        above floor: Int,
-        into found: inout [HotEntry]
-    ) {
-        for number in range.clamped(to: slots.indices) {
-            guard let entry = slots[number].entry, slots[number].hits > floor,
-                scope.contains(entry.tag)
-            else { continue }
-            found.append(HotEntry(entry: entry, hits: Int(slots[number].hits)))
         }
     }
 

@@ -99,31 +99,6 @@ package final class MemoryCache: Sendable {
         return count
     }
 
-    /// The `limit` entries of `scope` that are asked for most, most wanted first.
-    ///
-    /// Entries without a hit aren't listed. Holds at most two times `limit` and 256 entries on
-    /// the way.
-    package func hottest(_ scope: CacheScope, limit: Int) -> [HotEntry] {
-        guard limit > 0 else { return [] }
-        var found: [HotEntry] = []
-        var floor = 0
-        for shard in shards {
-            sweep(shard) { state, range in
-                state.collect(scope, slots: range, above: floor, into: &found)
-                if found.count >= 2 * limit { floor = MemoryCache.trim(&found, to: limit) }
-            }
-        }
-        _ = MemoryCache.trim(&found, to: limit)
-        return found
-    }
-
-    /// Keeps the best `limit` in order; returns the hits another needs more than to be among them.
-    private static func trim(_ found: inout [HotEntry], to limit: Int) -> Int {
-        found.sort { $0.hits > $1.hits }
-        found.removeLast(max(0, found.count - limit))
-        return found.count == limit ? found[limit - 1].hits : 0
-    }
-
     private func sweep(_ shard: Shard, _ body: (inout CacheShard, Range<Int>) -> Void) {
         var start = 0
         var isDone = false

@@ -158,19 +158,6 @@ struct Section {
         return Array(sequence)
     }
 
-    /// Keys that the contract names and this version doesn't have yet.
-    mutating func unavailable(_ keys: [String: String]) {
-        for (key, cure) in keys {
-            known.append(key)
-            if let entry = entries.first(where: { $0.key == key }) {
-                findings.add(
-                    "`\(path(key))` is not available in this version; \(cure)",
-                    at: entry.keyNode
-                )
-            }
-        }
-    }
-
     /// Complains about every key nobody has asked for.
     func finish() {
         for entry in entries where !known.contains(entry.key) {

@@ -129,30 +129,6 @@ struct MemoryCacheTests {
         #expect(cache.statistics.entries == 300)
     }
 
-    @Test("The hottest inputs come first, with what is needed to ask again")
-    func hottest() {
-        let cache = MemoryCacheTests.cache(4 << 20)
-        for number in 0..<2000 {
-            let entry = Traces.entry([1], request: Array(String(number).utf8))
-            cache.store(entry, for: Traces.key(number), asked: cache.stamp, at: .zero)
-            for _ in 0..<(number % 100 == 0 ? number / 100 : 0) {
-                _ = cache.lookup(Traces.key(number), at: .zero)
-            }
-        }
-        let hottest = cache.hottest(.model(Traces.tag), limit: 5)
-        #expect(hottest.map(\.hits) == [19, 18, 17, 16, 15])
-        let requests = hottest.map { unsafe String(decoding: $0.entry.request, as: UTF8.self) }
-        #expect(requests == ["1900", "1800", "1700", "1600", "1500"])
-        #expect(cache.hottest(.everything, limit: 100).count == 19)
-        #expect(cache.hottest(.everything, limit: 0).isEmpty)
-        let other = CacheTag(model: "wine", revision: "v1")
-        #expect(cache.hottest(.model(other), limit: 5).isEmpty)
-        // A refresh halves the fame.
-        let again = Traces.entry([2], born: MemoryCacheTests.seconds(1))
-        cache.store(again, for: Traces.key(1900), asked: cache.stamp, at: .zero)
-        #expect(cache.hottest(.everything, limit: 1).map(\.hits) == [18])
-    }
-
     @Test(
         "Whatever happens, books balance and a hit is what was stored",
         .tags(.property),

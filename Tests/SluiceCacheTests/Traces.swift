@@ -17,20 +17,11 @@ enum Traces {
         _ answer: [UInt8],
         tag: CacheTag = tag,
         born: Instant = .zero,
-        policy: CachePolicy = CachePolicy(timeToLive: .seconds(60)),
-        request: [UInt8] = []
+        policy: CachePolicy = CachePolicy(timeToLive: .seconds(60))
     ) -> CacheEntry {
         let lifetime = policy.lifetime(freshUntil: born + policy.timeToLive)
         return unsafe answer.withUnsafeBytes { answer in
-            unsafe request.withUnsafeBytes { request in
-                unsafe CacheEntry(
-                    tag: tag,
-                    born: born,
-                    lifetime: lifetime,
-                    answer: answer,
-                    request: request
-                )
-            }
+            unsafe CacheEntry(tag: tag, born: born, lifetime: lifetime, answer: answer)
         }
     }
 
