@@ -31,6 +31,21 @@ struct ServeCommand: ParsableCommand {
     @Option(name: .long, help: "With --model: where /metrics and the admin API are.")
     var admin = "127.0.0.1:9901"
 
+    @Option(
+        name: .long,
+        help: ArgumentHelp("With --model: how long answers are kept.", valueName: "TIME")
+    )
+    var cache: String?
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "With --cache: a second tier, unix:///PATH or redis://HOST:PORT/DB.",
+            valueName: "URL"
+        )
+    )
+    var redis: String?
+
     @Flag(name: .long, help: "With --model: prints the YAML it stands for, and ends.")
     var printConfig = false
 
@@ -54,7 +69,13 @@ struct ServeCommand: ParsableCommand {
     private func configuration() throws -> Configuration {
         guard let config else {
             do throws(QuickFailure) {
-                return try Configuration.quick(models: model, listen: listen, admin: admin)
+                return try Configuration.quick(
+                    models: model,
+                    listen: listen,
+                    admin: admin,
+                    cache: cache,
+                    redis: redis
+                )
             } catch {
                 throw ValidationError(error.sentence)
             }

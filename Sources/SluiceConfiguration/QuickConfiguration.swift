@@ -1,12 +1,17 @@
+import SluiceRedis
+
 extension Configuration {
     /// A configuration without a file: models as `NAME=URL,URL…`, each URL one replica.
     ///
     /// `http://` speaks REST over HTTP/1.1, `h2c://` REST and gRPC over cleartext HTTP/2,
-    /// `grpc://` gRPC over cleartext HTTP/2, `https://` REST over TLS. Throws a sentence.
+    /// `grpc://` gRPC over cleartext HTTP/2, `https://` REST over TLS. With `cache`, a time, every model's answers
+    /// are kept, in `redis` as well if that is given. Throws a sentence.
     package static func quick(
         models: [String],
         listen: String,
-        admin: String
+        admin: String,
+        cache: String? = nil,
+        redis: String? = nil
     ) throws(QuickFailure) -> Configuration {
         var configuration = Configuration()
         guard let address = ListenAddress(listen) else {
@@ -37,6 +42,22 @@ extension Configuration {
                     ]
                 )
             )
+        }
+        if let cache {
+            guard let ttl = Units.duration(cache), ttl > .zero else {
+                throw QuickFailure("--cache takes a time such as 60s or 5m, not '\(cache)'")
+            }
+            for index in configuration.models.indices {
+                configuration.models[index].cache = ModelCache(ttl: ttl)
+            }
+        }
+        if let redis {
+            guard let url = RedisURL(redis), cache != nil else {
+                throw QuickFailure(
+                    "--redis takes unix:///PATH or redis://HOST:PORT/DB, and goes with --cache"
+                )
+            }
+            configuration.cache.redis = Redis(url: url)
         }
         return configuration
     }

@@ -60,9 +60,20 @@ struct DiagnosticTests {
         let quick = try Configuration.quick(
             models: ["a=http://127.0.0.1:1,h2c://127.0.0.1:2", "b=grpc://h:3"],
             listen: "0.0.0.0:8080",
-            admin: "127.0.0.1:9901"
+            admin: "127.0.0.1:9901",
+            cache: "60s",
+            redis: "unix:///run/redis.sock"
         )
         #expect(try Configuration.parse(yaml: quick.yamlText, file: "f") == quick)
+        #expect(quick.models.map { $0.cache?.ttl } == [.seconds(60), .seconds(60)])
+        #expect(throws: QuickFailure.self) {
+            try Configuration.quick(
+                models: ["a=http://127.0.0.1:1"],
+                listen: "0.0.0.0:8080",
+                admin: "127.0.0.1:9901",
+                redis: "unix:///run/redis.sock"
+            )
+        }
         #expect(quick.models[1].revisions[0].backends[0].rest == nil)
     }
 
