@@ -41,6 +41,8 @@ EVENTS = {
     "sluice_retries_total", "sluice_retry_budget_exhausted_total", "sluice_backend_ejections_total",
     "sluice_rejected_total", "sluice_queue_seconds", "sluice_dns_lookups_total",
     "sluice_cache_rows_total", "sluice_cache_row_fallbacks_total",
+    "sluice_warm_requests_total", "sluice_warm_remaining",
+    "sluice_concurrency_limit", "sluice_rate_limit_keys", "sluice_rate_limit_evictions_total",
 }
 
 
