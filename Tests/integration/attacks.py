@@ -13,6 +13,7 @@ import struct
 import threading
 import time
 
+import processes
 from processes import accepted, config, gateway, get, model, one, predictions, resident, until
 from slow_clients import PREFACE, SLACK, frame, honest_p99, literal, unread_connection
 
@@ -158,7 +159,9 @@ def held(proxy, name, attack, reason, count=1):
     """Runs an attack beside an honest client and checks all that must hold; returns a line for the table."""
     tries = []
     # The machine may be busy with something else for a moment; three times in a row it is the gateway.
-    while len(tries) < 3 and (not tries or tries[-1][1] > 2 * tries[-1][0] + SLACK):
+    # A bomb of 10,000 fields takes a millisecond of an optimized build, and forty of another.
+    slack = SLACK if "release" in processes.SLUICE else 10 * SLACK
+    while len(tries) < 3 and (not tries or tries[-1][1] > 2 * tries[-1][0] + slack):
         alone, before = honest_p99(proxy.address), abuse(proxy)
         p99, faults = beside(proxy, attack)
         tries.append((alone, p99))
@@ -166,7 +169,7 @@ def held(proxy, name, attack, reason, count=1):
         counted = abuse(proxy).get(reason, 0) - before.get(reason, 0)
         assert counted >= count, f"{name}: counted {counted} times as {reason}, not {count}; {abuse(proxy)}"
     alone, p99 = tries[-1]
-    assert p99 <= 2 * alone + SLACK, f"{name}: p99 {tries}"
+    assert p99 <= 2 * alone + slack, f"{name}: p99 {tries}"
     until(lambda: in_flight(proxy) == 0, what=lambda: f"{name}: {in_flight(proxy)} requests are still in flight")
     until(lambda: accepted(proxy.address) == 0, what=lambda: f"{name}: {accepted(proxy.address)} connections stay")
     return f"      {name:42} {reason:20} p99 {alone * 1000:5.1f} ms alone, {p99 * 1000:5.1f} ms beside it"
