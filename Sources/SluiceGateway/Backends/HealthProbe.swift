@@ -5,6 +5,7 @@ import SluiceGRPC
 package import SluiceHTTP
 package import SluiceIO
 import SluiceInference
+import SluiceWire
 
 /// Asks every backend regularly whether it is well, and writes the answer on the load board.
 ///
@@ -171,11 +172,10 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
         target.call = unsafe connection.begin(head, endStream: !target.isGRPC, user: user)
         if target.isGRPC, let call = target.call {
             // ModelMetadataRequest has the name as its first field, ServerReadyRequest nothing.
-            let name = Array(
-                (target.isDescribing ? target.plan.metadata?.modelName : nil)?.utf8 ?? "".utf8
-            )
-            let message = name.isEmpty ? [] : [0x0A] + HealthProbe.varint(name.count) + name
-            let frame = GRPCFrame.frame(message)
+            let name = target.isDescribing ? target.plan.metadata?.modelName : nil
+            var message = WireWriter()
+            if let name, !name.isEmpty { message.string(field: 1, name) }
+            let frame = GRPCFrame.frame(message.bytes)
             unsafe frame.withUnsafeBytes { unsafe _ = call.send($0, endStream: true) }
         }
     }
@@ -284,12 +284,6 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
             return
         }
         askLater(key, target)
-    }
-
-    private static func varint(_ number: Int) -> [UInt8] {
-        number < 0x80
-            ? [UInt8(number)]
-            : [UInt8(number & 0x7F) | 0x80, UInt8(truncatingIfNeeded: number >> 7)]
     }
 
     /// Keeps what a backend said of its model; what can't be read is asked for again later.
