@@ -46,16 +46,21 @@ struct PredictCodec: ~Copyable {
     static var rawForm: UInt8 { Kept.v2 }
 
     static let prefixLength = 5
+    /// What ``reply`` may keep between replies.
+    static let keptBytes = 64 << 10
 
     var digest = CacheDigest()
     /// What of the last request that was scanned is of use for its answer; until the next.
     private(set) var scan = QuestionScan()
     var scratch: ByteBuffer
+    /// Where replies are put together; its memory stays for the next.
+    var reply: ByteBuffer
     let pool: BufferPool
 
     init(pool: BufferPool) {
         self.pool = pool
         scratch = ByteBuffer(pool: pool)
+        reply = ByteBuffer(pool: pool)
     }
 
     // MARK: - Questions

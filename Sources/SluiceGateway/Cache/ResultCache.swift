@@ -33,7 +33,7 @@ package enum RedisNotice: Sendable {
 /// What all workers share of the result cache: tier 1, the calls in flight, and each other.
 package final class ResultCache: Sendable {
     let memory: MemoryCache
-    let flights = FlightTable()
+    let flights: FlightTable
     /// Absent: there is no tier 2.
     let redis: RedisTier?
     /// Told what happens to tier 2 that an operator should know.
@@ -61,6 +61,7 @@ package final class ResultCache: Sendable {
         redisNotice: @escaping @Sendable (RedisNotice) -> Void
     ) {
         self.redis = redis
+        flights = FlightTable(seed: seed)
         self.redisNotice = redisNotice
         memory = MemoryCache(
             maximumBytes: maxBytes,

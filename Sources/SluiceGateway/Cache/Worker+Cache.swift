@@ -136,7 +136,7 @@ extension Worker {
             unsafe flow.pointee.cache.role = .follows
             unsafe flow.pointee.cache.ticket = ticket
             unsafe flow.pointee.stage = .waiting
-            unsafe waiting[nextToken] = flow
+            unsafe waiting.insert(nextToken, flow)
             unsafe count(flow, .collapsed)
         case .alone: unsafe askFurther(flow)
         }

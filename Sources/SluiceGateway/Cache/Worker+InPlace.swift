@@ -27,7 +27,12 @@ extension Worker {
             let known = unsafe memo.find(
                 message,
                 revision: revision._withUnsafeGuaranteedRef { $0.number }
-            ), known.isRaw, case .fresh(let entry) = cache.memory.lookup(known.key, at: loop.now),
+            ), known.isRaw,
+            case .fresh(let entry) = unsafe cache.memory.lookup(
+                known.key,
+                at: loop.now,
+                &known.place.pointee
+            ),
             unsafe entry.answer.first == PredictCodec.rawForm
         {
             if unsafe keepsRows(flow) { unsafe countRows(flow, hits: 1, misses: 0) }
@@ -152,12 +157,12 @@ extension Worker {
         detail: StaticString,
         to head: FieldBlock
     ) {
-        var text = ByteBuffer(pool: buffers)
-        text.append(status)
-        text.append("; ttl=")
-        text.append(decimal: secondsLeft(entry))
-        text.append("; detail=")
-        text.append(detail)
-        unsafe head.append(.cacheStatus, text.bytes, isVolatile: true)
+        codec.reply.truncate(codec.reply.count)
+        codec.reply.append(status)
+        codec.reply.append("; ttl=")
+        codec.reply.append(decimal: secondsLeft(entry))
+        codec.reply.append("; detail=")
+        codec.reply.append(detail)
+        unsafe head.append(.cacheStatus, codec.reply.bytes, isVolatile: true)
     }
 }
