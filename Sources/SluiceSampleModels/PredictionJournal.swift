@@ -24,7 +24,7 @@ package final class PredictionJournal {
     deinit { close(descriptor) }
 
     /// Appends a prediction's identifier; requests without one leave an empty line.
-    func note(_ requestID: [UInt8]) {
+    package func note(_ requestID: [UInt8]) {
         line.removeAll(keepingCapacity: true)
         line += requestID
         line.append(UInt8(ascii: "\n"))

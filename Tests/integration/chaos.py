@@ -33,7 +33,7 @@ from steady_load import KINDS, SteadyLoad
 HERE = os.path.dirname(os.path.abspath(__file__))
 MINUTES = 0.0  # 0: each fault once
 TIMEOUT = 2.0  # seconds, of the models; a backend that hangs has to hang for longer
-GRACE = 0.5  # seconds after its end in which a fault may still be felt by who asks then
+GRACE = 0.1  # seconds after its end in which a fault may still be felt by who asks then
 MEMORY_SLACK = 6 << 20  # bytes, beside a tenth of what there was
 
 PACE = ("--delay", "10ms", "--jitter", "20ms")  # of a model that is well
@@ -136,7 +136,7 @@ class Chaos:
         self.slots = self.models + self.unruly
         self.still = model()
         self.redis = Redis()
-        self.windows, self.complaints, self.reloads = [], [], collections.Counter()
+        self.windows, self.causes, self.complaints, self.reloads = [], {}, [], collections.Counter()
         self.memory = []
 
     # What the gateway is told.
@@ -239,7 +239,8 @@ class Chaos:
             self.reload(self.slots)
         elif fault == "fewer backends":
             # With requests under way there; they end well.
-            self.reload([slot for slot in self.slots if slot is not self.random.choice(self.slots)])
+            left_out = self.random.choice(self.slots)
+            self.reload([slot for slot in self.slots if slot is not left_out])
             time.sleep(seconds)
             self.reload(self.slots)
         elif fault == "redis stopped":
@@ -259,7 +260,7 @@ class Chaos:
         self.reload(self.slots)
         until(self.is_well)
         load = self.load = SteadyLoad(self.proxy.address, self.rate, ["echo", "turns", "cached"], self.seed).start()
-        began = time.monotonic()
+        began = self.began = time.monotonic()
         try:
             time.sleep(10 if self.minutes else 3)
             self.memory.append(resident(self.proxy))
@@ -280,7 +281,8 @@ class Chaos:
         self.seconds = time.monotonic() - began
         self.check_levels()
         self.counted = {name: value for name, value in self.samples().items() if name.startswith("sluice_requests_total{")}
-        self.moved = self.sum("sluice_retries_total")
+        self.moved = {reason: int(self.sum("sluice_retries_total", reason=reason)) for reason in ("connect", "refused")}
+        self.expect(self.moved["refused"] > 0, "nobody was refused untouched, by REFUSED_STREAM or GOAWAY")
         self.check_descriptors()
         self.expect(self.proxy.stop() == 0, "the gateway did not end well")
         for process in (self.still, *[slot.process for slot in self.slots]):
@@ -347,14 +349,14 @@ class Chaos:
         self.check_totals(calls)
         failed = [c for c in calls if c.began > self.quiet and not c.is_good]
         self.expect(not failed, f"{len(failed)} failed in the quiet time")
-        felt = {w.fault for c in calls if not c.is_good for w in [self.window(c)] if w}
+        felt = {window.fault for window in self.causes.values() if window}
         for fault in FELT:
             self.expect(fault in felt, f"nobody felt '{fault}'")
         attempts = collections.Counter(row["attempts"] for rows in lines.values() for row in rows)
         models = collections.Counter(len(seen[c.id]) for c in calls)
         print(f"      {len(calls)} requests, {sum(c.is_good for c in calls)} answered well; taken by "
               + ", ".join(f"{count} models: {models[count]}" for count in sorted(models))
-              + f"; attempts {dict(sorted(attempts.items()))}; {self.moved:.0f} moved; "
+              + f"; attempts {dict(sorted(attempts.items()))}; moved {self.moved}; "
               f"descriptors {self.resting}; memory in MiB {[round(m / 2**20, 1) for m in self.memory]}")
 
     def check_call(self, call, rows, seen):
@@ -371,7 +373,8 @@ class Chaos:
             self.expect(seen == answered if call.model != "cached" else set(seen) <= set(self.addresses),
                         f"{what} was answered by {call.backend} and taken by {seen}")
             return
-        if not any(window.explains(call, row) for window in self.windows):
+        self.causes[call.id] = next((window for window in self.windows if window.explains(call, row)), None)
+        if self.causes[call.id] is None:
             around = [f"{w.fault} at {w.slot and w.slot.address} {w.begin - call.began:+.2f}..{w.end - call.began:+.2f} s"
                       for w in self.windows if w.begin - 3 < call.began < w.end + 3]
             self.complaints.append(f"{what} after {call.ended - call.began:.3f} s is not explained by {row}; {around}")
@@ -391,28 +394,31 @@ class Chaos:
 
     # The table.
 
-    def window(self, call):
-        return next((w for w in self.windows if w.begin <= call.began and call.began < (w.over or w.end or 1e99)
-                     or not call.is_good and w.begin <= call.ended and call.began < (w.over or w.end or 1e99)), None)
+    def row(self, call):
+        """The fault that made it fail, or else that was in force when it began."""
+        if call.began > self.quiet:
+            return "none, at the end"
+        window = self.causes.get(call.id) or next((w for w in self.windows if w.begin <= call.began < w.over), None)
+        return window.fault if window else "none"
 
     def table(self):
         rows = collections.defaultdict(list)
         for call in self.load.calls:
-            window = self.window(call)
-            rows[window.fault if window else "none"].append(call)
+            rows[self.row(call)].append(call)
         heads = ("fault", "seconds", "requests", "ok", "p50 ms", "p99 ms", "worst gap ms", "failed, by reason")
-        print("      " + "{:<16}{:>9}{:>10}{:>8}{:>9}{:>9}{:>14}  {}".format(*heads))
-        for fault in ["none", *REASONS]:
+        print("      " + "{:<17}{:>9}{:>10}{:>8}{:>9}{:>9}{:>14}  {}".format(*heads))
+        for fault in ["none", *REASONS, "none, at the end"]:
             calls, windows = rows[fault], [w for w in self.windows if w.fault == fault]
             if not calls:
                 continue
-            seconds = sum((w.over or w.end) - w.begin for w in windows) if windows else self.seconds - sum(
-                (w.over or w.end) - w.begin for w in self.windows)
+            quiet = self.seconds - (self.quiet - self.began)
+            seconds = sum(w.over - w.begin for w in windows) or (
+                quiet if fault not in ("none", *REASONS) else self.seconds - quiet - sum(w.over - w.begin for w in self.windows))
             good = [c for c in calls if c.is_good]
             times = sorted(c.ended - c.began for c in good)
             failed = collections.Counter(self.reasons.get(c.id) or "?" for c in calls if not c.is_good)
             gap = max((self.gap(good, w) for w in windows), default=self.gap(good, None))
-            print("      {:<16}{:>9.1f}{:>10}{:>8}{:>9.1f}{:>9.1f}{:>14.0f}  {}".format(
+            print("      {:<17}{:>9.1f}{:>10}{:>8}{:>9.1f}{:>9.1f}{:>14.0f}  {}".format(
                 fault, seconds, len(calls), len(good), quantile(times, 0.5) * 1e3, quantile(times, 0.99) * 1e3, gap * 1e3,
                 ", ".join(f"{reason} {count}" for reason, count in failed.most_common()) or "-"))
 
