@@ -12,7 +12,7 @@ way `unruly_backend.py` knows, with reloads and Redis failures in between. After
     .build/venv/bin/python Tests/integration/run.py --binaries .build/debug --only chaos
     .build/venv/bin/python Tests/integration/run.py --binaries .build/debug --only chaos --minutes 10
 
-The first plays each fault once, in some 40 s; the second goes round for ten minutes. The order is drawn from a seed, which
+The first plays each fault once, in half a minute; the second goes round for ten minutes. The order is drawn from a seed, which
 is printed; SLUICE_CHAOS_SEED plays it again. SLUICE_CHAOS_RATE is the requests a second (120).
 """
 import collections
@@ -144,7 +144,7 @@ class Chaos:
     def text(self, slots, extra=""):
         def entry(slot, form):
             return form.replace("@", slot.address)
-        echo = ", ".join(entry(s, "{rest: 'http://@', grpc: 'http://@', maxInFlight: 16}") for s in slots)
+        echo = ", ".join(entry(s, "{rest: 'http://@', grpc: 'http://@', maxInFlight: 2}") for s in slots)
         turns = ", ".join(entry(s, "{rest: 'http://@', grpc: 'http://@'}") for s in slots)
         cached = ", ".join(entry(s, "{rest: 'h2c://@'}") for s in slots)
         common = f"timeout: {TIMEOUT}s, health: {{interval: 250ms}}"
@@ -225,6 +225,8 @@ class Chaos:
         """In the longer run the gateway is also reloaded, or loses Redis, while a backend is at fault."""
         if window.fault in ("stop", "hang"):
             seconds = max(seconds, TIMEOUT + 0.6)
+        if window.fault in ("refuse", "goaway"):
+            seconds = max(seconds, 1)
         end = window.begin + seconds
         if self.minutes:
             time.sleep(max(0, end - time.monotonic()) / 2)
@@ -282,6 +284,7 @@ class Chaos:
         self.check_levels()
         self.counted = {name: value for name, value in self.samples().items() if name.startswith("sluice_requests_total{")}
         self.moved = {reason: int(self.sum("sluice_retries_total", reason=reason)) for reason in ("connect", "refused")}
+        self.expect(self.sum("sluice_queue_seconds_count") > 0, "nobody ever waited in line")
         self.expect(self.moved["refused"] > 0, "nobody was refused untouched, by REFUSED_STREAM or GOAWAY")
         self.check_descriptors()
         self.expect(self.proxy.stop() == 0, "the gateway did not end well")

@@ -30,7 +30,7 @@ MANNERS = {
     "failing": "503 and UNAVAILABLE, but probes are answered well",
     "reset": "takes the request, then a TCP reset (HTTP/1.1) or RST_STREAM INTERNAL_ERROR",
     "refuse": "REFUSED_STREAM; over HTTP/1.1 connections are reset before anything was read",
-    "goaway": "every few requests GOAWAY below the streams that are open; over HTTP/1.1 `Connection: close`",
+    "goaway": "from the second request on GOAWAY below it; over HTTP/1.1 `Connection: close`",
     "half": "half of the body, then the end: of the connection, of the chunks, of the stream",
     "tear": "half of the body, then the whole connection is reset",
     "garbage": "what is neither HTTP/1.1 nor HTTP/2",
@@ -283,8 +283,8 @@ class HTTP2(Connection):
             return
         if manner == "goaway" and self.last is None:
             self.count += 1
-            if self.count > 3:
-                # Those before the last two are kept; the last two, and what is still on its way, nobody reads.
+            if self.count > 1:
+                # What is open here is answered; this one, and what is still on its way, nobody reads.
                 open_streams = sorted(set(self.heads) - {stream})
                 self.last = open_streams[-1] if open_streams else stream - 2
                 self.flush()
