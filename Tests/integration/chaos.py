@@ -360,7 +360,7 @@ class Chaos:
         print(f"      {len(calls)} requests, {sum(c.is_good for c in calls)} answered well; taken by "
               + ", ".join(f"{count} models: {models[count]}" for count in sorted(models))
               + f"; attempts {dict(sorted(attempts.items()))}; moved {self.moved}; "
-              f"descriptors {self.resting}; memory in MiB {[round(m / 2**20, 1) for m in self.memory]}")
+              f"callers held up by the machine for {sum(b - a for a, b in self.load.stalls):.1f} s; descriptors {self.resting}; memory in MiB {[round(m / 2**20, 1) for m in self.memory]}")
 
     def check_call(self, call, rows, seen):
         what = f"{call.id} ({call.kind}, {call.model}, {call.code}, {call.complaint})"
@@ -426,13 +426,16 @@ class Chaos:
                 ", ".join(f"{reason} {count}" for reason, count in failed.most_common()) or "-"))
 
     def gap(self, good, window):
-        """The longest time without a good answer, within a window."""
+        """The longest time without a good answer, within a window, less what the callers themselves were held up."""
         ends = sorted(c.ended for c in good if window is None or window.begin <= c.ended <= window.over)
         if window is None:  # between windows there are leaps
-            return max((b - a for a, b in zip(ends, ends[1:])
+            return max((self.length(a, b) for a, b in zip(ends, ends[1:])
                         if not any(w.begin < b and w.over > a for w in self.windows)), default=0.0)
         marks = [window.begin, *ends, window.over]
-        return max(b - a for a, b in zip(marks, marks[1:]))
+        return max(self.length(a, b) for a, b in zip(marks, marks[1:]))
+
+    def length(self, begin, end):
+        return end - begin - sum(max(0, min(b, end) - max(a, begin)) for a, b in self.load.stalls)
 
 
 def chaos():

@@ -24,6 +24,7 @@ STATUS_NAMES = ("OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCE
                 "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE",
                 "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED")
 IDLE_SECONDS = 5  # after which an HTTP/1.1 connection is given up, so that it is never the gateway that does it first
+STALL = 0.02  # seconds in which a caller comes to nothing are the machine's doing
 LARGE = 4_000  # numbers in the one request of twenty that is large
 HOT = 40  # different questions to the model that has a cache
 
@@ -231,7 +232,7 @@ class SteadyLoad:
         self.host, port = address.split(":")
         self.port, self.rate, self.models = int(port), rate, models
         self.random = random.Random(seed)
-        self.calls, self.faults, self.open = [], [], set()
+        self.calls, self.faults, self.stalls, self.open = [], [], [], set()
         self.idle, self.shared, self.every, self.tasks = [], [None] * 4, [], set()
         self.stopping, self.extra = threading.Event(), 0
         self.thread = threading.Thread(target=lambda: asyncio.run(self.run()), daemon=True)
@@ -256,7 +257,12 @@ class SteadyLoad:
         try:
             loop = asyncio.get_running_loop()
             began, sent, spare = time.monotonic(), 0, 0
+            before = began
             while not self.stopping.is_set():
+                now = time.monotonic()
+                if now - before > STALL:
+                    self.stalls.append((before, now))
+                before = now
                 due = int((time.monotonic() - began) * self.rate) + spare
                 while sent < due:
                     sent += 1

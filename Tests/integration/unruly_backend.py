@@ -119,7 +119,9 @@ class Connection(asyncio.Protocol):
             task.cancel()
 
     def reset(self):
-        """Ends the connection by a TCP reset."""
+        """Ends the connection by a TCP reset, unless the other side has ended it."""
+        if self.transport.is_closing():
+            return
         self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
 
