@@ -25,6 +25,7 @@ import subprocess
 import sys
 import time
 
+import processes
 from cache import Redis
 from open_loop import quantile
 from processes import Process, folder, gateway, get, model, resident, until
@@ -63,7 +64,7 @@ class ModelSlot:
 
     def start(self, *flags):
         flags = flags if "--delay" in flags else (*PACE, *flags)
-        self.process = Process(*self.process.child.args[:1], "--listen", self.address, "--journal", self.journal, *flags)
+        self.process = Process(processes.MODEL, "--listen", self.address, "--journal", self.journal, *flags)
         self.process.wait_for("on 127")
 
     def begin(self, fault):
@@ -87,32 +88,20 @@ class UnrulySlot:
 
     def __init__(self, number, seed):
         self.journal = f"{folder}/chaos-journal-{number}"
-        self.child = subprocess.Popen(
-            [sys.executable, f"{HERE}/unruly_backend.py", self.journal, str(seed)], text=True,
-            stdin=subprocess.PIPE, stderr=subprocess.PIPE)
-        self.process = Watched(self.child)
+        self.process = Process(
+            sys.executable, f"{HERE}/unruly_backend.py", self.journal, str(seed), stdin=subprocess.PIPE)
         self.address = self.process.wait_for(r"unruly on (\S+)")
         self.count = 0
 
     def begin(self, fault):
         self.count += 1
-        self.child.stdin.write(f"{fault}\n")
-        self.child.stdin.flush()
+        orders = self.process.child.stdin
+        orders.write(f"{fault}\n")
+        orders.flush()
         self.process.wait_for(r"manner", count=self.count)
 
     def end(self, fault):
         self.begin("well")
-
-
-class Watched(Process):
-    """A child that somebody else has started."""
-
-    def __init__(self, child):  # noqa: super().__init__ would start another
-        import atexit
-        import threading
-        self.child, self.lines, self.changed = child, [], threading.Condition()
-        atexit.register(child.kill)
-        threading.Thread(target=self._read, daemon=True).start()
 
 
 class Window:
