@@ -52,7 +52,8 @@ public enum ASCII {
     }
 
     /// Whether `text` begins with `literal`, byte for byte.
-    package static func hasPrefix(_ text: UnsafeRawBufferPointer, _ literal: StaticString) -> Bool {
+    @inlinable
+    public static func hasPrefix(_ text: UnsafeRawBufferPointer, _ literal: StaticString) -> Bool {
         let length = literal.utf8CodeUnitCount
         guard text.count >= length else { return false }
         guard let actual = text.baseAddress else { return true }
@@ -60,7 +61,8 @@ public enum ASCII {
     }
 
     /// Whether `text` is `literal`, byte for byte.
-    package static func equal(_ text: UnsafeRawBufferPointer, _ literal: StaticString) -> Bool {
+    @inlinable
+    public static func equal(_ text: UnsafeRawBufferPointer, _ literal: StaticString) -> Bool {
         unsafe text.count == literal.utf8CodeUnitCount && hasPrefix(text, literal)
     }
 
