@@ -153,12 +153,17 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
     }
 
     /// Closes at once; the handler is told nothing and let go at the tick's end.
-    package func close() {
+    package func close() { close(resetting: false) }
+
+    /// Closes by a TCP reset, for a peer that would take an ordinary end for a good one.
+    package func reset() { close(resetting: true) }
+
+    private func close(resetting: Bool) {
         guard state != .closed else { return }
         state = .closed
         loop.cancelTimer(&lingerTimer)
         loop.unregister(token, descriptor: descriptor)
-        loop.kernel.close(descriptor)
+        if resetting { loop.kernel.reset(descriptor) } else { loop.kernel.close(descriptor) }
         cipher.removeAll()
         blockedSince = nil
         letHandlerGo()

@@ -94,7 +94,6 @@ final class Answerer: RequestHandler, TimerTarget {
         }
         if reply == .half {
             head.append(status: 200)
-            head.append(.contentLength, decimal: 5)
             exchange.sendHead(head, endStream: false)
             unsafe Array("he".utf8).withUnsafeBytes {
                 unsafe _ = exchange.send($0, endStream: false)

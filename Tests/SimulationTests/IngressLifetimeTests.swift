@@ -71,8 +71,19 @@ struct IngressLifetimeTests {
         let scene = try Scene(delay: nil, reply: .half)
         let peer = try scene.connect(saying: Self.get)
         try scene.world.pass(.milliseconds(500))
-        #expect(peer.text.hasPrefix("HTTP/1.1 200 ") && peer.text.hasSuffix("\r\n\r\nhe"))
-        #expect(peer.isOver && scene.server.connectionCount == 0)
+        #expect(peer.text.hasPrefix("HTTP/1.1 200 ") && peer.text.hasSuffix("\r\n\r\n2\r\nhe\r\n"))
+        #expect(peer.isOver && !peer.isBroken && scene.server.connectionCount == 0)
+        peer.close()
+        #expect(try scene.end())
+    }
+
+    @Test("An HTTP/1.0 client is told by a reset that its answer was broken off")
+    func brokenOffForOldClient() throws {
+        // It takes an end for the answer's.
+        let scene = try Scene(delay: nil, reply: .half)
+        let peer = try scene.connect(saying: Array("GET / HTTP/1.0\r\nhost: a\r\n\r\n".utf8))
+        try scene.world.pass(.milliseconds(500))
+        #expect(peer.isBroken && scene.server.connectionCount == 0)
         peer.close()
         #expect(try scene.end())
     }
