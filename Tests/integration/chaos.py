@@ -73,7 +73,7 @@ class ModelSlot:
             return
         self.process.stop(signal.SIGKILL if fault == "kill" else signal.SIGTERM)
         if fault != "kill":
-            self.start(*{"slow": ("--delay", "250ms"), "errors": ("--fail-rate", "0.5")}.get(fault, ()))
+            self.start(*{"slow": ("--delay", "250ms"), "errors": ("--fail-rate", "0.9")}.get(fault, ()))
 
     def end(self, fault):
         if fault == "stop":
@@ -214,8 +214,8 @@ class Chaos:
         """In the longer run the gateway is also reloaded, or loses Redis, while a backend is at fault."""
         if window.fault in ("stop", "hang"):
             seconds = max(seconds, TIMEOUT + 0.6)
-        if window.fault in ("refuse", "goaway"):
-            seconds = max(seconds, 1)
+        if window.fault in ("refuse", "goaway", "slow", "errors"):
+            seconds = max(seconds, 1.2)
         end = window.begin + seconds
         if self.minutes:
             time.sleep(max(0, end - time.monotonic()) / 2)
@@ -365,6 +365,8 @@ class Chaos:
             self.expect(seen == answered if call.model != "cached" else set(seen) <= set(self.addresses),
                         f"{what} was answered by {call.backend} and taken by {seen}")
             return
+        if call.is_wrong:
+            self.complaints.append(f"{what} was told as if it were well")
         self.causes[call.id] = next((window for window in self.windows if window.explains(call, row)), None)
         if self.causes[call.id] is None:
             around = [f"{w.fault} at {w.slot and w.slot.address} {w.begin - call.began:+.2f}..{w.end - call.began:+.2f} s"
