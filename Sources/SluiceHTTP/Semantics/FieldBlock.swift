@@ -129,6 +129,7 @@ public struct FieldBlock: BitwiseCopyable {
 
     /// The value of the first field called `name`, or nil.
     @inlinable
+    @inline(__always)
     public func first(_ name: FieldName) -> UnsafeRawBufferPointer? {
         guard let index = index(of: name) else { return nil }
         return unsafe value(of: storage.pointee.fields[index])
@@ -136,6 +137,7 @@ public struct FieldBlock: BitwiseCopyable {
 
     /// The index of the first field called `name` that hasn't been removed.
     @inlinable
+    @inline(__always)
     public func index(of name: FieldName) -> Int? {
         guard unsafe storage.pointee.present & name.bit != 0 else { return nil }
         let first = unsafe Int(storage.pointee.firsts[Int(name.rawValue)])
@@ -146,6 +148,7 @@ public struct FieldBlock: BitwiseCopyable {
     }
 
     /// Looks on behind a first field that was removed, or is too far back to be remembered.
+    @inline(never)
     @usableFromInline
     func search(from first: Int, _ name: FieldName) -> Int? {
         for index in first..<max(first, count)
