@@ -330,9 +330,10 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
         updateInterest()
     }
 
-    /// The peer takes no more, but what it has said before still counts: a server that leaves says
-    /// which requests it hasn't seen (GOAWAY), or has answered early, and then resets what goes on
-    /// coming. A client that is gone has nothing to say that anybody would have to answer.
+    /// The peer takes no more, but what it has said before still counts.
+    ///
+    /// A server that leaves says which requests it hasn't seen (GOAWAY), or has answered early, and
+    /// resets what goes on coming. A client that is gone has nothing to say that needs an answer.
     private func writingFailed(_ code: Int32) {
         while isOurs, state == .open, !hasEnded, readOnce() {}
         fail(.transfer(code))
