@@ -2,6 +2,7 @@ import SluiceCache
 import SluiceCore
 package import SluiceEgress
 import SluiceIO
+import SluiceTelemetry
 import Synchronization
 
 /// Tier 2, as configured.
@@ -144,7 +145,7 @@ enum FlightOutcome: Sendable {
     /// Here is the answer, kept or not.
     case answered(CacheEntry)
     /// The call failed for everybody.
-    case failed(http: Int, grpc: Int, sentence: String)
+    case failed(http: Int, grpc: Int, why: Reason, sentence: String)
     /// The answer can't be shared; each makes its own call.
     case unshared
 }

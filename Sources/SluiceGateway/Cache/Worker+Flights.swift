@@ -22,10 +22,15 @@ extension Worker {
             if let wishes = unsafe wishes(of: flow) {
                 unsafe serve(flow, entry, wishes, "sluice; fwd=miss; collapsed")
             }
-        case .failed(let http, let grpc, let sentence):
+        case .failed(let http, let grpc, let why, let sentence):
             unsafe refuse(
                 flow,
-                .shared(http: http, grpc: GRPCStatus(rawValue: grpc) ?? .unknown, sentence)
+                .shared(
+                    http: http,
+                    grpc: GRPCStatus(rawValue: grpc) ?? .unknown,
+                    why: why,
+                    sentence
+                )
             )
         case .unshared:
             unsafe flow.pointee.cache.role = .alone
@@ -75,6 +80,7 @@ extension Worker {
                         grpc: flow.pointee.grpcStatus >= 0
                             ? flow.pointee.grpcStatus
                             : StatusTable.grpc(http: flow.pointee.status),
+                        why: flow.pointee.why == .ok ? .backendError : flow.pointee.why,
                         sentence: "the equal call this one waited for failed"
                     )
                 )
