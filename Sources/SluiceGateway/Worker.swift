@@ -253,6 +253,10 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
             // A refusal takes the backend out at once; only its probe brings it back.
             if failure != nil { load.health = .down }
         }
+        pool.keepAliveTimedOut = { [shared, shard] in
+            let backend = target.endpoint.address.description
+            shard.add(shared.store.counter(GatewayMetrics.backendKeepAliveTimeouts, [backend]))
+        }
         let made = BackendRoute(target: target, pool: pool)
         kept[target.key] = made
         return made

@@ -317,9 +317,6 @@ final class GatewayWorld {
             if let complaint = call.complaint { return ["\(name): \(complaint)"] }
             switch call.outcome {
             case .pending: return ["\(name) never ended"]
-            case .hung where scenario.backendSide.silence > 0 && call.kind == .grpcStream:
-                // A stream may rest as long as both sides like; nobody asks whether they live.
-                return []
             case .hung where scenario.clientSide.silence == 0:
                 return ["\(name) got neither an answer nor a failure"]
             case .answered(let status) where scenario.isCalm:
