@@ -296,6 +296,8 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
         let refused = shared.store.counter(GatewayMetrics.connectionsRefused, [name, "limit"])
         let failed = shared.store.counter(GatewayMetrics.connectionsRefused, [name, "handshake"])
         let spared = shared.store.counter(GatewayMetrics.connectionsRefused, [name, "descriptors"])
+        let crowded = shared.store.counter(GatewayMetrics.connectionsRefused, [name, "address"])
+        let shed = shared.store.counter(GatewayMetrics.connectionsShed, [name])
         let abuse = AbuseMetrics(store: shared.store, listener: name)
         let listener = try IngressListener(
             loop: loop,
@@ -314,6 +316,8 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
             case .closedHTTP2: shard.add(http2, -1)
             case .refused: shard.add(refused)
             case .outOfDescriptors: shard.add(spared)
+            case .crowded: shard.add(crowded)
+            case .shed: shard.add(shed)
             case .handshakeFailed: shard.add(failed)
             case .abused(let reason): if let counter = abuse[reason] { shard.add(counter) }
             }
