@@ -195,6 +195,7 @@ final class GatewayWorld {
         plan.queueTimeout = scenario.timeout
         plan.retry.isIdempotent = scenario.isIdempotent
         plan.concurrency = scenario.concurrency
+        plan.hedge = scenario.hedge
         if scenario.isIdempotent { plan.retry.tryTimeout = .milliseconds(400) }
         return plan
     }
@@ -399,7 +400,8 @@ final class GatewayWorld {
         for (id, times) in model.counts {
             // A gRPC stream asks once for each message.
             let call = calls.first { $0.id == id }
-            if times > (scenario.isIdempotent ? 2 : 1), call?.kind != .grpcStream {
+            let most = (scenario.isIdempotent ? 2 : 1) + 2 * (scenario.hedge?.maxAttempts ?? 0)
+            if times > most, call?.kind != .grpcStream {
                 faults.append("\(id) reached backends \(times) times")
             }
         }

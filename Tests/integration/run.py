@@ -18,6 +18,7 @@ import urllib.parse
 import attacks
 import cache
 import control
+import hedge
 import manifests
 import mirror
 import observability
@@ -424,6 +425,7 @@ for module in (
     rows,
     warm,
     translation,
+    hedge,
     page,
     observability,
     manifests,
