@@ -4,14 +4,17 @@
 """
 import json
 import os
+import re
 import signal
 import socket
+import subprocess
 import threading
 import time
 
 import numpy
 import tritonclient.grpc
 
+import processes
 from backends import Recorder
 from processes import V1, config, folder, gateway, get, model, one, until
 from resilience import metric
@@ -31,6 +34,32 @@ def infer(proxy):
         return client.infer("iris", [tensor]).as_numpy("probabilities")
 
 
+def status(proxy):
+    return subprocess.run([processes.SLUICE, "status", "--admin", f"http://{proxy.admin}"],
+                          capture_output=True, text=True, timeout=20).stdout
+
+
+def limits_are_where_an_operator_looks():
+    backend = model()
+    proxy = gateway(config([one("iris", backend.address, rateLimit="[{rate: 5/s, per: client}, {rate: 900/s}]",
+                                adaptiveConcurrency="{min: 3, max: 9}")], "workers: 1"))
+    codes = [get(proxy.address, PREDICT, V1)[0] for _ in range(30)]
+    assert codes.count(429) > 15, codes
+    until(lambda: re.search(
+        r"iris: rate limited to 5/s per client \(1 callers\), 900/s per model, [1-9]\S* turned away a second",
+        status(proxy)), what=lambda: status(proxy))
+    assert re.search(r"iris v1: 0 of [3-9] places in use \(adaptiveConcurrency\), 0 turned away", status(proxy))
+    shown = json.loads(get(proxy.admin, "/api/v1/models/iris")[2])
+    assert shown["rateLimits"][0] == {"rate": "5/s", "burst": 5, "per": "client", "callers": 1}, shown
+    assert shown["hedge"] is None and shown["revisions"][0]["concurrency"]["inUse"] == 0
+    # Who has none of this is told nothing of it.
+    assert proxy.stop() == 0
+    plain = gateway(config([one("iris", backend.address)], "workers: 1"))
+    assert len(status(plain).strip().splitlines()) == 2, status(plain)
+    assert plain.stop() == 0
+    backend.stop()
+
+
 def a_slow_backend_is_hedged():
     slow, quick = model("--delay", "2s"), model()
     proxy = gateway(config([one("iris", slow.address, quick.address, **KEYS)], "workers: 1"))
@@ -46,11 +75,15 @@ def a_slow_backend_is_hedged():
     cancelled = sum(metric(proxy, "sluice_backend_requests_total", backend=slow.address, code=code)
                     for code in ("499", "CANCELLED"))
     assert cancelled == won, (cancelled, won)
+    # The numbers of now are read once a second.
+    until(lambda: re.search(
+        r"iris v1: \S+ requests a second sent twice, after 60.0 ms, 100 % of the copies won", status(proxy)))
+    # What is left of the log is written at the end.
+    assert proxy.stop() == 0
     with open(f"{folder}/access.log") as file:
         lines = [json.loads(line) for line in file]
     lines = [line for line in lines if line.get("backend") == quick.address]
     assert sum(line["attempts"] == 2 for line in lines) == won, lines
-    assert proxy.stop() == 0
     slow.stop(), quick.stop()
 
 
@@ -186,6 +219,7 @@ def a_backend_that_stands_still_is_found_out_by_ping():
 
 
 CHECKS = [
+    limits_are_where_an_operator_looks,
     a_slow_backend_is_hedged,
     equal_requests_share_a_hedged_call_and_its_answer_is_kept,
     draining_waits_for_no_loser,

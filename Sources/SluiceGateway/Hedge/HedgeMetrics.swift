@@ -1,4 +1,4 @@
-import SluiceTelemetry
+package import SluiceTelemetry
 
 /// What becomes of a copy that was, or should have been, sent because the first backend was slow.
 enum HedgeResult: String, CaseIterable {
@@ -15,7 +15,7 @@ enum HedgeResult: String, CaseIterable {
 }
 
 extension GatewayMetrics {
-    static let hedges = MetricFamily.counter(
+    package static let hedges = MetricFamily.counter(
         "sluice_hedges_total",
         help: "Second copies of requests that were slow to be answered, by what became of them.",
         labels: ["model", "revision", "result"]

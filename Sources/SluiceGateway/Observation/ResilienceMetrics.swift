@@ -23,7 +23,7 @@ extension GatewayMetrics {
         help: "Waits for a backend below its maxInFlight, granted or given up.",
         labels: ["model", "revision"]
     )
-    static let rejected = MetricFamily.counter(
+    package static let rejected = MetricFamily.counter(
         "sluice_rejected_total",
         help: "Requests the gateway turned away, by reason.",
         labels: ["model", "revision", "reason"]
