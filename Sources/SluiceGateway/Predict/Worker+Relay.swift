@@ -193,8 +193,8 @@ extension Worker {
         case .bypass: head.append(.cacheStatus, "sluice; fwd=bypass")
         default: head.append(.cacheStatus, "sluice; fwd=miss")
         }
-        unsafe head.append(.requestID, requestID(of: flow), isVolatile: true)
         head.append(.via, unsafe flow.pointee.wire == .grpc ? "2 sluice" : "1.1 sluice")
+        unsafe head.append(.requestID, requestID(of: flow), isVolatile: true)
     }
 
     // MARK: - Failures

@@ -192,9 +192,9 @@ extension Worker {
         } else if unsafe flow.pointee.stage == .connecting,
             let backend = unsafe flow.pointee.backend?._withUnsafeGuaranteedRef({ $0 })
         {
-            unsafe backend.route(flow.spoken)?.pool.cancelWaiting(
-                UnsafeMutableRawPointer(flow)
-            )
+            unsafe backend.route(flow.spoken)?._withUnsafeGuaranteedRef {
+                unsafe $0.pool.cancelWaiting(UnsafeMutableRawPointer(flow))
+            }
         }
         if unsafe flow.pointee.place.ticket != nil { unsafe leaveLine(flow) }
         unsafe flow.pointee.retry.isPausing = false
