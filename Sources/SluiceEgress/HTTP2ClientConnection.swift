@@ -79,6 +79,8 @@ final class HTTP2ClientConnection: ClientConnection, TimerTarget {
     override func cancel(_ stream: HTTP2Stream?) {
         guard let stream else { return }
         session.reset(stream, .cancel)
+        // Where the connection is failing, all of its calls are being told one after the other.
+        unsafe stream.user = nil
         self.stream.touch()
         callEnded()
         // A backend that reads no more would never let us come to this otherwise.

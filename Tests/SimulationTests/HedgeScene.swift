@@ -43,6 +43,7 @@ final class HedgeScene {
         delay: Duration = .milliseconds(50),
         maxAttempts: Int = 2,
         http2: Bool = true,
+        sharesEndpoint: Bool = false,
         _ adjust: (inout ResiliencePlan) -> Void = { _ in },
         maxInFlight: Int = 0
     ) throws {
@@ -68,8 +69,13 @@ final class HedgeScene {
             vanishing: nil
         )
         _ = try worker.listen(on: address, name: "main", tls: nil, limits: IngressLimits())
-        let plans = try backends.enumerated().map {
+        var plans = try backends.enumerated().map {
             try plan($0.offset, $0.element, http2: http2, maxInFlight: maxInFlight)
+        }
+        if sharesEndpoint {
+            for index in plans.indices {
+                (plans[index].rest, plans[index].grpc) = (plans[0].rest, plans[0].grpc)
+            }
         }
         var resilience = ResiliencePlan()
         resilience.retry.isIdempotent = true

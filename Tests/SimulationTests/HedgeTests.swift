@@ -154,6 +154,48 @@ struct HedgeTests {
         #expect(try scene.close() == [])
     }
 
+    @Test(
+        "A backend that has too much to do is the last to get a copy",
+        arguments: [
+            [HeaderField(":status", "429")],
+            [HeaderField(":status", "503"), HeaderField("x-sluice-overloaded", "1")],
+            [HeaderField(":status", "503"), HeaderField("grpc-retry-pushback-ms", "-1")],
+        ]
+    )
+    func overloaded(answer: [HeaderField]) throws {
+        let call = Self.call()
+        let scene = try HedgeScene(
+            [.echo(.milliseconds(300)), .silent, .echo(.milliseconds(5))],
+            calls: [call],
+            maxAttempts: 3
+        )
+        try scene.pass(.milliseconds(80))
+        scene.silent[0].connections[0].answer(1, answer)
+        try scene.run()
+        #expect(Self.isGood(call))
+        #expect(scene.count("failed") == 1 && scene.hedgeCount == 1)
+        #expect(scene.answers(0, "200") == 1)
+        #expect(try scene.close() == [])
+    }
+
+    @Test("A connection that has both attempts and breaks fails both")
+    func sharedConnection() throws {
+        let call = Self.call(.grpc)
+        let scene = try HedgeScene(
+            [.silent, .absent],
+            calls: [call],
+            sharesEndpoint: true
+        ) { $0.retry.attempts = 0 }
+        try scene.pass(.milliseconds(100))
+        #expect(scene.silent[0].connections[0].peer.order == [1, 3])
+        scene.silent[0].connections[0].close()
+        try scene.run()
+        #expect(call.outcome == .answered(14))
+        try scene.pass(.milliseconds(10))
+        #expect(scene.remains == [])
+        #expect(try scene.close() == [])
+    }
+
     @Test("Each copy says how many attempts came before it")
     func previousAttempts() throws {
         let call = Self.call(.grpc)

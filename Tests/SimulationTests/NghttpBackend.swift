@@ -15,9 +15,9 @@ final class NghttpBackend {
 
         init(stream: TCPStream) { self.stream = stream }
 
-        /// Answers a request.
-        func answer(_ id: Int32) {
-            peer.respond(id, [HeaderField(":status", "200")])
+        /// Answers a request, with a head alone.
+        func answer(_ id: Int32, _ fields: [HeaderField] = [HeaderField(":status", "200")]) {
+            peer.respond(id, fields)
             flush()
         }
 

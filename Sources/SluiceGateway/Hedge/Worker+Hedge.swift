@@ -137,9 +137,13 @@ extension Worker {
             }
         }
         guard outcome == .served else {
+            // Who has too much to do already is spared the copies to come (gRPC A6, "Pushback").
+            let isOverload =
+                outcome == .overloaded || head.text(named: "x-sluice-overloaded") != nil
+                || head.text(named: "grpc-retry-pushback-ms")?.hasPrefix("-") == true
             blocks.give(head)
             unsafe copy.pointee.backendCode = code
-            unsafe copyFailed(copy, outcome)
+            unsafe copyFailed(copy, outcome, isLast: isOverload)
             return nil
         }
         guard let hedge = unsafe copy.pointee.hedge?._withUnsafeGuaranteedRef({ $0 }) else {
@@ -177,7 +181,7 @@ extension Worker {
     }
 
     /// The copy came to nothing; another may set out at once.
-    func copyFailed(_ copy: FlowPointer, _ outcome: BackendOutcome) {
+    func copyFailed(_ copy: FlowPointer, _ outcome: BackendOutcome, isLast: Bool = false) {
         guard let hedge = unsafe copy.pointee.hedge?._withUnsafeGuaranteedRef({ $0 }) else {
             return
         }
@@ -186,7 +190,7 @@ extension Worker {
         unsafe copy.pointee.grpcStatus = GRPCStatus.unavailable.rawValue
         unsafe release(copy, from: hedge, .failed)
         unsafe end(copy)
-        launch(hedge)
+        if isLast { hedge.stop() } else { launch(hedge) }
     }
 
     /// The original failed: a copy that is on its way takes its place; false where there is none.
