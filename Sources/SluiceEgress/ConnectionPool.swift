@@ -60,6 +60,8 @@ package final class ConnectionPool: TimerTarget {
     unowned let receiver: any ResponseReceiver
     /// Told the outcome of every attempt to connect: nil, or what went wrong.
     package var connectOutcome: ((String?) -> Void)?
+    /// Told when a connection is given up because its backend left a PING unanswered.
+    package var keepAliveTimedOut: (() -> Void)?
 
     private var multiplexed: [HTTP2ClientConnection] = []
     private var retiring: [Int: ClientConnection] = [:]

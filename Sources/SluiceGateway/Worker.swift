@@ -254,6 +254,10 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
             // A refusal takes the backend out at once; only its probe brings it back.
             if failure != nil { load.health = .down }
         }
+        pool.keepAliveTimedOut = { [shared, shard] in
+            let backend = target.endpoint.address.description
+            shard.add(shared.store.counter(GatewayMetrics.backendKeepAliveTimeouts, [backend]))
+        }
         let made = BackendRoute(target: target, pool: pool)
         kept[target.key] = made
         return made
@@ -293,6 +297,8 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
         let refused = shared.store.counter(GatewayMetrics.connectionsRefused, [name, "limit"])
         let failed = shared.store.counter(GatewayMetrics.connectionsRefused, [name, "handshake"])
         let spared = shared.store.counter(GatewayMetrics.connectionsRefused, [name, "descriptors"])
+        let crowded = shared.store.counter(GatewayMetrics.connectionsRefused, [name, "address"])
+        let shed = shared.store.counter(GatewayMetrics.connectionsShed, [name])
         let abuse = AbuseMetrics(store: shared.store, listener: name)
         let listener = try IngressListener(
             loop: loop,
@@ -311,6 +317,8 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
             case .closedHTTP2: shard.add(http2, -1)
             case .refused: shard.add(refused)
             case .outOfDescriptors: shard.add(spared)
+            case .crowded: shard.add(crowded)
+            case .shed: shard.add(shed)
             case .handshakeFailed: shard.add(failed)
             case .abused(let reason): if let counter = abuse[reason] { shard.add(counter) }
             }

@@ -26,12 +26,15 @@ final class Answerer: RequestHandler, TimerTarget {
     /// Requests that came, and those that were aborted.
     private(set) var requestCount = 0
     private(set) var abortCount = 0
+    /// What became of its connections.
+    private(set) var events: [ConnectionEvent] = []
 
     init(
         loop: EventLoop,
         on address: SocketAddress,
         reply: Reply = .hello,
-        delay: Duration?
+        delay: Duration?,
+        count: ConnectionCount = ConnectionCount(maximum: 100)
     ) throws {
         self.loop = loop
         self.reply = reply
@@ -44,9 +47,9 @@ final class Answerer: RequestHandler, TimerTarget {
             name: "answerer",
             tls: nil,
             limits: IngressLimits(),
-            count: ConnectionCount(maximum: 100),
+            count: count,
             handler: self
-        ) { _ in }
+        ) { [unowned self] in events.append($0) }
         self.listener = listener
         listener.start()
     }

@@ -10,6 +10,7 @@ struct Ledger {
         let status: Int
         let grpcStatus: String?
         let why: String?
+        let attempts: Int
     }
 
     /// One sample of the exposition.
@@ -35,7 +36,8 @@ struct Ledger {
                 isGRPC: document["protocol"]?.text == "grpc",
                 status: document["status"]?.integer ?? 0,
                 grpcStatus: document["grpc_status"]?.text,
-                why: document["why"]?.text
+                why: document["why"]?.text,
+                attempts: document["attempts"]?.integer ?? 0
             )
         }
         var buffer = ByteBuffer(pool: BufferPool())

@@ -19,6 +19,7 @@ import attacks
 import cache
 import chaos
 import control
+import hedge
 import manifests
 import mirror
 import observability
@@ -427,6 +428,7 @@ for module in (
     rows,
     warm,
     translation,
+    hedge,
     page,
     observability,
     manifests,

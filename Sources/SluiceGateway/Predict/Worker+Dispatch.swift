@@ -140,6 +140,12 @@ extension Worker {
 
     package func callRefused(_ user: UnsafeMutableRawPointer, _ failure: CallFailure) {
         let flow = unsafe user.assumingMemoryBound(to: Flow.self)
+        if unsafe flow.pointee.hedge != nil {
+            var outcome = BackendOutcome.unknown
+            if case .connectFailed = failure { outcome = .connectFailed }
+            unsafe copyFailed(flow, outcome)
+            return
+        }
         unsafe judgeFailed(flow)
         if case .connectFailed = failure { unsafe flow.pointee.outcome = .connectFailed }
         unsafe unprocessed(flow)
@@ -195,6 +201,9 @@ extension Worker {
         unsafe flow.pointee.call = call
         let tryTimeout = unsafe revision._withUnsafeGuaranteedRef { $0.balance.tryTimeout }
         if tryTimeout > 0 { unsafe armTryTimer(flow, tryTimeout) }
+        if keeps, let policy = unsafe revision._withUnsafeGuaranteedRef({ $0.balance.hedge }) {
+            unsafe armHedge(flow, policy)
+        }
         guard !isBare else { return }
         unsafe flow.pointee.exchange.sendContinue()
         let trailers = unsafe flow.pointee.heldTrailers
