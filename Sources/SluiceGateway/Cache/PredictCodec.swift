@@ -307,7 +307,7 @@ struct PredictCodec: ~Copyable {
                     headerLength: call.headerLength,
                     path: backend == .v1
                         ? "/v1/models/\(backendName):predict"
-                        : dialect.inferPath(model: backendName, version: version),
+                        : dialect.inferPath(model: backendName, version: call.version),
                     wishes: call.wishes
                 )
             )
