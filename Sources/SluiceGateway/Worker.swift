@@ -86,7 +86,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     private var logTimer = TimerID.none
     let number: Int
     /// Requests that wait for another worker's message, by their token.
-    var waiting: [UInt64: FlowPointer] = unsafe [:]
+    var waiting = TokenTable()
     var nextToken: UInt64 = 0
     /// Copies for shadows, by their number, and those that something is to be done about.
     var copies: [UInt64: MirroredCall] = [:]
@@ -99,6 +99,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     var warmHand: WarmHand?
     /// Tier 2, if there is one.
     var redis: RedisConnection?
+    var redisNames: RedisNames?
 
     /// Nanoseconds to add to the loop's time for the time of day.
     private(set) var wallOffset: Int64

@@ -10,6 +10,8 @@ final class Answerer: RequestHandler, TimerTarget {
         case hello
         /// 500 in the caller's dialect.
         case failure
+        /// `hello`, broken off after its second byte.
+        case half
     }
 
     private let loop: EventLoop
@@ -91,6 +93,15 @@ final class Answerer: RequestHandler, TimerTarget {
             head.append(.contentType, "application/grpc")
             head.append(.grpcStatus, decimal: reply == .hello ? 0 : 13)
             exchange.sendHead(head, endStream: true)
+            return
+        }
+        if reply == .half {
+            head.append(status: 200)
+            exchange.sendHead(head, endStream: false)
+            unsafe Array("he".utf8).withUnsafeBytes {
+                unsafe _ = exchange.send($0, endStream: false)
+            }
+            exchange.abort(.internalError)
             return
         }
         let body = Array((reply == .hello ? "hello" : "{\"error\":\"no\"}").utf8)

@@ -63,5 +63,7 @@ final class Caller: ResponseReceiver {
 
     func requestDrained(_ call: Call, _ count: Int) { note(call, "drained") }
 
-    func callFailed(_ call: Call, _ failure: CallFailure) { note(call, "failed") }
+    func callFailed(_ call: Call, _ failure: CallFailure) {
+        note(call, failure.isUnprocessed ? "untouched" : "failed")
+    }
 }

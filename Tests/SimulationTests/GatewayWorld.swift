@@ -379,6 +379,11 @@ final class GatewayWorld {
         if total != ledger.lines.count {
             faults.append("\(total) requests counted, \(ledger.lines.count) logged")
         }
+        for line in ledger.lines where line.why == nil {
+            if line.status >= 400 || line.grpcStatus ?? "OK" != "OK" {
+                faults.append("nothing explains \(line)")
+            }
+        }
         for call in calls {
             let lines = byID[call.id] ?? []
             if lines.count > 1 { faults.append("\(call.id) was logged \(lines.count) times") }

@@ -9,6 +9,7 @@ struct Ledger {
         let isGRPC: Bool
         let status: Int
         let grpcStatus: String?
+        let why: String?
         let attempts: Int
     }
 
@@ -35,6 +36,7 @@ struct Ledger {
                 isGRPC: document["protocol"]?.text == "grpc",
                 status: document["status"]?.integer ?? 0,
                 grpcStatus: document["grpc_status"]?.text,
+                why: document["why"]?.text,
                 attempts: document["attempts"]?.integer ?? 0
             )
         }

@@ -17,6 +17,7 @@ import urllib.parse
 
 import attacks
 import cache
+import chaos
 import control
 import hedge
 import manifests
@@ -42,9 +43,11 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 parser = argparse.ArgumentParser()
 parser.add_argument("--binaries", required=True)
 parser.add_argument("--only")
+parser.add_argument("--minutes", type=float, default=0, help="how long `chaos` goes on; by default each fault once")
 options = parser.parse_args()
 processes.use(options.binaries)
 SLUICE, MODEL = processes.SLUICE, processes.MODEL
+chaos.MINUTES = options.minutes
 
 checks = []
 
@@ -433,6 +436,7 @@ for module in (
     tls,
     takeover,
     attacks,
+    chaos,
 ):
     checks += module.CHECKS
 failed = 0

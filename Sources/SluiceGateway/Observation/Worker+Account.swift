@@ -117,6 +117,10 @@ extension Worker {
         // The texts are borrowed for the call; the replica and the connection outlive it.
         if let backend = unsafe flow.pointee.backend {
             unsafe record.target = backend._withUnsafeGuaranteedRef { unsafe $0.accessTarget.bytes }
+            // Nobody here gave a reason, so the failure is the backend's own.
+            if record.why == .ok, record.status >= 400 || record.grpcStatus ?? 0 > 0 {
+                record.why = .backendError
+            }
         } else {
             if let model = unsafe flow.pointee.model {
                 unsafe record.model = model._withUnsafeGuaranteedRef { unsafe $0.name.bytes }
