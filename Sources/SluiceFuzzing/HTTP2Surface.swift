@@ -83,6 +83,7 @@ enum HTTP2Surface {
         private(set) var failure: HTTP2Failure?
         private(set) var finding: String?
         private var streams: [UInt32: HTTP2Stream] = [:]
+        private var answered: Set<UInt32> = []
 
         init(_ flags: UInt8) {
             role = flags & 1 != 0 ? .client : .server
@@ -149,6 +150,8 @@ enum HTTP2Surface {
             case .reset(let stream, let code):
                 known(stream)
                 streams[stream.id] = nil
+                // Whether an answer has left whole by then depends on when its window opened.
+                guard !answered.contains(stream.id) else { return }
                 transcript.note("r", stream.id)
                 transcript.note("c", code.rawValue)
             case .drained(let stream, _):
@@ -180,6 +183,7 @@ enum HTTP2Surface {
             transcript.note("e", stream.id)
             if !stream.isRemoteClosed { finding = "stream \(stream.id) has ended and is open" }
             if role == .server, let answer, !stream.isLocalClosed {
+                answered.insert(stream.id)
                 let block = arena.blocks.take()
                 block.append(named: ":status", text: "200")
                 session?.sendHead(block, endStream: false, on: stream)

@@ -150,6 +150,16 @@ package struct HTTP2Tolerance {
         ),
         .init(
             strict: .nghttp2,
+            reason: "request HEADERS: depend on itself",
+            why: "the same"
+        ),
+        .init(
+            strict: .nghttp2,
+            reason: "HEADERS: depend on itself",
+            why: "the same"
+        ),
+        .init(
+            strict: .nghttp2,
             reason: "GOAWAY: invalid last_stream_id",
             why: "a server pushes nothing, so the number means nothing to it"
         ),

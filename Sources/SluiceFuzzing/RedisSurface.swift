@@ -70,6 +70,7 @@ enum RedisSurface {
         init() {
             var settings = RedisSettings()
             settings.maximumReplyBytes = 1 << 16
+            settings.maximumPending = 16
             session = RedisSession(
                 settings,
                 pool: BufferPool(),
