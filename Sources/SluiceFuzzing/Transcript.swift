@@ -65,6 +65,11 @@ struct Pieces {
         isBytewise ? 1 : min(count, 1 + random.next(below: random.next() & 1 == 0 ? 6 : 90))
     }
 
+    /// The same with few pieces, where each costs much.
+    mutating func nextOfFew(of count: Int) -> Int {
+        1 + random.next(below: random.next() & 3 == 0 ? min(count, 6) : count)
+    }
+
     /// Calls `body` with each piece, until it returns false.
     mutating func each(
         of bytes: UnsafeRawBufferPointer,
