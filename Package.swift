@@ -202,7 +202,10 @@ let package = Package(
         ),
         tests(for: "SluiceTLS", imports: ["SluiceTLS", "SluiceCore"]),
         tests(for: "SluiceGRPC", imports: ["SluiceGRPC", "SluiceWire", "SluiceCore"]),
-        tests(for: "SluiceInference", imports: ["SluiceInference", "SluiceWire", "SluiceCore", "SluiceTestKit"]),
+        tests(
+            for: "SluiceInference",
+            imports: ["SluiceInference", "SluiceWire", "SluiceCore", "SluiceTestKit"]
+        ),
         tests(for: "SluiceBalancing", imports: ["SluiceBalancing", "SluiceCore"]),
         tests(for: "SluiceRouting", imports: ["SluiceRouting", "SluiceCore"]),
         tests(for: "SluiceCache", imports: ["SluiceCache", "SluiceCore"]),

@@ -34,7 +34,8 @@ package final class GuardedText {
     }
 
     /// Runs `body` on a copy of `text` whose last byte is the last one that can be read.
-    package func with<Result>(_ text: [UInt8], _ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+    package func with<Result>(_ text: [UInt8], _ body: (UnsafeRawBufferPointer) -> Result) -> Result
+    {
         precondition(text.count <= size)
         let start = unsafe base + (size - text.count)
         unsafe text.withUnsafeBytes { bytes in

@@ -42,8 +42,10 @@ enum HTTP2Surface {
                 "\(one.outputCount) bytes of output"
             )
         }
+        // Whether a large answer has left by the time the peer makes a mistake depends on the cuts, and
+        // with it what kind of mistake that is.
         try expect(
-            whole.transcript == cut.transcript,
+            flags & 24 == 24 || whole.transcript == cut.transcript,
             "cut: \(cut.transcript.text), whole: \(whole.transcript.text)"
         )
         if flags & 4 != 0, !isClient, flags & 8 == 0 { try agree(whole, wire) }
@@ -66,6 +68,8 @@ enum HTTP2Surface {
         )
         let theirs = HTTP2Verdict.nghttp2(wire)
         guard (verdict.code == nil) != (theirs.code == nil) else { return }
+        // nghttp2 allows eight CONTINUATION frames; ours counts their bytes.
+        if theirs.code == .max, frames.count(where: { $0.type == 9 }) > 8 { return }
         try expect(
             HTTP2Tolerance.allows(verdict, theirs, frames),
             "ours: \(verdict.reason), nghttp2: \(theirs.code ?? 0) \(theirs.reason): \(frames)"

@@ -46,7 +46,11 @@ package struct HTTP2Tolerance {
     /// Why both are right.
     private var why: String
 
-    private func allows(_ ours: HTTP2Verdict, _ theirs: HTTP2Verdict, _ frames: [FrameReader.Frame]) -> Bool {
+    private func allows(
+        _ ours: HTTP2Verdict,
+        _ theirs: HTTP2Verdict,
+        _ frames: [FrameReader.Frame]
+    ) -> Bool {
         let verdict = strict == .ours ? ours : theirs
         guard verdict.code != nil, verdict.reason.hasPrefix(reason) else { return false }
         let lenient = strict == .ours ? theirs : ours
@@ -106,7 +110,8 @@ package struct HTTP2Tolerance {
             strict: .ours,
             reason: "a window above 2^31-1",
             needs: { $0.type == 4 && $0.payload.count >= 6 },
-            why: "§6.9.2 asks for a connection error where SETTINGS do it; nghttp2 resets the stream"
+            why:
+                "§6.9.2 asks for a connection error where SETTINGS do it; nghttp2 resets the stream"
         ),
         .init(
             strict: .nghttp2,

@@ -51,7 +51,9 @@ enum JSONSurface {
         var cursor = unsafe JSONCursor(text)
         // Each number takes two bytes of text at least, and eight of memory at most.
         var output = [UInt8](repeating: 0, count: 4 * text.count + 8)
-        let found = unsafe output.withUnsafeMutableBytes { unsafe try? cursor.numbers(type, into: $0) }
+        let found = unsafe output.withUnsafeMutableBytes {
+            unsafe try? cursor.numbers(type, into: $0)
+        }
         let shape = (try? cursor.finish()) == nil ? nil : found?.array
         var reference = NumberReference(type: type)
         let expected = tree.flatMap { reference.read($0) }

@@ -4,7 +4,8 @@ package import SluiceWire
 /// Whether readers take a text for JSON.
 package enum JSONVerdict {
     /// Our reader, which checks as it skips.
-    package static func skip(_ text: UnsafeRawBufferPointer, allowsNonFinite: Bool = false) -> Bool {
+    package static func skip(_ text: UnsafeRawBufferPointer, allowsNonFinite: Bool = false) -> Bool
+    {
         var cursor = unsafe JSONCursor(text, allowsNonFinite: allowsNonFinite)
         do {
             unsafe try cursor.skip()
@@ -16,7 +17,10 @@ package enum JSONVerdict {
     }
 
     /// Our reader, which asks for each value, and hands out what it found.
-    package static func walk(_ text: UnsafeRawBufferPointer, allowsNonFinite: Bool = false) -> JSONValue? {
+    package static func walk(
+        _ text: UnsafeRawBufferPointer,
+        allowsNonFinite: Bool = false
+    ) -> JSONValue? {
         var cursor = unsafe JSONCursor(text, allowsNonFinite: allowsNonFinite)
         do {
             let value = try value(&cursor)

@@ -14,7 +14,7 @@ enum TimeoutSurface {
         let text = unsafe String(decoding: bytes, as: UTF8.self)
         try expect(found == reference(text), "\(text) is \(String(describing: found))")
         var nanoseconds: Int64 = 0
-        for unsafe byte in unsafe bytes.prefix(8) { nanoseconds = nanoseconds << 8 | Int64(byte) }
+        for unsafebyte in unsafe bytes.prefix(8) { nanoseconds = nanoseconds << 8 | Int64(byte) }
         try written(nanoseconds)
     }
 

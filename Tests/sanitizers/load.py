@@ -7,6 +7,7 @@ checker's at the end too, and no request may fail before the end begins.
     Tests/sanitizers/load.py --binaries .build-address/debug [--rounds 3] [--requests 20000] [--preload FILE]
 """
 import argparse
+import atexit
 import os
 import re
 import signal
@@ -70,6 +71,7 @@ subprocess.run(
     check=True, capture_output=True)
 redis = f"{folder}/redis.sock"
 store = subprocess.Popen(["redis-server", "--unixsocket", redis, "--port", "0", "--save", ""], stdout=subprocess.DEVNULL)
+atexit.register(store.kill)
 # The models are plain or checked like the gateway, as the folder has them; reports are the gateway's alone.
 backends = [backend(f"v{number}") for number in (1, 2, 2)]
 
@@ -78,17 +80,19 @@ def written(cached_for):
     rows = ["".join(f"{{rest: 'http://{b.address}', grpc: 'http://{b.address}'}}, " for b in group)
             for group in (backends[:1], backends[1:])]
     revisions = ("revisions: ["
-                 + ", ".join(f"{{name: v{n + 1}, traffic: {50}, backends: [{row}]}}" for n, row in enumerate(rows)) + "]")
+                 + ", ".join(f"{{name: v{n + 1}, traffic: 50, backends: [{row}]}}" for n, row in enumerate(rows)) + "]")
     models = [f"  - {{name: iris, {revisions}}}",
               f"  - {{name: echo, cache: {{ttl: {cached_for}}}, {revisions}}}"]
     text = config(models, extra=f"workers: 2\ndrainTimeout: 20s\ncache: {{redis: {{url: 'unix://{redis}'}}}}")
-    return text.replace("'127.0.0.1:0'}]", "'127.0.0.1:0'}, {address: '127.0.0.1:0', tls: {certificate: "
+    return text.replace("'127.0.0.1:0'}]", "'127.0.0.1:0'}, {address: 'localhost:0', tls: {certificate: "
                         f"{certificate}, privateKey: {key}}}}}]")
 
 
-options_of = "log_path={}:halt_on_error=0:exitcode=0:detect_leaks=1".format(REPORT)
-for name in ("ASAN_OPTIONS", "TSAN_OPTIONS"):
-    os.environ[name] = options_of if name[0] == "A" else options_of + ":history_size=5"
+common = f"log_path={REPORT}:halt_on_error=0:exitcode=0"
+os.environ["ASAN_OPTIONS"] = common + ":detect_leaks=1"
+os.environ["TSAN_OPTIONS"] = common + ":history_size=5"
+here = os.path.dirname(os.path.abspath(__file__))
+os.environ["LSAN_OPTIONS"] = f"suppressions={here}/suppressions.txt:print_suppressions=0"
 path = kept("sluice.yaml", written("10m").encode())
 command = [processes.SLUICE, "serve", "--config", path]
 if options.preload:
@@ -96,7 +100,7 @@ if options.preload:
 gateway = Process(*command)
 admin = gateway.wait_for(r"admin listening address=(\S+)", timeout=60)
 plain = gateway.wait_for(r" listening address=(\S+) tls=off", timeout=60)
-secure = gateway.wait_for(r" listening address=(\S+) tls=on", timeout=60)
+secure = gateway.wait_for(r" listening address=(\S+) tls=on", timeout=60).replace("[::1]", "localhost")
 until(lambda: get(admin, "/readyz")[0] == 200, timeout=60)
 
 PATH = "/inference.GRPCInferenceService/ModelInfer"
@@ -105,15 +109,18 @@ JSON = kept("v1.json", b'{"instances":[[5.1,3.5,1.4,0.2]]}')
 V2 = kept("v2.json", b'{"inputs":[{"name":"input","datatype":"FP32","shape":[1,4],"data":[5.1,3.5,1.4,0.2]}]}')
 
 
+# Written once: h2load maps its file.
+QUESTIONS = {model: kept(f"{model}.grpc", question(model)) for model in ("iris", "echo")}
+
+
 def loads():
     """What h2load is asked for at the same time."""
-    for model in ("iris", "echo"):
-        data = kept(f"{model}.grpc", question(model))
+    for model, data in QUESTIONS.items():
         yield ["-c", "4", "-m", "16", *GRPC, "-d", data, f"http://{plain}{PATH}"]
         yield ["-c", "4", "-m", "8", "-d", V2, f"http://{plain}/v2/models/{model}/infer"]
         yield ["-c", "8", "--h1", "-d", JSON if model == "iris" else V2,
                f"http://{plain}/" + ("v1/models/iris:predict" if model == "iris" else "v2/models/echo/infer")]
-    yield ["-c", "4", "-m", "8", *GRPC, "-d", kept("iris.grpc", question("iris")), f"https://{secure}{PATH}"]
+    yield ["-c", "4", "-m", "8", *GRPC, "-d", QUESTIONS["iris"], f"https://{secure}{PATH}"]
 
 
 def start(count):
@@ -131,12 +138,11 @@ def meddle(stopping, seen):
                  ("GET", "/metrics", None), ("GET", "/api/v1/models", None)]
         if turn % 5 == 0:
             kept("sluice.yaml", written("10m" if turn % 2 else "5m").encode())
-            gateway_child = gateway.child
-            gateway_child.send_signal(signal.SIGHUP)
+            gateway.child.send_signal(signal.SIGHUP)
         if turn % 7 == 0:
             steps.append(("DELETE", "/api/v1/models/echo/cache", None))
         if turn % 4 == 0:
-            state = b'{"state": "drain"}' if turn % 8 == 0 else b'{"state": "use"}'
+            state = b'{"state": "drain"}' if turn % 8 == 0 else b'{"state": "ready"}'
             steps.append(("PUT", f"/api/v1/models/iris/revisions/v2/backends/{backends[1].address}", state))
         for method, target, data in steps:
             code = get(admin, target, data, method=method)[0]
@@ -154,6 +160,10 @@ for turn in range(options.rounds):
         summary = re.search(r"requests: .*", text).group(0)
         if f"{options.requests} succeeded, 0 failed" not in summary:
             failures.append(f"{' '.join(process.args[3:])}: {summary} {re.search('status codes: .*', text).group(0)}")
+    if failures:
+        metrics = get(admin, "/metrics")[2].decode()
+        print("\n".join(re.findall(r"^sluice_(?:abuse|connections_refused|rejected)_total.* [1-9]\d*$", metrics, re.M)))
+        print("".join(gateway.lines[-20:]), flush=True)
     print(f"round {turn + 1}: {options.requests} requests by each of {len(list(loads()))} clients", flush=True)
 stopping.set()
 operator.join()
