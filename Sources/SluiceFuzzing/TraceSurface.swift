@@ -14,7 +14,9 @@ enum TimeoutSurface {
         let text = unsafe String(decoding: bytes, as: UTF8.self)
         try expect(found == reference(text), "\(text) is \(String(describing: found))")
         var nanoseconds: Int64 = 0
-        for unsafebyte in unsafe bytes.prefix(8) { nanoseconds = nanoseconds << 8 | Int64(byte) }
+        for index in 0..<min(8, bytes.count) {
+            nanoseconds = unsafe nanoseconds << 8 | Int64(bytes[index])
+        }
         try written(nanoseconds)
     }
 
