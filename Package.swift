@@ -229,7 +229,7 @@ let package = Package(
                 "SluiceSimulation", "SluiceCore", "SluiceWire", "SluiceHTTP", "SluiceTLS",
                 "SluiceGRPC", "SluiceInference", "SluiceRouting", "SluiceBalancing",
                 "SluiceTelemetry", "SluiceIO", "SluiceIngress", "SluiceEgress", "SluiceGateway",
-                "SluiceSampleModels",
+                "SluiceSampleModels", "SluiceTestKit",
             ]
         ),
         tests(

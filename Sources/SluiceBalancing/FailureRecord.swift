@@ -53,9 +53,13 @@ package struct FailureRecord: BitwiseCopyable, Sendable, Equatable {
     }
 
     /// What the load is multiplied by, in 1/256.
+    ///
+    /// Nothing for a share that is negligible: among idle backends the smallest penalty decides, and
+    /// one that failed once would be left out for as long as its share takes to fade to nothing.
     package func penalty(at now: Instant) -> Int {
         guard word != 0 else { return FailureRecord.noPenalty }
         let share = min(share(atStep: Fading.step(at: now)), FailureRecord.shareMaximum)
+        guard share >= FailureRecord.shareNegligible else { return FailureRecord.noPenalty }
         return FailureRecord.noPenalty + Int(4 * 256 * share / (65_536 - share))
     }
 

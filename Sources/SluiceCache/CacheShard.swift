@@ -87,8 +87,14 @@ struct CacheShard {
 
     // MARK: - Look-up
 
-    mutating func lookup(_ key: CacheKey, at now: Instant) -> CacheLookup {
-        guard let slot = find(key), let entry = slots[Int(slot)].entry else {
+    /// `hint` is where the key may be, and becomes where it is.
+    mutating func lookup(
+        _ key: CacheKey,
+        at now: Instant,
+        _ hint: inout UInt32
+    ) -> CacheLookup {
+        let found = holds(hint, key) ? hint : find(key)
+        guard let slot = found, let entry = slots[Int(slot)].entry else {
             counts.misses += 1
             return .miss
         }
@@ -98,6 +104,7 @@ struct CacheShard {
             counts.misses += 1
             return .miss
         }
+        hint = slot
         slots[Int(slot)].uses = min(slots[Int(slot)].uses + 1, CacheShard.usesMaximum)
         if now < entry.lifetime.freshUntil {
             counts.hits += 1
@@ -202,6 +209,11 @@ struct CacheShard {
     }
 
     // MARK: - Slots and queues
+
+    /// Whether the slot is there, has this key, and isn't idle.
+    private func holds(_ slot: UInt32, _ key: CacheKey) -> Bool {
+        Int(slot) < slots.count && slots[Int(slot)].key == key && slots[Int(slot)].entry != nil
+    }
 
     private func find(_ key: CacheKey) -> UInt32? {
         index.find(key) { slots[Int($0)].key == key }

@@ -1,15 +1,22 @@
 /// One locked part of the flight table; pure, the lock is ``FlightTable``'s.
+///
+/// A flight that has ended leaves its slot's arrays to the next: a call that nobody else waits for, the
+/// usual one, allocates nothing.
 struct FlightShard {
     private struct Flight {
-        let key: CacheKey
-        let tag: CacheTag
+        var key: CacheKey
+        var tag: CacheTag
         /// Who waits, by seat; nil where somebody left.
-        var seats: [FlightWaiter?]
+        var seats: [FlightWaiter?] = []
         var vacant: [UInt32] = []
         /// The leader's seat; nil once it has left, and the seat may be taken by another.
         var leaderSeat: UInt32? = 0
         /// Kept when the leader leaves: its worker still owns the call.
         var leader: FlightWaiter
+        /// Whether newcomers find it by its key.
+        var isOpen = true
+        /// Which of the flights in this slot it is; tickets of those before mean nothing.
+        var generation: UInt32 = 0
 
         mutating func vacate(_ seat: UInt32) {
             guard seats[Int(seat)] != nil else { return }
@@ -17,27 +24,24 @@ struct FlightShard {
             vacant.append(seat)
             if seat == leaderSeat { leaderSeat = nil }
         }
-        /// Whether newcomers find it by its key.
-        var isOpen = true
     }
 
-    private struct Slot {
-        var flight: Flight?
-        var generation: UInt32 = 0
-    }
+    /// Seats whose memory an ended flight leaves to the next.
+    private static let keptSeats = 16
 
     private let maximumFlights: Int
     private let maximumWaiters: Int
-    private var slots: [Slot] = []
+    private var flights: [Flight] = []
     private var idle: [UInt32] = []
-    private var open: [CacheKey: UInt32] = [:]
+    private var open: CacheIndex
 
-    init(maximumFlights: Int, maximumWaiters: Int) {
+    init(maximumFlights: Int, maximumWaiters: Int, seed: UInt64) {
         self.maximumFlights = maximumFlights
         self.maximumWaiters = maximumWaiters
+        open = CacheIndex(multiplier: seed)
     }
 
-    var liveCount: Int { slots.count - idle.count }
+    var liveCount: Int { flights.count - idle.count }
 
     mutating func join(
         _ key: CacheKey,
@@ -45,97 +49,111 @@ struct FlightShard {
         as waiter: FlightWaiter,
         shard: UInt16
     ) -> FlightRole {
-        if let slot = open[key] {
-            guard let seat = board(slot, waiter) else { return .alone }
+        if let slot = open.find(key, holds: { flights[Int($0)].key == key }) {
+            guard let seat = board(Int(slot), waiter) else { return .alone }
             return .follow(ticket(slot, seat: seat, shard: shard))
         }
         guard liveCount < maximumFlights else { return .alone }
-        let slot = takeSlot()
-        slots[Int(slot)].flight = Flight(key: key, tag: tag, seats: [waiter], leader: waiter)
-        open[key] = slot
+        let slot = begin(key, tag, waiter)
+        open.insert(key, slot: slot)
         return .lead(ticket(slot, seat: 0, shard: shard))
     }
 
     mutating func land(_ ticket: FlightTicket) -> [FlightWaiter] {
         guard isValid(ticket) else { return [] }
-        if let seat = slots[Int(ticket.slot)].flight?.leaderSeat {
-            slots[Int(ticket.slot)].flight?.vacate(seat)
+        let slot = Int(ticket.slot)
+        var waiters: [FlightWaiter] = []
+        for seat in flights[slot].seats.indices where seat != flights[slot].leaderSeat.map(Int.init)
+        {
+            if let waiter = flights[slot].seats[seat] { waiters.append(waiter) }
         }
-        let seats = slots[Int(ticket.slot)].flight?.seats ?? []
-        end(ticket.slot)
-        return seats.compactMap { $0 }
+        end(slot)
+        return waiters
     }
 
     mutating func leave(_ ticket: FlightTicket) -> FlightDeparture {
         guard isValid(ticket) else { return .none }
-        slots[Int(ticket.slot)].flight?.vacate(ticket.seat)
-        guard let flight = slots[Int(ticket.slot)].flight,
-            flight.vacant.count == flight.seats.count
-        else { return .none }
-        end(ticket.slot)
-        return .abandoned(leader: flight.leader)
+        let slot = Int(ticket.slot)
+        flights[slot].vacate(ticket.seat)
+        guard flights[slot].vacant.count == flights[slot].seats.count else { return .none }
+        let leader = flights[slot].leader
+        end(slot)
+        return .abandoned(leader: leader)
     }
 
     mutating func handOver(
         _ ticket: FlightTicket
     ) -> (leader: FlightWaiter, ticket: FlightTicket)? {
         guard isValid(ticket) else { return nil }
-        if let seat = slots[Int(ticket.slot)].flight?.leaderSeat {
-            slots[Int(ticket.slot)].flight?.vacate(seat)
-        }
-        guard let seats = slots[Int(ticket.slot)].flight?.seats,
-            let seat = seats.firstIndex(where: { $0 != nil }), let leader = seats[seat]
+        let slot = Int(ticket.slot)
+        if let seat = flights[slot].leaderSeat { flights[slot].vacate(seat) }
+        guard let seat = flights[slot].seats.firstIndex(where: { $0 != nil }),
+            let leader = flights[slot].seats[seat]
         else {
-            end(ticket.slot)
+            end(slot)
             return nil
         }
-        slots[Int(ticket.slot)].flight?.leaderSeat = UInt32(seat)
-        slots[Int(ticket.slot)].flight?.leader = leader
+        flights[slot].leaderSeat = UInt32(seat)
+        flights[slot].leader = leader
         return (leader, self.ticket(ticket.slot, seat: UInt32(seat), shard: ticket.shard))
     }
 
     mutating func close(_ scope: CacheScope) {
-        for index in slots.indices {
-            guard let flight = slots[index].flight, flight.isOpen, scope.contains(flight.tag)
-            else { continue }
-            slots[index].flight?.isOpen = false
-            open[flight.key] = nil
-        }
+        // Ended flights aren't open.
+        for slot in flights.indices
+        where flights[slot].isOpen && scope.contains(flights[slot].tag) { close(slot) }
     }
 
     // MARK: - Slots and seats
 
     private func ticket(_ slot: UInt32, seat: UInt32, shard: UInt16) -> FlightTicket {
-        let generation = slots[Int(slot)].generation
+        let generation = flights[Int(slot)].generation
         return FlightTicket(shard: shard, generation: generation, slot: slot, seat: seat)
     }
 
     private func isValid(_ ticket: FlightTicket) -> Bool {
-        slots[Int(ticket.slot)].generation == ticket.generation
+        flights[Int(ticket.slot)].generation == ticket.generation
     }
 
-    private mutating func board(_ slot: UInt32, _ waiter: FlightWaiter) -> UInt32? {
-        // In place through the optional: a copy of the flight would copy its seats.
-        if let seat = slots[Int(slot)].flight?.vacant.popLast() {
-            slots[Int(slot)].flight?.seats[Int(seat)] = waiter
+    private mutating func board(_ slot: Int, _ waiter: FlightWaiter) -> UInt32? {
+        if let seat = flights[slot].vacant.popLast() {
+            flights[slot].seats[Int(seat)] = waiter
             return seat
         }
-        let count = slots[Int(slot)].flight?.seats.count ?? maximumWaiters
+        let count = flights[slot].seats.count
         guard count < maximumWaiters else { return nil }
-        slots[Int(slot)].flight?.seats.append(waiter)
+        flights[slot].seats.append(waiter)
         return UInt32(count)
     }
 
-    private mutating func takeSlot() -> UInt32 {
-        if let slot = idle.popLast() { return slot }
-        slots.append(Slot())
-        return UInt32(slots.count - 1)
+    private mutating func begin(_ key: CacheKey, _ tag: CacheTag, _ waiter: FlightWaiter) -> UInt32
+    {
+        guard let slot = idle.popLast() else {
+            flights.append(Flight(key: key, tag: tag, seats: [waiter], leader: waiter))
+            return UInt32(flights.count - 1)
+        }
+        let place = Int(slot)
+        flights[place].key = key
+        flights[place].tag = tag
+        flights[place].seats.append(waiter)
+        flights[place].leaderSeat = 0
+        flights[place].leader = waiter
+        flights[place].isOpen = true
+        return slot
     }
 
-    private mutating func end(_ slot: UInt32) {
-        if let flight = slots[Int(slot)].flight, flight.isOpen { open[flight.key] = nil }
-        slots[Int(slot)].flight = nil
-        slots[Int(slot)].generation &+= 1
-        idle.append(slot)
+    private mutating func close(_ slot: Int) {
+        guard flights[slot].isOpen else { return }
+        flights[slot].isOpen = false
+        open.remove(flights[slot].key, slot: UInt32(slot))
+    }
+
+    private mutating func end(_ slot: Int) {
+        close(slot)
+        let isSmall = flights[slot].seats.count <= FlightShard.keptSeats
+        flights[slot].seats.removeAll(keepingCapacity: isSmall)
+        flights[slot].vacant.removeAll(keepingCapacity: isSmall)
+        flights[slot].generation &+= 1
+        idle.append(UInt32(slot))
     }
 }

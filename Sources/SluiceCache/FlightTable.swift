@@ -58,10 +58,19 @@ package final class FlightTable: Sendable {
     private let shards: [Shard]
 
     /// An empty table for at most `maximumFlights` calls with `maximumWaiters` requests each.
-    package init(maximumFlights: Int = 65_536, maximumWaiters: Int = 16_384) {
+    ///
+    /// `seed` should be unpredictable: it keeps inputs ground for colliding digests apart.
+    package init(maximumFlights: Int = 65_536, maximumWaiters: Int = 16_384, seed: UInt64 = 0) {
+        var random = RandomSource(seed: ~seed)
         let share = max(1, maximumFlights / FlightTable.shardCount)
         shards = (0..<FlightTable.shardCount).map { _ in
-            Shard(FlightShard(maximumFlights: share, maximumWaiters: maximumWaiters))
+            Shard(
+                FlightShard(
+                    maximumFlights: share,
+                    maximumWaiters: maximumWaiters,
+                    seed: random.next()
+                )
+            )
         }
     }
 

@@ -1,12 +1,21 @@
 package import SluiceCore
 private import Synchronization
 
+/// Where in its shard an entry lay when it was last looked up; means nothing to anybody else.
+package struct CachePlace: BitwiseCopyable, Sendable {
+    var slot: UInt32 = .max
+
+    /// Nowhere yet.
+    package init() {}
+}
+
 /// Tier 1: answers in this process's memory, shared by all workers, bounded by bytes.
 ///
 /// The one big thing workers share, so its locks are short: keys are spread over shards, a look-up
 /// holds one shard's lock for an index probe and a reference count, a sweep (purge, listing) takes
 /// it for 256 slots at a time. Time and chance come in as arguments. A hit costs 48 ns of processor
 /// time where the memory is warm, 240 ns over 20,000 keys; a store that evicts, 0.7 us (measured).
+@safe
 package final class MemoryCache: Sendable {
     private final class Shard: Sendable {
         let state: Mutex<CacheShard>
@@ -24,6 +33,8 @@ package final class MemoryCache: Sendable {
     private static let shardMaximum = 16
     private static let sweepCount = 256
     private let shards: [Shard]
+    // The same once more: reaching a shard through them counts no references. `shards` keeps them.
+    private let places: [Unmanaged<Shard>]
     private let ledger = PurgeLedger()
 
     /// An empty cache of `maximumBytes`.
@@ -42,6 +53,7 @@ package final class MemoryCache: Sendable {
         var random = RandomSource(seed: seed)
         let budget = maximumBytes / count
         shards = (0..<count).map { _ in Shard(budget: budget, seed: random.next()) }
+        unsafe places = unsafe shards.map { unsafe .passUnretained($0) }
     }
 
     private func shard(_ key: CacheKey) -> Shard { shards[Int(key.a & UInt64(shards.count - 1))] }
@@ -50,7 +62,18 @@ package final class MemoryCache: Sendable {
 
     /// What is known under `key`.
     package func lookup(_ key: CacheKey, at now: Instant) -> CacheLookup {
-        shard(key).state.withLock { $0.lookup(key, at: now) }
+        var place = CachePlace()
+        return lookup(key, at: now, &place)
+    }
+
+    /// What is known under `key`, looked for at `place` first, where it lay the last time; says where
+    /// it lies now.
+    ///
+    /// Spares a hot key the probe of the index, which is one miss of the processor's cache.
+    package func lookup(_ key: CacheKey, at now: Instant, _ place: inout CachePlace) -> CacheLookup {
+        unsafe places[Int(key.a & UInt64(places.count - 1))]._withUnsafeGuaranteedRef {
+            $0.state.withLock { $0.lookup(key, at: now, &place.slot) }
+        }
     }
 
     /// Where the order of purges stands; take it before asking a backend, hand it to `store`.

@@ -84,7 +84,7 @@ final class HTTPClient: ResponseReceiver, TimerTarget {
         var timer = loop.setTimer(after: timeout, target: self, tag: 0)
         let user = unsafe Unmanaged.passUnretained(self).toOpaque()
         if case .ready(let connection) = unsafe pool.acquire(user) {
-            unsafe callReady(user, connection)
+            unsafe callReady(user, connection.takeUnretainedValue())
         }
         while !isDone { loop.tick(until: nil) }
         loop.cancelTimer(&timer)

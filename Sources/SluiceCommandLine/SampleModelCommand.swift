@@ -41,6 +41,9 @@ package struct SampleModelCommand: ParsableCommand {
     @Option(name: .long, help: "Time after the start during which the models are not ready.")
     var unreadyFor = TimeArgument(.zero)
 
+    @Option(name: .long, help: "A file to append each prediction's x-request-id to, as it begins.")
+    var journal: String?
+
     package init() {}
 
     /// Parses the process's arguments and serves.
@@ -63,6 +66,7 @@ package struct SampleModelCommand: ParsableCommand {
         options.concurrency = concurrency
         options.unreadyFor = unreadyFor.duration
         do throws(KernelFailure) {
+            if let journal { options.journal = try PredictionJournal(path: journal) }
             let loop = EventLoop(kernel: try LinuxKernel())
             let server = SampleServer(
                 loop: loop,

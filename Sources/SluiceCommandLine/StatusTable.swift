@@ -68,7 +68,7 @@ enum StatusTable {
         return "\(revision["inFlight"]?.integer ?? 0)" + (queued > 0 ? " + \(queued) queued" : "")
     }
 
-    private static func rate(_ value: JSONValue?) -> String {
+    static func rate(_ value: JSONValue?) -> String {
         guard let value = value?.double else { return "-" }
         return value > 0 && value < 10
             ? String(format: "%.1f", value) : String(format: "%.0f", value)
@@ -78,7 +78,7 @@ enum StatusTable {
         value?.double.map { String(format: "%.1f %%", 100 * $0) } ?? "-"
     }
 
-    private static func duration(_ value: JSONValue?) -> String {
+    static func duration(_ value: JSONValue?) -> String {
         guard let seconds = value?.double else { return "-" }
         return seconds < 1
             ? String(format: "%.1f ms", 1000 * seconds) : String(format: "%.2f s", seconds)

@@ -84,6 +84,7 @@ private struct TopFrame {
             let document = try client.models(command.model)
             let models = document["models"]?.elements ?? [document]
             table = StatusTable.text(models, width: width).split(separator: "\n").map(String.init)
+            table += models.flatMap(LimitText.lines)
             for model in models {
                 guard let rollout = model["rollout"], rollout != .null else { continue }
                 table.append(RolloutText.line(rollout, model: StatusTable.visible(model["name"])))

@@ -37,6 +37,8 @@ package struct Configuration: Sendable, Equatable {
         package var maxRequestBytes = 64 << 20
         package var maxHeaderBytes = 64 << 10
         package var maxConnections = 10_000
+        /// Connections from one client address, an IPv6 network of 64 bits being one; 0 is no limit.
+        package var maxConnectionsPerAddress = 0
         package var maxConcurrentStreams = 256
         package var headerTimeout = Duration.seconds(10)
         package var bodyTimeout = Duration.seconds(30)

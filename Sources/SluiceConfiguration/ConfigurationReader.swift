@@ -181,6 +181,11 @@ struct ConfigurationReader {
         section.bytes("maxRequestBytes", from: 1, &limits.maxRequestBytes)
         section.bytes("maxHeaderBytes", from: 1024, &limits.maxHeaderBytes)
         section.number("maxConnections", 1...10_000_000, &limits.maxConnections)
+        section.number(
+            "maxConnectionsPerAddress",
+            0...10_000_000,
+            &limits.maxConnectionsPerAddress
+        )
         section.number("maxConcurrentStreams", 1...100_000, &limits.maxConcurrentStreams)
         section.duration("headerTimeout", from: .milliseconds(10), &limits.headerTimeout)
         section.duration("bodyTimeout", from: .milliseconds(10), &limits.bodyTimeout)

@@ -48,6 +48,7 @@ extension Configuration {
             "limits:", "  maxRequestBytes: \(Units.text(bytes: limits.maxRequestBytes))",
             "  maxHeaderBytes: \(Units.text(bytes: limits.maxHeaderBytes))",
             "  maxConnections: \(limits.maxConnections)",
+            "  maxConnectionsPerAddress: \(limits.maxConnectionsPerAddress)",
             "  maxConcurrentStreams: \(limits.maxConcurrentStreams)",
             "  headerTimeout: \(Units.text(limits.headerTimeout))",
             "  bodyTimeout: \(Units.text(limits.bodyTimeout))",

@@ -12,6 +12,8 @@ extension Configuration {
         package var slowStart = Duration.zero
         /// What is sent again.
         package var retry = RetryPolicy()
+        /// When a slow request goes to another backend as well; nil is never.
+        package var hedge: HedgePolicy?
         /// Requests that may wait for a backend with `maxInFlight`.
         package var maxQueue = 1_000
         /// How long they may wait; absent is the model's timeout, 5 s at most.
@@ -75,6 +77,7 @@ extension ConfigurationReader {
                 at: node
             )
         }
+        hedge(&section, &resilience, model.timeout)
         resilience.hashOn = hashSource(&section, model)
         model.resilience = resilience
     }
@@ -139,6 +142,7 @@ extension Configuration.Resilience {
         if retry.tryTimeout > .zero {
             lines.append("    tryTimeout: \(Units.text(retry.tryTimeout))")
         }
+        if let hedge { lines.append("    hedge: \(hedge.yamlText)") }
         switch hashOn {
         case .header(let name): lines.append("    hashOn: {header: \(quoted(name))}")
         case .cookie(let name): lines.append("    hashOn: {cookie: \(quoted(name))}")

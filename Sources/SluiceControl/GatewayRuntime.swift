@@ -77,7 +77,8 @@ package final class GatewayRuntime: Sendable {
             writer = try AccessLogWriter.make(for: configuration.accessLog)
             let count = ConnectionCount(
                 maximum: budget.connectionsMaximum,
-                descriptorCeiling: budget.ceiling
+                descriptorCeiling: budget.ceiling,
+                perAddress: configuration.limits.maxConnectionsPerAddress
             )
             workers = try WorkerGroup(
                 count: workerCount,

@@ -227,6 +227,7 @@ package struct SnapshotCompiler: Sendable {
         plan.outlier = model.resilience.outlier
         plan.slowStart = model.resilience.slowStart
         plan.retry = model.resilience.retry
+        plan.hedge = model.resilience.hedge
         plan.maxQueue = model.resilience.maxQueue
         plan.queueTimeout =
             model.resilience.queueTimeout ?? min(model.timeout, plan.queueTimeout)

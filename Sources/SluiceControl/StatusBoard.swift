@@ -37,17 +37,21 @@ package enum StatusBoard {
                     .init("configuredTraffic", percent(configured?[index] ?? weight)),
                     .init("ready", .bool(revision.backends.contains { isServing($0) })),
                     .init("queued", .number("\(revision.board.queue.depth)")),
+                    .init("concurrency", concurrency(of: revision)),
                 ] + (live.revisions[key] ?? LiveNumbers()).members
                     + [.init("backends", .array(backends))]
             )
         }
-        return .object([
-            .init("name", .string(model.name)),
-            .init("loadBalancing", .string(model.balancing.rawValue)),
-            .init("cache", cache(of: model, live.caches[model.name])),
-            .init("revisions", .array(revisions)),
-            .init("rollout", desk.rollouts[model.name]?.json ?? .null),
-        ])
+        return .object(
+            [
+                .init("name", .string(model.name)),
+                .init("loadBalancing", .string(model.balancing.rawValue)),
+                .init("cache", cache(of: model, live.caches[model.name])),
+            ] + limits(of: model, live) + [
+                .init("revisions", .array(revisions)),
+                .init("rollout", desk.rollouts[model.name]?.json ?? .null),
+            ]
+        )
     }
 
     /// What the model's cache does, or null if it keeps nothing.

@@ -43,9 +43,10 @@ package struct Endpoint: Sendable {
 @safe
 package final class ConnectionPool: TimerTarget {
     /// What ``acquire(_:)`` found.
+    @safe
     package enum Acquisition {
-        /// Begin the call on this connection now.
-        case ready(ClientConnection)
+        /// Begin the call on this connection now; unmanaged, as the pool keeps it.
+        case ready(Unmanaged<ClientConnection>)
         /// The receiver will hear when a connection is there.
         case waiting
         /// Too many wait already.
@@ -59,6 +60,8 @@ package final class ConnectionPool: TimerTarget {
     unowned let receiver: any ResponseReceiver
     /// Told the outcome of every attempt to connect: nil, or what went wrong.
     package var connectOutcome: ((String?) -> Void)?
+    /// Told when a connection is given up because its backend left a PING unanswered.
+    package var keepAliveTimedOut: (() -> Void)?
 
     private var multiplexed: [HTTP2ClientConnection] = []
     private var retiring: [Int: ClientConnection] = [:]
@@ -103,7 +106,9 @@ package final class ConnectionPool: TimerTarget {
 
     /// Finds a connection for a call, or makes it wait for one.
     package func acquire(_ user: UnsafeMutableRawPointer) -> Acquisition {
-        if unsafe waiting.isEmpty, let connection = takeReady() { return .ready(connection) }
+        if unsafe waiting.isEmpty, let connection = unsafe takeReady() {
+            return unsafe .ready(connection)
+        }
         guard unsafe waiting.count < ConnectionPool.waitingMaximum, !isClosed else { return .full }
         unsafe waiting.append(user)
         connectIfNeeded()
@@ -115,9 +120,9 @@ package final class ConnectionPool: TimerTarget {
         unsafe waiting.removeAll { unsafe $0 == user }
     }
 
-    private func takeReady() -> ClientConnection? {
+    private func takeReady() -> Unmanaged<ClientConnection>? {
         for index in multiplexed.indices where multiplexed[index].hasRoom {
-            return multiplexed[index]
+            return unsafe .passUnretained(multiplexed[index])
         }
         while let connection = idle.popLast() {
             guard connection.hasRoom else {
@@ -127,7 +132,7 @@ package final class ConnectionPool: TimerTarget {
             }
             connection.busyPlace = busy.count
             busy.append(connection)
-            return connection
+            return unsafe .passUnretained(connection)
         }
         return nil
     }
@@ -148,7 +153,7 @@ package final class ConnectionPool: TimerTarget {
         guard !isServing else { return }
         isServing = true
         defer { isServing = false }
-        while unsafe !waiting.isEmpty, let connection = takeReady() {
+        while unsafe !waiting.isEmpty, let connection = unsafe takeReady()?.takeUnretainedValue() {
             // Out of the line before it is told: what it does then may change the line.
             let user = unsafe waiting.removeFirst()
             unsafe receiver.callReady(user, connection)

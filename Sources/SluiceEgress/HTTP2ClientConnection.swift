@@ -3,8 +3,10 @@ import SluiceHTTP
 import SluiceIO
 
 /// An HTTP/2 connection to a backend: many calls at once.
-final class HTTP2ClientConnection: ClientConnection {
+final class HTTP2ClientConnection: ClientConnection, TimerTarget {
     private var session: HTTP2Session
+    private var keepAlive: KeepAlive
+    private var keepAliveTimer = TimerID.none
     private var isProcessing = false
     private var isRetiring = false
 
@@ -20,6 +22,7 @@ final class HTTP2ClientConnection: ClientConnection {
             settings: settings,
             connectionWindow: 64 << 20
         )
+        keepAlive = KeepAlive(now: stream.loop.now)
         super.init(stream: stream, pool: pool, number: number)
         stream.touch()
     }
@@ -44,6 +47,8 @@ final class HTTP2ClientConnection: ClientConnection {
         )
         guard let opened else { return nil }
         stream.touch()
+        if keepAliveTimer == .none { listen() }
+        keepAlive.called = stream.loop.now
         return Call(self, opened)
     }
 
@@ -74,6 +79,8 @@ final class HTTP2ClientConnection: ClientConnection {
     override func cancel(_ stream: HTTP2Stream?) {
         guard let stream else { return }
         session.reset(stream, .cancel)
+        // Where the connection is failing, all of its calls are being told one after the other.
+        unsafe stream.user = nil
         self.stream.touch()
         callEnded()
         // A backend that reads no more would never let us come to this otherwise.
@@ -100,9 +107,40 @@ final class HTTP2ClientConnection: ClientConnection {
         pool.roomAppeared()
     }
 
+    // MARK: - Whether the backend is there
+
+    @inline(never)
+    private func listen() {
+        let due = keepAlive.callBegan(at: stream.loop.now)
+        keepAliveTimer = stream.loop.setTimer(at: due, target: self, tag: 0)
+    }
+
+    func timerFired(_ tag: UInt, at now: Instant) {
+        keepAliveTimer = .none
+        let isHeldBack = session.output.count >= HTTP2ClientConnection.floodMark
+        let action = keepAlive.look(
+            at: now,
+            hasCalls: session.openStreamCount > 0,
+            progress: isHeldBack ? stream.lastProgress : nil
+        )
+        switch action {
+        case .sleep: break
+        case .look(let due):
+            keepAliveTimer = stream.loop.setTimer(at: due, target: self, tag: 0)
+        case .ask(let due):
+            keepAliveTimer = stream.loop.setTimer(at: due, target: self, tag: 0)
+            session.sendPing(UInt64(bitPattern: now.nanoseconds))
+            stream.touch()
+        case .giveUp:
+            pool.keepAliveTimedOut?()
+            close(.connectionLost("the backend did not answer a PING in \(KeepAlive.patience)"))
+        }
+    }
+
     // MARK: - Stream events
 
     override func streamReceived(_ bytes: UnsafeRawBufferPointer) {
+        keepAlive.heard = stream.loop.now
         unsafe session.receive(bytes, at: stream.loop.now.nanoseconds)
         process()
     }
@@ -138,6 +176,7 @@ final class HTTP2ClientConnection: ClientConnection {
     private func handle(_ event: HTTP2Event) {
         switch event {
         case .head(let stream, let head, let endStream):
+            keepAlive.hasHeardMessage = true
             receiver.responseHead(Call(self, stream), head, endStream: endStream)
             if endStream { responseEnded(stream) }
         case .oversizedHead(let stream, let head, _):
@@ -152,6 +191,7 @@ final class HTTP2ClientConnection: ClientConnection {
         case .interim(let stream, let head):
             receiver.responseInterim(Call(self, stream), head)
         case .data(let stream, let bytes, let endStream):
+            keepAlive.hasHeardMessage = true
             unsafe receiver.responseBody(Call(self, stream), bytes, endStream: endStream)
             if endStream { responseEnded(stream) }
         case .trailers(let stream, let trailers):
@@ -182,6 +222,8 @@ final class HTTP2ClientConnection: ClientConnection {
     }
 
     override func failAll(_ failure: CallFailure) {
+        // The end of every connection comes by here, and timers don't keep their target.
+        stream.loop.cancelTimer(&keepAliveTimer)
         for stream in session.openStreams {
             receiver.callFailed(Call(self, stream), failure)
         }

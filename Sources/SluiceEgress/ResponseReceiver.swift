@@ -69,6 +69,15 @@ package struct Call: BitwiseCopyable {
         return unsafe holder._withUnsafeGuaranteedRef { unsafe $0.user }
     }
 
+    /// Gives the call another word: its events are somebody else's from here on.
+    package func hand(to user: UnsafeMutableRawPointer) {
+        if let stream {
+            unsafe stream.user = user
+        } else {
+            unsafe holder._withUnsafeGuaranteedRef { unsafe $0.user = user }
+        }
+    }
+
     // A guaranteed reference, rather than `connection`, saves counting it up and down.
 
     /// Sends request body; returns how many bytes moved on at once, the rest is reported later.

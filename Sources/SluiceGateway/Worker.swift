@@ -86,7 +86,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     private var logTimer = TimerID.none
     let number: Int
     /// Requests that wait for another worker's message, by their token.
-    var waiting: [UInt64: FlowPointer] = unsafe [:]
+    var waiting = TokenTable()
     var nextToken: UInt64 = 0
     /// Copies for shadows, by their number, and those that something is to be done about.
     var copies: [UInt64: MirroredCall] = [:]
@@ -99,6 +99,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     var warmHand: WarmHand?
     /// Tier 2, if there is one.
     var redis: RedisConnection?
+    var redisNames: RedisNames?
 
     /// Nanoseconds to add to the loop's time for the time of day.
     private(set) var wallOffset: Int64
@@ -253,6 +254,10 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
             // A refusal takes the backend out at once; only its probe brings it back.
             if failure != nil { load.health = .down }
         }
+        pool.keepAliveTimedOut = { [shared, shard] in
+            let backend = target.endpoint.address.description
+            shard.add(shared.store.counter(GatewayMetrics.backendKeepAliveTimeouts, [backend]))
+        }
         let made = BackendRoute(target: target, pool: pool)
         kept[target.key] = made
         return made
@@ -292,6 +297,8 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
         let refused = shared.store.counter(GatewayMetrics.connectionsRefused, [name, "limit"])
         let failed = shared.store.counter(GatewayMetrics.connectionsRefused, [name, "handshake"])
         let spared = shared.store.counter(GatewayMetrics.connectionsRefused, [name, "descriptors"])
+        let crowded = shared.store.counter(GatewayMetrics.connectionsRefused, [name, "address"])
+        let shed = shared.store.counter(GatewayMetrics.connectionsShed, [name])
         let abuse = AbuseMetrics(store: shared.store, listener: name)
         let listener = try IngressListener(
             loop: loop,
@@ -310,6 +317,8 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
             case .closedHTTP2: shard.add(http2, -1)
             case .refused: shard.add(refused)
             case .outOfDescriptors: shard.add(spared)
+            case .crowded: shard.add(crowded)
+            case .shed: shard.add(shed)
             case .handshakeFailed: shard.add(failed)
             case .abused(let reason): if let counter = abuse[reason] { shard.add(counter) }
             }

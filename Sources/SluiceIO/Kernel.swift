@@ -110,6 +110,8 @@ package protocol Kernel: AnyObject {
     func shutdownWrite(_ descriptor: Int32)
     /// Closes for good.
     func close(_ descriptor: Int32)
+    /// Closes a connection by a TCP reset: the peer learns that it hasn't heard all.
+    func reset(_ descriptor: Int32)
 
     /// Starts watching a descriptor (level-triggered).
     func watch(_ descriptor: Int32, for interest: Interest, token: UInt64)

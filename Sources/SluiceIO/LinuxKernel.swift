@@ -176,6 +176,14 @@ package final class LinuxKernel: Kernel {
 
     package func close(_ descriptor: Int32) { _ = Glibc.close(descriptor) }
 
+    package func reset(_ descriptor: Int32) {
+        // No time to linger: socket(7), "SO_LINGER"; what waits to be sent is dropped.
+        var option = Glibc.linger(l_onoff: 1, l_linger: 0)
+        let size = socklen_t(MemoryLayout<Glibc.linger>.size)
+        _ = unsafe setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &option, size)
+        close(descriptor)
+    }
+
     package func watch(_ descriptor: Int32, for interest: Interest, token: UInt64) {
         control(0, descriptor, interest, token)
     }

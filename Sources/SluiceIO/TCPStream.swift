@@ -65,6 +65,8 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
     package private(set) var blockedSince: Instant?
 
     private let descriptor: Int32
+    /// Whether the connection was made from here, not accepted.
+    private let isOurs: Bool
     private var token: UInt64 = 0
     private var state: State
     private var cipher: ByteBuffer
@@ -89,6 +91,7 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
         self.descriptor = descriptor
         self.peer = peer
         self.tls = tls
+        isOurs = false
         state = tls == nil ? .open : .handshaking
         lastProgress = loop.now
         cipher = ByteBuffer(pool: loop.buffers)
@@ -105,6 +108,7 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
         self.loop = loop
         self.peer = peer
         self.tls = tls
+        isOurs = true
         descriptor = try loop.kernel.connect(to: peer)
         state = .connecting
         lastProgress = loop.now
@@ -153,12 +157,17 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
     }
 
     /// Closes at once; the handler is told nothing and let go at the tick's end.
-    package func close() {
+    package func close() { close(resetting: false) }
+
+    /// Closes by a TCP reset, for a peer that would take an ordinary end for a good one.
+    package func reset() { close(resetting: true) }
+
+    private func close(resetting: Bool) {
         guard state != .closed else { return }
         state = .closed
         loop.cancelTimer(&lingerTimer)
         loop.unregister(token, descriptor: descriptor)
-        loop.kernel.close(descriptor)
+        if resetting { loop.kernel.reset(descriptor) } else { loop.kernel.close(descriptor) }
         cipher.removeAll()
         blockedSince = nil
         letHandlerGo()
@@ -217,17 +226,20 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
         touch()
     }
 
-    private func readOnce() {
+    /// Reads what is there, up to the shared memory's size; whether more may be.
+    @discardableResult
+    private func readOnce() -> Bool {
         switch unsafe loop.kernel.read(descriptor, into: loop.readMemory) {
         case .moved(let count):
             let bytes = unsafe UnsafeRawBufferPointer(rebasing: loop.readMemory[..<count])
-            if finishesWhenFlushed { return }
+            if finishesWhenFlushed { return true }
             if let tls {
                 unsafe receiveCipher(bytes, tls)
             } else {
                 unsafe handler?.streamReceived(bytes)
             }
-        case .wouldBlock: return
+            return true
+        case .wouldBlock: return false
         case .ended:
             hasEnded = true
             if state == .lingering {
@@ -240,6 +252,7 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
             }
         case .failed(let code): fail(.transfer(code))
         }
+        return false
     }
 
     private func receiveCipher(_ bytes: UnsafeRawBufferPointer, _ tls: TLSSession) {
@@ -317,6 +330,15 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
         updateInterest()
     }
 
+    /// The peer takes no more, but what it has said before still counts.
+    ///
+    /// A server that leaves says which requests it hasn't seen (GOAWAY), or has answered early, and
+    /// resets what goes on coming. A client that is gone has nothing to say that needs an answer.
+    private func writingFailed(_ code: Int32) {
+        while isOurs, state == .open, !hasEnded, readOnce() {}
+        fail(.transfer(code))
+    }
+
     private func flushPlain() -> Bool {
         while let handler {
             let output = unsafe handler.streamOutput
@@ -331,7 +353,7 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
             case .wouldBlock: return false
             case .ended, .failed(0): return true
             case .failed(let code):
-                fail(.transfer(code))
+                writingFailed(code)
                 return true
             }
         }
@@ -362,7 +384,7 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
                 case .wouldBlock: return false
                 case .ended, .failed(0): return true
                 case .failed(let code):
-                    fail(.transfer(code))
+                    writingFailed(code)
                     return true
                 }
             }

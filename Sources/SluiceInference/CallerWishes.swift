@@ -29,9 +29,12 @@ package struct CallerWishes: Equatable, Sendable {
     package var isRaw = true
     package var layout = Layout.columns
 
+    /// No wishes but for the form.
+    init(_ form: Form) { self.form = form }
+
     /// The wishes of `request`, which came as `form`.
     package init(_ form: Form, _ request: InferenceRequest) {
-        self.form = form
+        self.init(form)
         modelName = request.modelName
         id = request.id
         outputs = request.outputs

@@ -1,3 +1,4 @@
+import SluiceIO
 private import Synchronization
 
 /// How many client connections the process has open, counted over all loops.
@@ -9,15 +10,41 @@ package final class ConnectionCount: Sendable {
     private let open = Atomic<Int>(0)
     private let maximum: Int
     private let descriptorCeiling: Int32
+    /// Absent where an address may have as many as there are.
+    private let addresses: AddressCount?
 
     /// A count that admits up to `maximum`, with descriptors below `descriptorCeiling`.
-    package init(maximum: Int, descriptorCeiling: Int32 = .max) {
+    ///
+    /// With `perAddress`, up to so many from one address; 0 is no limit.
+    package init(maximum: Int, descriptorCeiling: Int32 = .max, perAddress: Int = 0) {
         self.maximum = maximum
         self.descriptorCeiling = descriptorCeiling
+        addresses = perAddress > 0 ? AddressCount(maximum: perAddress) : nil
+    }
+
+    /// Whether so many places or descriptors are taken that those who rest should go: 15 of 16.
+    func isShort(_ descriptor: Int32) -> Bool {
+        open.load(ordering: .relaxed) >= maximum - maximum / 16
+            || descriptor >= descriptorCeiling - descriptorCeiling / 16
     }
 
     /// Whether a connection may have this descriptor.
     func admits(_ descriptor: Int32) -> Bool { descriptor < descriptorCeiling }
+
+    /// Takes one of the places that an address has for its own; false when it has all of them.
+    func enter(_ peer: SocketAddress) -> Bool { addresses?.enter(peer) ?? true }
+
+    /// Gives back a place, and the address's.
+    func leave(_ peer: SocketAddress) {
+        leave()
+        addresses?.leave(peer)
+    }
+
+    /// Gives back the address's place alone.
+    func forget(_ peer: SocketAddress) { addresses?.leave(peer) }
+
+    /// How many addresses are told apart now; 0 without a limit for each.
+    package var addressCount: Int { addresses?.addressCount ?? 0 }
 
     /// Takes a place; false when all are taken.
     package func enter() -> Bool {

@@ -71,7 +71,15 @@ final class HTTP1ServerConnection: ServerConnection {
 
     override func abort(_ stream: HTTP2Stream?, _ code: HTTP2ErrorCode) {
         unsafe user = nil
-        close(.clientGone)
+        if session.endsByClosing {
+            // An HTTP/1.0 client has no other way to tell a part from the whole (RFC 9112 §8).
+            self.stream.reset()
+            close(.clientGone)
+            return
+        }
+        // What was said of the answer goes out first, and earlier answers with it: a client whose
+        // connection ends without a word takes its request for unseen and may send it again.
+        finish()
     }
 
     /// The body is the client's turn from now on, and it may never begin.

@@ -255,6 +255,9 @@ final class HTTP2ServerConnection: ServerConnection {
         }
     }
 
+    /// Its client hears by GOAWAY that nothing of what it may be sending now was processed.
+    override func endNow() { drain(isFinal: true) }
+
     override func drain(isFinal: Bool) {
         super.drain(isFinal: isFinal)
         session.sendGoAway(isFinal: isFinal)

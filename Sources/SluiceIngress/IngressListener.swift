@@ -25,6 +25,10 @@ package enum ConnectionEvent: Sendable {
     case openedHTTP1, openedHTTP2, closedHTTP1, closedHTTP2, refused, handshakeFailed
     /// Closed at once because the descriptors left are kept in reserve.
     case outOfDescriptors
+    /// Closed at once because its address has as many as it may have.
+    case crowded
+    /// Closed at rest, to make room.
+    case shed
     case abused(AbuseReason)
 }
 
@@ -48,6 +52,8 @@ package final class IngressListener {
     /// Connections so far; each bears its number, so that a walk over all of them has the same order
     /// in every run.
     private var acceptedCount = 0
+    /// When those that rest may be asked for room again.
+    private var roomDue = Instant.zero
     private var isDraining = false
     private var isClosing = false
 
@@ -99,12 +105,22 @@ package final class IngressListener {
 
     /// Takes a connection; false when accepting should rest for a moment.
     private func accepted(_ descriptor: Int32, _ peer: SocketAddress) -> Bool {
+        if count.isShort(descriptor), roomDue <= loop.now {
+            roomDue = loop.now + IngressListener.roomInterval
+            makeRoom(among: connections.values)
+        }
         guard count.admits(descriptor) else {
             observe(.outOfDescriptors)
             loop.kernel.close(descriptor)
             return false
         }
+        guard count.enter(peer) else {
+            observe(.crowded)
+            loop.kernel.close(descriptor)
+            return true
+        }
         guard count.enter() else {
+            count.forget(peer)
             observe(.refused)
             loop.kernel.close(descriptor)
             return true
@@ -143,15 +159,18 @@ package final class IngressListener {
     /// Tells the observer that somebody was cut off.
     func count(_ reason: AbuseReason) { observe(.abused(reason)) }
 
+    /// Tells the observer that a connection at rest makes room for another.
+    func shed() { observe(.shed) }
+
     func startFailed(_ start: ConnectionStart, inHandshake: Bool) {
         guard starting.removeValue(forKey: start.number) != nil else { return }
-        count.leave()
+        count.leave(start.stream.peer)
         if inHandshake { observe(.handshakeFailed) }
     }
 
     func connectionClosed(_ connection: ServerConnection) {
         guard connections.removeValue(forKey: connection.number) != nil else { return }
-        count.leave()
+        count.leave(connection.stream.peer)
         observe(connection is HTTP2ServerConnection ? .closedHTTP2 : .closedHTTP1)
     }
 

@@ -117,8 +117,14 @@ package class ServerConnection: ExchangeHost, StreamHandler, TimerTarget {
         }
     }
 
+    /// Ends a connection that rests, for its descriptor: at once, where nobody needs to be told.
+    func endNow() {
+        drain(isFinal: true)
+        if stream.tls != nil { finish() } else { close(.drained) }
+    }
+
     /// Whether neither side has anything left to say.
-    private var isResting: Bool {
+    var isResting: Bool {
         openExchangeCount == 0 && headStarted == nil && stream.blockedSince == nil
     }
 

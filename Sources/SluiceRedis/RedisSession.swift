@@ -21,6 +21,7 @@ package enum RedisEvent: Hashable, Sendable {
 /// exactly one of `reply`, `timedOut` and `lost`. One session belongs to one loop.
 package struct RedisSession: ~Copyable {
     private let settings: RedisSettings
+    private let stallNanoseconds: Int64
     private let reader: RESPReader
     private var output: ByteBuffer
     private var pending: PendingQueue
@@ -45,6 +46,7 @@ package struct RedisSession: ~Copyable {
         greetingDeadline: Instant
     ) {
         self.settings = settings
+        stallNanoseconds = settings.stallLimit.nanoseconds
         reader = RESPReader(maximumBytes: settings.maximumReplyBytes)
         output = ByteBuffer(pool: pool)
         pending = PendingQueue(capacity: max(settings.maximumPending, 8))
@@ -302,7 +304,7 @@ package struct RedisSession: ~Copyable {
     /// When ``deadlineReached(at:)`` wants to be called; may be early, never late.
     package var deadline: Instant {
         guard failure == nil, let oldest = pending.oldest else { return .distantFuture }
-        return min(nextDeadline, oldest.sent + settings.stallLimit)
+        return min(nextDeadline, oldest.sent.advanced(byNanoseconds: stallNanoseconds))
     }
 
     /// Gives up commands whose deadline has come, and the session when it is dead.
@@ -312,7 +314,7 @@ package struct RedisSession: ~Copyable {
         guard failure == nil, deadline <= now else { return }
         if let oldest = pending.oldest {
             let isGreeting = if case .greeting = oldest.expectation { true } else { false }
-            if oldest.sent + settings.stallLimit <= now || isGreeting && oldest.deadline <= now {
+            if oldest.sent.advanced(byNanoseconds: stallNanoseconds) <= now || isGreeting && oldest.deadline <= now {
                 end(.stalled)
                 return
             }

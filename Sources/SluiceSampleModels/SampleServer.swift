@@ -5,8 +5,8 @@ package import SluiceIO
 import SluiceInference
 package import SluiceIngress
 
-/// How the sample server misbehaves.
-package struct SampleServerOptions: Sendable {
+/// How the sample server misbehaves, and what it tells.
+package struct SampleServerOptions {
     /// Time one prediction takes.
     package var delay = Duration.zero
     /// Up to so much more, at random.
@@ -17,6 +17,8 @@ package struct SampleServerOptions: Sendable {
     package var concurrency = 0
     /// Time after the start during which it isn't ready.
     package var unreadyFor = Duration.zero
+    /// Where the identifiers of its predictions go.
+    package var journal: PredictionJournal?
 
     /// A server that behaves.
     package init() {}
@@ -30,6 +32,7 @@ package final class SampleServer: RequestHandler, TimerTarget {
         let method: GRPCMethod
         let isGRPC: Bool
         let headerLength: Int?
+        let requestID: [UInt8]
         var body: [UInt8] = []
         var hasEnded = false
         var hasBegun = false
@@ -42,13 +45,15 @@ package final class SampleServer: RequestHandler, TimerTarget {
             path: [UInt8],
             method: GRPCMethod,
             isGRPC: Bool,
-            headerLength: Int?
+            headerLength: Int?,
+            requestID: [UInt8]
         ) {
             self.exchange = exchange
             self.path = path
             self.method = method
             self.isGRPC = isGRPC
             self.headerLength = headerLength
+            self.requestID = requestID
         }
     }
 
@@ -125,13 +130,17 @@ package final class SampleServer: RequestHandler, TimerTarget {
         let headerLength = unsafe head.first(.inferenceHeaderContentLength).flatMap {
             unsafe ASCII.decimal($0)
         }
+        let requestID =
+            options.journal == nil
+            ? [] : unsafe head.first(.requestID).map { unsafe [UInt8]($0) } ?? []
         arena.blocks.give(head)
         let job = Job(
             exchange,
             path: path,
             method: method,
             isGRPC: isGRPC,
-            headerLength: headerLength
+            headerLength: headerLength,
+            requestID: requestID
         )
         let ticket = nextTicket
         nextTicket += 1
@@ -212,6 +221,7 @@ package final class SampleServer: RequestHandler, TimerTarget {
             return
         }
         predictionCount += 1
+        options.journal?.note(job.requestID)
         if gate.enter(ticket) { run(ticket, job) } else { job.isWaiting = true }
     }
 

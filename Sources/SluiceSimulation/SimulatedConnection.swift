@@ -189,6 +189,12 @@ final class SimulatedConnection {
         }
     }
 
+    /// The other end learns that this one has no more to do with it.
+    func breakOff(_ side: Int, at now: Instant, _ random: inout RandomSource) {
+        guard !isReset(side, now) else { return }
+        reset(1 - side, at: sent(to: 1 - side, now, &random))
+    }
+
     /// Both ends learn that the connection is no more.
     func breakOff(at now: Instant, _ random: inout RandomSource) {
         for side in 0..<2 {

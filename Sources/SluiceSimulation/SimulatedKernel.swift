@@ -215,6 +215,13 @@ package final class SimulatedKernel: Kernel {
         connection.shutDown(side, at: time, &network.random)
     }
 
+    package func reset(_ descriptor: Int32) {
+        if case .connection(let connection, let side) = object(descriptor, "reset") {
+            connection.breakOff(side, at: time, &network.random)
+        }
+        close(descriptor)
+    }
+
     package func close(_ descriptor: Int32) {
         let object = object(descriptor, "close")
         if watches.contains(where: { $0.descriptor == descriptor }) {

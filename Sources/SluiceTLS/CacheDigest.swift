@@ -30,6 +30,13 @@ package struct CacheDigest: ~Copyable {
         unsafe EVP_MD_free(algorithm)
     }
 
+    /// Forgets what was added.
+    package mutating func restart() {
+        guard unsafe EVP_DigestInit_ex2(context, nil, nil) == 1 else {
+            preconditionFailure("OpenSSL can't begin a SHA-256")
+        }
+    }
+
     /// Adds `bytes`; pieces leave no trace of where they were cut, so frame them by their length.
     package mutating func append(_ bytes: UnsafeRawBufferPointer) {
         // Read during the call only. It fails for a finished context, which nobody can reach.

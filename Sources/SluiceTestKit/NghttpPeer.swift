@@ -17,6 +17,7 @@ final class NghttpRecorder {
     var outgoing: [Int32: Outgoing] = [:]
     var goAways: [NghttpPeer.GoAway] = []
     var acknowledgedPings: [[UInt8]] = []
+    var pingCount = 0
     var settingsCount = 0
     var settingsAcknowledgements = 0
     var invalidFrames: [Invalid] = []
@@ -61,6 +62,7 @@ final class NghttpRecorder {
             acknowledgedPings.append([
                 opaque.0, opaque.1, opaque.2, opaque.3, opaque.4, opaque.5, opaque.6, opaque.7,
             ])
+        case NGHTTP2_PING.rawValue: pingCount += 1
         case NGHTTP2_GOAWAY.rawValue:
             goAways.append(
                 unsafe NghttpPeer.GoAway(
@@ -161,6 +163,8 @@ package final class NghttpPeer {
     package var goAways: [GoAway] { recorder.goAways }
     /// Payloads of PINGs that came back.
     package var acknowledgedPings: [[UInt8]] { recorder.acknowledgedPings }
+    /// How many PINGs came that ask for an answer.
+    package var pingCount: Int { recorder.pingCount }
     /// How many of its SETTINGS were acknowledged.
     package var settingsAcknowledgements: Int { recorder.settingsAcknowledgements }
     /// nghttp2's reasons for frames it refused.

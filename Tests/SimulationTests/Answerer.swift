@@ -10,6 +10,8 @@ final class Answerer: RequestHandler, TimerTarget {
         case hello
         /// 500 in the caller's dialect.
         case failure
+        /// `hello`, broken off after its second byte.
+        case half
     }
 
     private let loop: EventLoop
@@ -24,12 +26,15 @@ final class Answerer: RequestHandler, TimerTarget {
     /// Requests that came, and those that were aborted.
     private(set) var requestCount = 0
     private(set) var abortCount = 0
+    /// What became of its connections.
+    private(set) var events: [ConnectionEvent] = []
 
     init(
         loop: EventLoop,
         on address: SocketAddress,
         reply: Reply = .hello,
-        delay: Duration?
+        delay: Duration?,
+        count: ConnectionCount = ConnectionCount(maximum: 100)
     ) throws {
         self.loop = loop
         self.reply = reply
@@ -42,9 +47,9 @@ final class Answerer: RequestHandler, TimerTarget {
             name: "answerer",
             tls: nil,
             limits: IngressLimits(),
-            count: ConnectionCount(maximum: 100),
+            count: count,
             handler: self
-        ) { _ in }
+        ) { [unowned self] in events.append($0) }
         self.listener = listener
         listener.start()
     }
@@ -88,6 +93,15 @@ final class Answerer: RequestHandler, TimerTarget {
             head.append(.contentType, "application/grpc")
             head.append(.grpcStatus, decimal: reply == .hello ? 0 : 13)
             exchange.sendHead(head, endStream: true)
+            return
+        }
+        if reply == .half {
+            head.append(status: 200)
+            exchange.sendHead(head, endStream: false)
+            unsafe Array("he".utf8).withUnsafeBytes {
+                unsafe _ = exchange.send($0, endStream: false)
+            }
+            exchange.abort(.internalError)
             return
         }
         let body = Array((reply == .hello ? "hello" : "{\"error\":\"no\"}").utf8)

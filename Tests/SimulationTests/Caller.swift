@@ -16,7 +16,8 @@ final class Caller: ResponseReceiver {
     func call(_ number: Int, by pool: ConnectionPool) {
         guard let user = unsafe UnsafeMutableRawPointer(bitPattern: number) else { return }
         switch unsafe pool.acquire(user) {
-        case .ready(let connection): unsafe callReady(user, connection)
+        case .ready(let connection):
+            unsafe callReady(user, connection.takeUnretainedValue())
         case .waiting: break
         case .full: heard[number, default: []].append("full")
         }
@@ -62,5 +63,7 @@ final class Caller: ResponseReceiver {
 
     func requestDrained(_ call: Call, _ count: Int) { note(call, "drained") }
 
-    func callFailed(_ call: Call, _ failure: CallFailure) { note(call, "failed") }
+    func callFailed(_ call: Call, _ failure: CallFailure) {
+        note(call, failure.isUnprocessed ? "untouched" : "failed")
+    }
 }

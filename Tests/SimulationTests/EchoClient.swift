@@ -109,7 +109,8 @@ final class EchoClient: ResponseReceiver, TimerTarget {
         )
         guard let user = unsafe UnsafeMutableRawPointer(bitPattern: index + 1) else { return }
         switch unsafe pool.acquire(user) {
-        case .ready(let connection): unsafe callReady(user, connection)
+        case .ready(let connection):
+            unsafe callReady(user, connection.takeUnretainedValue())
         case .waiting: break
         case .full: end(index, .failed("the client's own pool is full"))
         }

@@ -101,12 +101,56 @@ struct EgressLifetimeTests {
         scene.caller.call(1, by: scene.pool)
         try scene.world.pass(.seconds(20))
         #expect(scene.server.connectionCount == 1 && scene.server.requestCount == 1)
-        try scene.world.pass(.seconds(50))
+        try scene.world.pass(.seconds(80))
         #expect(scene.server.connectionCount == (isSilent ? 0 : 1))
         #expect(scene.server.abortCount == (isSilent ? 1 : 0))
-        try scene.world.pass(.seconds(140))
-        #expect(scene.caller.heard[1] == (isSilent ? nil : ["200", "end"]))
+        try scene.world.pass(.seconds(110))
+        // Its caller hears of it by its own PING.
+        #expect(scene.caller.heard[1] == (isSilent ? ["failed"] : ["200", "end"]))
         #expect(try scene.end())
+    }
+
+    @Test("What a backend said before it reset the connection counts, though it takes no more")
+    func goAwayBeforeReset() throws {
+        var plan = FaultPlan()
+        // All of it is there at once, to be read piece by piece, and the request is on its way.
+        plan.delay = 0...0
+        plan.shortRead = 1_000
+        plan.buffer = 600...600
+        let world = World(seed: 1)
+        let serverLoop = world.makeLoop(name: "server").loop
+        let (loop, kernel) = world.makeLoop(name: "client")
+        world.network.use(plan, for: Self.address)
+        var leaving: [Leaver] = []
+        let listener = try TCPListener(loop: serverLoop, address: Self.address, sharesPort: false) {
+            descriptor,
+            peer in
+            leaving.append(Leaver(loop: serverLoop, descriptor, peer))
+            return true
+        }
+        listener.start()
+        let caller = Caller(arena: HTTPArena(buffers: loop.buffers))
+        caller.body = [UInt8](repeating: 7, count: 4_000)
+        let pool = ConnectionPool(
+            loop: loop,
+            arena: caller.arena,
+            endpoint: Endpoint(
+                address: Self.address,
+                dialect: .http2,
+                tls: nil,
+                serverName: "a"
+            ),
+            receiver: caller
+        )
+        caller.call(1, by: pool)
+        try world.pass(.seconds(1))
+        #expect(caller.heard[1]?.last == "untouched")
+        #expect(kernel.openDescriptorCount == 0)
+        pool.closeAll()
+        listener.close()
+        world.tickAll()
+        #expect(world.network.openDescriptorCount == 0 && world.network.violations.isEmpty)
+        #expect(leaving.count == 1)
     }
 
     @Test("A backend that has fallen silent keeps no connection that a reload retired")

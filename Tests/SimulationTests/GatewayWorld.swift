@@ -195,6 +195,7 @@ final class GatewayWorld {
         plan.queueTimeout = scenario.timeout
         plan.retry.isIdempotent = scenario.isIdempotent
         plan.concurrency = scenario.concurrency
+        plan.hedge = scenario.hedge
         if scenario.isIdempotent { plan.retry.tryTimeout = .milliseconds(400) }
         return plan
     }
@@ -317,9 +318,6 @@ final class GatewayWorld {
             if let complaint = call.complaint { return ["\(name): \(complaint)"] }
             switch call.outcome {
             case .pending: return ["\(name) never ended"]
-            case .hung where scenario.backendSide.silence > 0 && call.kind == .grpcStream:
-                // A stream may rest as long as both sides like; nobody asks whether they live.
-                return []
             case .hung where scenario.clientSide.silence == 0:
                 return ["\(name) got neither an answer nor a failure"]
             case .answered(let status) where scenario.isCalm:
@@ -381,6 +379,11 @@ final class GatewayWorld {
         if total != ledger.lines.count {
             faults.append("\(total) requests counted, \(ledger.lines.count) logged")
         }
+        for line in ledger.lines where line.why == nil {
+            if line.status >= 400 || line.grpcStatus ?? "OK" != "OK" {
+                faults.append("nothing explains \(line)")
+            }
+        }
         for call in calls {
             let lines = byID[call.id] ?? []
             if lines.count > 1 { faults.append("\(call.id) was logged \(lines.count) times") }
@@ -402,7 +405,8 @@ final class GatewayWorld {
         for (id, times) in model.counts {
             // A gRPC stream asks once for each message.
             let call = calls.first { $0.id == id }
-            if times > (scenario.isIdempotent ? 2 : 1), call?.kind != .grpcStream {
+            let most = (scenario.isIdempotent ? 2 : 1) + 2 * (scenario.hedge?.maxAttempts ?? 0)
+            if times > most, call?.kind != .grpcStream {
                 faults.append("\(id) reached backends \(times) times")
             }
         }

@@ -15,14 +15,23 @@ struct IngressLifetimeTests {
         let serverKernel: SimulatedKernel
         let clientLoop: EventLoop
 
-        init(delay: Duration?, buffer: Int = 65_536) throws {
+        init(
+            delay: Duration?,
+            reply: Answerer.Reply = .hello,
+            buffer: Int = 65_536
+        ) throws {
             let (loop, kernel) = world.makeLoop(name: "server")
             serverKernel = kernel
             clientLoop = world.makeLoop(name: "client").loop
             var plan = FaultPlan()
             plan.buffer = buffer...buffer
             world.network.use(plan, for: IngressLifetimeTests.address)
-            server = try Answerer(loop: loop, on: IngressLifetimeTests.address, delay: delay)
+            server = try Answerer(
+                loop: loop,
+                on: IngressLifetimeTests.address,
+                reply: reply,
+                delay: delay
+            )
         }
 
         func connect(saying bytes: [UInt8]) throws -> RawPeer {
@@ -53,6 +62,29 @@ struct IngressLifetimeTests {
         try scene.world.pass(.seconds(2))
         scene.world.tickAll()
         #expect(stream == nil && handler == nil)
+        #expect(try scene.end())
+    }
+
+    @Test("An answer that is broken off goes out as far as it came, and the connection ends")
+    func brokenOff() throws {
+        // With nothing but an end the client would think that nobody has seen its request.
+        let scene = try Scene(delay: nil, reply: .half)
+        let peer = try scene.connect(saying: Self.get)
+        try scene.world.pass(.milliseconds(500))
+        #expect(peer.text.hasPrefix("HTTP/1.1 200 ") && peer.text.hasSuffix("\r\n\r\n2\r\nhe\r\n"))
+        #expect(peer.isOver && !peer.isBroken && scene.server.connectionCount == 0)
+        peer.close()
+        #expect(try scene.end())
+    }
+
+    @Test("An HTTP/1.0 client is told by a reset that its answer was broken off")
+    func brokenOffForOldClient() throws {
+        // It takes an end for the answer's.
+        let scene = try Scene(delay: nil, reply: .half)
+        let peer = try scene.connect(saying: Array("GET / HTTP/1.0\r\nhost: a\r\n\r\n".utf8))
+        try scene.world.pass(.milliseconds(500))
+        #expect(peer.isBroken && scene.server.connectionCount == 0)
+        peer.close()
         #expect(try scene.end())
     }
 

@@ -9,6 +9,8 @@ struct Ledger {
         let isGRPC: Bool
         let status: Int
         let grpcStatus: String?
+        let why: String?
+        let attempts: Int
     }
 
     /// One sample of the exposition.
@@ -33,7 +35,9 @@ struct Ledger {
                 id: document["request_id"]?.text ?? "",
                 isGRPC: document["protocol"]?.text == "grpc",
                 status: document["status"]?.integer ?? 0,
-                grpcStatus: document["grpc_status"]?.text
+                grpcStatus: document["grpc_status"]?.text,
+                why: document["why"]?.text,
+                attempts: document["attempts"]?.integer ?? 0
             )
         }
         var buffer = ByteBuffer(pool: BufferPool())

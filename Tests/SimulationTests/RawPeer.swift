@@ -9,6 +9,8 @@ final class RawPeer: StreamHandler {
     private(set) var input: [UInt8] = []
     /// Whether the other side has ended or broken the connection.
     private(set) var isOver = false
+    /// Whether it was broken, rather than ended.
+    private(set) var isBroken = false
 
     /// Connects at once; says `bytes` when the connection stands.
     init(loop: EventLoop, to address: SocketAddress, saying bytes: [UInt8]) throws {
@@ -44,6 +46,7 @@ final class RawPeer: StreamHandler {
 
     func streamFailed(_ failure: StreamFailure) {
         isOver = true
+        isBroken = true
         stream = nil
     }
 

@@ -49,7 +49,9 @@ struct Scenario {
     /// What limits a revision's requests at once, where that is learnt.
     let concurrency: ConcurrencyBounds?
     /// Whether backends may be asked the same thing twice.
-    let isIdempotent: Bool
+    var isIdempotent: Bool
+    /// When slow requests go to further backends as well.
+    var hedge: HedgePolicy?
 
     init(seed: UInt64, wire: Wire) {
         self.seed = seed

@@ -41,6 +41,28 @@ struct FailureTests {
         #expect(answers < 60)
     }
 
+    @Test("A backend that failed once gets its part of an idle time again after 20 s, not 50")
+    func returning() {
+        let board = LoadBoard()
+        let loads = [board.add(), board.add()]
+        _ = loads[0].note(.failed, at: second(0))
+        var picker = BackendPicker(.leastRequest)
+        var random = RandomSource(seed: 1)
+        func draws(at seconds: Double) -> Int {
+            (0..<1_000).count { _ in
+                picker.pick(
+                    from: loads,
+                    eligible: .max,
+                    excluded: 0,
+                    now: second(seconds),
+                    random: &random
+                ) == 0
+            }
+        }
+        #expect(draws(at: 10) == 0)
+        #expect((400...600).contains(draws(at: 20)))
+    }
+
     @Test(
         "Whose fault a status is",
         arguments: [

@@ -22,6 +22,33 @@ struct MemoryCacheTests {
         MemoryCache(maximumBytes: bytes, maximumEntryBytes: 1 << 14, seed: 3)
     }
 
+    @Test("Where an answer lay is only a hint: what lies there now is never taken for it")
+    func hint() {
+        let cache = MemoryCacheTests.cache()
+        var place = CachePlace()
+        func look() -> String { cache.lookup(Traces.key(1), at: .zero, &place).outline }
+        func keep(_ number: Int, _ byte: UInt8) {
+            cache.store(
+                Traces.entry([byte]),
+                for: Traces.key(number),
+                asked: cache.stamp,
+                at: .zero
+            )
+        }
+        #expect(look() == "miss")
+        keep(1, 1)
+        #expect(look() == "fresh 1")
+        #expect(look() == "fresh 1")
+        // Its slots are free, then others', and it lies elsewhere.
+        cache.purge(.everything)
+        #expect(look() == "miss")
+        for number in 2..<40 { keep(number, UInt8(number)) }
+        #expect(look() == "miss")
+        keep(1, 7)
+        #expect(look() == "fresh 7")
+        #expect(look() == "fresh 7")
+    }
+
     @Test("An answer is fresh, then stale, then a spare, then gone")
     func lifetime() {
         let cache = MemoryCacheTests.cache()

@@ -42,16 +42,20 @@ struct LimitConfigurationTests {
 
     @Test("Adaptive concurrency and the memory's limit are read, and written back")
     func others() throws {
-        let text = Self.text("adaptiveConcurrency: {max: 64}", limits: "maxMemory: 2GiB")
+        let text = Self.text(
+            "adaptiveConcurrency: {max: 64}",
+            limits: "maxMemory: 2GiB, maxConnectionsPerAddress: 40"
+        )
         let read = try Configuration.parse(yaml: text, file: "f")
         #expect(read.models[0].adaptiveConcurrency == ConcurrencyBounds(minimum: 4, maximum: 64))
-        #expect(read.limits.maxMemory == 2 << 30)
+        #expect(read.limits.maxMemory == 2 << 30 && read.limits.maxConnectionsPerAddress == 40)
         #expect(try Configuration.parse(yaml: read.yamlText, file: "f") == read)
         let plain = try Configuration.parse(yaml: Self.text("timeout: 1s"), file: "f")
         #expect(plain.models[0].adaptiveConcurrency == nil && plain.limits.maxMemory == 0)
     }
 
     static let broken: [(model: String, limits: String, line: Int, message: String)] = [
+        ("", "maxConnectionsPerAddress: -1", 2, "must be from 0 to 10000000"),
         ("rateLimit: {burst: 5}", "", 5, "needs the key `rate`"),
         ("rateLimit: {rate: 100}", "", 5, "such as 100/s, 30/m or 500/h"),
         ("rateLimit: {rate: 0/s}", "", 5, "from 1 to 1000000, not '0/s'"),

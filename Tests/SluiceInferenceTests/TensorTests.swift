@@ -104,9 +104,14 @@ struct TensorTests {
             }
             let kept = Kept(body.0)
             let fromJSON = try unsafe InferenceRequest(json: kept.bytes, headerLength: body.1)
-            #expect(fromJSON.id == "i" && fromJSON.outputs == [wanted])
+            // Who is sent bytes is asked for bytes, of all outputs and of each that is named.
+            let wantsBytes = body.1 != nil
+            var asked = wanted
+            asked.isBinary = wantsBytes ? true : nil
+            #expect(fromJSON.id == "i" && fromJSON.outputs == [asked])
             #expect(try fromJSON.inputs.map { try $0.bytes } == request.inputs.map { try $0.bytes })
-            #expect(fromJSON.prefersBinary == (dialect.tensorForm == .binary))
+            #expect(fromJSON.prefersBinary == wantsBytes)
+            if dialect.tensorForm == .binary { #expect(wantsBytes) }
             if dialect.tensorForm == .json { #expect(body.1 == nil) }
         }
     }

@@ -1,11 +1,14 @@
-"""Real clients against MLServer, directly and through the gateway."""
+"""Real clients against MLServer, directly and through the gateway, in the server's protocol and in the other."""
 import threading
 
+import numpy as np
 import requests
 import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton_http
 
-from comparison import ROWS, check, finish, options, same
+import crossed
+from comparison import GATEWAY, ROWS, V1, check, finish, options, same
+from crossed import SETTINGS, over_grpc, over_http
 
 V2 = {"id": "7", "inputs": [
     {"name": "input", "datatype": "FP32", "shape": [3, 4], "data": ROWS.astype(float).ravel().tolist()}],
@@ -118,6 +121,115 @@ def many_at_once():
     [thread.start() for thread in threads]
     [thread.join() for thread in threads]
     assert not wrong, f"{len(wrong)} of 160 answers were wrong; the first: {wrong[0]}"
+
+
+# MARK: callers of one protocol, the server's other one
+
+ALL = list(crossed.TYPES)
+# tritonclient writes no FP16 in JSON; MLServer has no typed form for it.
+IN_JSON = [datatype for datatype in ALL if datatype != "FP16"]
+
+
+@check
+def tritonclient_http_binary_before_grpc():
+    crossed.rest_callers_reach_grpc_backends((True, True), ALL)
+
+
+@check
+def tritonclient_http_json_before_grpc():
+    crossed.rest_callers_reach_grpc_backends((False, False), IN_JSON)
+
+
+@check
+def tritonclient_grpc_before_rest():
+    crossed.grpc_callers_reach_rest_backends(IN_JSON, False)
+
+
+@check
+def halves_before_rest_need_the_dialect():
+    # Only `dialect: mlserver` knows that MLServer reads FP16 as numbers and takes no bytes.
+    array = crossed.sample("FP16")
+    crossed.same(over_grpc("echo-rest", {"FP16": ("FP16", array)})["FP16"], array)
+
+
+@check
+def typed_contents_before_rest():
+    crossed.typed_callers_reach_rest_backends(ALL)
+
+
+@check
+def iris_is_the_same_in_every_way():
+    arrays = {"input": ("FP32", ROWS)}
+    direct = over_grpc("iris", arrays, OUTPUTS, address=options.backend_grpc)
+    assert direct["predict"].ravel().tolist() == [0, 2, 2], direct
+    answers = [over_http("iris", arrays, OUTPUTS, (False, False), address=options.backend)]
+    for setting in SETTINGS:
+        answers += [over_http(f"iris-grpc{setting}", arrays, OUTPUTS, (binary, binary)) for binary in (True, False)]
+        answers.append(over_grpc(f"iris-rest{setting}", arrays, OUTPUTS))
+    for answer in answers:
+        [crossed.same(answer[name], direct[name]) for name in OUTPUTS]
+    # One output alone, which isn't the model's first.
+    for answer in (over_http("iris-grpc", arrays, ["predict_proba"]), over_grpc("iris-rest", arrays, ["predict_proba"])):
+        assert list(answer) == ["predict_proba"], answer
+
+
+@check
+def v1_before_a_server_without_it():
+    for model in ("iris-grpc", "iris-grpc-generic", "iris-rest"):
+        answer = requests.post(f"{GATEWAY}/v1/models/{model}:predict", json=V1, timeout=20)
+        assert answer.status_code == 200 and answer.json() == {"predictions": [[0], [2], [2]]}, (model, answer.text)
+
+
+@check
+def numbers_that_json_cannot_say():
+    for value in (np.nan, np.inf):
+        array = np.array([[value, 1]])
+        code, sentence = crossed.grpc_failure(
+            "echo-rest", [{"name": "FP64", "datatype": "FP64", "shape": [1, 2], "data": array.ravel().tolist()}])
+        assert code == "UNIMPLEMENTED" and "NaN or infinity" in sentence and "gRPC" in sentence, (code, sentence)
+    # gRPC carries what it is given.
+    crossed.same(over_http("echo-grpc", {"FP64": ("FP64", np.array([[np.inf, 1]]))})["FP64"], np.array([[np.inf, 1]]))
+
+
+def tensor(name="FP32", datatype="FP32", shape=(1, 2), data=(1, 2)):
+    return [{"name": name, "datatype": datatype, "shape": list(shape), "data": list(data)}]
+
+
+@check
+def refusals_keep_their_words():
+    fail = crossed.failures_keep_their_words
+    fail("echo", tensor(name="width"), "no input called 'width' takes FP32")
+    fail("echo", tensor(datatype="INT32"), "no input called 'FP32' takes INT32")
+    fail("iris", tensor("input", shape=(1, 3), data=(1, 2, 3)), "features", "Internal Server Error")
+    fail("nowhere", tensor(), "nowhere")
+    fail("iris", tensor("input", shape=(1, 4), data=(1, 2, 3, 4)), "version", version="v7")
+
+
+@check
+def what_the_gateway_itself_refuses():
+    for setting in SETTINGS:
+        for inputs in (tensor(data=(1, 2, 3)), tensor(datatype="FP128")):
+            code, sentence = crossed.http_failure(f"echo-grpc{setting}", inputs)
+            assert code == 400 and "FP32" in sentence, (code, sentence)
+        code, sentence = crossed.grpc_failure(f"echo-rest{setting}", tensor(data=(1, 2, 3)))
+        assert code == "INVALID_ARGUMENT" and "FP32" in sentence, (code, sentence)
+
+
+@check
+def empty_and_large_tensors():
+    # MLServer takes no more than 4 MiB over gRPC, and reads slowly what it takes.
+    crossed.empty_and_large_tensors(50_000, 50_000)
+
+
+@check
+def many_at_once_both_ways():
+    crossed.many_at_once()
+
+
+@check
+def metadata():
+    for model in ("iris", "echo"):
+        crossed.metadata_in_the_callers_protocol(model)
 
 
 finish()

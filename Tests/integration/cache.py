@@ -155,6 +155,10 @@ def a_failed_call_fails_those_who_waited_and_nobody_later():
     get(proxy.address, V2, v2())
     assert predictions(backend) == asked + 1, "a failure was remembered"
     assert proxy.stop() == 0
+    # Those who waited failed for the reason that the one who asked did.
+    with open(f"{folder}/access.log") as file:
+        reasons = {json.loads(line).get("why") for line in file.readlines()[-21:]}
+    assert reasons == {"backend_error"}, reasons
     backend.stop()
 
 

@@ -29,8 +29,9 @@ def use(binaries):
 class Process:
     """A child whose stderr is read for the ports it took."""
 
-    def __init__(self, *command):
-        self.child = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    def __init__(self, *command, stdin=None):
+        self.child = subprocess.Popen(
+            command, stdin=stdin, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
         # A check that fails leaves nothing running.
         atexit.register(self.child.kill)
         self.lines, self.changed = [], threading.Condition()

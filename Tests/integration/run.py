@@ -17,7 +17,9 @@ import urllib.parse
 
 import attacks
 import cache
+import chaos
 import control
+import hedge
 import manifests
 import mirror
 import observability
@@ -41,9 +43,11 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 parser = argparse.ArgumentParser()
 parser.add_argument("--binaries", required=True)
 parser.add_argument("--only")
+parser.add_argument("--minutes", type=float, default=0, help="how long `chaos` goes on; by default each fault once")
 options = parser.parse_args()
 processes.use(options.binaries)
 SLUICE, MODEL = processes.SLUICE, processes.MODEL
+chaos.MINUTES = options.minutes
 
 checks = []
 
@@ -424,6 +428,7 @@ for module in (
     rows,
     warm,
     translation,
+    hedge,
     page,
     observability,
     manifests,
@@ -431,6 +436,7 @@ for module in (
     tls,
     takeover,
     attacks,
+    chaos,
 ):
     checks += module.CHECKS
 failed = 0

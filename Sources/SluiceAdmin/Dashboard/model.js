@@ -19,6 +19,15 @@ export function upOf(revision) {
   return (revision.backends ?? []).filter((backend) => backend.health === 'up' && (backend.state ?? 'ready') === 'ready').length;
 }
 
+/** What limits a model's requests, and what is sent twice. */
+function limitsOf(model) {
+  const rates = (model.rateLimits ?? []).map(({ rate: text, per }) => `${text} per ${per}`);
+  return [
+    rates.length ? `limited to ${rates.join(', ')}` : '',
+    model.hedge ? `sent twice after ${duration(model.hedge.delaySeconds)}` : '',
+  ];
+}
+
 /** A model's numbers over all of its revisions. */
 export function totals(model) {
   const perSecond = sum(model.revisions, (revision) => revision.requestsPerSecond);
@@ -105,6 +114,7 @@ export function modelView() {
     errors: tile('Errors', "Answers that failed on the gateway's or a backend's side"),
     p99: tile('Slowest p99', 'The slowest revision: 99 of 100 requests took less'),
     flying: tile('In flight', 'Requests under way'),
+    refused: tile('Turned away', 'Requests refused by a limit, a full queue or overload, and slow requests that were sent twice'),
     cache: tile('Cache hits', 'Look-ups answered from memory or Redis'),
   };
   const set = splitBar('Weights');
@@ -144,7 +154,7 @@ export function modelView() {
       model = next;
       say(title, model.name);
       const cache = model.cache;
-      say(about, [words(model.loadBalancing), cache ? `answers kept for ${age(cache.ttlSeconds)}` : 'answers are not kept'].filter(Boolean).join(' · '));
+      say(about, [words(model.loadBalancing), cache ? `answers kept for ${age(cache.ttlSeconds)}` : 'answers are not kept', ...limitsOf(model)].filter(Boolean).join(' · '));
       mark(purge, 'hidden', !cache);
       const all = totals(model);
       say(tiles.rate.value, rate(all.perSecond));
@@ -156,6 +166,17 @@ export function modelView() {
       say(tiles.p99.note, 'of any revision');
       say(tiles.flying.value, count(all.inFlight));
       say(tiles.flying.note, `${all.up} of ${all.backends} backends up`);
+      const [refused, hedged, learnt] = [
+        (model.rateLimitedPerSecond ?? 0) + sum(model.revisions, (revision) => revision.rejectedPerSecond),
+        sum(model.revisions, (revision) => revision.hedgesPerSecond),
+        model.revisions.filter((revision) => revision.concurrency),
+      ];
+      say(tiles.refused.value, rate(refused));
+      say(tiles.refused.note, [
+        'per second',
+        learnt.length ? `${sum(learnt, ({ concurrency }) => concurrency.inUse)} of ${sum(learnt, ({ concurrency }) => concurrency.limit)} places in use` : '',
+        model.hedge ? `${rate(hedged)} sent twice` : '',
+      ].filter(Boolean).join(', '));
       say(tiles.cache.value, cache ? ratio(cache.hitRatio) : 'off');
       say(tiles.cache.note, cache ? `memory ${ratio(cache.memoryHitRatio)}, redis ${ratio(cache.redisHitRatio)}` : '');
       set.update(model.revisions.map(({ name, traffic }) => ({ name, share: traffic ?? 0 })));

@@ -124,6 +124,13 @@ extension ChangeDesk {
         if old.listeners.map(\.address) != new.listeners.map(\.address) {
             notes.append("a change of `listeners` takes a restart")
         }
+        if old.limits.maxConnections != new.limits.maxConnections
+            || old.limits.maxConnectionsPerAddress != new.limits.maxConnectionsPerAddress
+        {
+            notes.append(
+                "a change of `limits.maxConnections` or `maxConnectionsPerAddress` takes a restart"
+            )
+        }
         if old.workers != new.workers || old.admin != new.admin
             || old.accessLog != new.accessLog || old.cache != new.cache || old.watch != new.watch
             || old.dnsInterval != new.dnsInterval

@@ -14,6 +14,9 @@ extension LiveNumbers {
             .init("p99Seconds", .rounded(p99Seconds)),
             .init("inFlight", .number("\(inFlight)")),
             .init("backendRequestsPerSecond", .rounded(backendRequestsPerSecond)),
+            .init("rejectedPerSecond", .rounded(rejectedPerSecond)),
+            .init("hedgesPerSecond", .rounded(hedgesPerSecond)),
+            .init("hedgeWinRatio", .rounded(hedgeWinRatio)),
         ]
     }
 }

@@ -14,6 +14,12 @@ package struct LiveNumbers: Sendable, Equatable {
     package var inFlight = 0
     /// Attempts at backends in a second; less than requests where the cache answers.
     package var backendRequestsPerSecond = 0.0
+    /// Requests turned away in a second.
+    package var rejectedPerSecond = 0.0
+    /// Second copies of slow requests that were sent in a second.
+    package var hedgesPerSecond = 0.0
+    /// The share of these copies that won; nil without any.
+    package var hedgeWinRatio: Double?
 
     /// A revision at rest.
     package init() {}
@@ -30,6 +36,13 @@ package struct LiveNumbers: Sendable, Equatable {
         requestsPerSecond = Double(requests) / seconds
         let attempts = Growth.between(earlier.backendRequests, later.backendRequests)
         backendRequestsPerSecond = Double(attempts) / seconds
+        rejectedPerSecond = Double(Growth.between(earlier.rejected, later.rejected)) / seconds
+        let hedges = Growth.between(earlier.hedges, later.hedges)
+        hedgesPerSecond = Double(hedges) / seconds
+        if hedges > 0 {
+            let won = Growth.between(earlier.hedgesWon, later.hedgesWon)
+            hedgeWinRatio = min(1, Double(won) / Double(hedges))
+        }
         if requests > 0 {
             let errors = Growth.between(earlier.errors, later.errors)
             errorRatio = min(1, Double(errors) / Double(requests))

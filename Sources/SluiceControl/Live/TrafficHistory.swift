@@ -71,6 +71,12 @@ package struct TrafficHistory: Sendable {
                     seconds: seconds
                 )
             }
+            let stranger = RevisionKey(model, "-")
+            present.strangers[model] = LiveNumbers(
+                from: earlier.revisions[stranger] ?? TrafficTotals.Revision(),
+                to: totals.revisions[stranger] ?? TrafficTotals.Revision(),
+                seconds: seconds
+            )
             present.caches[model] = CacheNumbers(
                 from: earlier.caches[model] ?? TrafficTotals.Cache(),
                 to: totals.caches[model] ?? TrafficTotals.Cache(),

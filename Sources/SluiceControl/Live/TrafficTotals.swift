@@ -37,6 +37,11 @@ package struct TrafficTotals: Sendable {
         package var errors: UInt64 = 0
         /// Attempts at its backends.
         package var backendRequests: UInt64 = 0
+        /// Requests the gateway turned away.
+        package var rejected: UInt64 = 0
+        /// Second copies that were sent and are over, and those of them that won.
+        package var hedges: UInt64 = 0
+        package var hedgesWon: UInt64 = 0
         /// Requests by duration, as ``LatencyBuckets/bounds`` cut them, and one place more.
         package var buckets = [UInt64](repeating: 0, count: LatencyBuckets.bounds.count + 1)
         /// Requests that are under way; a level, not a count.
@@ -97,6 +102,18 @@ package struct TrafficTotals: Sendable {
             let key = RevisionKey(series.labels[0], series.labels[1])
             revisions[key, default: Revision()].backendRequests += count
             backends[BackendKey(key, series.labels[2]), default: 0] += count
+        }
+        for series in store.readings(of: GatewayMetrics.rejected) {
+            guard case .counter(let count) = series.value else { continue }
+            let key = RevisionKey(series.labels[0], series.labels[1])
+            revisions[key, default: Revision()].rejected += count
+        }
+        for series in store.readings(of: GatewayMetrics.hedges) where series.labels[2] != "skipped"
+        {
+            guard case .counter(let count) = series.value else { continue }
+            let key = RevisionKey(series.labels[0], series.labels[1])
+            revisions[key, default: Revision()].hedges += count
+            if series.labels[2] == "won" { revisions[key, default: Revision()].hedgesWon += count }
         }
         for series in store.readings(of: GatewayMetrics.cacheRequests) {
             guard case .counter(let count) = series.value else { continue }

@@ -20,16 +20,19 @@ public enum ASCII {
 
     /// Whether `byte` is `0`…`9`.
     @inlinable
+    @inline(__always)
     public static func isDigit(_ byte: UInt8) -> Bool { byte &- zero < 10 }
 
     /// `byte` with `A`…`Z` folded to `a`…`z`.
     @inlinable
+    @inline(__always)
     public static func lowercased(_ byte: UInt8) -> UInt8 {
         byte &- 0x41 < 26 ? byte | 0x20 : byte
     }
 
     /// The value of a hexadecimal digit, or nil.
     @inlinable
+    @inline(__always)
     public static func hexadecimalValue(_ byte: UInt8) -> UInt8? {
         switch byte {
         case 0x30...0x39: byte - 0x30
@@ -52,7 +55,9 @@ public enum ASCII {
     }
 
     /// Whether `text` begins with `literal`, byte for byte.
-    package static func hasPrefix(_ text: UnsafeRawBufferPointer, _ literal: StaticString) -> Bool {
+    @inlinable
+    @inline(__always)
+    public static func hasPrefix(_ text: UnsafeRawBufferPointer, _ literal: StaticString) -> Bool {
         let length = literal.utf8CodeUnitCount
         guard text.count >= length else { return false }
         guard let actual = text.baseAddress else { return true }
@@ -60,7 +65,9 @@ public enum ASCII {
     }
 
     /// Whether `text` is `literal`, byte for byte.
-    package static func equal(_ text: UnsafeRawBufferPointer, _ literal: StaticString) -> Bool {
+    @inlinable
+    @inline(__always)
+    public static func equal(_ text: UnsafeRawBufferPointer, _ literal: StaticString) -> Bool {
         unsafe text.count == literal.utf8CodeUnitCount && hasPrefix(text, literal)
     }
 

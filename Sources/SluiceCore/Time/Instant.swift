@@ -54,6 +54,13 @@ public struct Instant: BitwiseCopyable, Comparable, Hashable, Sendable {
 extension Duration {
     /// The whole nanoseconds of this duration, saturating at about 292 years.
     package var nanoseconds: Int64 {
+        // Up to 584 years one division does, as the quotient has 64 bits; `components` takes many more.
+        let whole = attoseconds
+        let (high, low) = (whole >> 64, UInt64(truncatingIfNeeded: whole))
+        if high >= 0, high < 1_000_000_000 {
+            let billion: UInt64 = 1_000_000_000
+            return Int64(clamping: billion.dividingFullWidth((UInt64(high), low)).quotient)
+        }
         let (seconds, attoseconds) = components
         let (scaled, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
         guard !overflow else { return seconds < 0 ? .min : .max }

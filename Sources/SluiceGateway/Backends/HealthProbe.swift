@@ -139,7 +139,7 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
         )
         guard let user = unsafe UnsafeMutableRawPointer(bitPattern: key) else { return }
         switch unsafe target.pool.acquire(user) {
-        case .ready(let connection): unsafe begin(user, connection)
+        case .ready(let connection): unsafe begin(user, connection.takeUnretainedValue())
         case .waiting: break
         case .full: finish(key, target, isGood: false)
         }

@@ -20,18 +20,17 @@ enum CacheResult: Int, CaseIterable {
 
 /// One model's counters of ``GatewayMetrics/cacheRequests``.
 final class CacheMetrics {
-    private let counters: [CounterID]
+    private let counters: InlineArray<7, CounterID>
     /// Absent unless the model is cached row by row.
     let rows: RowMetrics?
 
     init(store: MetricStore, plan: ModelPlan) {
         let model = plan.name
         rows = plan.cache?.rows == true ? RowMetrics(store: store, model: model) : nil
-        counters = CacheResult.allCases.map {
-            store.counter(
-                GatewayMetrics.cacheRequests,
-                [model, $0.labels.tier, $0.labels.result]
-            )
+        precondition(CacheResult.allCases.count == 7, "each result has its counter")
+        counters = InlineArray { index in
+            let labels = CacheResult.allCases[index].labels
+            return store.counter(GatewayMetrics.cacheRequests, [model, labels.tier, labels.result])
         }
     }
 

@@ -46,14 +46,21 @@ struct PredictCodec: ~Copyable {
     static var rawForm: UInt8 { Kept.v2 }
 
     static let prefixLength = 5
+    /// What ``reply`` may keep between replies.
+    static let keptBytes = 64 << 10
 
     var digest = CacheDigest()
+    /// What of the last request that was scanned is of use for its answer; until the next.
+    private(set) var scan = QuestionScan()
     var scratch: ByteBuffer
+    /// Where replies are put together; its memory stays for the next.
+    var reply: ByteBuffer
     let pool: BufferPool
 
     init(pool: BufferPool) {
         self.pool = pool
         scratch = ByteBuffer(pool: pool)
+        reply = ByteBuffer(pool: pool)
     }
 
     // MARK: - Questions
@@ -95,6 +102,21 @@ struct PredictCodec: ~Copyable {
                 ) { unsafe digest.append($0) }
                 wishes = CallerWishes(.v1, InferenceRequest())
             case .v2, .grpc:
+                var name = model
+                var version = version
+                let key = name.withUTF8 { name in
+                    version.withUTF8 { version in
+                        unsafe scannedKey(
+                            body,
+                            form,
+                            headerLength: headerLength,
+                            model: UnsafeRawBufferPointer(name),
+                            version: UnsafeRawBufferPointer(version),
+                            revision: revision
+                        )
+                    }
+                }
+                if let key { return (key, scan.wishes) }
                 var request =
                     form == .v2
                     ? unsafe try InferenceRequest(json: body, headerLength: headerLength)
@@ -117,6 +139,38 @@ struct PredictCodec: ~Copyable {
         }
     }
 
+    /// The key of a whole V2 request as clients write them, from where it lies.
+    ///
+    /// Nil leaves it to the general reader, in ``read(_:_:headerLength:model:version:revision:meaning:)``.
+    mutating func scannedKey(
+        _ body: UnsafeRawBufferPointer,
+        _ form: CallerWishes.Form,
+        headerLength: Int?,
+        model: UnsafeRawBufferPointer,
+        version: UnsafeRawBufferPointer,
+        revision: [UInt8]
+    ) -> CacheKey? {
+        switch form {
+        case .v1: return nil
+        case .v2:
+            guard unsafe scan.read(body: body, headerLength: headerLength, version: version) else {
+                return nil
+            }
+        case .grpc:
+            guard body.count >= PredictCodec.prefixLength, unsafe body[0] == 0,
+                unsafe scan.read(message: PredictCodec.message(body))
+            else { return nil }
+        }
+        let isWritten = unsafe scan.write(model: model, revision: revision, scratch: &scratch) {
+            unsafe digest.append($0)
+        }
+        guard isWritten else {
+            forgetKey()
+            return nil
+        }
+        return finishKey()
+    }
+
     /// The key of what the digest was fed.
     mutating func finishKey() -> CacheKey { PredictCodec.finishKey(&digest) }
 
@@ -129,7 +183,7 @@ struct PredictCodec: ~Copyable {
     }
 
     /// Begins a key anew.
-    mutating func forgetKey() { digest = CacheDigest() }
+    mutating func forgetKey() { digest.restart() }
 
     static func message(_ body: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
         unsafe UnsafeRawBufferPointer(rebasing: body.dropFirst(prefixLength))
@@ -253,7 +307,7 @@ struct PredictCodec: ~Copyable {
                     headerLength: call.headerLength,
                     path: backend == .v1
                         ? "/v1/models/\(backendName):predict"
-                        : dialect.inferPath(model: backendName, version: version),
+                        : dialect.inferPath(model: backendName, version: call.version),
                     wishes: call.wishes
                 )
             )
@@ -304,8 +358,35 @@ struct PredictCodec: ~Copyable {
         }
     }
 
+    /// Appends a message that is kept, framed, with its caller's `id`.
+    static func appendFrame(
+        _ content: UnsafeRawBufferPointer,
+        id: UnsafeRawBufferPointer,
+        to output: inout ByteBuffer
+    ) {
+        // One look for room: flag, length, and an id's tag and length of at most ten bytes.
+        _ = unsafe output.reserve(prefixLength + content.count + 11 + id.count)
+        beginFrame(&output)
+        unsafe output.append(content)
+        if id.count > 0 {
+            output.append(byte: 3 << 3 | 2)
+            var rest = id.count
+            while rest >= 0x80 {
+                output.append(byte: UInt8(rest & 0x7F) | 0x80)
+                rest >>= 7
+            }
+            output.append(byte: UInt8(rest))
+            unsafe output.append(id)
+        }
+        endFrame(&output)
+    }
+
     /// Makes room for a message's flag and length, which ``endFrame(_:)`` fills in.
-    static func beginFrame(_ output: inout ByteBuffer) { output.append([0, 0, 0, 0, 0]) }
+    static func beginFrame(_ output: inout ByteBuffer) {
+        unsafe UnsafeMutableRawPointer(output.reserve(prefixLength))
+            .initializeMemory(as: UInt8.self, repeating: 0, count: prefixLength)
+        output.commit(prefixLength)
+    }
 
     static func endFrame(_ output: inout ByteBuffer) {
         let length = UInt32(output.count - prefixLength)

@@ -12,11 +12,15 @@ struct QuestionMemo: ~Copyable {
     @safe
     private struct Slot {
         var hash: UInt64 = 0
-        var revision: UInt32 = 0
-        var count: UInt32 = 0
-        var key: CacheKey?
-        var isRaw = false
+        /// Absent: the slot is free.
         var bytes: UnsafeMutablePointer<UInt8>?
+        var revision: UInt32 = 0
+        /// At most ``byteMaximum``.
+        var count: UInt16 = 0
+        var isRaw = false
+        /// Where the answer lay.
+        var place = CachePlace()
+        var key: CacheKey
     }
 
     /// Slots: as many questions as are hot at a time, and more.
@@ -26,7 +30,8 @@ struct QuestionMemo: ~Copyable {
     /// What all messages together may take; who finds no room takes the whole way.
     private static let totalMaximum = 16 << 20
 
-    // Made for the first message: most gateways have models that aren't cached.
+    // Made for the first message: most gateways have models that aren't cached. A slot is a line of the
+    // processor's cache, so that asking touches one, and then the bytes.
     private var slots: UnsafeMutablePointer<Slot>?
     private var total = 0
 
@@ -105,20 +110,34 @@ struct QuestionMemo: ~Copyable {
         }
     }
 
-    /// The key of a message that was seen for this revision, and whether it was raw.
-    func find(_ message: Message, revision: UInt32) -> (key: CacheKey, isRaw: Bool)? {
+    /// What is known of a message that was seen before.
+    @safe
+    struct Known {
+        let key: CacheKey
+        let isRaw: Bool
+        /// Where its answer lay; to be brought up to date.
+        let place: UnsafeMutablePointer<CachePlace>
+    }
+
+    /// What is known of a message that was seen for this revision; valid until the next ``insert``.
+    func find(_ message: Message, revision: UInt32) -> Known? {
         guard let slots = unsafe slots else { return nil }
         let pair = unsafe slots + QuestionMemo.place(message)
         for index in 0..<2 {
             let slot = unsafe pair + index
             guard unsafe slot.pointee.hash == message.hash,
-                unsafe slot.pointee.revision == revision,
-                let key = unsafe slot.pointee.key, let bytes = unsafe slot.pointee.bytes,
+                unsafe slot.pointee.revision == revision, let bytes = unsafe slot.pointee.bytes,
                 unsafe Int(slot.pointee.count) == message.before.count + message.after.count,
                 unsafe QuestionMemo.same(bytes, message.before),
                 unsafe QuestionMemo.same(bytes + message.before.count, message.after)
             else { continue }
-            return unsafe (key, slot.pointee.isRaw)
+            let place = unsafe UnsafeMutableRawPointer(slot)
+                + (MemoryLayout<Slot>.offset(of: \.place) ?? 0)
+            return unsafe Known(
+                key: slot.pointee.key,
+                isRaw: slot.pointee.isRaw,
+                place: place.assumingMemoryBound(to: CachePlace.self)
+            )
         }
         return nil
     }
@@ -145,7 +164,7 @@ struct QuestionMemo: ~Copyable {
             unsafe total -= Int(slot[1].count)
         }
         unsafe slot[1] = slot[0]
-        unsafe slot[0] = Slot(bytes: nil)
+        unsafe slot[0] = Slot(bytes: nil, key: QuestionMemo.noKey)
         guard total + count <= QuestionMemo.totalMaximum else { return }
         total += count
         let bytes = UnsafeMutablePointer<UInt8>.allocate(capacity: max(1, count))
@@ -163,18 +182,31 @@ struct QuestionMemo: ~Copyable {
         }
         unsafe slot.pointee = Slot(
             hash: message.hash,
+            bytes: bytes,
             revision: revision,
-            count: UInt32(count),
-            key: key,
+            count: UInt16(count),
             isRaw: isRaw,
-            bytes: bytes
+            key: key
         )
+    }
+
+    private static var noKey: CacheKey {
+        unsafe withUnsafeBytes(of: (0, 0, 0, 0) as (UInt64, UInt64, UInt64, UInt64)) {
+            unsafe CacheKey(digest: $0)
+        }
     }
 
     private mutating func table() -> UnsafeMutablePointer<Slot> {
         if let slots = unsafe slots { return unsafe slots }
-        let made = UnsafeMutablePointer<Slot>.allocate(capacity: QuestionMemo.slotCount)
-        unsafe made.initialize(repeating: Slot(bytes: nil), count: QuestionMemo.slotCount)
+        // Unsafe: bound once, freed in `deinit`, indexed below the count.
+        let made = unsafe UnsafeMutableRawPointer.allocate(
+            byteCount: QuestionMemo.slotCount * MemoryLayout<Slot>.stride,
+            alignment: 64
+        ).bindMemory(to: Slot.self, capacity: QuestionMemo.slotCount)
+        unsafe made.initialize(
+            repeating: Slot(bytes: nil, key: QuestionMemo.noKey),
+            count: QuestionMemo.slotCount
+        )
         unsafe slots = made
         return unsafe made
     }

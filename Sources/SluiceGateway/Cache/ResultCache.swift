@@ -2,6 +2,7 @@ import SluiceCache
 import SluiceCore
 package import SluiceEgress
 import SluiceIO
+import SluiceTelemetry
 import Synchronization
 
 /// Tier 2, as configured.
@@ -33,7 +34,7 @@ package enum RedisNotice: Sendable {
 /// What all workers share of the result cache: tier 1, the calls in flight, and each other.
 package final class ResultCache: Sendable {
     let memory: MemoryCache
-    let flights = FlightTable()
+    let flights: FlightTable
     /// Absent: there is no tier 2.
     let redis: RedisTier?
     /// Told what happens to tier 2 that an operator should know.
@@ -61,6 +62,7 @@ package final class ResultCache: Sendable {
         redisNotice: @escaping @Sendable (RedisNotice) -> Void
     ) {
         self.redis = redis
+        flights = FlightTable(seed: seed)
         self.redisNotice = redisNotice
         memory = MemoryCache(
             maximumBytes: maxBytes,
@@ -143,7 +145,7 @@ enum FlightOutcome: Sendable {
     /// Here is the answer, kept or not.
     case answered(CacheEntry)
     /// The call failed for everybody.
-    case failed(http: Int, grpc: Int, sentence: String)
+    case failed(http: Int, grpc: Int, why: Reason, sentence: String)
     /// The answer can't be shared; each makes its own call.
     case unshared
 }

@@ -29,9 +29,8 @@ final class RowBatch {
     var entries: [CacheEntry?]
     /// Entries past their time, should the call fail; empty while there is none.
     var spares: [CacheEntry?] = []
-    /// Places that tier 2 is asked for, and what their keys are called there.
+    /// Places that tier 2 is asked for.
     var sought: [Int] = []
-    var names: [[UInt8]] = []
     /// Places that the model is asked for; ascends.
     var asked: [Int] = []
     /// The caller's own head and body while another is sent in their place.

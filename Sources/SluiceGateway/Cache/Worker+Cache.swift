@@ -48,15 +48,12 @@ extension Worker {
 
     /// Takes another piece of a body that is being gathered.
     func gather(_ flow: FlowPointer, _ bytes: UnsafeRawBufferPointer, endStream: Bool) {
-        if endStream, unsafe flow.pointee.cache.role == .alone, unsafe flow.pointee.wire == .grpc,
-            unsafe flow.pointee.held.isEmpty, unsafe servesKnown(flow, bytes)
+        if endStream, unsafe flow.pointee.cache.role == .alone, unsafe flow.pointee.held.isEmpty,
+            unsafe looksUpInPlace(flow, bytes)
         {
             return
         }
-        unsafe flow.pointee.held.append(bytes, pool: buffers)
-        // Windows stay open: what is gathered is bounded below, by the largest entry.
-        unsafe flow.pointee.exchange.consumed(bytes.count)
-        unsafe flow.pointee.credited += bytes.count
+        unsafe hold(flow, bytes)
         if endStream {
             unsafe gathered(flow)
         } else if unsafe flow.pointee.cache.role == .alone,
@@ -65,41 +62,6 @@ extension Worker {
             unsafe bypass(flow)
             if unsafe !mayTranslate(flow) { unsafe dispatch(flow) }
         }
-    }
-
-    /// Answers a gRPC request that was seen before, byte for byte, from tier 1; false when it has
-    /// to go the whole way, or is over.
-    private func servesKnown(_ flow: FlowPointer, _ bytes: UnsafeRawBufferPointer) -> Bool {
-        guard unsafe chooseRevision(flow) else { return true }
-        guard unsafe !flow.pointee.cache.mustAsk, let cache = shared.cache,
-            let revision = unsafe flow.pointee.revision,
-            let message = unsafe QuestionMemo.Message(bytes),
-            let known = unsafe memo.find(
-                message,
-                revision: revision._withUnsafeGuaranteedRef { $0.number }
-            ),
-            known.isRaw, case .fresh(let entry) = cache.memory.lookup(known.key, at: loop.now),
-            unsafe entry.answer.first == PredictCodec.rawForm
-        else { return false }
-        unsafe flow.pointee.exchange.consumed(bytes.count)
-        unsafe sampleHot(flow, bytes)
-        unsafe count(flow, .memoryHit)
-        if unsafe keepsRows(flow) { unsafe countRows(flow, hits: 1, misses: 0) }
-        unsafe replyRaw(flow, entry, id: message.id)
-        return true
-    }
-
-    /// Remembers a gRPC request's key by its bytes.
-    func remember(_ flow: FlowPointer, _ key: CacheKey, isRaw: Bool) {
-        guard let revision = unsafe flow.pointee.revision,
-            let message = unsafe QuestionMemo.Message(flow.pointee.held.bytes)
-        else { return }
-        unsafe memo.insert(
-            message,
-            revision: revision._withUnsafeGuaranteedRef { $0.number },
-            key: key,
-            isRaw: isRaw
-        )
     }
 
     /// The request is whole.
@@ -122,23 +84,36 @@ extension Worker {
             unsafe attempt(flow)
             return
         }
-        unsafe flow.pointee.cache.key = key
         if wishes.form == .grpc { unsafe remember(flow, key, isRaw: wishes.isRaw) }
-        if unsafe !flow.pointee.cache.mustAsk {
-            switch cache.memory.lookup(key, at: loop.now) {
-            case .fresh(let entry):
-                unsafe count(flow, .memoryHit)
-                unsafe serve(flow, entry, wishes, "sluice; hit")
-                return
-            case .stale(let entry):
-                unsafe count(flow, .memoryHit)
-                unsafe refresh(flow, key)
-                unsafe serve(flow, entry, wishes, "sluice; hit", detail: "stale-while-revalidate")
-                return
-            case .spare(let entry): unsafe flow.pointee.cache.spare = .passRetained(entry)
-            case .miss: break
-            }
+        let mustAsk = unsafe flow.pointee.cache.mustAsk
+        let found = mustAsk ? nil : cache.memory.lookup(key, at: loop.now)
+        unsafe proceed(flow, key, wishes, found, cache)
+    }
+
+    /// Serves what tier 1 said, or asks further; nil where it wasn't to be asked.
+    func proceed(
+        _ flow: FlowPointer,
+        _ key: CacheKey,
+        _ wishes: CallerWishes,
+        _ found: CacheLookup?,
+        _ cache: ResultCache
+    ) {
+        unsafe flow.pointee.cache.key = key
+        switch found {
+        case .fresh(let entry)?:
+            unsafe count(flow, .memoryHit)
+            unsafe serve(flow, entry, wishes, "sluice; hit")
+            return
+        case .stale(let entry)?:
+            unsafe count(flow, .memoryHit)
+            unsafe refresh(flow, key)
+            unsafe serve(flow, entry, wishes, "sluice; hit", detail: "stale-while-revalidate")
+            return
+        case .spare(let entry)?:
+            unsafe flow.pointee.cache.spare = .passRetained(entry)
             unsafe count(flow, .memoryMiss)
+        case .miss?: unsafe count(flow, .memoryMiss)
+        case nil: break
         }
         unsafe joinCall(flow, key, Question(wishes), cache)
     }
@@ -161,7 +136,7 @@ extension Worker {
             unsafe flow.pointee.cache.role = .follows
             unsafe flow.pointee.cache.ticket = ticket
             unsafe flow.pointee.stage = .waiting
-            unsafe waiting[nextToken] = flow
+            unsafe waiting.insert(nextToken, flow)
             unsafe count(flow, .collapsed)
         case .alone: unsafe askFurther(flow)
         }
@@ -211,52 +186,26 @@ extension Worker {
         _ status: StaticString,
         detail: StaticString = "memory"
     ) {
+        if wishes.form == .grpc, wishes.isRaw, unsafe entry.answer.first == PredictCodec.rawForm {
+            var id = wishes.id
+            id.withUTF8 {
+                unsafe replyRaw(flow, entry, id: UnsafeRawBufferPointer($0), status, detail: detail)
+            }
+            return
+        }
         guard let answer = unsafe codec.render(entry.answer, for: wishes) else {
             // It can't be told in this form; ask the model.
             unsafe flow.pointee.cache.role = .bypass
             unsafe attempt(flow)
             return
         }
-        unsafe reply(
-            flow,
-            answer,
-            cacheStatus: "\(status); ttl=\(secondsLeft(entry)); detail=\(detail)"
-        )
+        unsafe reply(flow, answer) { head in
+            appendStatus(entry, status, detail: detail, to: head)
+        }
     }
 
     func secondsLeft(_ entry: CacheEntry) -> Int {
         Int(entry.lifetime.freshUntil.nanoseconds(since: loop.now) / 1_000_000_000)
-    }
-
-    /// Answers over gRPC with what is kept as it is kept, which is what a raw caller wants: only its
-    /// own `id` is added (protobuf's fields may come in any order).
-    private func replyRaw(_ flow: FlowPointer, _ entry: CacheEntry, id: UnsafeRawBufferPointer) {
-        let content = unsafe UnsafeRawBufferPointer(rebasing: entry.answer[1...])
-        var frame = ByteBuffer(pool: buffers)
-        let idLength = id.count == 0 ? 0 : id.count + (id.count < 0x80 ? 2 : 3)
-        let length = UInt32(content.count + idLength)
-        let place = unsafe frame.reserve(5 + Int(length))
-        unsafe place.pointee = 0
-        unsafe UnsafeMutableRawPointer(place + 1).storeBytes(of: length.bigEndian, as: UInt32.self)
-        frame.commit(5)
-        unsafe frame.append(content)
-        if id.count > 0 {
-            frame.append(byte: 3 << 3 | 2)
-            if id.count < 0x80 {
-                frame.append(byte: UInt8(id.count))
-            } else {
-                frame.append(byte: UInt8(id.count & 0x7F) | 0x80)
-                frame.append(byte: UInt8(truncatingIfNeeded: id.count >> 7))
-            }
-            unsafe frame.append(id)
-        }
-        let head = unsafe answerHead(flow, "application/grpc")
-        var status = ByteBuffer(pool: buffers)
-        status.append("sluice; hit; ttl=")
-        status.append(decimal: secondsLeft(entry))
-        status.append("; detail=memory")
-        unsafe head.append(.cacheStatus, status.bytes, isVolatile: true)
-        unsafe finishReply(flow, head, frame.bytes)
     }
 
     /// Serves an answer past its time where the call has failed; false when there is none.

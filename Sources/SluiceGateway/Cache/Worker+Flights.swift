@@ -8,19 +8,29 @@ import SluiceTelemetry
 
 // Equal calls under way: one request leads and calls the backend, the others wait for what it gets.
 extension Worker {
+    /// The flow that waits under `token`; it waits no more.
+    func takeWaiting(_ token: UInt64) -> FlowPointer? {
+        unsafe waiting.remove(token)?.assumingMemoryBound(to: Flow.self)
+    }
+
     /// A flight this worker's request waited for has landed.
     func landed(_ token: UInt64, _ outcome: FlightOutcome) {
-        guard let flow = unsafe waiting.removeValue(forKey: token) else { return }
+        guard let flow = unsafe takeWaiting(token) else { return }
         unsafe flow.pointee.cache.ticket = nil
         switch outcome {
         case .answered(let entry):
             if let wishes = unsafe wishes(of: flow) {
                 unsafe serve(flow, entry, wishes, "sluice; fwd=miss; collapsed")
             }
-        case .failed(let http, let grpc, let sentence):
+        case .failed(let http, let grpc, let why, let sentence):
             unsafe refuse(
                 flow,
-                .shared(http: http, grpc: GRPCStatus(rawValue: grpc) ?? .unknown, sentence)
+                .shared(
+                    http: http,
+                    grpc: GRPCStatus(rawValue: grpc) ?? .unknown,
+                    why: why,
+                    sentence
+                )
             )
         case .unshared:
             unsafe flow.pointee.cache.role = .alone
@@ -30,7 +40,7 @@ extension Worker {
 
     /// The leader left for reasons of its own; this worker's request makes the call.
     func takeOver(_ token: UInt64, _ ticket: FlightTicket) {
-        guard let flow = unsafe waiting.removeValue(forKey: token) else {
+        guard let flow = unsafe takeWaiting(token) else {
             passOn(ticket)
             return
         }
@@ -70,6 +80,7 @@ extension Worker {
                         grpc: flow.pointee.grpcStatus >= 0
                             ? flow.pointee.grpcStatus
                             : StatusTable.grpc(http: flow.pointee.status),
+                        why: flow.pointee.why == .ok ? .backendError : flow.pointee.why,
                         sentence: "the equal call this one waited for failed"
                     )
                 )
@@ -77,7 +88,7 @@ extension Worker {
         }
         // It may wait for another's call, or for Redis.
         if unsafe flow.pointee.cache.token > 0 {
-            unsafe waiting[flow.pointee.cache.token] = nil
+            _ = unsafe waiting.remove(flow.pointee.cache.token)
         }
         if let batch = unsafe rows(of: flow) { release(batch) }
         unsafe flow.pointee.cache.spare?.release()

@@ -18,39 +18,41 @@ extension Worker: RedisReceiver {
             seed: random.next()
         )
         redis = made
+        redisNames = RedisNames(tier, pool: buffers)
         made.start()
     }
 
     /// Asks tier 2; false when it can't be asked.
     func askRedis(_ flow: FlowPointer) -> Bool {
-        guard let redis, let tier = shared.cache?.redis, let key = unsafe flow.pointee.cache.key
-        else { return false }
-        if let batch = unsafe rows(of: flow) { return unsafe askRedis(flow, batch, redis, tier) }
+        guard let redis, let key = unsafe flow.pointee.cache.key else { return false }
+        if let batch = unsafe rows(of: flow) { return unsafe askRedis(flow, batch, redis) }
         let token = unsafe flow.pointee.cache.token
-        let text = unsafe redisKey(key, flow, tier)
-        let isSent = unsafe text.withUnsafeBytes {
-            unsafe redis.get($0, deadline: loop.now + tier.timeout, token: token)
-        }
+        let isSent = unsafe redis.get(
+            redisName(key, flow),
+            deadline: redisDeadline,
+            token: token
+        )
         guard isSent else {
             unsafe count(flow, .redisError)
             return false
         }
         unsafe flow.pointee.stage = .waiting
-        unsafe waiting[token] = flow
+        unsafe waiting.insert(token, flow)
         return true
     }
 
     package func redisHit(_ token: UInt64, place: Int, _ value: UnsafeRawBufferPointer) {
-        guard let flow = unsafe waiting.removeValue(forKey: token) else { return }
+        guard let flow = unsafe takeWaiting(token) else { return }
         if let batch = unsafe rows(of: flow) {
             let entry =
-                batch.names.indices.contains(place)
-                ? unsafe entry(value, named: batch.names[place], flow) : nil
+                batch.sought.indices.contains(place)
+                ? unsafe entry(value, named: redisName(batch.keys[batch.sought[place]], flow), flow)
+                : nil
             unsafe redisAnswered(flow, batch, place, entry)
             return
         }
-        guard let tier = shared.cache?.redis, let key = unsafe flow.pointee.cache.key,
-            let entry = unsafe entry(value, named: redisKey(key, flow, tier), flow)
+        guard let key = unsafe flow.pointee.cache.key,
+            let entry = unsafe entry(value, named: redisName(key, flow), flow)
         else {
             unsafe count(flow, .redisMiss)
             unsafe ask(flow)
@@ -63,10 +65,10 @@ extension Worker: RedisReceiver {
     /// What lies under a key, if it is ours and fresh; foreign, damaged or old is a miss.
     private func entry(
         _ value: UnsafeRawBufferPointer,
-        named text: [UInt8],
+        named name: UnsafeRawBufferPointer,
         _ flow: FlowPointer
     ) -> CacheEntry? {
-        let stored = unsafe text.withUnsafeBytes { unsafe StoredValue(value, key: $0) }
+        let stored = unsafe StoredValue(value, key: name)
         let wall = loop.now.nanoseconds &+ wallOffset
         guard let stored, stored.form == ResultCache.form,
             stored.freshUntilMilliseconds > wall / 1_000_000,
@@ -84,7 +86,7 @@ extension Worker: RedisReceiver {
     }
 
     package func redisMiss(_ token: UInt64, place: Int) {
-        guard let flow = unsafe waiting.removeValue(forKey: token) else { return }
+        guard let flow = unsafe takeWaiting(token) else { return }
         if let batch = unsafe rows(of: flow) {
             unsafe redisAnswered(flow, batch, place, nil)
             return
@@ -94,7 +96,7 @@ extension Worker: RedisReceiver {
     }
 
     package func redisFailed(_ token: UInt64, _ failure: RedisLookupFailure) {
-        guard let flow = unsafe waiting.removeValue(forKey: token) else { return }
+        guard let flow = unsafe takeWaiting(token) else { return }
         unsafe count(flow, .redisError)
         unsafe ask(flow)
     }
@@ -109,36 +111,36 @@ extension Worker: RedisReceiver {
 
     /// Keeps an answer for other processes and for after a restart; never waits.
     func keepInRedis(_ flow: FlowPointer, _ entry: CacheEntry, _ key: CacheKey) {
-        guard let redis, let tier = shared.cache?.redis else { return }
+        guard let redis else { return }
         let left = entry.lifetime.freshUntil.nanoseconds(since: loop.now) / 1_000_000
         guard left > 0 else { return }
         let stored = StoredValue(
             form: ResultCache.form,
             freshUntilMilliseconds: (loop.now.nanoseconds &+ wallOffset) / 1_000_000 + left
         )
-        let text = unsafe redisKey(key, flow, tier)
+        let name = unsafe redisName(key, flow)
         var header = ByteBuffer(pool: buffers)
-        unsafe text.withUnsafeBytes { text in
-            unsafe stored.appendHeader(key: text, answer: entry.answer, to: &header)
-            unsafe redis.set(
-                text,
-                header: header.bytes,
-                body: entry.answer,
-                expiresInMilliseconds: Int(left)
-            )
+        unsafe stored.appendHeader(key: name, answer: entry.answer, to: &header)
+        unsafe redis.set(
+            name,
+            header: header.bytes,
+            body: entry.answer,
+            expiresInMilliseconds: Int(left)
+        )
+    }
+
+    /// What an answer to `flow` is called in tier 2; valid until the next name is asked for.
+    func redisName(_ key: CacheKey, _ flow: FlowPointer) -> UnsafeRawBufferPointer {
+        guard let model = unsafe flow.pointee.model, let revision = unsafe flow.pointee.revision
+        else { return unsafe UnsafeRawBufferPointer(start: nil, count: 0) }
+        return unsafe model._withUnsafeGuaranteedRef { model in
+            unsafe revision._withUnsafeGuaranteedRef { revision in
+                unsafe redisNames?.name(key, model: model.name.bytes, revision: revision.name.bytes)
+                    ?? UnsafeRawBufferPointer(start: nil, count: 0)
+            }
         }
     }
 
-    func redisKey(_ key: CacheKey, _ flow: FlowPointer, _ tier: RedisTier) -> [UInt8] {
-        var text = ByteBuffer(pool: buffers)
-        text.append(text: tier.prefix)
-        if let model = unsafe flow.pointee.model, let revision = unsafe flow.pointee.revision {
-            unsafe model._withUnsafeGuaranteedRef { unsafe text.append($0.name.bytes) }
-            text.append(byte: ASCII.slash)
-            unsafe revision._withUnsafeGuaranteedRef { unsafe text.append($0.name.bytes) }
-            text.append(byte: ASCII.slash)
-        }
-        key.appendHexadecimal(to: &text)
-        return unsafe [UInt8](text.bytes)
-    }
+    /// When a look-up that is sent now is given up.
+    var redisDeadline: Instant { loop.now.advanced(byNanoseconds: redisNames?.timeout ?? 0) }
 }

@@ -167,20 +167,21 @@ extension Worker {
     func askRedis(
         _ flow: FlowPointer,
         _ batch: RowBatch,
-        _ redis: RedisConnection,
-        _ tier: RedisTier
+        _ redis: RedisConnection
     ) -> Bool {
-        let limit = tier.endpoint.settings.maximumReplyBytes / Worker.storedRowMaximum
+        let limit = redis.endpoint.settings.maximumReplyBytes / Worker.storedRowMaximum
         batch.sought = Array(batch.missing.prefix(limit))
         guard !batch.sought.isEmpty else { return false }
-        batch.names = batch.sought.map { unsafe redisKey(batch.keys[$0], flow, tier) }
-        let all = batch.names.flatMap { $0 }
+        var all: [UInt8] = []
+        for place in batch.sought {
+            unsafe all.append(contentsOf: redisName(batch.keys[place], flow))
+        }
         let token = unsafe flow.pointee.cache.token
         let isSent = unsafe all.withUnsafeBytes {
             unsafe redis.getMany(
                 $0,
-                keyByteCount: batch.names[0].count,
-                deadline: loop.now + tier.timeout,
+                keyByteCount: all.count / batch.sought.count,
+                deadline: redisDeadline,
                 token: token
             )
         }
@@ -189,7 +190,7 @@ extension Worker {
             return false
         }
         unsafe flow.pointee.stage = .waiting
-        unsafe waiting[token] = flow
+        unsafe waiting.insert(token, flow)
         return true
     }
 
@@ -211,10 +212,9 @@ extension Worker {
             )
         }
         guard place >= batch.sought.count - 1 else {
-            unsafe waiting[flow.pointee.cache.token] = flow
+            unsafe waiting.insert(flow.pointee.cache.token, flow)
             return
         }
-        batch.names = []
         unsafe count(flow, batch.missing.isEmpty ? .redisHit : .redisMiss)
         unsafe ask(flow)
     }

@@ -106,6 +106,11 @@ package enum GatewayMetrics {
         help: "Connections closed at once, by reason.",
         labels: ["listener", "reason"]
     )
+    static let connectionsShed = MetricFamily.counter(
+        "sluice_connections_shed_total",
+        help: "Connections closed at rest to make room for new ones, oldest rest first.",
+        labels: ["listener"]
+    )
     static let unreadable = MetricFamily.counter(
         "sluice_unreadable_requests_total",
         help: "Connections ended because what came was not HTTP.",

@@ -8,6 +8,11 @@ extension GatewayMetrics {
         help: "Times a backend was taken out for failing, by the kind of its last failure.",
         labels: ["model", "revision", "backend", "reason"]
     )
+    static let backendKeepAliveTimeouts = MetricFamily.counter(
+        "sluice_backend_keepalive_timeouts_total",
+        help: "HTTP/2 connections given up because the backend left a PING unanswered.",
+        labels: ["backend"]
+    )
     static let retryBudgetExhausted = MetricFamily.counter(
         "sluice_retry_budget_exhausted_total",
         help: "Requests that were not sent again because too many retries were under way.",
@@ -18,7 +23,7 @@ extension GatewayMetrics {
         help: "Waits for a backend below its maxInFlight, granted or given up.",
         labels: ["model", "revision"]
     )
-    static let rejected = MetricFamily.counter(
+    package static let rejected = MetricFamily.counter(
         "sluice_rejected_total",
         help: "Requests the gateway turned away, by reason.",
         labels: ["model", "revision", "reason"]

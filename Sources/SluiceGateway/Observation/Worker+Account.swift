@@ -19,8 +19,7 @@ extension Worker {
         } else {
             unsafe count(flow, strangers)
         }
-        guard let log, unsafe !flow.pointee.isUnheard else { return }
-        unsafe record(flow, to: log)
+        if log != nil, unsafe !flow.pointee.isUnheard { unsafe record(flow) }
     }
 
     private func count(_ flow: FlowPointer, _ metrics: RevisionMetrics) {
@@ -75,7 +74,7 @@ extension Worker {
         unsafe backend._withUnsafeGuaranteedRef { shard.add($0.metrics.requests(wire, code: code)) }
     }
 
-    private func record(_ flow: FlowPointer, to log: AccessBuffer) {
+    private func record(_ flow: FlowPointer) {
         let exchange = unsafe flow.pointee.exchange
         let started = unsafe flow.pointee.started
         var record = AccessRecord(
@@ -118,6 +117,10 @@ extension Worker {
         // The texts are borrowed for the call; the replica and the connection outlive it.
         if let backend = unsafe flow.pointee.backend {
             unsafe record.target = backend._withUnsafeGuaranteedRef { unsafe $0.accessTarget.bytes }
+            // Nobody here gave a reason, so the failure is the backend's own.
+            if record.why == .ok, record.status >= 400 || record.grpcStatus ?? 0 > 0 {
+                record.why = .backendError
+            }
         } else {
             if let model = unsafe flow.pointee.model {
                 unsafe record.model = model._withUnsafeGuaranteedRef { unsafe $0.name.bytes }
@@ -127,7 +130,7 @@ extension Worker {
             }
         }
         unsafe record.client = exchange.clientText
-        log.append(record)
+        log?.append(record)
     }
 
     /// Logs a connection that ended because what came was not HTTP.

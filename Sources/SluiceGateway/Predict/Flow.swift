@@ -69,6 +69,9 @@ struct Flow: BitwiseCopyable {
     var cache = CacheState()
     /// Where it is copied to a shadow, or is the copy; one reference is ours.
     var mirror: Unmanaged<MirroredCall>?
+    /// Where it may be sent to further backends while it waits, or is such a copy; the original's
+    /// reference is ours.
+    var hedge: Unmanaged<HedgedCall>?
     /// Names and identifiers of this request, in the memory behind the record; see ``FlowScratch``.
     let scratch: UnsafeMutableRawBufferPointer
     var requestIDCount: UInt16 = 0

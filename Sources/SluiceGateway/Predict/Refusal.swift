@@ -38,11 +38,16 @@ struct Refusal {
     }
 
     /// The failure of a call that others made in this caller's place.
-    static func shared(http: Int, grpc: GRPCStatus, _ sentence: String) -> Refusal {
+    static func shared(
+        http: Int,
+        grpc: GRPCStatus,
+        why: Reason,
+        _ sentence: String
+    ) -> Refusal {
         Refusal(
             http: http >= 400 ? http : 502,
             grpc: grpc == .ok ? .unavailable : grpc,
-            why: .backendReset,
+            why: why,
             sentence: sentence
         )
     }

@@ -23,9 +23,9 @@ extension Worker {
 
     private func chooseRevision(_ flow: FlowPointer, _ model: WorkerModel) -> Bool {
         guard let chosen = unsafe decideRevision(flow, model) else { return false }
-        let revision = model.revisions[chosen]
-        unsafe flow.pointee.revision = .passUnretained(revision)
-        shard.add(revision.metrics.inFlight, 1)
+        let revision = unsafe Unmanaged.passUnretained(model.revisions[chosen])
+        unsafe flow.pointee.revision = revision
+        unsafe revision._withUnsafeGuaranteedRef { shard.add($0.metrics.inFlight, 1) }
         if unsafe flow.pointee.wire != .grpc || flow.pointee.timer == .none {
             unsafe armDeadline(flow)
         }
@@ -124,8 +124,11 @@ extension Worker {
     private func connect(_ flow: FlowPointer, _ backend: WorkerBackend) {
         unsafe flow.pointee.stage = .connecting
         guard let route = unsafe backend.route(flow.spoken) else { return }
-        switch unsafe route.pool.acquire(UnsafeMutableRawPointer(flow)) {
-        case .ready(let connection): unsafe begin(flow, on: connection)
+        switch unsafe route._withUnsafeGuaranteedRef({
+            unsafe $0.pool.acquire(UnsafeMutableRawPointer(flow))
+        }) {
+        case .ready(let connection):
+            unsafe connection._withUnsafeGuaranteedRef { unsafe begin(flow, on: $0) }
         case .waiting: break
         case .full: unsafe refuse(flow, .overloaded(backend.plan.label))
         }
@@ -137,6 +140,12 @@ extension Worker {
 
     package func callRefused(_ user: UnsafeMutableRawPointer, _ failure: CallFailure) {
         let flow = unsafe user.assumingMemoryBound(to: Flow.self)
+        if unsafe flow.pointee.hedge != nil {
+            var outcome = BackendOutcome.unknown
+            if case .connectFailed = failure { outcome = .connectFailed }
+            unsafe copyFailed(flow, outcome)
+            return
+        }
         unsafe judgeFailed(flow)
         if case .connectFailed = failure { unsafe flow.pointee.outcome = .connectFailed }
         unsafe unprocessed(flow)
@@ -163,11 +172,12 @@ extension Worker {
         unsafe flow.pointee.retry.isKept = keeps
         if !keeps { unsafe flow.pointee.head = nil }
         unsafe flow.pointee.backend?._withUnsafeGuaranteedRef {
-            guard let route = unsafe $0.route(flow.spoken) else { return }
-            if unsafe flow.pointee.retry.isPrepared {
-                unsafe readdress(head, flow, route)
-            } else {
-                unsafe prepare(head, flow, route)
+            unsafe $0.route(flow.spoken)?._withUnsafeGuaranteedRef {
+                if unsafe flow.pointee.retry.isPrepared {
+                    unsafe readdress(head, flow, $0)
+                } else {
+                    unsafe prepare(head, flow, $0)
+                }
             }
         }
         let ended = unsafe flow.pointee.hasRequestEnded
@@ -191,6 +201,9 @@ extension Worker {
         unsafe flow.pointee.call = call
         let tryTimeout = unsafe revision._withUnsafeGuaranteedRef { $0.balance.tryTimeout }
         if tryTimeout > 0 { unsafe armTryTimer(flow, tryTimeout) }
+        if keeps, let policy = unsafe revision._withUnsafeGuaranteedRef({ $0.balance.hedge }) {
+            unsafe armHedge(flow, policy)
+        }
         guard !isBare else { return }
         unsafe flow.pointee.exchange.sendContinue()
         let trailers = unsafe flow.pointee.heldTrailers
@@ -233,7 +246,9 @@ extension Worker {
             case .transferCodings:
                 if isGRPC { acceptsTrailers = true } else { head.remove(at: index) }
             case .forwardedFor: forwardedFor = index
-            case .requestID: hasRequestID = true
+            case .requestID:
+                hasRequestID = true
+                head.markVolatile(at: index)
             // Ours to say.
             case .sluiceMirror:
                 if unsafe !flow.pointee.isUnheard { head.remove(at: index) }

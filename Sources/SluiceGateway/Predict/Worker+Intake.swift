@@ -21,11 +21,7 @@ extension Worker {
             unsafe refuse(flow, .badRequest("the request has no path"))
             return
         }
-        guard unsafe FieldValidation.isPath(path),
-            unsafe FieldValidation.isAuthority(
-                head.first(.authority) ?? UnsafeRawBufferPointer(start: nil, count: 0)
-            ), !exchange.isHTTP2 || RequestTarget.isSound(head)
-        else {
+        guard head.hasSoundTarget else {
             unsafe refuse(flow, .badRequest("the path or authority is not a valid one"))
             return
         }

@@ -42,7 +42,13 @@ extension Worker {
             blocks.give(head)
             return
         }
-        let flow = unsafe raw.assumingMemoryBound(to: Flow.self)
+        var flow = unsafe raw.assumingMemoryBound(to: Flow.self)
+        if unsafe flow.pointee.hedge != nil, unsafe flow.pointee.isUnheard {
+            guard let original = unsafe copyAnswered(flow, head, endStream: endStream) else {
+                return
+            }
+            unsafe flow = original
+        }
         let status = head.status
         if unsafe flow.pointee.retry.isKept {
             if unsafe retriesUnavailable(flow, head, endStream: endStream) {
@@ -187,8 +193,8 @@ extension Worker {
         case .bypass: head.append(.cacheStatus, "sluice; fwd=bypass")
         default: head.append(.cacheStatus, "sluice; fwd=miss")
         }
-        unsafe head.append(.requestID, requestID(of: flow), isVolatile: true)
         head.append(.via, unsafe flow.pointee.wire == .grpc ? "2 sluice" : "1.1 sluice")
+        unsafe head.append(.requestID, requestID(of: flow), isVolatile: true)
     }
 
     // MARK: - Failures
@@ -197,6 +203,10 @@ extension Worker {
         guard let raw = unsafe call.user else { return }
         let flow = unsafe raw.assumingMemoryBound(to: Flow.self)
         unsafe flow.pointee.call = nil
+        if unsafe flow.pointee.hedge != nil, unsafe flow.pointee.isUnheard {
+            unsafe copyFailed(flow, failure.isUnprocessed ? .unknown : .reset)
+            return
+        }
         if unsafe flow.pointee.hasResponseBegun {
             unsafe flow.pointee.outcome = .reset
             unsafe broken(flow, "the backend broke off its answer")

@@ -101,6 +101,13 @@ extension Worker {
 
     /// Answers with what was kept or translated, in the caller's form.
     func reply(_ flow: FlowPointer, _ answer: RenderedAnswer, cacheStatus: String?) {
+        unsafe reply(flow, answer) { head in
+            if let cacheStatus { head.append(.cacheStatus, text: cacheStatus, isVolatile: true) }
+        }
+    }
+
+    /// Answers with what was kept or translated, under a head that `finish` may add to.
+    func reply(_ flow: FlowPointer, _ answer: RenderedAnswer, _ finish: (FieldBlock) -> Void) {
         let head = unsafe answerHead(flow, answer.contentType)
         if unsafe flow.pointee.wire != .grpc {
             head.append(.contentLength, decimal: answer.body.count, isVolatile: true)
@@ -108,7 +115,7 @@ extension Worker {
         if answer.headerLength >= 0 {
             head.append(.inferenceHeaderContentLength, decimal: answer.headerLength)
         }
-        if let cacheStatus { head.append(.cacheStatus, text: cacheStatus, isVolatile: true) }
+        finish(head)
         unsafe answer.body.withUnsafeBytes { unsafe finishReply(flow, head, $0) }
     }
 
@@ -192,9 +199,9 @@ extension Worker {
         } else if unsafe flow.pointee.stage == .connecting,
             let backend = unsafe flow.pointee.backend?._withUnsafeGuaranteedRef({ $0 })
         {
-            unsafe backend.route(flow.spoken)?.pool.cancelWaiting(
-                UnsafeMutableRawPointer(flow)
-            )
+            unsafe backend.route(flow.spoken)?._withUnsafeGuaranteedRef {
+                unsafe $0.pool.cancelWaiting(UnsafeMutableRawPointer(flow))
+            }
         }
         if unsafe flow.pointee.place.ticket != nil { unsafe leaveLine(flow) }
         unsafe flow.pointee.retry.isPausing = false

@@ -15,8 +15,10 @@ extension Worker {
     /// request has a use for it. Streams and requests with trailers are never kept.
     func isWorthKeeping(_ flow: FlowPointer, _ revision: WorkerRevision, isHTTP2: Bool) -> Bool {
         let policy = revision.balance.retry
-        guard policy.attempts > 0, isHTTP2 || policy.isIdempotent,
-            unsafe flow.pointee.retry.count < policy.attempts,
+        let mayRepeat = unsafe flow.pointee.retry.count < policy.attempts
+        guard
+            unsafe mayRepeat && (isHTTP2 || policy.isIdempotent)
+                || (revision.balance.hedge != nil && !flow.pointee.isUnheard),
             unsafe flow.pointee.heldTrailers == nil,
             unsafe flow.pointee.wire != .grpc || !flow.pointee.method.isStreaming
         else { return false }
@@ -62,6 +64,7 @@ extension Worker {
     /// The request won't be sent again.
     func forget(_ flow: FlowPointer) {
         guard unsafe flow.pointee.retry.isKept else { return }
+        if unsafe flow.pointee.hedge != nil { unsafe leaveHedge(flow, .lost) }
         unsafe flow.pointee.retry.isKept = false
         unsafe flow.pointee.retry.smallCount = 0
         unsafe flow.pointee.retry.replay.release(to: buffers)
@@ -74,6 +77,7 @@ extension Worker {
         guard unsafe flow.pointee.retry.isKept, unsafe !flow.pointee.hasResponseBegun,
             let revision = unsafe flow.pointee.revision
         else { return false }
+        if unsafe flow.pointee.hedge != nil, unsafe takeCopy(flow, cause) { return true }
         return unsafe revision._withUnsafeGuaranteedRef { unsafe retry(flow, cause, $0) }
     }
 
@@ -96,6 +100,7 @@ extension Worker {
             }
             unsafe flow.pointee.retry.isCounted = true
         }
+        if unsafe flow.pointee.hedge != nil { unsafe leaveHedge(flow, .cancelled) }
         shard.add(revision.metrics.retries(reason: cause.rawValue))
         unsafe countFailedAttempt(flow, cause)
         unsafe flow.pointee.call?.cancel()
@@ -208,11 +213,16 @@ extension Worker {
         guard unsafe flow.spoken == .grpc else { return }
         unsafe writeTimeout(head, flow)
         let seen = unsafe flow.pointee.retry.seenCount
-        if seen > 0 { head.append(named: "grpc-previous-rpc-attempts", text: "\(seen)") }
+        guard seen > 0 else { return }
+        let name: StaticString = "grpc-previous-rpc-attempts"
+        for index in 0..<head.count
+        where unsafe ASCII.equal(head.name(of: head[index]), name) { head.remove(at: index) }
+        head.append(named: "grpc-previous-rpc-attempts", text: "\(seen)")
     }
 
     /// Ends what the retries of a flow still hold.
     func endRetries(_ flow: FlowPointer) {
+        if unsafe flow.pointee.hedge != nil { unsafe leaveHedge(flow, .cancelled) }
         unsafe flow.pointee.retry.replay.release(to: buffers)
         if unsafe flow.pointee.retry.isCounted {
             unsafe flow.pointee.revision?._withUnsafeGuaranteedRef {

@@ -204,7 +204,11 @@ final class WorkerBackend {
     }
 
     /// The way for requests of that kind.
-    func route(_ wire: WireProtocol) -> BackendRoute? { wire == .grpc ? grpc : rest }
+    ///
+    /// Unmanaged, as every request asks for it: it lives as long as the backend.
+    func route(_ wire: WireProtocol) -> Unmanaged<BackendRoute>? {
+        unsafe (wire == .grpc ? grpc : rest).map { unsafe Unmanaged.passUnretained($0) }
+    }
 }
 
 /// One worker's way to one endpoint; kept over reloads while the endpoint stays the same.

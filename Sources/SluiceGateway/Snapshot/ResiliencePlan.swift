@@ -9,6 +9,8 @@ package struct ResiliencePlan: Sendable {
     package var slowStart = Duration.zero
     /// What is sent again.
     package var retry = RetryPolicy()
+    /// When a slow request goes to another backend as well; nil is never.
+    package var hedge: HedgePolicy?
     /// Requests that may wait for a backend with a limit.
     package var maxQueue = 1_000
     /// How long they may wait.

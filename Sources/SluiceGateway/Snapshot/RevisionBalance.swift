@@ -7,6 +7,7 @@ import SluiceRouting
 final class RevisionBalance {
     let outlier: OutlierPolicy
     let retry: RetryPolicy
+    let hedge: HedgePolicy?
     let board: RevisionBoard
     /// What requests wait for; nil while no backend has a limit.
     let candidates: RevisionQueue.Candidates?
@@ -30,6 +31,7 @@ final class RevisionBalance {
         self.board = board
         outlier = plan.outlier
         retry = plan.retry
+        hedge = plan.retry.isIdempotent ? plan.hedge : nil
         maxQueue = plan.maxQueue
         queueTimeout = plan.queueTimeout.nanoseconds
         tryTimeout = plan.retry.tryTimeout.nanoseconds

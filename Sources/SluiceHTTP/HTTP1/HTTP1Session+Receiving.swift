@@ -159,6 +159,7 @@ extension HTTP1Session {
                 dropLine()
                 if role == .server {
                     try head.finishRequest(block)
+                    block.hasSoundTarget = RequestTarget.isSound(block, isHTTP2: false)
                 } else {
                     try head.finishResponse(block)
                 }

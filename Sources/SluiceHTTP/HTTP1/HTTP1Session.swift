@@ -150,6 +150,11 @@ package struct HTTP1Session: ~Copyable {
         if case .head = writing { true } else { false }
     }
 
+    /// Whether the end of the connection will be the end of the answer under way.
+    package var endsByClosing: Bool {
+        if case .untilClose = writing { true } else { false }
+    }
+
     /// Makes the current exchange the connection's last; an idle connection is to be closed.
     ///
     /// A response head that is still to be written says `connection: close` (RFC 9112 §9.6).

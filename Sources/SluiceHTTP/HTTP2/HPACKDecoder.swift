@@ -46,11 +46,13 @@ package struct HPACKDecoder: ~Copyable {
     deinit { heads.deallocate() }
 
     /// What ``HTTP2HeadCheck`` found the last block to promise, when it was a good head before.
-    ///
-    /// Setting it remembers that for the next time the same bytes come.
-    var promised: Int? {
-        get { latest.flatMap { heads[$0].promised } }
-        set { if let latest { heads[latest].promised = newValue } }
+    var promised: Int? { latest.flatMap { heads[$0].promised } }
+
+    /// Remembers what was found out about the last block, for the next time the same bytes come.
+    mutating func remember(promised: Int?, of block: FieldBlock) {
+        guard let latest else { return }
+        heads[latest].promised = promised
+        heads.noteFindings(of: latest, from: block)
     }
 
     /// Holds the peer's encoder to our SETTINGS_HEADER_TABLE_SIZE, once it has acknowledged them.

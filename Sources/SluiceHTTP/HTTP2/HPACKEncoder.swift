@@ -17,6 +17,7 @@ package struct HPACKEncoder: ~Copyable {
     private static let firstDynamicIndex = HPACKStatic.count + 1
 
     private var table = HPACKTable()
+    private let heads = EncodedHeads()
     /// Entries inserted so far, and for each known name the number of its latest.
     private var sequence: UInt32 = 0
     private let latest: UnsafeMutablePointer<UInt32>
@@ -31,7 +32,10 @@ package struct HPACKEncoder: ~Copyable {
         unsafe latest.initialize(repeating: 0, count: 256)
     }
 
-    deinit { unsafe latest.deallocate() }
+    deinit {
+        heads.deallocate()
+        unsafe latest.deallocate()
+    }
 
     /// Follows the peer's SETTINGS_HEADER_TABLE_SIZE; never above 4096.
     package mutating func limit(to wanted: Int) {
@@ -43,14 +47,58 @@ package struct HPACKEncoder: ~Copyable {
     }
 
     /// Encodes `block` at the end of `output` and returns the number of bytes.
+<<<<<<< HEAD
     package mutating func encode(_ block: FieldBlock, into output: inout ByteBuffer) -> Int {
         // A field takes at most a representation, two lengths of up to six octets each, a known
         // name of up to 32, and what the block holds of it.
         let fieldMaximum = 64
+=======
+    mutating func encode(_ block: FieldBlock, into output: inout ByteBuffer) -> Int {
+>>>>>>> main
         let before = output.count
         if mustUpdate { writeUpdates(&output) }
+        if let known = heads.find(block, version: table.version) {
+            repeatHead(known, block, &output)
+        } else {
+            encodeNew(block, into: &output)
+        }
+        return output.count - before
+    }
+
+    /// Writes a block that came before, with its volatile values as they are now.
+    private mutating func repeatHead(
+        _ known: Int,
+        _ block: FieldBlock,
+        _ output: inout ByteBuffer
+    ) {
+        let encoded = unsafe heads.encoded(of: known)
+        guard let from = encoded.baseAddress else { return }
+        let cutCount = heads.cutCount(of: known)
+        // A value has a length of up to six octets.
+        let start = unsafe output.reserve(encoded.count &+ block.byteCount &+ cutCount &* 6)
+        var place = unsafe start
+        var written = 0
+        for index in 0..<cutCount {
+            let cut = heads.cut(index, of: known)
+            unsafe ShortBytes.copy(from + written, to: place, count: cut.before &- written)
+            unsafe place += cut.before &- written
+            unsafe HPACKEncoder.write(block.value(of: block[cut.field]), to: &place)
+            written = cut.after
+        }
+        unsafe ShortBytes.copy(from + written, to: place, count: encoded.count &- written)
+        unsafe place += encoded.count &- written
+        unsafe output.commit(place - start)
+    }
+
+    // A field takes at most a representation, two lengths of up to six octets each, a known name of
+    // up to 32, and what the block holds of it.
+    private static let fieldMaximum = 64
+
+    private mutating func encodeNew(_ block: FieldBlock, into output: inout ByteBuffer) {
         let count = block.count
-        let start = unsafe output.reserve(block.byteCount &+ count &* fieldMaximum)
+        let version = table.version
+        var cuts = EncodedHeads.Cuts()
+        let start = unsafe output.reserve(block.byteCount &+ count &* HPACKEncoder.fieldMaximum)
         var place = unsafe start
         for index in 0..<count {
             let field = block[index]
@@ -60,14 +108,28 @@ package struct HPACKEncoder: ~Copyable {
             if known > 0 {
                 unsafe place.pointee = 0x80 | UInt8(truncatingIfNeeded: known)
                 unsafe place += 1
+            } else if field.isVolatile {
+                unsafe encode(field, name: block.name(of: field), value: value, to: &place)
+                // The value stands last, behind its length.
+                let after = unsafe place - start
+                let before = after - value.count - HPACKEncoder.lengthSize(value.count)
+                cuts.add(.init(field: index, before: before, after: after))
             } else if let index = unsafe findLatest(field, value) {
                 unsafe HPACKEncoder.write(index, prefix: 7, flags: 0x80, to: &place)
             } else {
                 unsafe encode(field, name: block.name(of: field), value: value, to: &place)
             }
         }
-        unsafe output.commit(place - start)
-        return output.count - before
+        let length = unsafe place - start
+        output.commit(length)
+        // What goes into the table now will be found there the next time, so it comes out shorter.
+        guard table.version == version else { return }
+        unsafe heads.keep(
+            block,
+            version: version,
+            cuts: cuts,
+            encoded: UnsafeRawBufferPointer(start: start, count: length)
+        )
     }
 
     // MARK: - One field
@@ -128,6 +190,18 @@ package struct HPACKEncoder: ~Copyable {
         }
         unsafe place.pointee = UInt8(truncatingIfNeeded: rest)
         unsafe place += 1
+    }
+
+    /// How many octets the length of a string literal takes (§5.1, a prefix of seven bits).
+    private static func lengthSize(_ length: Int) -> Int {
+        guard length >= 0x7F else { return 1 }
+        var size = 2
+        var rest = (length - 0x7F) >> 7
+        while rest > 0 {
+            size += 1
+            rest >>= 7
+        }
+        return size
     }
 
     /// A string literal, not Huffman-coded (§5.2).

@@ -414,7 +414,10 @@ extension HTTP2Session {
     private mutating func checkHead(_ block: FieldBlock) -> Int? {
         let checked =
             role == .server ? HTTP2HeadCheck.request(block) : HTTP2HeadCheck.response(block)
-        coder.decoder.promised = checked?.contentLength
+        if role == .server, checked != nil {
+            block.hasSoundTarget = RequestTarget.isSound(block, isHTTP2: true)
+        }
+        coder.decoder.remember(promised: checked?.contentLength, of: block)
         return checked?.contentLength
     }
 

@@ -40,6 +40,10 @@ public struct FieldBlock: BitwiseCopyable {
         @usableFromInline var fields: UnsafeMutablePointer<Field>
         @usableFromInline var fieldCount = 0
         var fieldCapacity: Int
+        /// Whether the request's path, authority and scheme were looked at and found good.
+        var hasSoundTarget = false
+        /// The `:status` once somebody has asked for it; 0 before.
+        var status: UInt16 = 0
         /// A bit for each name that was ever added: most questions are about absent fields.
         @usableFromInline var present: UInt64 = 0
         /// Where each of these came first; nothing where the bit isn't set.
@@ -125,6 +129,7 @@ public struct FieldBlock: BitwiseCopyable {
 
     /// The value of the first field called `name`, or nil.
     @inlinable
+    @inline(__always)
     public func first(_ name: FieldName) -> UnsafeRawBufferPointer? {
         guard let index = index(of: name) else { return nil }
         return unsafe value(of: storage.pointee.fields[index])
@@ -132,6 +137,7 @@ public struct FieldBlock: BitwiseCopyable {
 
     /// The index of the first field called `name` that hasn't been removed.
     @inlinable
+    @inline(__always)
     public func index(of name: FieldName) -> Int? {
         guard unsafe storage.pointee.present & name.bit != 0 else { return nil }
         let first = unsafe Int(storage.pointee.firsts[Int(name.rawValue)])
@@ -142,6 +148,7 @@ public struct FieldBlock: BitwiseCopyable {
     }
 
     /// Looks on behind a first field that was removed, or is too far back to be remembered.
+    @inline(never)
     @usableFromInline
     func search(from first: Int, _ name: FieldName) -> Int? {
         for index in first..<max(first, count)
@@ -170,12 +177,28 @@ public struct FieldBlock: BitwiseCopyable {
 
     /// The `:status` of a response, or 0.
     package var status: Int {
+        let known = unsafe Int(storage.pointee.status)
+        return known > 0 ? known : readStatus()
+    }
+
+    private func readStatus() -> Int {
         guard let value = unsafe first(.status), value.count == 3 else { return 0 }
         let digits = unsafe (
             value[0] &- ASCII.zero, value[1] &- ASCII.zero, value[2] &- ASCII.zero
         )
         guard max(digits.0, digits.1, digits.2) < 10 else { return 0 }
-        return Int(digits.0) &* 100 &+ Int(digits.1) &* 10 &+ Int(digits.2)
+        let status = Int(digits.0) &* 100 &+ Int(digits.1) &* 10 &+ Int(digits.2)
+        unsafe storage.pointee.status = UInt16(truncatingIfNeeded: status)
+        return status
+    }
+
+    /// Whether a received request says in a form that can be relied on whom it is for: a path, an
+    /// authority and a scheme as ``RequestTarget/isSound(_:isHTTP2:)`` wants them.
+    ///
+    /// Found once, when the head arrives; a head that comes again brings it along.
+    package internal(set) var hasSoundTarget: Bool {
+        get { unsafe storage.pointee.hasSoundTarget }
+        nonmutating set { unsafe storage.pointee.hasSoundTarget = newValue }
     }
 
     // MARK: - Writing
@@ -185,6 +208,17 @@ public struct FieldBlock: BitwiseCopyable {
         unsafe storage.pointee.byteCount = 0
         unsafe storage.pointee.fieldCount = 0
         unsafe storage.pointee.present = 0
+        unsafe storage.pointee.hasSoundTarget = false
+        unsafe storage.pointee.status = 0
+    }
+
+    /// Whether a field says whose request it is, or was sent so that no hop remembers it.
+    var hasSecrets: Bool {
+        for index in 0..<count
+        where self[index].isSecret || self[index].name == .authorization
+            || self[index].name == .proxyAuthorization || self[index].name == .cookie
+        { return true }
+        return false
     }
 
     /// Whether every block has room for what this one holds.
@@ -208,7 +242,15 @@ public struct FieldBlock: BitwiseCopyable {
         unsafe storage.pointee.byteCount = byteCount
         unsafe storage.pointee.fieldCount = fieldCount
         unsafe storage.pointee.present = other.storage.pointee.present
+        copyFindings(other)
         unsafe storage.pointee.firsts = other.storage.pointee.firsts
+    }
+
+    /// Takes over what was found out about `other`, which has the same fields.
+    @inline(__always)
+    func copyFindings(_ other: FieldBlock) {
+        unsafe storage.pointee.hasSoundTarget = other.storage.pointee.hasSoundTarget
+        unsafe storage.pointee.status = other.storage.pointee.status
     }
 
     /// Adds a received field; `name` must be lower case already.
@@ -278,6 +320,7 @@ public struct FieldBlock: BitwiseCopyable {
     /// Takes the field added last back, as if it had never been there.
     package func removeLast() {
         precondition(count > 0, "no such field")
+        unsafe storage.pointee.status = 0
         let last = unsafe storage.pointee.fields[count - 1]
         unsafe storage.pointee.byteCount = Int(last.nameStart)
         unsafe storage.pointee.fieldCount -= 1
@@ -295,11 +338,13 @@ public struct FieldBlock: BitwiseCopyable {
         _ value: UnsafeRawBufferPointer,
         isVolatile: Bool = false
     ) {
-        unsafe add(
+        let start = unsafe store(value)
+        add(
             name,
-            nameStart: storage.pointee.byteCount,
+            nameStart: start,
             nameLength: 0,
-            value: value,
+            valueStart: start,
+            valueLength: value.count,
             marks: isVolatile ? Field.volatile : 0
         )
     }
@@ -359,12 +404,14 @@ public struct FieldBlock: BitwiseCopyable {
     /// Takes field number `index` out; the numbers of the others stay.
     package func remove(at index: Int) {
         precondition(index < count, "no such field")
+        unsafe storage.pointee.status = 0
         unsafe storage.pointee.fields[index].marks |= Field.removed
     }
 
     /// Takes out every field called `name`.
     package func remove(_ name: FieldName) {
         guard unsafe storage.pointee.present & name.bit != 0 else { return }
+        unsafe storage.pointee.status = 0
         for index in 0..<count where unsafe storage.pointee.fields[index].name == name {
             unsafe storage.pointee.fields[index].marks |= Field.removed
         }
@@ -383,6 +430,7 @@ public struct FieldBlock: BitwiseCopyable {
             return
         }
         let start = unsafe store(value)
+        unsafe storage.pointee.status = 0
         unsafe storage.pointee.fields[index].valueStart = UInt32(truncatingIfNeeded: start)
         unsafe storage.pointee.fields[index].valueLength = UInt32(truncatingIfNeeded: value.count)
         unsafe storage.pointee.fields[index].marks = isVolatile ? Field.volatile : 0

@@ -101,6 +101,11 @@ struct HeadMemory<Note: BitwiseCopyable>: BitwiseCopyable {
         nonmutating set { unsafe state.pointee.slots[index].note = newValue }
     }
 
+    /// Lets a kept head know what was found out about `block`, from which it was kept.
+    func noteFindings(of index: Int, from block: FieldBlock) {
+        unsafe state.pointee.slots[index].block.copyFindings(block)
+    }
+
     /// How many bytes a head that was found came as.
     @inline(__always)
     func wireCount(of index: Int) -> Int { unsafe state.pointee.slots[index].wireCount }

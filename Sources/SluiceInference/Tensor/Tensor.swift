@@ -82,12 +82,12 @@ package struct Tensor {
             try unsafe check(scratch.bytes)
             return unsafe scratch.bytes
         case .typed(let message):
-            if let bytes = try unsafe TypedContents(message, self).inPlace {
+            if let bytes = try unsafe TypedContents(message, datatype, of: name).inPlace {
                 try unsafe check(bytes)
                 return unsafe bytes
             }
             scratch.removeAll()
-            try unsafe TypedContents(message, self).append(to: &scratch)
+            try unsafe TypedContents(message, datatype, of: name).append(to: &scratch)
             try unsafe check(scratch.bytes)
             return unsafe scratch.bytes
         case .json(let text):

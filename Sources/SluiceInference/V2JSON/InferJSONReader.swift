@@ -197,8 +197,9 @@ private struct InferJSONReader {
         }
         tensor.datatype = try DataType(typeName, of: tensor.name)
         if let size = tensor.parameters["binary_data_size"] {
-            guard hasBinary, unsafe text == nil, case .int64(let wanted) = size,
-                let count = Int(exactly: wanted),
+            // Triton leaves the header out when no tensor has an element.
+            guard unsafe text == nil, case .int64(let wanted) = size,
+                let count = Int(exactly: wanted), hasBinary || count == 0,
                 count >= 0, unsafe count <= binary.count
             else {
                 throw InferenceFailure(

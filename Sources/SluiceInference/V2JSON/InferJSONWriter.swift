@@ -5,8 +5,9 @@ extension InferenceRequest {
     /// Appends the request as a REST body for a backend; returns the JSON part's length when bytes of
     /// tensors follow it (`Inference-Header-Content-Length`), else nil.
     ///
-    /// Which tensors those are is the dialect's ``Dialect/tensorForm``. Text that came as JSON goes out
-    /// as it came, so that no digit changes. Throws for what the backend's JSON can't say.
+    /// Which tensors those are is the dialect's ``Dialect/tensorForm``; a backend that is sent bytes is
+    /// asked to answer with bytes. Text that came as JSON goes out as it came, so that no digit changes.
+    /// Throws for what the backend's JSON can't say.
     package func writeJSON(
         to output: inout ByteBuffer,
         scratch: inout ByteBuffer,
@@ -15,9 +16,6 @@ extension InferenceRequest {
         let start = output.count
         output.append(byte: UInt8(ascii: "{"))
         if !id.isEmpty { output.append(member: "id", text: id) }
-        var parameters = parameters
-        if dialect.tensorForm == .binary { parameters["binary_data_output"] = .bool(true) }
-        output.append(parameters: parameters)
         output.append("\"inputs\":[")
         var binary: [Int] = []
         for (index, input) in inputs.enumerated() {
@@ -26,11 +24,20 @@ extension InferenceRequest {
                 binary.append(index)
             }
         }
-        output.append(byte: UInt8(ascii: "]"))
+        output.append("],")
+        // What JSON couldn't say on the way there, FP16 above all, it can't say on the way back.
+        let wantsBytes = dialect.tensorForm == .binary || !binary.isEmpty
+        var parameters = parameters
+        if wantsBytes { parameters["binary_data_output"] = .bool(true) }
+        output.append(parameters: parameters)
+        output.truncate(1)
         for (index, wanted) in outputs.enumerated() {
             output.append(index == 0 ? ",\"outputs\":[{" : ",{")
             output.append(member: "name", text: wanted.name)
-            output.append(parameters: wanted.parameters)
+            // Triton heeds the wish for all outputs only where none is named.
+            var parameters = wanted.parameters
+            if wantsBytes { parameters["binary_data"] = .bool(true) }
+            output.append(parameters: parameters)
             output.truncate(1)
             output.append(byte: UInt8(ascii: "}"))
         }

@@ -22,7 +22,7 @@ extension InferenceRequest {
         }
         (modelName, modelVersion, id) = (reader.modelName, reader.modelVersion, reader.id)
         parameters = reader.parameters
-        isRaw = !reader.hasContents
+        isRaw = reader.hasRaw || !reader.hasContents
         inputs = try reader.finish(dialect)
         _ = parameters.takeFlag("binary_data_output")
         try check()
@@ -55,6 +55,7 @@ struct InferMessageReader {
     private(set) var id = ""
     private(set) var parameters = Parameters()
     private(set) var hasContents = false
+    var hasRaw: Bool { unsafe !raw.isEmpty }
     private var tensors: [Tensor] = []
     private var raw: [UnsafeRawBufferPointer] = unsafe []
     private var reader: WireReader
@@ -92,7 +93,8 @@ struct InferMessageReader {
                 continue
             }
             guard unsafe !raw.isEmpty else { continue }
-            if case .typed(let contents) = tensors[index].data, unsafe contents.baseAddress != nil {
+            // Contents without an element say nothing: MLServer leaves them in beside raw ones.
+            if case .typed(let contents) = tensors[index].data, unsafe !contents.isEmpty {
                 guard dialect.mixesRawAndTyped else {
                     throw InferenceFailure(
                         "tensor '\(tensors[index].name)' has contents beside raw contents; use one of the two for all tensors"

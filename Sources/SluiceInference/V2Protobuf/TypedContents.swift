@@ -8,12 +8,14 @@ import SluiceWire
 @safe
 struct TypedContents {
     private let message: UnsafeRawBufferPointer
-    private let tensor: Tensor
+    private let datatype: DataType
+    private let name: String
 
-    /// The contents of `tensor`; the message must outlive it.
-    init(_ message: UnsafeRawBufferPointer, _ tensor: Tensor) {
+    /// The contents of the tensor `name`; the message must outlive it.
+    init(_ message: UnsafeRawBufferPointer, _ datatype: DataType, of name: String) {
         unsafe self.message = message
-        self.tensor = tensor
+        self.datatype = datatype
+        self.name = name
     }
 
     /// The field that the datatype's elements are in.
@@ -35,10 +37,10 @@ struct TypedContents {
     /// FP32 and FP64 in one packed piece are little-endian bytes already; nil for everything else.
     var inPlace: UnsafeRawBufferPointer? {
         get throws(InferenceFailure) {
-            guard tensor.datatype == .fp32 || tensor.datatype == .fp64 else { return nil }
+            guard datatype == .fp32 || datatype == .fp64 else { return nil }
             var reader = unsafe WireReader(message)
             guard let field = try reader.next(), reader.isAtEnd,
-                field.number == TypedContents.field(of: tensor.datatype),
+                field.number == TypedContents.field(of: datatype),
                 case .bytes(let packed) = field.value
             else { return nil }
             return unsafe packed
@@ -50,7 +52,7 @@ struct TypedContents {
     /// At most eight bytes for each byte that came. Throws for elements in another datatype's field
     /// and for numbers beyond the datatype.
     func append(to output: inout ByteBuffer) throws(InferenceFailure) {
-        let wanted = TypedContents.field(of: tensor.datatype)
+        let wanted = TypedContents.field(of: datatype)
         var reader = unsafe WireReader(message)
         while let field = try reader.next() {
             // Fields that don't exist yet are skipped, as every protobuf reader does.
@@ -58,17 +60,17 @@ struct TypedContents {
             guard field.number == wanted else {
                 if case .bytes(let bytes) = field.value, unsafe bytes.isEmpty { continue }
                 throw InferenceFailure(
-                    "tensor '\(tensor.name)' is \(tensor.datatype.rawValue), whose contents go into field \(wanted), not \(field.number)"
+                    "tensor '\(name)' is \(datatype.rawValue), whose contents go into field \(wanted), not \(field.number)"
                 )
             }
-            switch (tensor.datatype, field.value) {
+            switch (datatype, field.value) {
             case (.bytes, .bytes(let element)):
                 unsafe output.append(element: element)
             case (.fp16, .bytes(let part)), (.bf16, .bytes(let part)), (.fp32, .bytes(let part)),
                 (.fp64, .bytes(let part)):
-                guard part.count % (tensor.datatype.size ?? 1) == 0 else {
+                guard part.count % (datatype.size ?? 1) == 0 else {
                     throw InferenceFailure(
-                        "tensor '\(tensor.name)' has packed contents that don't end well"
+                        "tensor '\(name)' has packed contents that don't end well"
                     )
                 }
                 unsafe output.append(part)
@@ -79,14 +81,14 @@ struct TypedContents {
             case (_, .bytes(let packed)): try unsafe unpack(packed, to: &output)
             default:
                 throw InferenceFailure(
-                    "tensor '\(tensor.name)' has contents of the wrong wire type"
+                    "tensor '\(name)' has contents of the wrong wire type"
                 )
             }
         }
     }
 
     private func append(_ number: UInt64, to output: inout ByteBuffer) throws(InferenceFailure) {
-        switch tensor.datatype {
+        switch datatype {
         case .bool: output.append(byte: number == 0 ? 0 : 1)
         case .int8: output.append(littleEndian: try narrow(number, Int32.self) as Int8)
         case .int16: output.append(littleEndian: try narrow(number, Int32.self) as Int16)
@@ -96,7 +98,7 @@ struct TypedContents {
         case .uint16: output.append(littleEndian: try narrow(number, UInt32.self) as UInt16)
         case .uint32: output.append(littleEndian: UInt32(truncatingIfNeeded: number))
         case .fp16, .bf16, .fp32, .fp64, .bytes:
-            throw InferenceFailure("tensor '\(tensor.name)' has contents of the wrong wire type")
+            throw InferenceFailure("tensor '\(name)' has contents of the wrong wire type")
         }
     }
 
@@ -108,7 +110,7 @@ struct TypedContents {
         let value = Wide(truncatingIfNeeded: number)
         guard let narrow = Narrow(exactly: value) else {
             throw InferenceFailure(
-                "tensor '\(tensor.name)' takes \(tensor.datatype.rawValue), not \(value)"
+                "tensor '\(name)' takes \(datatype.rawValue), not \(value)"
             )
         }
         return narrow
@@ -126,7 +128,7 @@ struct TypedContents {
             while byte >= 0x80 {
                 guard index < packed.count, shift < 70 else {
                     throw InferenceFailure(
-                        "tensor '\(tensor.name)' has packed contents that don't end well"
+                        "tensor '\(name)' has packed contents that don't end well"
                     )
                 }
                 byte = unsafe packed[index]

@@ -14,6 +14,8 @@ package enum Reason: UInt8, BitwiseCopyable, CaseIterable, Sendable {
     case connectFailure
     /// The backend broke off the exchange.
     case backendReset
+    /// The backend's own answer is a failure, passed on as it came.
+    case backendError
     /// We broke off the exchange with the backend.
     case localReset
     /// The backend's answer was against its protocol.
@@ -56,6 +58,7 @@ package enum Reason: UInt8, BitwiseCopyable, CaseIterable, Sendable {
         case .overflow: "overflow"
         case .connectFailure: "connect_failure"
         case .backendReset: "backend_reset"
+        case .backendError: "backend_error"
         case .localReset: "local_reset"
         case .backendProtocolError: "backend_protocol_error"
         case .timeout: "timeout"

@@ -12,6 +12,8 @@ struct TextWriter {
     private let start: UnsafeMutablePointer<UInt8>
     private let end: UnsafeMutablePointer<UInt8>
     private var next: UnsafeMutablePointer<UInt8>
+    // Asked for once: reading a lazy global is a call.
+    private let triples = DecimalTriples.shared
 
     /// A writer over `capacity` bytes from `start` on.
     init(start: UnsafeMutablePointer<UInt8>, capacity: Int) {
@@ -80,7 +82,6 @@ struct TextWriter {
             return digits(of: value, width: TextWriter.digitCount(value))
         }
         let place = unsafe UnsafeMutableRawPointer(next)
-        let triples = DecimalTriples.shared
         let (thousands, rest) = value.quotientAndRemainder(dividingBy: 1_000)
         guard thousands > 0 else {
             let (word, count) = triples.short(rest)

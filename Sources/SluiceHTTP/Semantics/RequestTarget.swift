@@ -1,14 +1,25 @@
 import SluiceCore
-import SluiceHTTP
 
-/// Whom an HTTP/2 request says it is for.
+/// Whom a request says it is for.
 ///
-/// HTTP/1.1's parser has only one place to say it in and has checked that; HTTP/2 has two, and a
-/// backend behind another protocol may look into the other one.
+/// HTTP/1.1's parser has only one place to find the host in and has checked that; HTTP/2 has two,
+/// and a backend behind another protocol may look into the other one.
 enum RequestTarget {
-    /// Whether `head` names one host, in the form HTTP/1.1 would have to, and a scheme we serve
-    /// (RFC 9113 §8.3.1).
-    static func isSound(_ head: FieldBlock) -> Bool {
+    /// Whether `head` has a path and an authority that can be routed by, and over HTTP/2 names one
+    /// host, in the form HTTP/1.1 would have to, and a scheme we serve (RFC 9113 §8.3.1).
+    static func isSound(_ head: FieldBlock, isHTTP2: Bool) -> Bool {
+        guard let path = unsafe head.first(.path), unsafe FieldValidation.isPath(path) else {
+            return false
+        }
+        if let authority = unsafe head.first(.authority),
+            unsafe !FieldValidation.isAuthority(authority)
+        {
+            return false
+        }
+        return !isHTTP2 || namesOneHost(head)
+    }
+
+    private static func namesOneHost(_ head: FieldBlock) -> Bool {
         guard let scheme = unsafe head.first(.scheme),
             unsafe ASCII.equal(scheme, ignoringCaseOf: "http")
                 || ASCII.equal(scheme, ignoringCaseOf: "https")

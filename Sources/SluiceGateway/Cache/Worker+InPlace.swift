@@ -1,0 +1,168 @@
+import SluiceCache
+import SluiceCore
+import SluiceHTTP
+import SluiceIO
+import SluiceInference
+import SluiceIngress
+
+// A request that came in one piece is looked up where it lies, in the session's memory: without a copy,
+// a string or an array. What was seen before byte for byte isn't even read.
+extension Worker {
+    /// Looks a whole request up from where it lies; false when it has to be gathered first, and then
+    /// nothing has been counted.
+    func looksUpInPlace(_ flow: FlowPointer, _ bytes: UnsafeRawBufferPointer) -> Bool {
+        let form: CallerWishes.Form
+        switch unsafe flow.pointee.wire {
+        case .grpc: form = .grpc
+        case .v2: form = .v2
+        default: return false
+        }
+        guard unsafe chooseRevision(flow) else { return true }
+        guard let cache = shared.cache, let revision = unsafe flow.pointee.revision else {
+            return false
+        }
+        let mustAsk = unsafe flow.pointee.cache.mustAsk
+        let message = form == .grpc && !mustAsk ? unsafe QuestionMemo.Message(bytes) : nil
+        if let message,
+            let known = unsafe memo.find(
+                message,
+                revision: revision._withUnsafeGuaranteedRef { $0.number }
+            ), known.isRaw,
+            case .fresh(let entry) = unsafe cache.memory.lookup(
+                known.key,
+                at: loop.now,
+                &known.place.pointee
+            ),
+            unsafe entry.answer.first == PredictCodec.rawForm
+        {
+            if unsafe keepsRows(flow) { unsafe countRows(flow, hits: 1, misses: 0) }
+            unsafe serveInPlace(flow, bytes, entry, id: message.id)
+            return true
+        }
+        guard unsafe !keepsRows(flow), let key = unsafe scannedKey(flow, bytes, form) else {
+            return false
+        }
+        let found = mustAsk ? nil : cache.memory.lookup(key, at: loop.now)
+        if case .fresh(let entry)? = found, form == .grpc, codec.scan.isRaw,
+            unsafe entry.answer.first == PredictCodec.rawForm
+        {
+            // Asked for twice now: the third time it needn't be read. What comes once only isn't
+            // worth the memory.
+            if let message { unsafe remember(flow, message, key, isRaw: true) }
+            unsafe serveInPlace(flow, bytes, entry, id: codec.scan.id)
+            return true
+        }
+        // Before the next scan, which a sample may make.
+        let wishes = codec.scan.wishes
+        unsafe hold(flow, bytes)
+        unsafe sampleHot(flow, bytes)
+        unsafe proceed(flow, key, wishes, found, cache)
+        return true
+    }
+
+    /// The key of a request that lies there whole, if it is one of the usual ones.
+    private func scannedKey(
+        _ flow: FlowPointer,
+        _ bytes: UnsafeRawBufferPointer,
+        _ form: CallerWishes.Form
+    ) -> CacheKey? {
+        guard let model = unsafe flow.pointee.model, let revision = unsafe flow.pointee.revision,
+            let head = unsafe flow.pointee.head
+        else { return nil }
+        var version = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
+        var length: Int?
+        if form == .v2 {
+            length = requestHeaderLength(head)
+            // 0 is a raw request, which only the model's signature explains.
+            guard length != 0, let path = unsafe head.first(.path) else { return nil }
+            unsafe version = UnsafeRawBufferPointer(rebasing: path[InferencePath(path).version])
+        }
+        return unsafe model._withUnsafeGuaranteedRef { model in
+            unsafe revision._withUnsafeGuaranteedRef { revision in
+                unsafe codec.scannedKey(
+                    bytes,
+                    form,
+                    headerLength: length,
+                    model: model.name.bytes,
+                    version: version,
+                    revision: revision.identity
+                )
+            }
+        }
+    }
+
+    /// Answers with what is kept, as it is kept; `id` may lie in `bytes`.
+    private func serveInPlace(
+        _ flow: FlowPointer,
+        _ bytes: UnsafeRawBufferPointer,
+        _ entry: CacheEntry,
+        id: UnsafeRawBufferPointer
+    ) {
+        unsafe flow.pointee.exchange.consumed(bytes.count)
+        unsafe sampleHot(flow, bytes)
+        unsafe count(flow, .memoryHit)
+        unsafe replyRaw(flow, entry, id: id, "sluice; hit", detail: "memory")
+    }
+
+    /// Takes a piece of a body that is being gathered.
+    func hold(_ flow: FlowPointer, _ bytes: UnsafeRawBufferPointer) {
+        unsafe flow.pointee.held.append(bytes, pool: buffers)
+        // Windows stay open: what is gathered is bounded, by the largest entry.
+        unsafe flow.pointee.exchange.consumed(bytes.count)
+        unsafe flow.pointee.credited += bytes.count
+    }
+
+    /// Remembers a gRPC request's key by its bytes.
+    func remember(_ flow: FlowPointer, _ key: CacheKey, isRaw: Bool) {
+        guard let message = unsafe QuestionMemo.Message(flow.pointee.held.bytes) else { return }
+        unsafe remember(flow, message, key, isRaw: isRaw)
+    }
+
+    private func remember(
+        _ flow: FlowPointer,
+        _ message: QuestionMemo.Message,
+        _ key: CacheKey,
+        isRaw: Bool
+    ) {
+        guard let revision = unsafe flow.pointee.revision else { return }
+        memo.insert(
+            message,
+            revision: unsafe revision._withUnsafeGuaranteedRef { $0.number },
+            key: key,
+            isRaw: isRaw
+        )
+    }
+
+    /// Answers over gRPC with what is kept as it is kept, which is what a raw caller wants: only its
+    /// own `id` is added (protobuf's fields may come in any order).
+    func replyRaw(
+        _ flow: FlowPointer,
+        _ entry: CacheEntry,
+        id: UnsafeRawBufferPointer,
+        _ status: StaticString,
+        detail: StaticString
+    ) {
+        let content = unsafe UnsafeRawBufferPointer(rebasing: entry.answer[1...])
+        var frame = ByteBuffer(pool: buffers)
+        unsafe PredictCodec.appendFrame(content, id: id, to: &frame)
+        let head = unsafe answerHead(flow, "application/grpc")
+        appendStatus(entry, status, detail: detail, to: head)
+        unsafe finishReply(flow, head, frame.bytes)
+    }
+
+    /// Says in `cache-status` what came of the look-up (RFC 9211).
+    func appendStatus(
+        _ entry: CacheEntry,
+        _ status: StaticString,
+        detail: StaticString,
+        to head: FieldBlock
+    ) {
+        codec.reply.truncate(codec.reply.count)
+        codec.reply.append(status)
+        codec.reply.append("; ttl=")
+        codec.reply.append(decimal: secondsLeft(entry))
+        codec.reply.append("; detail=")
+        codec.reply.append(detail)
+        unsafe head.append(.cacheStatus, codec.reply.bytes, isVolatile: true)
+    }
+}

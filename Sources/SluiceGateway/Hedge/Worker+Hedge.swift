@@ -1,0 +1,262 @@
+import SluiceBalancing
+import SluiceCore
+import SluiceEgress
+import SluiceGRPC
+import SluiceHTTP
+import SluiceIO
+import SluiceIngress
+import SluiceTelemetry
+
+// Hedging (gRPC A6): a request that no answer has begun to within `delay` goes to another backend as
+// well, and whichever begins to answer first has the caller.
+//
+//   original  sent ───────── delay ───────────────────── … ─────► its head: the copies are cancelled
+//                              │
+//   copy                       └─► sent ───────► its head: it takes the original's place
+//                                          └───► it fails: nobody hears of it, the next may set out
+//
+// A copy is a flow of its own with nobody at its other end, made of what the request keeps to be sent
+// again: so only a request that has come whole, and fits into `retryBufferBytes`, has one. It has a
+// place at its backend and one in the revision's budget of retries, doesn't wait in line for either,
+// and is dropped where there is none. When it answers, its call and its backend become the
+// original's, which goes on as if it had asked there: cache, mirror, deadline and log know of one
+// request with several attempts.
+extension Worker {
+    /// The request has gone out, and is kept.
+    func armHedge(_ flow: FlowPointer, _ policy: HedgePolicy) {
+        guard unsafe !flow.pointee.isUnheard, unsafe flow.pointee.hedge == nil,
+            unsafe Int(flow.pointee.retry.count) + 1 < policy.maxAttempts
+        else { return }
+        let hedge = unsafe HedgedCall(self, flow, policy)
+        unsafe hedge.attempts += Int(flow.pointee.retry.count)
+        unsafe flow.pointee.hedge = .passRetained(hedge)
+        hedge.wait()
+    }
+
+    /// No answer has begun in time.
+    func hedgeIsDue(_ hedge: HedgedCall) {
+        let flow = unsafe hedge.original
+        guard unsafe flow.pointee.stage == .relaying, unsafe flow.pointee.call != nil,
+            unsafe flow.pointee.retry.isKept
+        else { return }
+        guard unsafe flow.pointee.hasRequestEnded else {
+            // It is the caller who is slow.
+            hedge.wait()
+            return
+        }
+        launch(hedge)
+    }
+
+    private func launch(_ hedge: HedgedCall) {
+        let flow = unsafe hedge.original
+        guard hedge.hasMore, unsafe !isPastDeadline(flow),
+            let revision = unsafe flow.pointee.revision?._withUnsafeGuaranteedRef({ $0 })
+        else { return }
+        guard let picked = unsafe takePlace(flow, revision) else {
+            shard.add(revision.metrics.hedges(.skipped))
+            return
+        }
+        let copy = unsafe makeCopy(of: flow, hedge, revision)
+        hedge.attempts += 1
+        unsafe hedge.copies.append(copy)
+        unsafe flow.pointee.attempts &+= 1
+        if picked < 64 { unsafe flow.pointee.tried |= 1 << UInt64(picked) }
+        if hedge.hasMore { hedge.wait() }
+        unsafe go(copy, revision, picked)
+    }
+
+    /// Takes a place in the budget and at another backend; nil where there is none without waiting.
+    private func takePlace(_ flow: FlowPointer, _ revision: WorkerRevision) -> Int? {
+        let balance = revision.balance
+        let isLimited = balance.candidates != nil
+        let eligible = unsafe flow.spoken == .grpc ? revision.grpcMask : revision.restMask
+        if isLimited, balance.board.queue.depth > 0 { return nil }
+        guard let picked = unsafe pick(flow, revision, eligible, hasRoom: isLimited) else {
+            return nil
+        }
+        let inFlight = revision.loads.reduce(0) { $0 + $1.inFlight }
+        guard balance.board.retries.tryBegin(inFlight: inFlight) else {
+            shard.add(revision.metrics.retryBudgetExhausted)
+            return nil
+        }
+        if let limit = balance.concurrency, !limit.tryEnter() {
+            balance.board.retries.end()
+            return nil
+        }
+        if !isLimited {
+            revision.loads[picked].enter()
+        } else if !revision.loads[picked].tryEnter() {
+            balance.concurrency?.leave()
+            balance.board.retries.end()
+            return nil
+        }
+        return picked
+    }
+
+    /// The request once more, as it went out.
+    private func makeCopy(
+        of flow: FlowPointer,
+        _ hedge: HedgedCall,
+        _ revision: WorkerRevision
+    ) -> FlowPointer {
+        let copy = unsafe repeated(flow, to: revision, started: flow.pointee.started)
+        unsafe copy.pointee.hedge = .passUnretained(hedge)
+        unsafe copy.pointee.isTranslated = flow.pointee.isTranslated
+        unsafe copy.pointee.backendWire = flow.pointee.backendWire
+        unsafe copy.pointee.retry.isPrepared = true
+        unsafe copy.pointee.retry.isCounted = true
+        unsafe copy.pointee.retry.seenCount =
+            flow.pointee.retry.seenCount + UInt8(clamping: hedge.attempts)
+            - flow.pointee.retry.count
+        unsafe copy.pointee.held.append(flow.pointee.retry.replay.bytes, pool: buffers)
+        let small = unsafe Int(flow.pointee.retry.smallCount)
+        if small > 0, let base = unsafe flow.pointee.scratch.baseAddress {
+            unsafe copy.pointee.held.append(
+                UnsafeRawBufferPointer(start: base + FlowScratch.replay, count: small),
+                pool: buffers
+            )
+        }
+        // Nobody waits to hear that the body has moved on.
+        unsafe copy.pointee.credited = copy.pointee.held.count
+        return unsafe copy
+    }
+
+    // MARK: - Answers
+
+    /// A copy's answer begins: the original, in whose place the copy is now, or nil where the
+    /// answer is none that would do.
+    func copyAnswered(_ copy: FlowPointer, _ head: FieldBlock, endStream: Bool) -> FlowPointer? {
+        let status = head.status
+        var (outcome, code) = (BackendOutcome(http: status), status)
+        if unsafe copy.spoken == .grpc {
+            if status != 200 {
+                outcome = outcome == .served ? .failed : outcome
+            } else if endStream {
+                code = unsafe head.first(.grpcStatus).flatMap { unsafe ASCII.decimal($0) } ?? 2
+                outcome = BackendOutcome(grpc: code)
+            }
+        }
+        guard outcome == .served else {
+            // Who has too much to do already is spared the copies to come (gRPC A6, "Pushback").
+            let isOverload =
+                outcome == .overloaded || head.text(named: "x-sluice-overloaded") != nil
+                || head.text(named: "grpc-retry-pushback-ms")?.hasPrefix("-") == true
+            blocks.give(head)
+            unsafe copy.pointee.backendCode = code
+            unsafe copyFailed(copy, outcome, isLast: isOverload)
+            return nil
+        }
+        guard let hedge = unsafe copy.pointee.hedge?._withUnsafeGuaranteedRef({ $0 }) else {
+            return nil
+        }
+        let flow = unsafe hedge.original
+        unsafe countBeaten(flow)
+        unsafe flow.pointee.call?.cancel()
+        unsafe flow.pointee.call = nil
+        unsafe leaveBackend(flow)
+        unsafe take(copy, from: hedge)
+        unsafe leaveHedge(flow, .lost)
+        return unsafe flow
+    }
+
+    /// Counts the original's own attempt, which another was faster than.
+    private func countBeaten(_ flow: FlowPointer) {
+        unsafe flow.pointee.outcome = .unknown
+        guard let backend = unsafe flow.pointee.backend else { return }
+        let wire = unsafe flow.pointee.wire
+        unsafe backend._withUnsafeGuaranteedRef { backend in
+            shard.add(backend.metrics.requests(wire, code: wire == .grpc ? 1 : 499))
+            // It would have taken even longer; saying nothing would make it look as fast as ever.
+            let measures =
+                unsafe flow.pointee.revision?._withUnsafeGuaranteedRef {
+                    $0.balance.measuresLatency
+                } ?? false
+            if measures {
+                backend.load.note(
+                    nanoseconds: unsafe loop.now.nanoseconds(since: flow.pointee.sent),
+                    at: loop.now
+                )
+            }
+        }
+    }
+
+    /// The copy came to nothing; another may set out at once.
+    func copyFailed(_ copy: FlowPointer, _ outcome: BackendOutcome, isLast: Bool = false) {
+        guard let hedge = unsafe copy.pointee.hedge?._withUnsafeGuaranteedRef({ $0 }) else {
+            return
+        }
+        unsafe copy.pointee.outcome = outcome
+        unsafe copy.pointee.status = 502
+        unsafe copy.pointee.grpcStatus = GRPCStatus.unavailable.rawValue
+        unsafe release(copy, from: hedge, .failed)
+        unsafe end(copy)
+        if isLast { hedge.stop() } else { launch(hedge) }
+    }
+
+    /// The original failed: a copy that is on its way takes its place; false where there is none.
+    func takeCopy(_ flow: FlowPointer, _ cause: RetryPolicy.Cause) -> Bool {
+        guard let hedge = unsafe flow.pointee.hedge?._withUnsafeGuaranteedRef({ $0 }),
+            let place = unsafe hedge.copies.firstIndex(where: { unsafe $0.pointee.call != nil })
+        else { return false }
+        unsafe countFailedAttempt(flow, cause)
+        unsafe flow.pointee.call?.cancel()
+        unsafe flow.pointee.call = nil
+        unsafe leaveBackend(flow)
+        unsafe take(hedge.copies[place], from: hedge)
+        // What was set may have been the failed try's end.
+        unsafe disarmTryTimer(flow)
+        return true
+    }
+
+    /// Gives the original the copy's call and backend.
+    private func take(_ copy: FlowPointer, from hedge: HedgedCall) {
+        let flow = unsafe hedge.original
+        unsafe release(copy, from: hedge, .won)
+        let kept = unsafe flow.pointee.retry.replay.count + Int(flow.pointee.retry.smallCount)
+        let untold = unsafe kept - flow.pointee.retry.moved - flow.pointee.credited
+        unsafe copy.pointee.call?.hand(to: UnsafeMutableRawPointer(flow))
+        unsafe flow.pointee.call = copy.pointee.call
+        unsafe flow.pointee.backend = copy.pointee.backend
+        unsafe flow.pointee.sent = copy.pointee.sent
+        unsafe flow.pointee.backendCode = 0
+        unsafe copy.pointee.call = nil
+        unsafe copy.pointee.backend = nil
+        // The request is whole and kept; whatever the copy's backend takes of it is old news.
+        unsafe flow.pointee.credited = kept
+        unsafe flow.pointee.retry.moved = 0
+        unsafe end(copy)
+        if untold > 0 { unsafe flow.pointee.exchange.consumed(untold) }
+    }
+
+    // MARK: - The end
+
+    /// A flow that has to do with hedging ends, or the original is hedged no longer.
+    func leaveHedge(_ flow: FlowPointer, _ result: HedgeResult) {
+        guard let held = unsafe flow.pointee.hedge else { return }
+        if unsafe flow.pointee.isUnheard {
+            unsafe held._withUnsafeGuaranteedRef { unsafe release(flow, from: $0, .failed) }
+            return
+        }
+        unsafe flow.pointee.hedge = nil
+        let hedge = unsafe held.takeRetainedValue()
+        hedge.stop()
+        let copies = unsafe hedge.copies
+        for index in unsafe copies.indices {
+            let copy = unsafe copies[index]
+            // As our own cancelling is counted elsewhere.
+            unsafe copy.pointee.status = 499
+            unsafe copy.pointee.grpcStatus = GRPCStatus.cancelled.rawValue
+            unsafe release(copy, from: hedge, result)
+            unsafe end(copy)
+        }
+    }
+
+    /// The copy has no more to do with its original; counts what became of it.
+    private func release(_ copy: FlowPointer, from hedge: HedgedCall, _ result: HedgeResult) {
+        unsafe copy.pointee.hedge = nil
+        unsafe hedge.copies.removeAll { unsafe $0 == copy }
+        unsafe copy.pointee.revision?._withUnsafeGuaranteedRef {
+            shard.add($0.metrics.hedges(result))
+        }
+    }
+}
