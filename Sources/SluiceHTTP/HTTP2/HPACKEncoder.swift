@@ -47,14 +47,7 @@ package struct HPACKEncoder: ~Copyable {
     }
 
     /// Encodes `block` at the end of `output` and returns the number of bytes.
-<<<<<<< HEAD
     package mutating func encode(_ block: FieldBlock, into output: inout ByteBuffer) -> Int {
-        // A field takes at most a representation, two lengths of up to six octets each, a known
-        // name of up to 32, and what the block holds of it.
-        let fieldMaximum = 64
-=======
-    mutating func encode(_ block: FieldBlock, into output: inout ByteBuffer) -> Int {
->>>>>>> main
         let before = output.count
         if mustUpdate { writeUpdates(&output) }
         if let known = heads.find(block, version: table.version) {
