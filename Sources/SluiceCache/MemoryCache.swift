@@ -70,7 +70,8 @@ package final class MemoryCache: Sendable {
     /// it lies now.
     ///
     /// Spares a hot key the probe of the index, which is one miss of the processor's cache.
-    package func lookup(_ key: CacheKey, at now: Instant, _ place: inout CachePlace) -> CacheLookup {
+    package func lookup(_ key: CacheKey, at now: Instant, _ place: inout CachePlace) -> CacheLookup
+    {
         unsafe places[Int(key.a & UInt64(places.count - 1))]._withUnsafeGuaranteedRef {
             $0.state.withLock { $0.lookup(key, at: now, &place.slot) }
         }

@@ -314,7 +314,9 @@ package struct RedisSession: ~Copyable {
         guard failure == nil, deadline <= now else { return }
         if let oldest = pending.oldest {
             let isGreeting = if case .greeting = oldest.expectation { true } else { false }
-            if oldest.sent.advanced(byNanoseconds: stallNanoseconds) <= now || isGreeting && oldest.deadline <= now {
+            if oldest.sent.advanced(byNanoseconds: stallNanoseconds) <= now
+                || isGreeting && oldest.deadline <= now
+            {
                 end(.stalled)
                 return
             }

@@ -190,7 +190,7 @@ struct StairsTests {
         "func next()", "func predict(", "func now()", "func wallClock()", "func wait(",
         "func listen(", "func localPort(", "func accept(", "func connect", "func read(",
         "func write(", "func shutdownWrite(", "func close(", "func watch(", "func rewatch(",
-        "func unwatch(",
+        "func unwatch(", "func reset(_ descriptor",
     ]
 
     private static func isWitness(_ code: Substring) -> Bool {

@@ -325,7 +325,7 @@ struct HedgeTests {
 
     @Test(
         "Whatever becomes of copies, requests are answered as ever",
-        arguments: Seeds.wanted(0..<150) + Seeds.wanted(400..<600)
+        arguments: Seeds.wanted(0..<100) + Seeds.wanted(400..<520)
     )
     func worlds(seed: UInt64) throws {
         var scenario = Scenario(seed: seed, wire: seed % 1_000 < 400 ? .http1 : .http2)

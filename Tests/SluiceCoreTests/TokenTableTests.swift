@@ -18,7 +18,7 @@ struct TokenTableTests {
             let fills = (next / 700) % 2 == 0 ? 6 : 3
             if random.next(below: 10) < fills {
                 next += UInt64(1 + random.next(below: 3) * random.next(below: 40))
-                let record = try #require(unsafe Self.record(next * 8))
+                let record = unsafe try #require(unsafe Self.record(next * 8))
                 unsafe table.insert(next, record)
                 model[next] = next * 8
             } else {
@@ -42,7 +42,7 @@ struct TokenTableTests {
     @Test("A token that is there already gets the newer record; 0 is nobody's")
     func again() throws {
         var table = TokenTable()
-        let (one, two) = try (
+        let (one, two) = unsafe try (
             #require(unsafe Self.record(8)), #require(unsafe Self.record(16))
         )
         unsafe table.insert(5, one)

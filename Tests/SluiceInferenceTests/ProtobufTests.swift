@@ -99,6 +99,33 @@ struct ProtobufTests {
         #expect(found?.contains("'typed' has contents beside raw contents") ?? false)
     }
 
+    @Test("Contents without an element beside raw contents say nothing, as in MLServer's answers")
+    func emptyContents() throws {
+        var writer = WireWriter()
+        for name in ["a", "b"] {
+            writer.message(field: 5) { tensor in
+                tensor.string(field: 1, name)
+                tensor.string(field: 2, "INT8")
+                tensor.varint(field: 3, 1)
+                tensor.message(field: 5) { _ in }
+            }
+        }
+        var answer = writer
+        for value: UInt8 in [7, 9] {
+            writer.bytes(field: 7, [value])
+            answer.bytes(field: 6, [value])
+        }
+        for dialect in [Dialect.mlserver, .generic] {
+            let kept = Kept(writer.bytes)
+            let request = try unsafe InferenceRequest(protobuf: kept.bytes, dialect)
+            #expect(request.isRaw)
+            #expect(try request.inputs.map { try $0.bytes } == [[7], [9]])
+            let told = Kept(answer.bytes)
+            let response = try unsafe InferenceResponse(protobuf: told.bytes, dialect)
+            #expect(try response.outputs.map { try $0.bytes } == [[7], [9]])
+        }
+    }
+
     @Test("Metadata in JSON, protobuf and TensorFlow Serving's words is one signature")
     func signatures() throws {
         let json = try ModelSignature(

@@ -171,6 +171,15 @@ struct TensorTests {
         #expect(found?.contains(part) ?? false, "\(found ?? "no failure")")
     }
 
+    @Test("A tensor of no bytes needs no header that says where they begin (Triton)")
+    func noBytes() throws {
+        let body = Kept(
+            #"{"model_name":"m","outputs":[{"name":"a","shape":[0,3],"datatype":"FP32","parameters":{"binary_data_size":0}}]}"#
+        )
+        let response = try unsafe InferenceResponse(json: body.bytes)
+        #expect(try response.outputs[0].bytes.isEmpty && response.outputs[0].parameters.isEmpty)
+    }
+
     @Test(
         "A header length outside the body, and bytes too many or too few, are refused",
         arguments: [(-1, 0), (1_000, 0), (nil, 1), (0, 3)] as [(Int?, Int)]

@@ -8,9 +8,8 @@ import requests
 import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton_http
 from tritonclient.grpc import service_pb2, service_pb2_grpc
-from tritonclient.utils import InferenceServerException
 
-from comparison import GATEWAY, options
+from comparison import options
 
 TYPES = {"BOOL": np.bool_, "INT8": np.int8, "INT16": np.int16, "INT32": np.int32, "INT64": np.int64, "UINT8": np.uint8,
          "UINT16": np.uint16, "UINT32": np.uint32, "UINT64": np.uint64, "FP16": np.float16, "FP32": np.float32,
@@ -44,7 +43,8 @@ def text(array):
     """BYTES as text, whichever way they came; other tensors unchanged."""
     if array.dtype.kind not in "OSU":
         return array
-    return np.array([item.decode() if isinstance(item, bytes) else str(item) for item in array.ravel()]).reshape(array.shape)
+    items = [item.decode() if isinstance(item, bytes) else str(item) for item in array.ravel()]
+    return np.array(items).reshape(array.shape)
 
 
 def same(found, wanted):
@@ -113,7 +113,8 @@ def over_stub(model, arrays, address=None):
 def http_failure(model, inputs, address=None, version=None):
     """Status and sentence of a REST call that must fail."""
     path = f"/v2/models/{model}" + (f"/versions/{version}" if version else "") + "/infer"
-    answer = requests.post(f"http://{address or options.gateway}{path}", json={"id": "call-7", "inputs": inputs}, timeout=20)
+    url = f"http://{address or options.gateway}{path}"
+    answer = requests.post(url, json={"id": "call-7", "inputs": inputs}, timeout=20)
     assert answer.status_code != 200, answer.text
     # MLServer's answer to its own crash is plain text.
     return answer.status_code, answer.json()["error"] if answer.text.startswith("{") else answer.text
@@ -136,8 +137,8 @@ def grpc_failure(model, inputs, address=None, version=""):
 
 
 def failures_keep_their_words(model, inputs, word, rest_word=None, **more):
-    """A call that the server itself refuses: the gateway says the same sentence in the caller's protocol, with the status
-    that says the same."""
+    """A call that the server itself refuses: the gateway says the same sentence in the caller's protocol, with the
+    status that says the same."""
     code, sentence = grpc_failure(model, inputs, address=options.backend_grpc, **more)
     status, direct = http_failure(model, inputs, address=options.backend, **more)
     assert word in sentence and (rest_word or word) in direct, f"the server itself says: {sentence} | {direct}"

@@ -1,5 +1,5 @@
-"""MLServer behind the gateway: trains an iris classifier, serves it and an echo of tensors by MLServer, starts the gateway
-before it and runs check_mlserver.py.
+"""MLServer behind the gateway: trains an iris classifier, serves it and an echo of tensors by MLServer, starts the
+gateway before it and runs check_mlserver.py.
 
     .build/venv-mlserver/bin/python Tests/clients/mlserver.py --binaries .build/debug"""
 import argparse

@@ -42,15 +42,16 @@ def ways(name, dialect, rest, rpc):
     rows = [(name, both, "")]
     for suffix, key in (("", f", dialect: {dialect}"), ("-generic", "")):
         rows += [(f"{name}-rest{suffix}", one, key), (f"{name}-grpc{suffix}", other, key)]
-    return [f"  - {{name: {public}, revisions: [{{name: v1, modelName: {name}{key}, backends: [{{{backend}}}]}}]}}"
+    # An unoptimized gateway on a busy machine may take its time over megabytes.
+    return [f"  - {{name: {public}, timeout: 60s, "
+            f"revisions: [{{name: v1, modelName: {name}{key}, backends: [{{{backend}}}]}}]}}"
             for public, backend, key in rows]
 
 
 def check_through_gateway(script, dialect, models, rest, rpc):
     """Runs a script of checks with a gateway before the server; its exit code."""
-    # A model that the gateway knows and the server doesn't.
+    # `nowhere` is a model that the gateway knows and the server doesn't.
     known = [line for name in (*models, "nowhere") for line in ways(name, dialect, rest, rpc)]
-    # The server can't describe `nowhere`, so it isn't waited for: the server itself is ready.
     proxy = processes.gateway(processes.config(known))
     code = subprocess.run(
         [sys.executable, os.path.join(HERE, script), "--gateway", proxy.address, "--backend", rest,

@@ -22,7 +22,7 @@ import triton_python_backend_utils as triton
 
 class TritonPythonModel:
     def execute(self, requests):
-        return [triton.InferenceResponse([triton.Tensor(tensor.name(), tensor.as_numpy()) for tensor in request.inputs()])
+        return [triton.InferenceResponse([triton.Tensor(each.name(), each.as_numpy()) for each in request.inputs()])
                 for request in requests]
 """
 
@@ -68,8 +68,8 @@ def serve(folder):
     version = sysconfig.get_python_version()
     worker = f"{home}/python_backend_stubs/{version}/triton_python_backend_stub"
     os.makedirs(f"{folder}/backends/python")
-    for file in (f"{home}/backends/python/libtriton_python.so", f"{home}/backends/python/triton_python_backend_utils.py",
-                 worker):
+    backend = f"{home}/backends/python"
+    for file in (f"{backend}/libtriton_python.so", f"{backend}/triton_python_backend_utils.py", worker):
         os.symlink(file, f"{folder}/backends/python/{os.path.basename(file)}")
     for program in (worker, f"{home}/bin/tritonserver"):
         os.chmod(program, 0o755)

@@ -15,6 +15,7 @@ way `unruly_backend.py` knows, with reloads and Redis failures in between. After
 The first plays each fault once, in half a minute; the second goes round for ten minutes. The order is drawn from a seed, which
 is printed; SLUICE_CHAOS_SEED plays it again. SLUICE_CHAOS_RATE is the requests a second (120).
 """
+import bisect
 import collections
 import json
 import os
@@ -112,8 +113,22 @@ class Window:
 
     def explains(self, call, line):
         is_then = call.began <= self.end + GRACE and call.ended >= self.begin
-        backend = line.get("backend")
+        # Who waited for another's call to a backend that hangs has had its time when it asks a second one.
+        waited = line.get("why") == "timeout" and line.get("backend_us", 0) < line["duration_us"] / 2
+        backend = None if waited else line.get("backend")
         return is_then and line.get("why") in REASONS[self.fault] and backend in (None, self.slot and self.slot.address)
+
+
+class Standstill:
+    """The machine itself, where others use it too: callers that came to nothing for half of a timeout explain it."""
+    fault = "(machine)"
+
+    def __init__(self, load):
+        self.load = load
+
+    def explains(self, call, line):
+        held_up = sum(max(0, min(b, call.ended) - max(a, call.began)) for a, b in self.load.stalls)
+        return line.get("why") == "timeout" and held_up > TIMEOUT / 2
 
 
 class Chaos:
@@ -367,7 +382,8 @@ class Chaos:
             return
         if call.is_wrong:
             self.complaints.append(f"{what} was told as if it were well")
-        self.causes[call.id] = next((window for window in self.windows if window.explains(call, row)), None)
+        self.causes[call.id] = next(
+            (window for window in [*self.windows, Standstill(self.load)] if window.explains(call, row)), None)
         if self.causes[call.id] is None:
             around = [f"{w.fault} at {w.slot and w.slot.address} {w.begin - call.began:+.2f}..{w.end - call.began:+.2f} s"
                       for w in self.windows if w.begin - 3 < call.began < w.end + 3]
@@ -401,13 +417,13 @@ class Chaos:
             rows[self.row(call)].append(call)
         heads = ("fault", "seconds", "requests", "ok", "p50 ms", "p99 ms", "worst gap ms", "failed, by reason")
         print("      " + "{:<17}{:>9}{:>10}{:>8}{:>9}{:>9}{:>14}  {}".format(*heads))
-        for fault in ["none", *REASONS, "none, at the end"]:
+        for fault in ["none", *REASONS, "(machine)", "none, at the end"]:
             calls, windows = rows[fault], [w for w in self.windows if w.fault == fault]
             if not calls:
                 continue
             quiet = self.seconds - (self.quiet - self.began)
             seconds = sum(w.over - w.begin for w in windows) or (
-                quiet if fault not in ("none", *REASONS) else self.seconds - quiet - sum(w.over - w.begin for w in self.windows))
+                quiet if fault == "none, at the end" else 0 if fault == "(machine)" else self.seconds - quiet - sum(w.over - w.begin for w in self.windows))
             good = [c for c in calls if c.is_good]
             times = sorted(c.ended - c.began for c in good)
             failed = collections.Counter(self.reasons.get(c.id) or "?" for c in calls if not c.is_good)
@@ -420,13 +436,17 @@ class Chaos:
         """The longest time without a good answer, within a window, less what the callers themselves were held up."""
         ends = sorted(c.ended for c in good if window is None or window.begin <= c.ended <= window.over)
         if window is None:  # between windows there are leaps
+            begins = [w.begin for w in self.windows]
             return max((self.length(a, b) for a, b in zip(ends, ends[1:])
-                        if not any(w.begin < b and w.over > a for w in self.windows)), default=0.0)
+                        if bisect.bisect(begins, a) == bisect.bisect(begins, b)), default=0.0)
         marks = [window.begin, *ends, window.over]
         return max(self.length(a, b) for a, b in zip(marks, marks[1:]))
 
     def length(self, begin, end):
-        return end - begin - sum(max(0, min(b, end) - max(a, begin)) for a, b in self.load.stalls)
+        stalls = self.load.stalls  # in their order, and apart
+        first = max(0, bisect.bisect(stalls, (begin,)) - 1)
+        last = bisect.bisect(stalls, (end,))
+        return end - begin - sum(max(0, min(b, end) - max(a, begin)) for a, b in stalls[first:last])
 
 
 def chaos():

@@ -44,6 +44,8 @@ def rest_callers_reach_grpc_backends():
             # In JSON, BYTES are text.
             wanted = [[item.decode() for item in data[0]]] if kind == numpy.object_ and not binary else data
             assert (result.as_numpy("input") == wanted).all(), (kind, binary, result.as_numpy("input"))
+    told = client.get_model_metadata("iris")
+    assert told["name"] == "iris" and told["inputs"][0]["shape"] == [-1, 4] and told["outputs"], told
     # The backend's own words, with the status that says the same.
     code, _, body = get(proxy.address, "/v2/models/iris/infer", json.dumps(
         {"inputs": [{"name": "input", "datatype": "FP32", "shape": [1, 3], "data": [1, 2, 3]}]}).encode())
@@ -71,6 +73,8 @@ def grpc_callers_reach_rest_backends():
             result = client.infer("echo", [tensor], request_id="mine")
             assert result.get_response().id == "mine"
             assert (result.as_numpy("input") == data).all(), (kind, result.as_numpy("input"))
+        told = client.get_model_metadata("iris")
+        assert told.name == "iris" and list(told.inputs[0].shape) == [-1, 4] and told.outputs, told
         wrong = tritonclient.grpc.InferInput("input", [1, 3], "FP32")
         wrong.set_data_from_numpy(numpy.zeros((1, 3), dtype=numpy.float32))
         try:

@@ -1,9 +1,9 @@
 /// Records that wait for somebody's word, by a token.
 ///
-/// For tokens that are given out in order: their low bits spread them as well as any hash would, and a
-/// look-up is one probe, where a dictionary's hashing took 500 instructions. Open addressing, removal by
-/// shifting back (Knuth, TAOCP 3, §6.4 algorithm R). Grows with those that wait at a time; not to be
-/// shared. The records are their owner's.
+/// For tokens that are given out in order, where a dictionary's hashing took 500 instructions: a product
+/// with the golden ratio lays them apart evenly (Knuth, TAOCP 3, §6.4), so that a look-up is one probe
+/// mostly, and a removal, which shifts back what follows (there, algorithm R), has little to look
+/// through. Grows with those that wait at a time; not to be shared. The records are their owner's.
 @safe
 package struct TokenTable: ~Copyable {
     @safe
@@ -16,6 +16,8 @@ package struct TokenTable: ~Copyable {
     // This struct's own until deinit; every index is masked, and so below the capacity.
     private var places: UnsafeMutablePointer<Place>
     private var mask = 63
+    /// 64 less the capacity's bits: a product's upper bits are its best.
+    private var shift: UInt64 = 58
     /// How many wait.
     package private(set) var count = 0
 
@@ -61,11 +63,14 @@ package struct TokenTable: ~Copyable {
         return unsafe found
     }
 
-    private func home(_ token: UInt64) -> Int { Int(truncatingIfNeeded: token) & mask }
+    private func home(_ token: UInt64) -> Int {
+        Int(truncatingIfNeeded: (token &* 0x9E37_79B9_7F4A_7C15) >> shift)
+    }
 
     private mutating func grow() {
         let (old, oldCount) = unsafe (places, mask + 1)
         mask = 2 * oldCount - 1
+        shift -= 1
         unsafe places = .allocate(capacity: 2 * oldCount)
         unsafe places.initialize(repeating: Place(record: nil), count: 2 * oldCount)
         count = 0

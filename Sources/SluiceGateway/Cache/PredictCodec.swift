@@ -301,13 +301,15 @@ struct PredictCodec: ~Copyable {
                 scratch: &scratch
             )
             if backend == .grpc { PredictCodec.endFrame(&output) }
+            // A message may name anything as its version, a path may not.
+            let named = caller == .grpc ? PathSegment.escaped(call.version) : call.version
             return unsafe .success(
                 Translation(
                     body: [UInt8](output.bytes),
                     headerLength: call.headerLength,
                     path: backend == .v1
                         ? "/v1/models/\(backendName):predict"
-                        : dialect.inferPath(model: backendName, version: call.version),
+                        : dialect.inferPath(model: backendName, version: named),
                     wishes: call.wishes
                 )
             )

@@ -131,7 +131,8 @@ struct QuestionMemo: ~Copyable {
                 unsafe QuestionMemo.same(bytes, message.before),
                 unsafe QuestionMemo.same(bytes + message.before.count, message.after)
             else { continue }
-            let place = unsafe UnsafeMutableRawPointer(slot)
+            let place =
+                unsafe UnsafeMutableRawPointer(slot)
                 + (MemoryLayout<Slot>.offset(of: \.place) ?? 0)
             return unsafe Known(
                 key: slot.pointee.key,

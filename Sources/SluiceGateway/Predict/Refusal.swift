@@ -206,7 +206,7 @@ struct Refusal {
             grpc: .unimplemented,
             why: .noRoute,
             sentence:
-                "model '\(model)' has no \(name) backend, and this version doesn't translate between REST and gRPC"
+                "model '\(model)' has no \(name) backend, and only predictions and metadata are translated between REST and gRPC"
         )
     }
 

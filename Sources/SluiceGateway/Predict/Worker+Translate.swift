@@ -10,9 +10,10 @@ import SluiceTelemetry
 // The caller speaks one protocol and the backend another: the whole request is turned into the
 // backend's form before a connection is asked for, and the whole answer into the caller's.
 extension Worker {
-    /// Whether this prediction may have to be turned into another form, so that it must be whole.
+    /// Whether this call may have to be turned into another form, so that it must be whole.
     func mayTranslate(_ flow: FlowPointer) -> Bool {
-        guard unsafe isPrediction(flow), let form = unsafe form(of: flow) else { return false }
+        guard unsafe isPrediction(flow) || isDescription(flow), let form = unsafe form(of: flow)
+        else { return false }
         return unsafe flow.pointee.model?._withUnsafeGuaranteedRef {
             $0.translated.contains(form)
         } ?? false
@@ -31,6 +32,7 @@ extension Worker {
     /// Turns the request into the form of the revision's backends, if that is another; false when
     /// it was refused.
     func translate(_ flow: FlowPointer, _ revision: WorkerRevision, _ model: WorkerModel) -> Bool {
+        if unsafe isDescription(flow) { return unsafe translateQuestion(flow, revision, model) }
         // Only what was gathered can be translated: see `mayTranslate(_:)`.
         guard unsafe isPrediction(flow), unsafe !flow.pointee.isTranslated,
             let caller = unsafe form(of: flow), let head = unsafe flow.pointee.head,
@@ -167,6 +169,10 @@ extension Worker {
                 status: status
             )
             unsafe refuse(flow, .backendStatus(http: status, text))
+            return
+        }
+        if unsafe isDescription(flow) {
+            unsafe replyDescription(flow)
             return
         }
         guard let wishes = unsafe wishes(of: flow) else { return }
