@@ -3,6 +3,9 @@
 // import only rooms listed above it. `Tests/ArchitectureTests` holds the sources to it.
 import PackageDescription
 
+// What fuzzing and checking by sanitizers need, and nothing else has: `Tests/fuzz/run`.
+let isFuzzing = Context.environment["SLUICE_FUZZ"] != nil
+
 let settings: [SwiftSetting] = [
     .strictMemorySafety(),
     .treatAllWarnings(as: .error),
@@ -177,18 +180,36 @@ let package = Package(
             "SluiceTestKit",
             imports: ["SluiceCore", "SluiceHTTP", "SluiceTLS", "SluiceIO", "CNghttp2"]
         ),
+        room(
+            "SluiceFuzzing",
+            imports: [
+                "SluiceCore", "SluiceWire", "SluiceHTTP", "SluiceTLS", "SluiceGRPC",
+                "SluiceInference", "SluiceRedis", "SluiceTelemetry", "SluiceConfiguration",
+                "SluiceTestKit",
+            ]
+        ),
         room("SluiceSimulation", imports: ["SluiceCore", "SluiceIO"]),
         // tests
         tests(for: "SluiceCore", imports: ["SluiceCore"]),
-        tests(for: "SluiceWire", imports: ["SluiceWire", "SluiceCore"]),
-        tests(for: "SluiceHTTP", imports: ["SluiceHTTP", "SluiceCore", "SluiceTestKit"]),
+        tests(for: "Fuzz", imports: ["SluiceFuzzing"]),
+        tests(
+            for: "SluiceWire",
+            imports: ["SluiceWire", "SluiceCore", "SluiceTestKit", "SluiceFuzzing"]
+        ),
+        tests(
+            for: "SluiceHTTP",
+            imports: ["SluiceHTTP", "SluiceCore", "SluiceTestKit", "SluiceFuzzing"]
+        ),
         tests(for: "SluiceTLS", imports: ["SluiceTLS", "SluiceCore"]),
         tests(for: "SluiceGRPC", imports: ["SluiceGRPC", "SluiceWire", "SluiceCore"]),
-        tests(for: "SluiceInference", imports: ["SluiceInference", "SluiceWire", "SluiceCore"]),
+        tests(
+            for: "SluiceInference",
+            imports: ["SluiceInference", "SluiceWire", "SluiceCore", "SluiceTestKit"]
+        ),
         tests(for: "SluiceBalancing", imports: ["SluiceBalancing", "SluiceCore"]),
         tests(for: "SluiceRouting", imports: ["SluiceRouting", "SluiceCore"]),
         tests(for: "SluiceCache", imports: ["SluiceCache", "SluiceCore"]),
-        tests(for: "SluiceRedis", imports: ["SluiceRedis", "SluiceCore"]),
+        tests(for: "SluiceRedis", imports: ["SluiceRedis", "SluiceCore", "SluiceTestKit"]),
         tests(
             for: "SluiceEgress",
             imports: ["SluiceEgress", "SluiceCore", "SluiceRedis", "SluiceIO", "SluiceSimulation"]
@@ -223,3 +244,17 @@ let package = Package(
     ],
     swiftLanguageModes: [.v6]
 )
+
+if isFuzzing {
+    package.targets += [
+        .systemLibrary(name: "CFuzzer", path: "Tests/fuzz/CFuzzer"),
+        .executableTarget(
+            name: "sluice-fuzz",
+            dependencies: ["SluiceFuzzing", "CFuzzer"],
+            path: "Tests/fuzz/driver",
+            swiftSettings: settings,
+            // gold stumbles over what the fuzzer's library says of itself.
+            linkerSettings: [.unsafeFlags(["-use-ld=lld"])]
+        ),
+    ]
+}

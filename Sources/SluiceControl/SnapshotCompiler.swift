@@ -126,7 +126,8 @@ package struct SnapshotCompiler: Sendable {
         return Snapshot(
             generation: 0,
             models: models,
-            maxRequestBytes: configuration.limits.maxRequestBytes
+            maxRequestBytes: configuration.limits.maxRequestBytes,
+            board: board
         )
     }
 

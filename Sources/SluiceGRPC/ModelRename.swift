@@ -22,7 +22,8 @@ package enum ModelRename {
         var reader = unsafe WireReader(message)
         var start = 0
         while let found = try? reader.nextField() {
-            guard found.number == field else {
+            // Of another wire type it is a field nobody knows, not the name.
+            guard found.number == field, case .bytes = found.value else {
                 start = reader.offset
                 continue
             }

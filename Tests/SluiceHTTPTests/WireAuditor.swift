@@ -1,3 +1,5 @@
+import SluiceTestKit
+
 /// Listens to both directions of a connection and keeps its own account of every window.
 ///
 /// It shares no code with the session: whatever the two disagree about is a finding.

@@ -1,5 +1,6 @@
 import SluiceCore
 import SluiceInference
+import SluiceTestKit
 import SluiceWire
 import Testing
 
@@ -92,7 +93,7 @@ struct FuzzTests {
             }
         }
         var understood = 0
-        for _ in 0..<iterations(otherwise: 20_000) {
+        for _ in 0..<Environment.fuzzIterations(otherwise: 20_000) {
             var (bytes, length) = seeds[random.next(below: seeds.count)]
             let before = bytes.count
             Self.mutate(&bytes, &random)
@@ -227,7 +228,7 @@ struct FuzzTests {
             #"{"predictions": [{"p": 0.5, "q": "u"}, {"p": 1, "q": "v"}]}"#,
             #"{"outputs": {"p": [0.5, Infinity], "q": ["u", "v"]}}"#,
         ].map { Array($0.utf8) }
-        for _ in 0..<iterations(otherwise: 20_000) {
+        for _ in 0..<Environment.fuzzIterations(otherwise: 20_000) {
             var bytes = seeds[random.next(below: seeds.count)]
             Self.mutate(&bytes, &random)
             unsafe bytes.withUnsafeBytes { raw in
@@ -299,7 +300,7 @@ struct FuzzTests {
             seeds.append((bytes, length, number % 4 < 2 ? .grpc : .v2))
         }
         var cut = 0
-        for _ in 0..<iterations(otherwise: 20_000) {
+        for _ in 0..<Environment.fuzzIterations(otherwise: 20_000) {
             var (bytes, length, form) = seeds[random.next(below: seeds.count)]
             let before = bytes.count
             if random.next(below: 8) > 0 { Self.mutate(&bytes, &random) }

@@ -1,5 +1,6 @@
 import SluiceCore
 import SluiceInference
+import SluiceTestKit
 import Testing
 
 /// The scan must say what the general reader says, bit for bit, or leave the word to it.
@@ -190,7 +191,7 @@ struct QuestionScanTests {
             if let seed = try? Self.written(request, wire) { seeds.append(seed) }
         }
         var understood = 0
-        for _ in 0..<iterations(otherwise: 20_000) {
+        for _ in 0..<Environment.fuzzIterations(otherwise: 20_000) {
             var (bytes, length) = seeds[random.next(below: seeds.count)]
             let before = bytes.count
             FuzzTests.mutate(&bytes, &random)

@@ -1,4 +1,3 @@
-import Glibc
 import SluiceCore
 import SluiceInference
 import Testing
@@ -40,12 +39,6 @@ func sentence(_ body: () throws -> Void) -> String? {
     } catch {
         return (error as? InferenceFailure)?.sentence ?? "\(error)"
     }
-}
-
-/// How many rounds the fuzzers make.
-func iterations(otherwise: Int) -> Int {
-    guard let text = unsafe getenv("SLUICE_FUZZ_ITERATIONS") else { return otherwise }
-    return unsafe Int(String(cString: text)) ?? otherwise
 }
 
 extension Tensor {

@@ -1,18 +1,7 @@
-import Glibc
 import Testing
 
 extension Tag {
     @Tag static var property: Self
     @Tag static var conformance: Self
     @Tag static var integration: Self
-}
-
-/// What the environment asks of the tests.
-enum Environment {
-    /// How often a bounded fuzz test runs: `SLUICE_FUZZ_ITERATIONS`, or `otherwise`.
-    static func fuzzIterations(otherwise: Int) -> Int {
-        // The string belongs to the environment, which no test changes.
-        guard let text = unsafe getenv("SLUICE_FUZZ_ITERATIONS") else { return otherwise }
-        return unsafe Int(String(cString: text)) ?? otherwise
-    }
 }

@@ -1,5 +1,6 @@
 import SluiceCore
 import SluiceRedis
+import SluiceTestKit
 import Testing
 
 @Suite("A conversation with a server that lies")

@@ -1,3 +1,5 @@
+import SluiceFuzzing
+import SluiceTestKit
 import SluiceWire
 import Testing
 

@@ -1,4 +1,6 @@
 import SluiceCore
+import SluiceFuzzing
+import SluiceTestKit
 import SluiceWire
 import Testing
 

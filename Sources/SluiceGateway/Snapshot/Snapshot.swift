@@ -12,9 +12,17 @@ package struct Snapshot: Sendable {
     package var models: [ModelPlan]
     /// Bytes of one request's body, at most (`limits.maxRequestBytes`).
     package var maxRequestBytes: Int
+    /// What the loads of its backends live in; kept so that they live as long as the snapshot.
+    private let board: LoadBoard?
 
     /// A snapshot; its number is above all earlier ones'.
-    package init(generation: Int, models: [ModelPlan], maxRequestBytes: Int) {
+    package init(
+        generation: Int,
+        models: [ModelPlan],
+        maxRequestBytes: Int,
+        board: LoadBoard? = nil
+    ) {
+        self.board = board
         self.generation = generation
         self.models = models
         self.maxRequestBytes = maxRequestBytes

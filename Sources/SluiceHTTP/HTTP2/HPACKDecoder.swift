@@ -12,8 +12,9 @@ import SluiceCore
 
 /// One direction's field decompression.
 @safe
-struct HPACKDecoder: ~Copyable {
-    enum Failure: Error {
+package struct HPACKDecoder: ~Copyable {
+    /// Why a block can't be read.
+    package enum Failure: Error {
         /// The bytes aren't HPACK; the connection can't go on (RFC 9113 §4.3).
         case malformed
         /// Decoded fields passed four times the limit: a bomb; the connection ends.
@@ -39,6 +40,9 @@ struct HPACKDecoder: ~Copyable {
     /// Whether the next block must begin by telling a smaller size (§4.2).
     private var mustShrink = false
 
+    /// A decoder with an empty table.
+    package init() {}
+
     deinit { heads.deallocate() }
 
     /// What ``HTTP2HeadCheck`` found the last block to promise, when it was a good head before.
@@ -52,7 +56,7 @@ struct HPACKDecoder: ~Copyable {
     }
 
     /// Holds the peer's encoder to our SETTINGS_HEADER_TABLE_SIZE, once it has acknowledged them.
-    mutating func limit(to size: Int) {
+    package mutating func limit(to size: Int) {
         limit = min(size, HPACKTable.sizeMaximum)
         if limit < table.capacity {
             mustShrink = true
@@ -65,7 +69,7 @@ struct HPACKDecoder: ~Copyable {
     ///
     /// Fields beyond `maximum` of it are dropped, but decoded all the same, because the table must
     /// stay in step. `block` must be empty.
-    mutating func decode(
+    package mutating func decode(
         _ bytes: UnsafeRawBufferPointer,
         into block: FieldBlock,
         maximum: Int

@@ -7,11 +7,11 @@
 //
 // The decoder at the other end keeps the same table by the same rules; nghttp2's is the judge in
 // the tests.
-import SluiceCore
+package import SluiceCore
 
 /// One direction's field compression.
 @safe
-struct HPACKEncoder: ~Copyable {
+package struct HPACKEncoder: ~Copyable {
     /// Entries larger than this aren't worth the others they would push out.
     private static let valueMaximum = 1024
     private static let firstDynamicIndex = HPACKStatic.count + 1
@@ -25,7 +25,8 @@ struct HPACKEncoder: ~Copyable {
     private var lowestCapacity = HPACKTable.sizeMaximum
     private var mustUpdate = false
 
-    init() {
+    /// An encoder with an empty table.
+    package init() {
         // A number for every value a name's byte can have.
         unsafe latest = .allocate(capacity: 256)
         unsafe latest.initialize(repeating: 0, count: 256)
@@ -37,7 +38,7 @@ struct HPACKEncoder: ~Copyable {
     }
 
     /// Follows the peer's SETTINGS_HEADER_TABLE_SIZE; never above 4096.
-    mutating func limit(to wanted: Int) {
+    package mutating func limit(to wanted: Int) {
         let limited = min(wanted, HPACKTable.sizeMaximum)
         guard limited != table.capacity else { return }
         lowestCapacity = min(lowestCapacity, limited)
@@ -46,7 +47,7 @@ struct HPACKEncoder: ~Copyable {
     }
 
     /// Encodes `block` at the end of `output` and returns the number of bytes.
-    mutating func encode(_ block: FieldBlock, into output: inout ByteBuffer) -> Int {
+    package mutating func encode(_ block: FieldBlock, into output: inout ByteBuffer) -> Int {
         let before = output.count
         if mustUpdate { writeUpdates(&output) }
         if let known = heads.find(block, version: table.version) {

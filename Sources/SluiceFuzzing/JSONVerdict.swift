@@ -1,10 +1,11 @@
 import Foundation
-import SluiceWire
+package import SluiceWire
 
 /// Whether readers take a text for JSON.
-enum JSONVerdict {
+package enum JSONVerdict {
     /// Our reader, which checks as it skips.
-    static func skip(_ text: UnsafeRawBufferPointer, allowsNonFinite: Bool = false) -> Bool {
+    package static func skip(_ text: UnsafeRawBufferPointer, allowsNonFinite: Bool = false) -> Bool
+    {
         var cursor = unsafe JSONCursor(text, allowsNonFinite: allowsNonFinite)
         do {
             unsafe try cursor.skip()
@@ -16,7 +17,10 @@ enum JSONVerdict {
     }
 
     /// Our reader, which asks for each value, and hands out what it found.
-    static func walk(_ text: UnsafeRawBufferPointer, allowsNonFinite: Bool = false) -> JSONValue? {
+    package static func walk(
+        _ text: UnsafeRawBufferPointer,
+        allowsNonFinite: Bool = false
+    ) -> JSONValue? {
         var cursor = unsafe JSONCursor(text, allowsNonFinite: allowsNonFinite)
         do {
             let value = try value(&cursor)
@@ -52,7 +56,7 @@ enum JSONVerdict {
     }
 
     /// The reader of Foundation.
-    static func foundation(_ text: [UInt8]) -> Bool {
+    package static func foundation(_ text: [UInt8]) -> Bool {
         (try? JSONSerialization.jsonObject(with: Data(text), options: [.fragmentsAllowed])) != nil
     }
 
@@ -62,7 +66,7 @@ enum JSONVerdict {
     ///   UTF-32 to it.
     /// - It takes a comma before a closing bracket.
     /// - Numbers that no double holds are errors to it, and it allows 512 levels.
-    static func foundationDiffers(_ text: [UInt8]) -> Bool {
+    package static func foundationDiffers(_ text: [UInt8]) -> Bool {
         if text.prefix(4).contains(0) || text.starts(with: [0xEF, 0xBB, 0xBF])
             || text.starts(with: [0xFE, 0xFF]) || text.starts(with: [0xFF, 0xFE])
         {

@@ -2,13 +2,13 @@ import Glibc
 
 /// A piece of text that ends where memory ends: reading one byte too far is a crash.
 @safe
-final class GuardedText {
+package final class GuardedText {
     private let base: UnsafeMutableRawPointer
     private let size: Int
     private static let page = 4096
 
     /// Room for texts of up to `capacity` bytes.
-    init(capacity: Int) {
+    package init(capacity: Int) {
         size = (capacity + GuardedText.page) / GuardedText.page * GuardedText.page
         let flags = MAP_PRIVATE | MAP_ANONYMOUS
         guard
@@ -29,12 +29,13 @@ final class GuardedText {
     deinit { unsafe munmap(base, size + GuardedText.page) }
 
     /// All the memory there is before the end.
-    var memory: UnsafeMutableRawBufferPointer {
+    package var memory: UnsafeMutableRawBufferPointer {
         unsafe UnsafeMutableRawBufferPointer(start: base, count: size)
     }
 
     /// Runs `body` on a copy of `text` whose last byte is the last one that can be read.
-    func with<Result>(_ text: [UInt8], _ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+    package func with<Result>(_ text: [UInt8], _ body: (UnsafeRawBufferPointer) -> Result) -> Result
+    {
         precondition(text.count <= size)
         let start = unsafe base + (size - text.count)
         unsafe text.withUnsafeBytes { bytes in
