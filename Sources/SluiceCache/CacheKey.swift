@@ -41,21 +41,9 @@ package struct CacheKey: Hashable, BitwiseCopyable, Sendable {
     /// Writes a word's sixteen digits, the lowest byte's first: words were read in memory order, which
     /// is little-endian on every Swift platform.
     private static func write(_ word: UInt64, to place: UnsafeMutableRawPointer) {
-        let low = digits(UInt32(truncatingIfNeeded: word))
-        let high = digits(UInt32(truncatingIfNeeded: word >> 32))
+        let low = Hexadecimal.digits(of: UInt32(truncatingIfNeeded: word).byteSwapped)
+        let high = Hexadecimal.digits(of: UInt32(truncatingIfNeeded: word >> 32).byteSwapped)
         unsafe place.storeBytes(of: low.littleEndian, as: UInt64.self)
         unsafe place.storeBytes(of: high.littleEndian, toByteOffset: 8, as: UInt64.self)
-    }
-
-    /// The digits of four bytes, a byte each, all eight at once.
-    private static func digits(_ half: UInt32) -> UInt64 {
-        // Four bytes move apart, and their halves side by side, the upper first.
-        var spread = UInt64(half)
-        spread = (spread << 16 | spread) & 0x0000_FFFF_0000_FFFF
-        spread = (spread << 8 | spread) & 0x00FF_00FF_00FF_00FF
-        let digits = spread >> 4 & 0x000F_000F_000F_000F | (spread & 0x000F_000F_000F_000F) << 8
-        // Ten and more carry into the upper half of their byte, and are letters: 39 further on.
-        let letters = (digits &+ 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101
-        return digits &+ 0x3030_3030_3030_3030 &+ letters &* 39
     }
 }

@@ -1,3 +1,5 @@
+import SluiceCore
+
 /// One line of the operational log, for people: time, level, message, `key=value` pairs.
 ///
 /// `2026-11-21T04:15:00.123Z info  backend ejected model=iris backend=127.0.0.1:9001`

@@ -1,10 +1,11 @@
 /// Hexadecimal digits, eight at a time.
-enum Hexadecimal {
+public enum Hexadecimal {
     /// The eight lower-case digits of `value`, the first digit in the lowest byte.
     ///
     /// Spreads the nibbles over the bytes of a word, then adds 39 more to those above nine: the
     /// distance from `:` to `a`. No table, no branch.
-    static func digits(of value: UInt32) -> UInt64 {
+    @inlinable
+    public static func digits(of value: UInt32) -> UInt64 {
         var word = UInt64(value.byteSwapped)
         word = (word | word << 16) & 0x0000_FFFF_0000_FFFF
         word = (word | word << 8) & 0x00FF_00FF_00FF_00FF
@@ -18,7 +19,7 @@ enum Hexadecimal {
     ///
     /// `text` has at most sixteen digits. Capitals are refused: W3C Trace Context §3.2.2 wants
     /// lower case.
-    static func number(_ text: UnsafeRawBufferPointer) -> UInt64? {
+    package static func number(_ text: UnsafeRawBufferPointer) -> UInt64? {
         precondition(text.count <= 16, "a word has sixteen hexadecimal digits")
         var value: UInt64 = 0
         for index in 0..<text.count {
