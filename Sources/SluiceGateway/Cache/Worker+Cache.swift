@@ -26,7 +26,7 @@ extension Worker {
             let head = unsafe flow.pointee.head
         else { return false }
         // A coded body would have to be decoded first.
-        var isForbidden = unsafe head.first(.contentEncoding) != nil
+        var isForbidden = ContentCoding.isCoded(head)
         if let control = unsafe head.first(.cacheControl) {
             let (noStore, noCache) = unsafe CacheControl.read(control)
             isForbidden = isForbidden || noStore

@@ -18,6 +18,8 @@ struct Refusal {
     var allow: StaticString = ""
     /// When trying again makes sense, for 429 and 503.
     var retryAfterSeconds = 0
+    /// Whether the body's coding is at fault, so that the answer says which one is taken: none.
+    var wantsUncoded = false
 
     // MARK: - The caller's side
 
@@ -150,16 +152,11 @@ struct Refusal {
     static func unroutable(
         _ failure: RoutingScanner.Failure,
         _ scanner: RoutingScanner,
-        _ snapshot: Snapshot
+        _ snapshot: Snapshot,
+        _ head: FieldBlock?
     ) -> Refusal {
         switch failure {
-        case .compressed:
-            Refusal(
-                http: 501,
-                grpc: .unimplemented,
-                why: .badRequest,
-                sentence: "compressed messages can't be routed here; send them uncompressed"
-            )
+        case .compressed: compressedMessage(head)
         case .malformed: badRequest("the message is not valid protobuf")
         case .duplicateName: badRequest("the message has model_name twice")
         case .nameTooLong:

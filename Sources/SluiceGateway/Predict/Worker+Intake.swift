@@ -290,7 +290,8 @@ extension Worker {
         switch unsafe flow.pointee.scanner.scan(bytes, name: name) {
         case .needMore, .routed: return true
         case .failed(let failure):
-            unsafe refuse(flow, .unroutable(failure, flow.pointee.scanner, replica.snapshot))
+            let (scanner, head) = unsafe (flow.pointee.scanner, flow.pointee.head)
+            unsafe refuse(flow, .unroutable(failure, scanner, replica.snapshot, head))
             return false
         }
     }

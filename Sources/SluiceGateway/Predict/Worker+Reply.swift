@@ -37,7 +37,8 @@ extension Worker {
             why: refusal.why,
             sentence: sentence,
             allow: refusal.allow,
-            retryAfterSeconds: refusal.retryAfterSeconds
+            retryAfterSeconds: refusal.retryAfterSeconds,
+            wantsUncoded: refusal.wantsUncoded
         )
         unsafe flow.pointee.isListed = true
         unsafe flow.pointee.stage = .refusing
@@ -61,7 +62,12 @@ extension Worker {
             return
         }
         if unsafe flow.pointee.wire == .grpc {
-            unsafe replyStatus(flow, refusal.grpc, refusal.sentence)
+            unsafe replyStatus(
+                flow,
+                refusal.grpc,
+                refusal.sentence,
+                wantsUncoded: refusal.wantsUncoded
+            )
             return
         }
         let body = "{\"error\":\(quoted(refusal.sentence))}"
@@ -85,6 +91,7 @@ extension Worker {
             if refusal.retryAfterSeconds > 0 {
                 head.append(.retryAfter, decimal: refusal.retryAfterSeconds)
             }
+            if refusal.wantsUncoded { head.append(.acceptEncoding, "identity") }
         }
         unsafe head.append(.requestID, requestID(of: flow), isVolatile: true)
         let exchange = unsafe flow.pointee.exchange
@@ -158,7 +165,14 @@ extension Worker {
     }
 
     /// Ends a gRPC call with a status and no message (gRPC over HTTP/2, "Trailers-Only").
-    func replyStatus(_ flow: FlowPointer, _ status: GRPCStatus, _ sentence: String) {
+    ///
+    /// `wantsUncoded` says that the caller's message should have come uncompressed.
+    func replyStatus(
+        _ flow: FlowPointer,
+        _ status: GRPCStatus,
+        _ sentence: String,
+        wantsUncoded: Bool = false
+    ) {
         let exchange = unsafe flow.pointee.exchange
         let head = blocks.take()
         let began = unsafe flow.pointee.hasResponseBegun
@@ -167,6 +181,7 @@ extension Worker {
             head.append(.contentType, "application/grpc")
             unsafe head.append(.requestID, requestID(of: flow), isVolatile: true)
         }
+        if wantsUncoded { head.append(.grpcAcceptEncoding, "identity") }
         head.append(.grpcStatus, decimal: status.rawValue)
         if !sentence.isEmpty {
             head.append(.grpcMessage, text: StatusMessage.encode(sentence), isVolatile: true)

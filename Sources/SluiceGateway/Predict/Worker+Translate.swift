@@ -40,6 +40,10 @@ extension Worker {
         else { return true }
         let backend = revision.form(for: caller)
         guard backend != caller else { return true }
+        guard !ContentCoding.isCoded(head) else {
+            unsafe refuse(flow, .codedBody(head))
+            return false
+        }
         let name = revision.plan.backendModelName ?? model.plan.name
         let result: Result<PredictCodec.Translation, InferenceFailure> = unsafe codec.translate(
             flow.pointee.held.bytes,
@@ -89,6 +93,7 @@ extension Worker {
         for field in [
             FieldName.contentType, .contentLength, .transferCodings, .grpcEncoding,
             .grpcAcceptEncoding, .inferenceHeaderContentLength, .accept, .acceptEncoding,
+            .contentEncoding,
         ] { head.remove(field) }
         unsafe head.set(.method, ("POST" as StaticString).utf8Bytes)
         unsafe flow.pointee.prefixLength = 0

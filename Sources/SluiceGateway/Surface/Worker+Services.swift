@@ -23,10 +23,12 @@ extension Worker {
             let held = unsafe flow.pointee.held.bytes
             guard held.count >= 5 else { break }
             guard unsafe held[0] == 0 else {
+                let refusal = unsafe Refusal.compressedMessage(flow.pointee.head)
                 unsafe replyStatus(
                     flow,
-                    .unimplemented,
-                    "compressed messages aren't understood here"
+                    refusal.grpc,
+                    refusal.sentence,
+                    wantsUncoded: refusal.wantsUncoded
                 )
                 return
             }
