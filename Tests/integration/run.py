@@ -15,6 +15,10 @@ import time
 import traceback
 import urllib.parse
 
+import numpy
+import tritonclient.grpc
+from tritonclient.utils import InferenceServerException
+
 import attacks
 import cache
 import chaos
@@ -169,6 +173,17 @@ def a_model_that_takes_too_long_is_a_timeout():
     proxy = gateway(config([one("iris", backend.address, timeout="200ms")]))
     status, _, body = get(proxy.address, "/v1/models/iris:predict", V1)
     assert status == 504 and "no answer within" in json.loads(body)["error"], (status, body)
+    # The shorter of two times holds, the model's as well as the caller's (`grpc-timeout`).
+    tensor = tritonclient.grpc.InferInput("input", [1, 4], "FP32")
+    tensor.set_data_from_numpy(numpy.zeros((1, 4), dtype=numpy.float32))
+    with tritonclient.grpc.InferenceServerClient(proxy.address) as client:
+        began = time.monotonic()
+        try:
+            client.infer("iris", [tensor], client_timeout=4)
+            raise AssertionError("a model that takes 5 s answered")
+        except InferenceServerException as error:
+            assert "DEADLINE_EXCEEDED" in error.status() and "within 0.2 seconds" in error.message(), error
+        assert time.monotonic() - began < 2, time.monotonic() - began
     until(lambda: 'sluice_backend_in_flight{model="iris",revision="v1",backend="%s"} 0' % backend.address
           in get(proxy.admin, "/metrics")[2].decode())
     proxy.stop(), backend.stop(signal.SIGKILL)

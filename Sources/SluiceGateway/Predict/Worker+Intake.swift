@@ -265,6 +265,7 @@ extension Worker {
             let own = unsafe flow.pointee.timeout
             let limit = unsafe model._withUnsafeGuaranteedRef { $0.timeout }
             unsafe flow.pointee.timeout = own == 0 ? limit : min(own, limit)
+            if limit < own { unsafe armDeadline(flow) }
         }
         unsafe routed(flow)
     }
