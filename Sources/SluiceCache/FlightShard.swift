@@ -1,3 +1,5 @@
+import SluiceCore
+
 /// One locked part of the flight table; pure, the lock is ``FlightTable``'s.
 ///
 /// A flight that has ended leaves its slot's arrays to the next: a call that nobody else waits for, the
@@ -11,6 +13,12 @@ struct FlightShard {
         var vacant: [UInt32] = []
         /// The leader's seat; nil once it has left, and the seat may be taken by another.
         var leaderSeat: UInt32? = 0
+        /// Seats of leaders that were overtaken and whose calls are under way still.
+        var overtaken: [UInt32] = []
+        /// Who boarded last, and has the most time left as a rule.
+        var youngest: UInt32 = 0
+        /// When the last call began.
+        var asked: Instant
         /// Kept when the leader leaves: its worker still owns the call.
         var leader: FlightWaiter
         /// Whether newcomers find it by its key.
@@ -23,6 +31,11 @@ struct FlightShard {
             seats[Int(seat)] = nil
             vacant.append(seat)
             if seat == leaderSeat { leaderSeat = nil }
+        }
+
+        /// Whether who sits there makes a call, and needn't be told of another's.
+        func isCalling(_ seat: UInt32) -> Bool {
+            seat == leaderSeat || overtaken.contains(seat)
         }
     }
 
@@ -47,6 +60,7 @@ struct FlightShard {
         _ key: CacheKey,
         tag: CacheTag,
         as waiter: FlightWaiter,
+        at now: Instant,
         shard: UInt16
     ) -> FlightRole {
         if let slot = open.find(key, holds: { flights[Int($0)].key == key }) {
@@ -54,7 +68,7 @@ struct FlightShard {
             return .follow(ticket(slot, seat: seat, shard: shard))
         }
         guard liveCount < maximumFlights else { return .alone }
-        let slot = begin(key, tag, waiter)
+        let slot = begin(key, tag, waiter, now)
         open.insert(key, slot: slot)
         return .lead(ticket(slot, seat: 0, shard: shard))
     }
@@ -63,8 +77,7 @@ struct FlightShard {
         guard isValid(ticket) else { return [] }
         let slot = Int(ticket.slot)
         var waiters: [FlightWaiter] = []
-        for seat in flights[slot].seats.indices where seat != flights[slot].leaderSeat.map(Int.init)
-        {
+        for seat in flights[slot].seats.indices where !flights[slot].isCalling(UInt32(seat)) {
             if let waiter = flights[slot].seats[seat] { waiters.append(waiter) }
         }
         end(slot)
@@ -81,20 +94,53 @@ struct FlightShard {
         return .abandoned(leader: leader)
     }
 
+    /// Takes a leader off whose call came to nothing; false where no other call is under way.
+    mutating func stepBack(_ ticket: FlightTicket) -> Bool {
+        let slot = Int(ticket.slot)
+        guard isValid(ticket), !flights[slot].overtaken.isEmpty else { return false }
+        flights[slot].overtaken.removeAll { $0 == ticket.seat }
+        flights[slot].vacate(ticket.seat)
+        if flights[slot].leaderSeat == nil { lead(slot, flights[slot].overtaken.popLast()) }
+        return true
+    }
+
+    mutating func overtake(
+        _ ticket: FlightTicket,
+        at now: Instant,
+        patience: Int64
+    ) -> FlightPatience {
+        let slot = Int(ticket.slot)
+        // Who is being served, or has been made leader, will hear of it.
+        guard isValid(ticket), !flights[slot].isCalling(ticket.seat) else {
+            return .wait(until: .distantFuture)
+        }
+        let due = flights[slot].asked.advanced(byNanoseconds: patience)
+        guard due <= now else { return .wait(until: due) }
+        if let leader = flights[slot].leaderSeat { flights[slot].overtaken.append(leader) }
+        flights[slot].asked = now
+        lead(slot, ticket.seat)
+        return .lead
+    }
+
     mutating func handOver(
-        _ ticket: FlightTicket
+        _ ticket: FlightTicket,
+        at now: Instant
     ) -> (leader: FlightWaiter, ticket: FlightTicket)? {
-        guard isValid(ticket) else { return nil }
+        guard isValid(ticket), !stepBack(ticket) else { return nil }
         let slot = Int(ticket.slot)
         if let seat = flights[slot].leaderSeat { flights[slot].vacate(seat) }
-        guard let seat = flights[slot].seats.firstIndex(where: { $0 != nil }),
+        // Who has waited longest would soon hand over again.
+        let youngest = Int(flights[slot].youngest)
+        guard
+            let seat = flights[slot].seats[youngest] != nil
+                ? youngest : flights[slot].seats.lastIndex(where: { $0 != nil }),
             let leader = flights[slot].seats[seat]
         else {
             end(slot)
             return nil
         }
-        flights[slot].leaderSeat = UInt32(seat)
-        flights[slot].leader = leader
+        lead(slot, UInt32(seat))
+        flights[slot].asked = now
         return (leader, self.ticket(ticket.slot, seat: UInt32(seat), shard: ticket.shard))
     }
 
@@ -115,21 +161,32 @@ struct FlightShard {
         flights[Int(ticket.slot)].generation == ticket.generation
     }
 
+    private mutating func lead(_ slot: Int, _ seat: UInt32?) {
+        flights[slot].leaderSeat = seat
+        if let seat, let leader = flights[slot].seats[Int(seat)] { flights[slot].leader = leader }
+    }
+
     private mutating func board(_ slot: Int, _ waiter: FlightWaiter) -> UInt32? {
         if let seat = flights[slot].vacant.popLast() {
             flights[slot].seats[Int(seat)] = waiter
+            flights[slot].youngest = seat
             return seat
         }
         let count = flights[slot].seats.count
         guard count < maximumWaiters else { return nil }
         flights[slot].seats.append(waiter)
+        flights[slot].youngest = UInt32(count)
         return UInt32(count)
     }
 
-    private mutating func begin(_ key: CacheKey, _ tag: CacheTag, _ waiter: FlightWaiter) -> UInt32
-    {
+    private mutating func begin(
+        _ key: CacheKey,
+        _ tag: CacheTag,
+        _ waiter: FlightWaiter,
+        _ now: Instant
+    ) -> UInt32 {
         guard let slot = idle.popLast() else {
-            flights.append(Flight(key: key, tag: tag, seats: [waiter], leader: waiter))
+            flights.append(Flight(key: key, tag: tag, seats: [waiter], asked: now, leader: waiter))
             return UInt32(flights.count - 1)
         }
         let place = Int(slot)
@@ -137,7 +194,9 @@ struct FlightShard {
         flights[place].tag = tag
         flights[place].seats.append(waiter)
         flights[place].leaderSeat = 0
+        flights[place].youngest = 0
         flights[place].leader = waiter
+        flights[place].asked = now
         flights[place].isOpen = true
         return slot
     }
@@ -153,6 +212,7 @@ struct FlightShard {
         let isSmall = flights[slot].seats.count <= FlightShard.keptSeats
         flights[slot].seats.removeAll(keepingCapacity: isSmall)
         flights[slot].vacant.removeAll(keepingCapacity: isSmall)
+        flights[slot].overtaken.removeAll()
         flights[slot].generation &+= 1
         idle.append(UInt32(slot))
     }

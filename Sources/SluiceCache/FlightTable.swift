@@ -1,4 +1,4 @@
-import SluiceCore
+package import SluiceCore
 private import Synchronization
 
 /// Who waits for a flight: a worker and what the waiter is called there.
@@ -31,6 +31,14 @@ package enum FlightRole: Hashable, Sendable {
     case follow(FlightTicket)
     /// Make the call for yourself: the table or the flight is full.
     case alone
+}
+
+/// What a follower does whose patience has been asked for.
+package enum FlightPatience: Hashable, Sendable {
+    /// Make a call beside the one under way; what ends well first is for everybody who waits.
+    case lead
+    /// Wait on, and ask again at this time.
+    case wait(until: Instant)
 }
 
 /// What follows when somebody stops waiting.
@@ -74,19 +82,46 @@ package final class FlightTable: Sendable {
         }
     }
 
-    /// Boards the flight for `key`, or starts it.
-    package func join(_ key: CacheKey, tag: CacheTag, as waiter: FlightWaiter) -> FlightRole {
+    /// Boards the flight for `key`, or starts it: then its call begins `now`.
+    package func join(
+        _ key: CacheKey,
+        tag: CacheTag,
+        as waiter: FlightWaiter,
+        at now: Instant
+    ) -> FlightRole {
         let number = UInt16(key.a & UInt64(FlightTable.shardCount - 1))
         return shards[Int(number)].state.withLock {
-            $0.join(key, tag: tag, as: waiter, shard: number)
+            $0.join(key, tag: tag, as: waiter, at: now, shard: number)
         }
     }
 
-    /// Ends the leader's call and returns who else waits for its result, the leader left out.
+    /// Ends the flight with a leader's result and returns who else waits for it; whoever makes a call
+    /// of its own is left out.
     ///
-    /// Empty for a ticket that is no longer valid, because everybody had left.
+    /// Empty for a ticket that is no longer valid, because everybody had left or another's call was
+    /// faster.
     package func land(_ ticket: FlightTicket) -> [FlightWaiter] {
         shards[Int(ticket.shard)].state.withLock { $0.land(ticket) }
+    }
+
+    /// The same for a call that failed, which is nobody else's failure while another is under way.
+    package func fail(_ ticket: FlightTicket) -> [FlightWaiter] {
+        shards[Int(ticket.shard)].state.withLock { $0.stepBack(ticket) ? [] : $0.land(ticket) }
+    }
+
+    /// Asks whether a follower should wait on, or make a call of its own beside the one under way.
+    ///
+    /// It should make one when the last call for this question began `patience` ago or earlier, in
+    /// nanoseconds. That call is then the last one: however many wait, they make one a `patience`
+    /// (as with nginx's `proxy_cache_lock_age`).
+    package func overtake(
+        _ ticket: FlightTicket,
+        at now: Instant,
+        patience: Int64
+    ) -> FlightPatience {
+        shards[Int(ticket.shard)].state.withLock {
+            $0.overtake(ticket, at: now, patience: patience)
+        }
     }
 
     /// Takes one waiter off, leader or follower, whose deadline passed or whose client went.
@@ -97,12 +132,13 @@ package final class FlightTable: Sendable {
     /// Hands the flight to a waiter, because the call ended for a reason that was the leader's alone:
     /// its own, shorter deadline had travelled with the call.
     ///
-    /// The new leader must be told to make the call again, with the ticket returned. Nil when nobody
-    /// else waits; the flight has then ended.
+    /// The new leader must be told to make the call again, with the ticket returned; it begins `now`.
+    /// Nil when nobody else waits, and the flight has ended, or another's call is under way for them.
     package func handOver(
-        _ ticket: FlightTicket
+        _ ticket: FlightTicket,
+        at now: Instant
     ) -> (leader: FlightWaiter, ticket: FlightTicket)? {
-        shards[Int(ticket.shard)].state.withLock { $0.handOver(ticket) }
+        shards[Int(ticket.shard)].state.withLock { $0.handOver(ticket, at: now) }
     }
 
     /// Lets nobody else board what `scope` means: for a purge, after the cache's.

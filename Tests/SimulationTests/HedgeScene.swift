@@ -1,4 +1,5 @@
 import SluiceBalancing
+import SluiceCache
 import SluiceCore
 import SluiceEgress
 import SluiceGateway
@@ -45,7 +46,8 @@ final class HedgeScene {
         http2: Bool = true,
         sharesEndpoint: Bool = false,
         _ adjust: (inout ResiliencePlan) -> Void = { _ in },
-        maxInFlight: Int = 0
+        maxInFlight: Int = 0,
+        cache: CachePolicy? = nil
     ) throws {
         self.calls = calls
         gateway = world.makeLoop(name: "gateway").loop
@@ -57,7 +59,11 @@ final class HedgeScene {
                 accessLog: log,
                 connectionCount: ConnectionCount(maximum: 100),
                 readiness: GatewayReadiness(),
-                cache: nil,
+                cache: cache.map { _ in
+                    ResultCache(maxBytes: 8 << 20, maxEntryBytes: 1 << 20, redis: nil, seed: 1) {
+                        _ in
+                    }
+                },
                 version: "simulated"
             )
         )
@@ -98,6 +104,7 @@ final class HedgeScene {
                                 board: revision
                             )
                         ],
+                        cache: cache,
                         resilience: resilience
                     )
                 ],
@@ -181,6 +188,11 @@ final class HedgeScene {
         ledger.sum("sluice_backend_requests_total") {
             $0.contains(":\(9_001 + backend)\"") && $0.contains("code=\"\(code)\"")
         }
+    }
+
+    /// How often the cache said so.
+    func looked(_ result: String) -> Int {
+        ledger.sum("sluice_cache_requests_total") { $0.contains("result=\"\(result)\"") }
     }
 
     private var ledger: Ledger { Ledger(log: AccessChannel(), store: store) }

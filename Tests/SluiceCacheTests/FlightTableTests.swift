@@ -8,8 +8,13 @@ struct FlightTableTests {
         FlightWaiter(worker: number % 2, token: UInt64(number))
     }
 
-    static func join(_ table: FlightTable, _ key: Int, _ number: Int) -> FlightRole {
-        table.join(Traces.key(key), tag: Traces.tag, as: waiter(number))
+    static func join(
+        _ table: FlightTable,
+        _ key: Int,
+        _ number: Int,
+        at now: Instant = .zero
+    ) -> FlightRole {
+        table.join(Traces.key(key), tag: Traces.tag, as: waiter(number), at: now)
     }
 
     static func lead(_ table: FlightTable, _ key: Int, _ number: Int) throws -> FlightTicket {
@@ -66,13 +71,104 @@ struct FlightTableTests {
         let first = try FlightTableTests.follow(table, 1, 1)
         _ = try FlightTableTests.follow(table, 1, 2)
         _ = table.leave(first)
-        let next = try #require(table.handOver(leader))
+        let next = try #require(table.handOver(leader, at: .zero))
         #expect(next.leader == FlightTableTests.waiter(2))
         _ = try FlightTableTests.follow(table, 1, 3)
         #expect(table.land(next.ticket) == [FlightTableTests.waiter(3)])
         let alone = try FlightTableTests.lead(table, 1, 4)
-        #expect(table.handOver(alone) == nil)
+        #expect(table.handOver(alone, at: .zero) == nil)
         #expect(table.count == 0)
+    }
+
+    private static func second(_ number: Double) -> Instant {
+        Instant(nanoseconds: Int64(number * 1e9))
+    }
+
+    /// What a follower is told after so many seconds, who has patience for one.
+    private static func overtake(
+        _ table: FlightTable,
+        _ ticket: FlightTicket,
+        at number: Double
+    ) -> FlightPatience {
+        table.overtake(ticket, at: second(number), patience: 1_000_000_000)
+    }
+
+    @Test("Of a thousand who have lost patience one makes another call, and the others wait anew")
+    func overtaking() throws {
+        let table = FlightTable()
+        guard case .lead(let first) = Self.join(table, 1, 0, at: Self.second(5)) else {
+            throw Missing()
+        }
+        let followers = try (1..<1000).map { try Self.follow(table, 1, $0) }
+        #expect(Self.overtake(table, followers[0], at: 5.9) == .wait(until: Self.second(6)))
+        #expect(Self.overtake(table, followers[6], at: 6) == .lead)
+        for ticket in followers where ticket != followers[6] {
+            #expect(Self.overtake(table, ticket, at: 6) == .wait(until: Self.second(7)))
+        }
+        // Who calls already has nothing to overtake.
+        #expect(Self.overtake(table, followers[6], at: 9) == .wait(until: .distantFuture))
+        #expect(Self.overtake(table, first, at: 9) == .wait(until: .distantFuture))
+        // Both calls end; the first to do so is everybody's, but for those who call themselves.
+        #expect(table.land(followers[6]) == (1..<1000).filter { $0 != 7 }.map(Self.waiter))
+        #expect(table.land(first).isEmpty && table.count == 0)
+        #expect(Self.overtake(table, followers[0], at: 9) == .wait(until: .distantFuture))
+    }
+
+    @Test("The call that was overtaken may still be the faster one")
+    func overtakenWins() throws {
+        let table = FlightTable()
+        let first = try Self.lead(table, 1, 0)
+        let second = try Self.follow(table, 1, 1)
+        _ = try Self.follow(table, 1, 2)
+        #expect(Self.overtake(table, second, at: 1) == .lead)
+        #expect(table.land(first) == [Self.waiter(2)])
+        #expect(table.land(second).isEmpty && table.fail(second).isEmpty)
+    }
+
+    @Test(
+        "A call that fails or is given up is nobody else's failure while another is under way",
+        arguments: [0, 1, 2],
+        [true, false]
+    )
+    func oneOfSeveralFails(number: Int, isGivenUp: Bool) throws {
+        let table = FlightTable()
+        var callers = [try Self.lead(table, 1, 0)]
+        for number in 1...2 { callers.append(try Self.follow(table, 1, number)) }
+        let other = try Self.follow(table, 1, 3)
+        #expect(Self.overtake(table, callers[1], at: 1) == .lead)
+        #expect(Self.overtake(table, callers[2], at: 2) == .lead)
+        let gone = callers.remove(at: number)
+        if isGivenUp {
+            #expect(table.handOver(gone, at: Self.second(2)) == nil)
+        } else {
+            #expect(table.fail(gone).isEmpty)
+        }
+        #expect(Self.overtake(table, other, at: 2.5) == .wait(until: Self.second(3)))
+        #expect(table.fail(callers[0]).isEmpty)
+        // The last one's failure is.
+        if isGivenUp {
+            let next = try #require(table.handOver(callers[1], at: Self.second(2.5)))
+            #expect(next.leader == Self.waiter(3))
+            #expect(table.land(next.ticket).isEmpty)
+        } else {
+            #expect(table.fail(callers[1]) == [Self.waiter(3)])
+        }
+        #expect(table.count == 0)
+    }
+
+    @Test("Who boarded last is handed the flight, having the most time left")
+    func handOverToYoungest() throws {
+        let table = FlightTable()
+        let leader = try Self.lead(table, 1, 0)
+        let followers = try (1...3).map { try Self.follow(table, 1, $0) }
+        _ = table.leave(followers[0])
+        // It has the seat of one who left.
+        _ = try Self.follow(table, 1, 4)
+        let next = try #require(table.handOver(leader, at: .zero))
+        #expect(next.leader == Self.waiter(4))
+        let last = try #require(table.handOver(next.ticket, at: .zero))
+        #expect(last.leader == Self.waiter(3))
+        #expect(table.land(last.ticket) == [Self.waiter(2)])
     }
 
     @Test("A purge lets nobody else board, and leaves nobody behind")
@@ -111,53 +207,68 @@ struct FlightTableTests {
         var random = RandomSource(seed: seed)
         let table = FlightTable()
         struct Call {
-            var ticket: FlightTicket
-            var waiting: [FlightWaiter: FlightTicket] = [:]
-            var leader: FlightWaiter
+            var waiting: [FlightWaiter: FlightTicket]
+            /// Who calls, the last to begin at the end.
+            var callers: [FlightWaiter]
         }
         var calls: [Int: Call] = [:]
         for step in 0..<20_000 {
             let number = random.next(below: 8)
             let waiter = FlightTableTests.waiter(step)
-            switch random.next(below: 8) {
+            let now = Instant(nanoseconds: Int64(step))
+            switch random.next(below: 9) {
             case 0..<5:
-                switch table.join(Traces.key(number), tag: Traces.tag, as: waiter) {
+                switch FlightTableTests.join(table, number, step, at: now) {
                 case .lead(let ticket):
                     #expect(calls[number] == nil)
-                    calls[number] = Call(ticket: ticket, waiting: [waiter: ticket], leader: waiter)
+                    calls[number] = Call(waiting: [waiter: ticket], callers: [waiter])
                 case .follow(let ticket):
                     #expect(calls[number] != nil)
                     calls[number]?.waiting[waiter] = ticket
                 case .alone: Issue.record("nothing is full")
                 }
             case 5, 6:
-                guard let (gone, ticket) = calls[number]?.waiting.randomElement(using: &random)
+                guard let call = calls[number],
+                    let (gone, ticket) = call.waiting.filter({ !call.callers.contains($0.key) })
+                        .randomElement(using: &random)
                 else { continue }
                 calls[number]?.waiting[gone] = nil
-                let departure = table.leave(ticket)
-                if let call = calls[number], call.waiting.isEmpty {
-                    #expect(departure == .abandoned(leader: call.leader))
-                    calls[number] = nil
-                } else {
-                    #expect(departure == .none)
+                #expect(table.leave(ticket) == .none)
+            case 7:
+                guard let call = calls[number],
+                    let (next, ticket) = call.waiting.randomElement(using: &random)
+                else { continue }
+                if table.overtake(ticket, at: now, patience: 50) == .lead {
+                    #expect(!call.callers.contains(next))
+                    calls[number]?.callers.append(next)
                 }
             default:
-                guard let call = calls[number] else { continue }
-                if random.next(below: 3) == 0 {
-                    let next = table.handOver(call.ticket)
-                    calls[number]?.waiting[call.leader] = nil
-                    #expect((next == nil) == (calls[number]?.waiting.isEmpty == true))
+                guard let call = calls[number],
+                    let caller = call.callers.randomElement(using: &random),
+                    let ticket = call.waiting[caller]
+                else { continue }
+                let others = Set(call.waiting.keys).subtracting(call.callers)
+                let isLast = call.callers.count == 1
+                calls[number]?.waiting[caller] = nil
+                calls[number]?.callers.removeAll { $0 == caller }
+                switch random.next(below: 3) {
+                case 0:
+                    let next = table.handOver(ticket, at: now)
+                    #expect((next == nil) == (!isLast || others.isEmpty))
                     if let next {
-                        #expect(calls[number]?.waiting[next.leader] != nil)
-                        calls[number]?.ticket = next.ticket
-                        calls[number]?.leader = next.leader
-                    } else {
+                        #expect(others.contains(next.leader))
+                        calls[number]?.waiting[next.leader] = next.ticket
+                        calls[number]?.callers = [next.leader]
+                    } else if isLast {
                         calls[number] = nil
                     }
-                } else {
-                    let told = table.land(call.ticket)
-                    #expect(Set(told).count == told.count)
-                    #expect(Set(told) == Set(call.waiting.keys).subtracting([call.leader]))
+                case 1:
+                    let told = table.fail(ticket)
+                    #expect(Set(told) == (isLast ? others : []) && Set(told).count == told.count)
+                    if isLast { calls[number] = nil }
+                default:
+                    let told = table.land(ticket)
+                    #expect(Set(told) == others && others.count == told.count)
                     calls[number] = nil
                 }
             }
@@ -177,7 +288,7 @@ struct FlightTableTests {
                     for step in 0..<20_000 {
                         let waiter = FlightWaiter(worker: worker, token: UInt64(step))
                         let key = Traces.key(random.next(below: 50))
-                        switch table.join(key, tag: Traces.tag, as: waiter) {
+                        switch table.join(key, tag: Traces.tag, as: waiter, at: .zero) {
                         case .lead(let ticket): led.append(ticket)
                         case .follow: waits += 1
                         case .alone: Issue.record("nothing is full")

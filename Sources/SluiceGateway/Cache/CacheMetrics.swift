@@ -3,7 +3,7 @@ import SluiceTelemetry
 
 /// What came of asking the cache, as metrics say it.
 enum CacheResult: Int, CaseIterable {
-    case memoryHit, memoryMiss, bypass, collapsed, redisHit, redisMiss, redisError
+    case memoryHit, memoryMiss, bypass, collapsed, overtaken, redisHit, redisMiss, redisError
 
     var labels: (tier: String, result: String) {
         switch self {
@@ -11,6 +11,7 @@ enum CacheResult: Int, CaseIterable {
         case .memoryMiss: ("memory", "miss")
         case .bypass: ("memory", "bypass")
         case .collapsed: ("memory", "collapsed")
+        case .overtaken: ("memory", "overtaken")
         case .redisHit: ("redis", "hit")
         case .redisMiss: ("redis", "miss")
         case .redisError: ("redis", "error")
@@ -20,14 +21,14 @@ enum CacheResult: Int, CaseIterable {
 
 /// One model's counters of ``GatewayMetrics/cacheRequests``.
 final class CacheMetrics {
-    private let counters: InlineArray<7, CounterID>
+    private let counters: InlineArray<8, CounterID>
     /// Absent unless the model is cached row by row.
     let rows: RowMetrics?
 
     init(store: MetricStore, plan: ModelPlan) {
         let model = plan.name
         rows = plan.cache?.rows == true ? RowMetrics(store: store, model: model) : nil
-        precondition(CacheResult.allCases.count == 7, "each result has its counter")
+        precondition(CacheResult.allCases.count == 8, "each result has its counter")
         counters = InlineArray { index in
             let labels = CacheResult.allCases[index].labels
             return store.counter(GatewayMetrics.cacheRequests, [model, labels.tier, labels.result])

@@ -130,7 +130,7 @@ extension Worker {
         nextToken += 1
         let waiter = FlightWaiter(worker: number, token: nextToken)
         unsafe flow.pointee.cache.token = nextToken
-        switch unsafe cache.flights.join(key, tag: tag(of: flow), as: waiter) {
+        switch unsafe cache.flights.join(key, tag: tag(of: flow), as: waiter, at: loop.now) {
         case .lead(let ticket): unsafe lead(flow, ticket)
         case .follow(let ticket):
             unsafe flow.pointee.cache.role = .follows
@@ -138,6 +138,7 @@ extension Worker {
             unsafe flow.pointee.stage = .waiting
             unsafe waiting.insert(nextToken, flow)
             unsafe count(flow, .collapsed)
+            unsafe armPatience(flow)
         case .alone: unsafe askFurther(flow)
         }
     }
@@ -210,6 +211,7 @@ extension Worker {
 
     /// Serves an answer past its time where the call has failed; false when there is none.
     func serveSpare(_ flow: FlowPointer) -> Bool {
+        if unsafe serveMeanwhile(flow) { return true }
         guard let spare = unsafe flow.pointee.cache.spare else {
             return unsafe serveSpareRows(flow)
         }

@@ -17,6 +17,7 @@ extension Worker {
     func landed(_ token: UInt64, _ outcome: FlightOutcome) {
         guard let flow = unsafe takeWaiting(token) else { return }
         unsafe flow.pointee.cache.ticket = nil
+        unsafe armDeadline(flow)
         switch outcome {
         case .answered(let entry):
             if let wishes = unsafe wishes(of: flow) {
@@ -44,11 +45,72 @@ extension Worker {
             passOn(ticket)
             return
         }
+        unsafe armDeadline(flow)
         unsafe lead(flow, ticket)
     }
 
+    // MARK: - Patience
+
+    /// Lets a follower look again when half of the time it has left is over: the call it waits for may
+    /// never end, and there must be time for another.
+    func armPatience(_ flow: FlowPointer) {
+        guard unsafe flow.pointee.timeout > 0 else { return }
+        let left = unsafe deadline(of: flow).nanoseconds(since: loop.now)
+        unsafe lookAgain(flow, at: loop.now.advanced(byNanoseconds: left / 2))
+    }
+
+    /// A follower's timer has fired: it waits on, or makes a call of its own; false when its time is
+    /// over.
+    ///
+    /// It makes one when the last call for its question has taken half of the time a request has, so
+    /// that calls which are merely slow stay the only ones.
+    func looksAgain(_ flow: FlowPointer) -> Bool {
+        guard unsafe loop.now < deadline(of: flow), let flights = shared.cache?.flights,
+            let ticket = unsafe flow.pointee.cache.ticket
+        else { return false }
+        let patience = unsafe flow.pointee.timeout / 2
+        switch flights.overtake(ticket, at: loop.now, patience: patience) {
+        case .wait(let time): unsafe lookAgain(flow, at: time)
+        case .lead:
+            _ = unsafe takeWaiting(flow.pointee.cache.token)
+            unsafe count(flow, .overtaken)
+            unsafe armDeadline(flow)
+            unsafe lead(flow, ticket)
+        }
+        return true
+    }
+
+    private func lookAgain(_ flow: FlowPointer, at time: Instant) {
+        unsafe loop.cancelTimer(&flow.pointee.timer)
+        unsafe flow.pointee.timer = loop.setTimer(
+            at: min(time, deadline(of: flow)),
+            target: self,
+            tag: UInt(bitPattern: flow)
+        )
+    }
+
+    private func deadline(of flow: FlowPointer) -> Instant {
+        unsafe flow.pointee.started.advanced(byNanoseconds: flow.pointee.timeout)
+    }
+
+    /// Serves what an equal call, which was faster, has been answered since this one began; false when
+    /// there is none.
+    func serveMeanwhile(_ flow: FlowPointer) -> Bool {
+        guard unsafe flow.pointee.cache.role == .leads, unsafe !flow.pointee.isUnheard,
+            unsafe !flow.pointee.cache.mustAsk, let key = unsafe flow.pointee.cache.key,
+            let wishes = unsafe wishes(of: flow),
+            case .fresh(let entry)? = shared.cache?.memory.lookup(key, at: loop.now),
+            let answer = unsafe codec.render(entry.answer, for: wishes)
+        else { return false }
+        unsafe land(flow, .answered(entry))
+        unsafe reply(flow, answer, cacheStatus: "sluice; fwd=miss; collapsed")
+        return true
+    }
+
+    // MARK: - The end of a call
+
     func passOn(_ ticket: FlightTicket) {
-        guard let next = shared.cache?.flights.handOver(ticket) else { return }
+        guard let next = shared.cache?.flights.handOver(ticket, at: loop.now) else { return }
         tell(next.leader) { $0.takeOver(next.leader.token, next.ticket) }
     }
 
@@ -59,9 +121,14 @@ extension Worker {
     func land(_ flow: FlowPointer, _ outcome: FlightOutcome) {
         guard let ticket = unsafe flow.pointee.cache.ticket else { return }
         unsafe flow.pointee.cache.ticket = nil
-        for waiter in shared.cache?.flights.land(ticket) ?? [] {
-            tell(waiter) { $0.landed(waiter.token, outcome) }
+        guard let flights = shared.cache?.flights else { return }
+        let waiters: [FlightWaiter]
+        if case .failed = outcome {
+            waiters = flights.fail(ticket)
+        } else {
+            waiters = flights.land(ticket)
         }
+        for waiter in waiters { tell(waiter) { $0.landed(waiter.token, outcome) } }
     }
 
     /// Settles what a flow that ends still owes the cache and those who wait for it.

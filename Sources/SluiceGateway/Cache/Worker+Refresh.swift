@@ -12,7 +12,7 @@ extension Worker {
         guard let cache = shared.cache else { return }
         nextToken += 1
         let waiter = FlightWaiter(worker: number, token: nextToken)
-        switch unsafe cache.flights.join(key, tag: tag(of: flow), as: waiter) {
+        switch unsafe cache.flights.join(key, tag: tag(of: flow), as: waiter, at: loop.now) {
         case .alone: return
         case .follow(let ticket): _ = cache.flights.leave(ticket)
         case .lead(let ticket):

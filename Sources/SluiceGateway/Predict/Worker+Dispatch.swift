@@ -331,6 +331,7 @@ extension Worker {
             unsafe waitedInVain(flow)
             return
         }
+        if unsafe flow.pointee.cache.role == .follows, unsafe looksAgain(flow) { return }
         let isTry = unsafe flow.pointee.retry.hasTryTimer
         if unsafe isTry || hadItsTime(flow) { unsafe flow.pointee.outcome = .timedOut }
         if isTry {
