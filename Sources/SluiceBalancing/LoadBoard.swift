@@ -19,8 +19,9 @@ public struct BackendLoad: BitwiseCopyable, Equatable, @unchecked Sendable {
         let limit = Atomic<Int>(0)
         let ejectedUntil = Atomic<Int64>(0)
         let ejections = Atomic<Int>(0)
+        let probesCountFrom = Atomic<Int64>(0)
         let upSince: Atomic<Int64>
-        let padding = InlineArray<8, Int>(repeating: 0)
+        let padding = InlineArray<7, Int>(repeating: 0)
 
         init(upSince: Int64) { self.upSince = Atomic(upSince) }
     }
@@ -164,11 +165,16 @@ public struct BackendLoad: BitwiseCopyable, Equatable, @unchecked Sendable {
         nonmutating set { unsafe line.pointee.health.store(newValue.rawValue, ordering: .relaxed) }
     }
 
-    /// A probe was answered well; that ends an ejection, too, and slow start begins for a backend
-    /// that was away or is new.
+    /// A probe was answered well; that ends an ejection, too, unless probes have been wrong before
+    /// (see ``eject(base:maximum:at:)``), and slow start begins for a backend that was away or is new.
     package func cameUp(at now: Instant) {
         let before = health
         if before == .up { return }
+        if before == .ejected,
+            unsafe now.nanoseconds < line.pointee.probesCountFrom.load(ordering: .relaxed)
+        {
+            return
+        }
         if before != .unknown || upSince == BackendLoad.newcomer { upSince = now.nanoseconds }
         health = .up
     }
@@ -212,7 +218,10 @@ public struct BackendLoad: BitwiseCopyable, Equatable, @unchecked Sendable {
 
     /// Takes it out of use; the caller holds the revision's ``OutlierDetector``.
     ///
-    /// The n-th time takes n times as long; each `base` spent in use since is one time forgiven.
+    /// The n-th time takes n times as long; each `base` spent in use after that is one time forgiven.
+    /// A probe that succeeds spares it one `base`, so all of the first time. Further ones are of a
+    /// backend that failed again after probes had found it well: what they ask isn't what is broken,
+    /// and taken at their word they would bring it back to fail at every interval.
     func eject(base: Int64, maximum: Int64, at now: Instant) -> Int64 {
         let until = unsafe line.pointee.ejectedUntil.load(ordering: .relaxed)
         let before = unsafe line.pointee.ejections.load(ordering: .relaxed)
@@ -221,6 +230,10 @@ public struct BackendLoad: BitwiseCopyable, Equatable, @unchecked Sendable {
         let time = min(base.multipliedReportingOverflow(by: Int64(count)).partialValue, maximum)
         unsafe line.pointee.ejections.store(count, ordering: .relaxed)
         unsafe line.pointee.ejectedUntil.store(now.nanoseconds + time, ordering: .relaxed)
+        unsafe line.pointee.probesCountFrom.store(
+            now.nanoseconds + time - base,
+            ordering: .relaxed
+        )
         health = .ejected
         _ = exchangeFailures { $0.withoutStreak }
         return time

@@ -106,12 +106,80 @@ struct OutlierTests {
         #expect(!fail(hosts[0], 50, among: hosts, at: second(0)))
     }
 
-    @Test("A probe that is answered ends an ejection; one that fails doesn't lengthen it")
+    @Test("A probe that is answered ends a first ejection")
     func probe() {
         let hosts = hosts(2)
         #expect(fail(hosts[0], 5, among: hosts, at: second(0)))
         hosts[0].cameUp(at: second(1))
         #expect(hosts[0].health == .up && isUsable(hosts[0], among: hosts, at: second(1)))
+    }
+
+    @Test("A probe spares a backend 30 s of each ejection, and no more")
+    func probesThatWereWrong() {
+        let hosts = hosts(2)
+        var now = 0.0
+        for spared in [0.0, 30, 60, 90, 120, 150, 180, 210, 240, 270, 270] {
+            #expect(fail(hosts[0], 5, among: hosts, at: second(now)))
+            if spared > 0 { hosts[0].cameUp(at: second(now + spared - 0.01)) }
+            #expect(hosts[0].health == .ejected)
+            hosts[0].cameUp(at: second(now + spared))
+            #expect(hosts[0].health == .up)
+            now += spared + 1
+        }
+        // One that probes have found down, and then well, has been mended as far as they can tell.
+        #expect(fail(hosts[0], 5, among: hosts, at: second(now)))
+        hosts[0].health = .down
+        hosts[0].cameUp(at: second(now + 5))
+        #expect(hosts[0].health == .up)
+        // Good times are counted from when the ejection would have ended.
+        now += 300 + 29 * 30
+        #expect(fail(hosts[0], 5, among: hosts, at: second(now)))
+        hosts[0].cameUp(at: second(now))
+        #expect(hosts[0].health == .up)
+    }
+
+    /// Ten minutes of 200 requests a second over `count` backends, the first of which answers every
+    /// probe well and fails every prediction at once; returns its failures in each minute.
+    private func failures(_ algorithm: LoadBalancing, _ count: Int) -> [Int] {
+        let hosts = hosts(count)
+        var picker = BackendPicker(algorithm)
+        var random = RandomSource(seed: 3)
+        var minutes = [Int](repeating: 0, count: 10)
+        // Who answers when: each request takes 50 ms.
+        var answers = [BackendLoad?](repeating: nil, count: 10)
+        for step in 0..<120_000 {
+            let now = second(Double(step) / 200)
+            if let host = answers[step % 10] {
+                host.leave()
+                answers[step % 10] = nil
+            }
+            // Every 5 s.
+            if step % 1_000 == 999 { for host in hosts { host.cameUp(at: now) } }
+            guard let index = pick(&picker, hosts, at: now, &random) else { continue }
+            if index == 0 {
+                minutes[step / 12_000] += 1
+                _ = fail(hosts[0], 1, among: hosts, at: now)
+            } else {
+                hosts[index].enter()
+                answers[step % 10] = hosts[index]
+            }
+        }
+        return minutes
+    }
+
+    @Test(
+        "A backend whose probes succeed and whose predictions fail is asked ever more rarely",
+        arguments: [LoadBalancing.leastRequest, .roundRobin, .random],
+        [2, 4]
+    )
+    func wellToProbesOnly(algorithm: LoadBalancing, count: Int) {
+        let minutes = failures(algorithm, count)
+        // Five failures each at 0, 5, 35, 95, 185, 305 and 455 s: 35 of 120,000. Were each probe's word
+        // taken, they would be 600.
+        #expect(minutes.reduce(0, +) <= 35, "\(minutes)")
+        // The least loaded is passed over for its failures as well, and so ejected later.
+        if algorithm != .leastRequest { #expect(minutes[0] >= 10, "\(minutes)") }
+        #expect(minutes[5...].reduce(0, +) <= 10, "\(minutes)")
     }
 
     @Test("Below half of the backends all are used; when all are down, none")

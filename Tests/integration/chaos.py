@@ -151,7 +151,7 @@ class Chaos:
         echo = ", ".join(entry(s, "{rest: 'http://@', grpc: 'http://@', maxInFlight: 2}") for s in slots)
         turns = ", ".join(entry(s, "{rest: 'http://@', grpc: 'http://@'}") for s in slots)
         cached = ", ".join(entry(s, "{rest: 'h2c://@'}") for s in slots)
-        common = f"timeout: {TIMEOUT}s, health: {{interval: 250ms}}"
+        common = f"timeout: {TIMEOUT}s, health: {{interval: 250ms}}, outlier: {{baseEjection: 500ms}}"
         lines = [
             "listeners: [{address: '127.0.0.1:0'}]", "admin: {address: '127.0.0.1:0'}", "workers: 2", "watch: false",
             f"accessLog: {self.log}",
