@@ -114,6 +114,29 @@ package struct BackendPicker: Sendable {
         return choose(backends, &field, key, &random) ?? choice
     }
 
+    /// The same for another copy of a request that has had its turn: nobody's turn moves on, so that
+    /// the next request gets whom it would have had.
+    package func pickOutOfTurn(
+        from backends: [BackendLoad],
+        eligible: UInt64,
+        excluded: UInt64,
+        hasRoom: Bool = false,
+        key: UInt64? = nil,
+        now: Instant,
+        random: inout RandomSource
+    ) -> Int? {
+        var same = self
+        return same.pick(
+            from: backends,
+            eligible: eligible,
+            excluded: excluded,
+            hasRoom: hasRoom,
+            key: key,
+            now: now,
+            random: &random
+        )
+    }
+
     /// Whether so few of the eligible backends are usable that all are used.
     package static func isPanic(
         _ backends: [BackendLoad],

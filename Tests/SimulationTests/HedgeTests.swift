@@ -240,6 +240,25 @@ struct HedgeTests {
         #expect(try scene.close() == [])
     }
 
+    @Test("A copy takes nobody's turn: the slower of two has every other request, not all")
+    func turns() throws {
+        let calls = (1...6).map { number in
+            let call = Self.call(.v2, number)
+            call.start = Int64(number) * 400_000_000
+            return call
+        }
+        let scene = try HedgeScene(
+            [.echo(.milliseconds(300)), .echo(.milliseconds(5))],
+            calls: calls
+        )
+        try scene.run()
+        try scene.pass(.seconds(1))
+        #expect(calls.allSatisfy(Self.isGood))
+        #expect(scene.count("won") == 3 && scene.hedgeCount == 3)
+        #expect(scene.answers(0, "499") == 3 && scene.answers(1, "200") == 6)
+        #expect(try scene.close() == [])
+    }
+
     @Test("A request that is still being sent is copied once it has come whole")
     func slowCaller() throws {
         // Four pieces in 150 ms, and a backend that never answers.

@@ -72,6 +72,33 @@ struct PickerTests {
         for count in counts { #expect(abs(count - 10_000) < 440) }
     }
 
+    @Test(
+        "A copy of a request takes nobody's turn",
+        arguments: [[1, 1], [1, 1, 1], [3, 1], [5, 1, 1]],
+        [LoadBalancing.roundRobin, .leastRequest, .random, .peakEwma]
+    )
+    func outOfTurn(weights: [Int], algorithm: LoadBalancing) {
+        let board = LoadBoard()
+        let loads = Self.loads(board, weights.map { _ in 0 })
+        var (plain, copying) = (
+            BackendPicker(algorithm, weights: weights), BackendPicker(algorithm, weights: weights)
+        )
+        var (random, same) = (RandomSource(seed: 3), RandomSource(seed: 3))
+        var other = RandomSource(seed: 4)
+        for _ in 0..<100 {
+            let first = pick(&plain, loads, &random)
+            #expect(pick(&copying, loads, &same) == first)
+            let copy = copying.pickOutOfTurn(
+                from: loads,
+                eligible: .max,
+                excluded: 1 << UInt64(first ?? 0),
+                now: second(0),
+                random: &other
+            )
+            #expect(copy != nil && copy != first)
+        }
+    }
+
     @Test("Nobody is picked where everybody is down or tried", arguments: LoadBalancing.allCases)
     func nobody(algorithm: LoadBalancing) {
         let board = LoadBoard()

@@ -71,9 +71,16 @@ extension Worker {
         let isLimited = balance.candidates != nil
         let eligible = unsafe flow.spoken == .grpc ? revision.grpcMask : revision.restMask
         if isLimited, balance.board.queue.depth > 0 { return nil }
-        guard let picked = unsafe pick(flow, revision, eligible, hasRoom: isLimited) else {
-            return nil
-        }
+        let choice = unsafe revision.picker.pickOutOfTurn(
+            from: revision.loads,
+            eligible: eligible,
+            excluded: flow.pointee.tried,
+            hasRoom: isLimited,
+            key: hashKey(of: flow, revision),
+            now: loop.now,
+            random: &random
+        )
+        guard let picked = choice else { return nil }
         let inFlight = revision.loads.reduce(0) { $0 + $1.inFlight }
         guard balance.board.retries.tryBegin(inFlight: inFlight) else {
             shard.add(revision.metrics.retryBudgetExhausted)

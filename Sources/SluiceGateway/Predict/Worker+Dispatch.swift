@@ -85,19 +85,23 @@ extension Worker {
         _ eligible: UInt64,
         hasRoom: Bool
     ) -> Int? {
-        var key: UInt64?
-        if let place = revision.balance.hashKey, let head = unsafe flow.pointee.head {
-            key = unsafe place.value(in: head).map { unsafe StableHash.of($0) }
-        }
-        return unsafe revision.picker.pick(
+        unsafe revision.picker.pick(
             from: revision.loads,
             eligible: eligible,
             excluded: flow.pointee.tried,
             hasRoom: hasRoom,
-            key: key,
+            key: hashKey(of: flow, revision),
             now: loop.now,
             random: &random
         )
+    }
+
+    /// What the revision's ring is asked with.
+    func hashKey(of flow: FlowPointer, _ revision: WorkerRevision) -> UInt64? {
+        guard let place = revision.balance.hashKey, let head = unsafe flow.pointee.head else {
+            return nil
+        }
+        return unsafe place.value(in: head).map { unsafe StableHash.of($0) }
     }
 
     /// Refuses a request for which there is no backend, or none any more.
