@@ -56,6 +56,7 @@ package enum FlightDeparture: Hashable, Sendable {
 /// travels to them in messages. The key is free from that moment on, so a failure reaches those who
 /// waited for this call and nobody later. Each waiter keeps its own deadline and may leave; the
 /// call goes on while anyone waits. Costs one lock of one shard a call.
+@safe
 package final class FlightTable: Sendable {
     private final class Shard: Sendable {
         let state: Mutex<FlightShard>
@@ -64,6 +65,8 @@ package final class FlightTable: Sendable {
 
     private static let shardCount = 16
     private let shards: [Shard]
+    // The same once more: reaching a shard through them counts no references. `shards` keeps them.
+    private let places: [Unmanaged<Shard>]
 
     /// An empty table for at most `maximumFlights` calls with `maximumWaiters` requests each.
     ///
@@ -80,6 +83,15 @@ package final class FlightTable: Sendable {
                 )
             )
         }
+        unsafe places = unsafe shards.map { unsafe .passUnretained($0) }
+    }
+
+    @inline(__always)
+    private func withShard<Result>(
+        _ number: UInt16,
+        _ body: (inout FlightShard) -> Result
+    ) -> Result {
+        unsafe places[Int(number)]._withUnsafeGuaranteedRef { $0.state.withLock { body(&$0) } }
     }
 
     /// Boards the flight for `key`, or starts it: then its call begins `now`.
@@ -90,9 +102,7 @@ package final class FlightTable: Sendable {
         at now: Instant
     ) -> FlightRole {
         let number = UInt16(key.a & UInt64(FlightTable.shardCount - 1))
-        return shards[Int(number)].state.withLock {
-            $0.join(key, tag: tag, as: waiter, at: now, shard: number)
-        }
+        return withShard(number) { $0.join(key, tag: tag, as: waiter, at: now, shard: number) }
     }
 
     /// Ends the flight with a leader's result and returns who else waits for it; whoever makes a call
@@ -101,12 +111,12 @@ package final class FlightTable: Sendable {
     /// Empty for a ticket that is no longer valid, because everybody had left or another's call was
     /// faster.
     package func land(_ ticket: FlightTicket) -> [FlightWaiter] {
-        shards[Int(ticket.shard)].state.withLock { $0.land(ticket) }
+        withShard(ticket.shard) { $0.land(ticket) }
     }
 
     /// The same for a call that failed, which is nobody else's failure while another is under way.
     package func fail(_ ticket: FlightTicket) -> [FlightWaiter] {
-        shards[Int(ticket.shard)].state.withLock { $0.stepBack(ticket) ? [] : $0.land(ticket) }
+        withShard(ticket.shard) { $0.stepBack(ticket) ? [] : $0.land(ticket) }
     }
 
     /// Asks whether a follower should wait on, or make a call of its own beside the one under way.
@@ -119,14 +129,12 @@ package final class FlightTable: Sendable {
         at now: Instant,
         patience: Int64
     ) -> FlightPatience {
-        shards[Int(ticket.shard)].state.withLock {
-            $0.overtake(ticket, at: now, patience: patience)
-        }
+        withShard(ticket.shard) { $0.overtake(ticket, at: now, patience: patience) }
     }
 
     /// Takes one waiter off, leader or follower, whose deadline passed or whose client went.
     package func leave(_ ticket: FlightTicket) -> FlightDeparture {
-        shards[Int(ticket.shard)].state.withLock { $0.leave(ticket) }
+        withShard(ticket.shard) { $0.leave(ticket) }
     }
 
     /// Hands the flight to a waiter, because the call ended for a reason that was the leader's alone:
@@ -138,7 +146,7 @@ package final class FlightTable: Sendable {
         _ ticket: FlightTicket,
         at now: Instant
     ) -> (leader: FlightWaiter, ticket: FlightTicket)? {
-        shards[Int(ticket.shard)].state.withLock { $0.handOver(ticket, at: now) }
+        withShard(ticket.shard) { $0.handOver(ticket, at: now) }
     }
 
     /// Lets nobody else board what `scope` means: for a purge, after the cache's.

@@ -20,9 +20,7 @@ extension Worker {
         unsafe armDeadline(flow)
         switch outcome {
         case .answered(let entry):
-            if let wishes = unsafe wishes(of: flow) {
-                unsafe serve(flow, entry, wishes, "sluice; fwd=miss; collapsed")
-            }
+            unsafe serve(flow, entry, "sluice; fwd=miss; collapsed", detail: "memory")
         case .failed(let http, let grpc, let why, let sentence):
             unsafe refuse(
                 flow,
@@ -93,20 +91,6 @@ extension Worker {
         unsafe flow.pointee.started.advanced(byNanoseconds: flow.pointee.timeout)
     }
 
-    /// Serves what an equal call, which was faster, has been answered since this one began; false when
-    /// there is none.
-    func serveMeanwhile(_ flow: FlowPointer) -> Bool {
-        guard unsafe flow.pointee.cache.role == .leads, unsafe !flow.pointee.isUnheard,
-            unsafe !flow.pointee.cache.mustAsk, let key = unsafe flow.pointee.cache.key,
-            let wishes = unsafe wishes(of: flow),
-            case .fresh(let entry)? = shared.cache?.memory.lookup(key, at: loop.now),
-            let answer = unsafe codec.render(entry.answer, for: wishes)
-        else { return false }
-        unsafe land(flow, .answered(entry))
-        unsafe reply(flow, answer, cacheStatus: "sluice; fwd=miss; collapsed")
-        return true
-    }
-
     // MARK: - The end of a call
 
     func passOn(_ ticket: FlightTicket) {
@@ -121,14 +105,13 @@ extension Worker {
     func land(_ flow: FlowPointer, _ outcome: FlightOutcome) {
         guard let ticket = unsafe flow.pointee.cache.ticket else { return }
         unsafe flow.pointee.cache.ticket = nil
-        guard let flights = shared.cache?.flights else { return }
-        let waiters: [FlightWaiter]
-        if case .failed = outcome {
-            waiters = flights.fail(ticket)
-        } else {
-            waiters = flights.land(ticket)
+        let waiters = unsafe cache?._withUnsafeGuaranteedRef { cache in
+            if case .failed = outcome { return cache.flights.fail(ticket) }
+            return cache.flights.land(ticket)
         }
-        for waiter in waiters { tell(waiter) { $0.landed(waiter.token, outcome) } }
+        for waiter in waiters ?? [] {
+            tell(waiter) { $0.landed(waiter.token, outcome) }
+        }
     }
 
     /// Settles what a flow that ends still owes the cache and those who wait for it.
