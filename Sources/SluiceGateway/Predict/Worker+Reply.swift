@@ -6,6 +6,7 @@ import SluiceHTTP
 import SluiceIO
 import SluiceIngress
 import SluiceTelemetry
+import SluiceWire
 
 // What the gateway says itself, and the one place where a flow ends.
 extension Worker {
@@ -64,7 +65,7 @@ extension Worker {
             unsafe replyStatus(flow, refusal.grpc, refusal.sentence)
             return
         }
-        let body = "{\"error\":\(quoted(refusal.sentence))}"
+        let body = "{\"error\":\(JSONStringText.quoted(refusal.sentence))}"
         unsafe reply(flow, status: refusal.http, body: Array(body.utf8), refusal: refusal)
     }
 
