@@ -125,6 +125,14 @@ extension Worker {
         let head = blocks.take()
         head.append(status: 200)
         head.append(.contentType, contentType)
+        unsafe appendOrigin(of: flow, to: head)
+        unsafe head.append(.requestID, requestID(of: flow), isVolatile: true)
+        return head
+    }
+
+    /// Says which revision and which backend answer.
+    @inline(__always)
+    func appendOrigin(of flow: FlowPointer, to head: FieldBlock) {
         if let revision = unsafe flow.pointee.revision {
             unsafe revision._withUnsafeGuaranteedRef {
                 unsafe head.append(.sluiceRevision, $0.name.bytes)
@@ -135,8 +143,6 @@ extension Worker {
                 unsafe head.append(.sluiceBackend, $0.label.bytes)
             }
         }
-        unsafe head.append(.requestID, requestID(of: flow), isVolatile: true)
-        return head
     }
 
     /// Sends a whole answer and ends the flow.
