@@ -3,54 +3,80 @@ package import SluiceCore
 /// An answer in memory: immutable bytes that any worker may hold, with what is known of them.
 ///
 /// The bytes live as long as somebody holds the entry, evicted or not: a reply may be writing
-/// from them.
+/// from them. They lie behind the head, in one piece of memory: serving an entry that nobody has
+/// touched for long waits for memory once.
 ///
-/// Unchecked: every stored property is a constant, and the memory is written only in `init`.
+/// Unchecked: head and bytes are written only where the entry is made.
 @safe
-package final class CacheEntry: @unchecked Sendable {
+package struct CacheEntry: @unchecked Sendable {
+    /// What is known of an answer.
+    package struct Head: BitwiseCopyable {
+        fileprivate let tag: CacheTag
+        fileprivate let born: Instant
+        fileprivate let lifetime: CacheLifetime
+        fileprivate let cost: Int
+        fileprivate let answerCount: Int
+    }
+
+    /// The memory of an entry, which lives as long as anybody counts a reference to it.
+    package typealias Storage = ManagedBuffer<Head, UInt8>
+
+    /// Where it all is, for who counts references by hand.
+    package let storage: Storage
+
+    /// The entry in `storage`.
+    package init(_ storage: Storage) { self.storage = storage }
+
     /// Whose answer it is.
-    package let tag: CacheTag
+    package var tag: CacheTag { storage.header.tag }
     /// When the backend was asked.
-    package let born: Instant
+    package var born: Instant { storage.header.born }
     /// How long it may be used.
-    package let lifetime: CacheLifetime
+    package var lifetime: CacheLifetime { storage.header.lifetime }
+
     /// How many bytes it takes in the cache's books.
     ///
     /// Its memory, a sixth of that for the gaps that entries of mixed sizes and lifetimes leave in
-    /// the allocator's arenas, and ``overheadBytes``. Measured with glibc, two threads, a cache of
-    /// 128 MiB turned over many times: resident memory reached 1.00 of the limit with entries of
-    /// 100 bytes to 40 KB, 1.09 with 100 bytes to 400 KB; without the sixth, 1.16 and 1.25. A cache full of 100-byte
-    /// entries that turns to 3 KB at once passes through 1.22.
-    package let cost: Int
+    /// the allocator's arenas, and what the allocator adds to each piece. Slots, index and ghosts are
+    /// counted by the shard, by their real size. Measured with glibc, two threads, a cache of 128 MiB
+    /// turned over many times: resident memory reached 1.00 of the limit with entries of 100 bytes to
+    /// 40 KB, 1.09 with 100 bytes to 400 KB; without the sixth, 1.16 and 1.25.
+    package var cost: Int { storage.header.cost }
 
-    /// What an entry takes besides its bytes.
-    ///
-    /// The object (104), and what the allocator adds to it and to the bytes. Slots, index and ghosts
-    /// are counted by the shard, by their real size.
-    package static let overheadBytes = 144
+    /// The answer's bytes; valid while the caller holds the entry.
+    package var answer: UnsafeRawBufferPointer {
+        unsafe storage.withUnsafeMutablePointers { head, bytes in
+            unsafe UnsafeRawBufferPointer(start: bytes, count: head.pointee.answerCount)
+        }
+    }
 
-    private let memory: UnsafeMutableRawBufferPointer
-    private let answerCount: Int
-
-    /// Copies `answer`.
+    /// An entry with a copy of `answer`.
     package init(
         tag: CacheTag,
         born: Instant,
         lifetime: CacheLifetime,
         answer: UnsafeRawBufferPointer
     ) {
-        self.tag = tag
-        self.born = born
-        self.lifetime = lifetime
-        answerCount = answer.count
-        let room = CacheEntry.room(for: answerCount)
-        cost = room + room / 6 + CacheEntry.overheadBytes
-        // Owned by this object until `deinit`; at least as large as the copy below.
-        unsafe memory = .allocate(byteCount: room, alignment: 8)
-        unsafe memory.copyMemory(from: answer)
+        let room = CacheEntry.room(for: CacheEntry.headByteCount + answer.count)
+        let head = Head(
+            tag: tag,
+            born: born,
+            lifetime: lifetime,
+            cost: room + room / 6 + CacheEntry.allocatorByteCount,
+            answerCount: answer.count
+        )
+        storage = Storage.create(minimumCapacity: room - CacheEntry.headByteCount) { _ in head }
+        unsafe storage.withUnsafeMutablePointerToElements { bytes in
+            guard let from = answer.baseAddress else { return }
+            // There is room for at least as many.
+            unsafe UnsafeMutableRawPointer(bytes).copyMemory(from: from, byteCount: answer.count)
+        }
     }
 
-    deinit { unsafe memory.deallocate() }
+    /// What lies before the bytes: the object's own two words, and the head.
+    private static let headByteCount = 16 + MemoryLayout<Head>.stride
+    /// What an allocator keeps of each piece for itself.
+    private static let allocatorByteCount = 16
 
     /// The memory for so many bytes: rounded up by at most an eighth, to one of eight sizes between
     /// two powers of two, so that what one entry leaves fits another.
@@ -59,11 +85,6 @@ package final class CacheEntry: @unchecked Sendable {
     private static func room(for count: Int) -> Int {
         let shift = max(4, Int.bitWidth - count.leadingZeroBitCount - 4)
         return (count + (1 << shift) - 1) & ~((1 << shift) - 1)
-    }
-
-    /// The answer's bytes; valid while the caller holds the entry.
-    package var answer: UnsafeRawBufferPointer {
-        unsafe UnsafeRawBufferPointer(rebasing: memory[..<answerCount])
     }
 }
 

@@ -24,7 +24,8 @@ package struct CacheKey: Hashable, BitwiseCopyable, Sendable {
     /// Feeds one word, which is as good as all four.
     package func hash(into hasher: inout Hasher) { hasher.combine(b) }
 
-    /// A number that follows from the key alone, uniform over keys: for sampling by content.
+    /// A number that follows from the key alone, uniform over keys: for sampling by content, and to tie
+    /// a value in Redis to its key.
     package var sample: UInt64 { d }
 
     /// Appends the digest as 64 lower-case hexadecimal digits, the way it is named in Redis.

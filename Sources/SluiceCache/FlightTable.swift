@@ -48,6 +48,7 @@ package enum FlightDeparture: Hashable, Sendable {
 /// travels to them in messages. The key is free from that moment on, so a failure reaches those who
 /// waited for this call and nobody later. Each waiter keeps its own deadline and may leave; the
 /// call goes on while anyone waits. Costs one lock of one shard a call.
+@safe
 package final class FlightTable: Sendable {
     private final class Shard: Sendable {
         let state: Mutex<FlightShard>
@@ -56,6 +57,8 @@ package final class FlightTable: Sendable {
 
     private static let shardCount = 16
     private let shards: [Shard]
+    // The same once more: reaching a shard through them counts no references. `shards` keeps them.
+    private let places: [Unmanaged<Shard>]
 
     /// An empty table for at most `maximumFlights` calls with `maximumWaiters` requests each.
     ///
@@ -72,26 +75,33 @@ package final class FlightTable: Sendable {
                 )
             )
         }
+        unsafe places = unsafe shards.map { unsafe .passUnretained($0) }
+    }
+
+    @inline(__always)
+    private func withShard<Result>(
+        _ number: UInt16,
+        _ body: (inout FlightShard) -> Result
+    ) -> Result {
+        unsafe places[Int(number)]._withUnsafeGuaranteedRef { $0.state.withLock { body(&$0) } }
     }
 
     /// Boards the flight for `key`, or starts it.
     package func join(_ key: CacheKey, tag: CacheTag, as waiter: FlightWaiter) -> FlightRole {
         let number = UInt16(key.a & UInt64(FlightTable.shardCount - 1))
-        return shards[Int(number)].state.withLock {
-            $0.join(key, tag: tag, as: waiter, shard: number)
-        }
+        return withShard(number) { $0.join(key, tag: tag, as: waiter, shard: number) }
     }
 
     /// Ends the leader's call and returns who else waits for its result, the leader left out.
     ///
     /// Empty for a ticket that is no longer valid, because everybody had left.
     package func land(_ ticket: FlightTicket) -> [FlightWaiter] {
-        shards[Int(ticket.shard)].state.withLock { $0.land(ticket) }
+        withShard(ticket.shard) { $0.land(ticket) }
     }
 
     /// Takes one waiter off, leader or follower, whose deadline passed or whose client went.
     package func leave(_ ticket: FlightTicket) -> FlightDeparture {
-        shards[Int(ticket.shard)].state.withLock { $0.leave(ticket) }
+        withShard(ticket.shard) { $0.leave(ticket) }
     }
 
     /// Hands the flight to a waiter, because the call ended for a reason that was the leader's alone:
@@ -102,7 +112,7 @@ package final class FlightTable: Sendable {
     package func handOver(
         _ ticket: FlightTicket
     ) -> (leader: FlightWaiter, ticket: FlightTicket)? {
-        shards[Int(ticket.shard)].state.withLock { $0.handOver(ticket) }
+        withShard(ticket.shard) { $0.handOver(ticket) }
     }
 
     /// Lets nobody else board what `scope` means: for a purge, after the cache's.

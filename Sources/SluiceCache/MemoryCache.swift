@@ -56,8 +56,6 @@ package final class MemoryCache: Sendable {
         unsafe places = unsafe shards.map { unsafe .passUnretained($0) }
     }
 
-    private func shard(_ key: CacheKey) -> Shard { shards[Int(key.a & UInt64(shards.count - 1))] }
-
     // MARK: - Look-up and store
 
     /// What is known under `key`.
@@ -72,9 +70,7 @@ package final class MemoryCache: Sendable {
     /// Spares a hot key the probe of the index, which is one miss of the processor's cache.
     package func lookup(_ key: CacheKey, at now: Instant, _ place: inout CachePlace) -> CacheLookup
     {
-        unsafe places[Int(key.a & UInt64(places.count - 1))]._withUnsafeGuaranteedRef {
-            $0.state.withLock { $0.lookup(key, at: now, &place.slot) }
-        }
+        withShard(key) { $0.lookup(key, at: now, &place.slot) }
     }
 
     /// Where the order of purges stands; take it before asking a backend, hand it to `store`.
@@ -91,7 +87,7 @@ package final class MemoryCache: Sendable {
         asked stamp: CacheStamp,
         at now: Instant
     ) -> Bool {
-        shard(key).state.withLock { shard in
+        withShard(key) { shard in
             // Asked under the lock: a purge notes itself first and sweeps this shard afterwards, so
             // either we see the note here or the sweep sees our entry.
             guard entry.cost <= maximumEntryBytes, !ledger.purged(entry.tag, since: stamp) else {
@@ -99,6 +95,17 @@ package final class MemoryCache: Sendable {
                 return false
             }
             return shard.store(entry, for: key, at: now)
+        }
+    }
+
+    /// Calls `body` with the shard of `key`, locked.
+    @inline(__always)
+    private func withShard<Result>(
+        _ key: CacheKey,
+        _ body: (inout CacheShard) -> Result
+    ) -> Result {
+        unsafe places[Int(key.a & UInt64(places.count - 1))]._withUnsafeGuaranteedRef {
+            $0.state.withLock { body(&$0) }
         }
     }
 

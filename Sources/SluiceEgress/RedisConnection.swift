@@ -232,6 +232,8 @@ package final class RedisConnection: StreamHandler, TimerTarget {
         switch event {
         case .ready: becameReady()
         case .ended(let failure): ended(failure)
+        case .value(let token):
+            if case .lookUp(let token) = RedisAsker(token: token) { found(token) }
         case .reply(let token, let reply):
             switch RedisAsker(token: token) {
             case .lookUp(let token): answered(token, reply)
@@ -268,6 +270,14 @@ package final class RedisConnection: StreamHandler, TimerTarget {
             counters.answered += 1
             tell(token, 0, reply)
         }
+    }
+
+    private func found(_ token: UInt64) {
+        count(success: true)
+        counters.answered += 1
+        counters.hits += 1
+        guard let value = unsafe session?.value else { return }
+        unsafe receiver.redisHit(token, place: 0, value)
     }
 
     private func tell(_ token: UInt64, _ place: Int, _ value: RedisReply) {

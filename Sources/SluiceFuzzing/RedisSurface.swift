@@ -6,17 +6,15 @@ import SluiceCore
 import SluiceRedis
 
 enum RedisSurface {
-    private static let key = Array("a".utf8)
+    private static let key: UInt64 = 97
     private static let answer = Array("answer".utf8)
 
     /// What a server that tells the truth has stored under `a`; in the corpus.
     static let stored: [UInt8] = {
         var value = ByteBuffer(pool: BufferPool())
-        unsafe key.withUnsafeBytes { key in
-            unsafe answer.withUnsafeBytes { answer in
-                unsafe StoredValue(form: 1, freshUntilMilliseconds: 5)
-                    .appendHeader(key: key, answer: answer, to: &value)
-            }
+        unsafe answer.withUnsafeBytes { answer in
+            unsafe StoredValue(form: 1, freshUntilMilliseconds: 5)
+                .appendHeader(key: key, answer: answer, to: &value)
         }
         return unsafe Array(value.bytes) + answer
     }()
@@ -44,7 +42,8 @@ enum RedisSurface {
         whole.end()
         let tokens = whole.events.compactMap { event -> UInt64? in
             switch event {
-            case .reply(let token, _), .timedOut(let token), .lost(let token): token
+            case .value(let token), .reply(let token, _), .timedOut(let token), .lost(let token):
+                token
             case .ready, .ended: nil
             }
         }
@@ -53,9 +52,7 @@ enum RedisSurface {
 
     /// A value is believed only where it belongs to the key it came for.
     private static func judge(_ value: [UInt8]) throws(Finding) {
-        let isOurs = unsafe value.withUnsafeBytes { value in
-            unsafe key.withUnsafeBytes { unsafe StoredValue(value, key: $0) != nil }
-        }
+        let isOurs = unsafe value.withUnsafeBytes { unsafe StoredValue($0, key: key) != nil }
         try expect(
             !isOurs || value.dropFirst(StoredValue.headerByteCount).elementsEqual(answer),
             "believed \(value)"
@@ -124,7 +121,13 @@ enum RedisSurface {
         }
 
         private mutating func collect() {
-            while let event = session.nextEvent() { events.append(event) }
+            while let event = session.nextEvent() {
+                if case .value(let token) = event {
+                    unsafe events.append(.reply(token: token, .bytes(Array(session.value))))
+                } else {
+                    events.append(event)
+                }
+            }
         }
     }
 }

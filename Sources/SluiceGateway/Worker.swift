@@ -64,6 +64,8 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     let buffers: BufferPool
     let blocks: FieldBlockPool
     let shared: Shared
+    // Workers would fight over its reference count.
+    let cache: Unmanaged<ResultCache>?
     let shard: MetricShard
     let codes: CodeTable
     let strangers: RevisionMetrics
@@ -113,6 +115,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     package init(loop: EventLoop, number: Int, shared: Shared) {
         self.loop = loop
         self.shared = shared
+        unsafe cache = unsafe shared.cache.map { unsafe .passUnretained($0) }
         self.number = number
         buffers = loop.buffers
         arena = HTTPArena(buffers: buffers)
@@ -172,6 +175,8 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
                 },
                 cacheMetrics: plan.cache == nil
                     ? nil : CacheMetrics(store: shared.store, plan: plan),
+                rowMetrics: plan.cache?.rows == true
+                    ? RowMetrics(store: shared.store, model: plan.name) : nil,
                 hot: plan.cache?.warm.flatMap {
                     shared.cache?.hotInputs(of: plan.name, $0, at: loop.now)
                 },

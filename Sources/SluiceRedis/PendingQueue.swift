@@ -14,41 +14,50 @@ struct PendingCommand: BitwiseCopyable {
 ///
 /// A bounded ring: a full one refuses the next command.
 struct PendingQueue {
-    private var ring: [PendingCommand?]
+    // What lies outside of the queue means nothing.
+    private var ring: [PendingCommand]
     private var first = 0
     private(set) var count = 0
 
-    init(capacity: Int) { ring = Array(repeating: nil, count: capacity) }
+    init(capacity: Int) {
+        let nothing = PendingCommand(
+            token: 0,
+            expectation: .greeting,
+            sent: .zero,
+            deadline: .distantFuture
+        )
+        ring = Array(repeating: nothing, count: capacity)
+    }
 
     var isFull: Bool { count == ring.count }
     var oldest: PendingCommand? { count == 0 ? nil : ring[first] }
 
     mutating func append(_ command: PendingCommand) {
         precondition(!isFull, "a full queue takes no command")
-        ring[(first + count) % ring.count] = command
+        ring[place(count)] = command
         count += 1
     }
 
-    mutating func popOldest() -> PendingCommand? {
-        guard count > 0 else { return nil }
-        defer {
-            ring[first] = nil
-            first = (first + 1) % ring.count
-            count -= 1
-        }
-        return ring[first]
+    mutating func dropOldest() {
+        precondition(count > 0, "there is one to drop")
+        first = place(1)
+        count -= 1
+    }
+
+    /// Where the command at `offset` from the oldest lies.
+    private func place(_ offset: Int) -> Int {
+        let place = first + offset
+        return place < ring.count ? place : place - ring.count
     }
 
     /// Marks those whose deadline has come and returns their tokens, oldest first.
     mutating func giveUp(at now: Instant) -> [UInt64] {
         var tokens: [UInt64] = []
         for offset in 0..<count {
-            let place = (first + offset) % ring.count
-            guard let command = ring[place], !command.isGivenUp, command.deadline <= now else {
-                continue
-            }
-            ring[place]?.isGivenUp = true
-            tokens.append(command.token)
+            let place = place(offset)
+            guard !ring[place].isGivenUp, ring[place].deadline <= now else { continue }
+            ring[place].isGivenUp = true
+            tokens.append(ring[place].token)
         }
         return tokens
     }
@@ -57,9 +66,8 @@ struct PendingQueue {
     var earliestDeadline: Instant {
         var earliest = Instant.distantFuture
         for offset in 0..<count {
-            if let command = ring[(first + offset) % ring.count], !command.isGivenUp {
-                earliest = min(earliest, command.deadline)
-            }
+            let command = ring[place(offset)]
+            if !command.isGivenUp { earliest = min(earliest, command.deadline) }
         }
         return earliest
     }

@@ -18,9 +18,13 @@ struct RESPReader: ~Copyable {
     private let maximumBytes: Int
 
     /// A reader that refuses replies beyond `maximumBytes`.
-    init(maximumBytes: Int) {
+    init(maximumBytes: Int, pool: BufferPool) {
         self.maximumBytes = maximumBytes
-        tree = ReplyTree(maximumBytes: maximumBytes, maximumNodes: RESPReader.maximumNodes)
+        tree = ReplyTree(
+            maximumBytes: maximumBytes,
+            maximumNodes: RESPReader.maximumNodes,
+            pool: pool
+        )
         unsafe functions = .allocate(capacity: 1)
         unsafe functions.initialize(
             to: redisReplyObjectFunctions(
@@ -45,7 +49,7 @@ struct RESPReader: ~Copyable {
         unsafe functions.deallocate()
     }
 
-    /// Takes a copy of bytes from the wire; call ``next()`` until it returns nil afterwards.
+    /// Takes a copy of bytes from the wire; call ``next()`` until it returns false afterwards.
     func feed(_ bytes: UnsafeRawBufferPointer) throws(RedisFailure) {
         guard let base = bytes.baseAddress, bytes.count > 0 else { return }
         let text = unsafe base.assumingMemoryBound(to: CChar.self)
@@ -54,14 +58,24 @@ struct RESPReader: ~Copyable {
         }
     }
 
-    /// The next complete reply, or nil when more bytes are needed.
-    func next() throws(RedisFailure) -> RedisReply? {
+    /// Reads the next reply whole; false when more bytes are needed.
+    func next() throws(RedisFailure) -> Bool {
+        tree.clear()
         var object: UnsafeMutableRawPointer?
         guard unsafe redisReaderGetReply(reader, &object) == REDIS_OK else { throw failure() }
-        if unsafe object != nil { return tree.take() }
+        if unsafe object != nil {
+            tree.isComplete = true
+            return true
+        }
         try checkUnread()
-        return nil
+        return false
     }
+
+    /// The reply that was read, if it is a value and nothing else; valid until the next is read.
+    var value: UnsafeRawBufferPointer? { unsafe tree.value }
+
+    /// The reply that was read, whatever it is.
+    var reply: RedisReply { tree.read() }
 
     /// Refuses an unfinished item that can only become too large.
     ///

@@ -19,6 +19,27 @@ extension ByteBuffer {
         append("\r\n")
     }
 
+    /// Writes a whole GET, the command of every look-up, in one go.
+    mutating func appendGet(_ key: UnsafeRawBufferPointer) {
+        let head: StaticString = "*2\r\n$3\r\nGET\r\n$"
+        let end = UInt16(0x0A0D).littleEndian
+        // Room for all that is written below; a length takes twenty bytes at most.
+        let place = unsafe UnsafeMutableRawPointer(
+            reserve(head.utf8CodeUnitCount + 20 + 2 + key.count + 2)
+        )
+        unsafe ShortBytes.copy(head.utf8Start, to: place, count: head.utf8CodeUnitCount)
+        var count = head.utf8CodeUnitCount
+        unsafe count += ASCII.write(decimal: key.count, to: place + count)
+        unsafe place.storeBytes(of: end, toByteOffset: count, as: UInt16.self)
+        count += 2
+        if let base = key.baseAddress {
+            unsafe ShortBytes.copy(base, to: place + count, count: key.count)
+        }
+        count += key.count
+        unsafe place.storeBytes(of: end, toByteOffset: count, as: UInt16.self)
+        commit(count + 2)
+    }
+
     /// Writes a literal as one part.
     mutating func appendPart(_ text: StaticString) {
         unsafe appendPart(

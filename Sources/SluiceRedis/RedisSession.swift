@@ -4,7 +4,10 @@ package import SluiceCore
 package enum RedisEvent: Hashable, Sendable {
     /// AUTH, SELECT and the first PING were answered; commands may be sent before that, too.
     case ready
-    /// The answer to the command with this token; in the order they were sent.
+    /// The value that the GET with this token asked for, lent by ``RedisSession/value``.
+    case value(token: UInt64)
+    /// The answer to any other command, and a GET's where there is no value; in the order they were
+    /// sent, values included.
     case reply(token: UInt64, RedisReply)
     /// The command's deadline came first; if a reply follows, it is dropped.
     case timedOut(token: UInt64)
@@ -18,7 +21,8 @@ package enum RedisEvent: Hashable, Sendable {
 ///
 /// Commands are pipelined: all that are sent before ``outputBytes`` are written leave together. RESP2 keeps replies in order, so the n-th reply belongs to the n-th command; a reply of a
 /// kind its command can't have ends the session, because then the count is off. Every command gets
-/// exactly one of `reply`, `timedOut` and `lost`. One session belongs to one loop.
+/// exactly one of `value`, `reply`,
+/// `timedOut` and `lost`. One session belongs to one loop.
 package struct RedisSession: ~Copyable {
     private let settings: RedisSettings
     private let stallNanoseconds: Int64
@@ -47,7 +51,7 @@ package struct RedisSession: ~Copyable {
     ) {
         self.settings = settings
         stallNanoseconds = settings.stallLimit.nanoseconds
-        reader = RESPReader(maximumBytes: settings.maximumReplyBytes)
+        reader = RESPReader(maximumBytes: settings.maximumReplyBytes, pool: pool)
         output = ByteBuffer(pool: pool)
         pending = PendingQueue(capacity: max(settings.maximumPending, 8))
         if let password = settings.password {
@@ -86,7 +90,7 @@ package struct RedisSession: ~Copyable {
 
     // MARK: - Commands
 
-    /// Asks for a value; answered by `bytes` or `null`.
+    /// Asks for a value; answered by `value`, or by `null`.
     ///
     /// As all commands do, it returns false when the session takes no more: it has ended, too
     /// many commands wait for their answers, or too many bytes for the socket.
@@ -97,9 +101,7 @@ package struct RedisSession: ~Copyable {
         deadline: Instant
     ) -> Bool {
         guard hasRoom else { return false }
-        output.beginCommand(2)
-        output.appendPart("GET")
-        unsafe output.appendPart(key)
+        unsafe output.appendGet(key)
         expect(.value, token: token, at: now, deadline: deadline)
         return true
     }
@@ -251,6 +253,12 @@ package struct RedisSession: ~Copyable {
 
     // MARK: - Events
 
+    /// The value of the event that was told last, if that was ``RedisEvent/value(token:)``; valid until
+    /// the session is next called.
+    package var value: UnsafeRawBufferPointer {
+        unsafe reader.value ?? UnsafeRawBufferPointer(start: nil, count: 0)
+    }
+
     /// What happened next, or nil.
     package mutating func nextEvent() -> RedisEvent? {
         while true {
@@ -262,8 +270,15 @@ package struct RedisSession: ~Copyable {
             nextEventIndex = 0
             guard failure == nil else { return nil }
             do {
-                guard let reply = try reader.next() else { return nil }
-                if let event = match(reply) { return event }
+                guard try reader.next() else { return nil }
+                if unsafe reader.value != nil, let command = pending.oldest,
+                    case .value = command.expectation
+                {
+                    pending.dropOldest()
+                    if command.isGivenUp { continue }
+                    return .value(token: command.token)
+                }
+                if let event = match(reader.reply) { return event }
             } catch { end(error) }
         }
     }
@@ -274,7 +289,7 @@ package struct RedisSession: ~Copyable {
             end(.unexpectedReply)
             return nil
         }
-        _ = pending.popOldest()
+        pending.dropOldest()
         if case .greeting = command.expectation {
             if case .error(let text) = reply {
                 end(.refused(text))
@@ -292,7 +307,8 @@ package struct RedisSession: ~Copyable {
         guard failure == nil else { return }
         failure = reason
         output.removeAll()
-        while let command = pending.popOldest() {
+        while let command = pending.oldest {
+            pending.dropOldest()
             if case .greeting = command.expectation { continue }
             if !command.isGivenUp { events.append(.lost(token: command.token)) }
         }

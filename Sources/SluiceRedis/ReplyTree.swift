@@ -2,6 +2,8 @@
 // in place of a pointer. The reader calls them in the order of the wire, so a tree is a list in which
 // an array is followed by its elements: no object to free, however the reader ends.
 
+import SluiceCore
+
 /// The reply being read; owned by the reader, filled by the callbacks.
 @safe
 final class ReplyTree {
@@ -15,12 +17,18 @@ final class ReplyTree {
     private let maximumBytes: Int
     private let maximumNodes: Int
     private var nodes: [Node] = []
-    private var bytes: [UInt8] = []
+    private var bytes: ByteBuffer
+    /// Whether the reply is whole; the next that is read takes its place.
+    var isComplete = false
     /// Why a callback stopped the reader, which itself only says "Out of memory".
     private(set) var refusal: RedisFailure?
 
-    init(maximumBytes: Int, maximumNodes: Int) {
+    /// Memory that is kept for the next reply: nodes, and bytes.
+    private static let (keptNodes, keptBytes) = (1024, 65_536)
+
+    init(maximumBytes: Int, maximumNodes: Int, pool: BufferPool) {
         self.maximumBytes = maximumBytes
+        bytes = ByteBuffer(pool: pool)
         self.maximumNodes = maximumNodes
     }
 
@@ -72,24 +80,32 @@ final class ReplyTree {
             return nil
         }
         let start = bytes.count
-        unsafe bytes.append(contentsOf: source)
+        unsafe bytes.append(source)
         return start..<bytes.count
     }
 
     // MARK: - For the reader
 
-    /// The reply that is now complete; the tree is empty afterwards.
-    func take() -> RedisReply {
-        defer {
-            nodes.removeAll(keepingCapacity: nodes.count <= 1024)
-            bytes.removeAll(keepingCapacity: bytes.count <= 65_536)
+    /// Forgets the reply that is complete; one that is being read goes on.
+    func clear() {
+        guard isComplete else { return }
+        isComplete = false
+        nodes.removeAll(keepingCapacity: nodes.count <= ReplyTree.keptNodes)
+        if bytes.count > ReplyTree.keptBytes {
+            bytes.removeAll()
+        } else {
+            bytes.truncate(bytes.count)
         }
-        // A value alone, the common case, takes the memory with it instead of being copied.
-        if nodes.count == 1, case .bytes = nodes[0] {
-            let value = bytes
-            bytes = []
-            return .bytes(value)
-        }
+    }
+
+    /// The complete reply's bytes if it is a value and nothing else, until it is cleared.
+    var value: UnsafeRawBufferPointer? {
+        // Nothing but that value has been copied, then.
+        if nodes.count == 1, case .bytes = nodes[0] { unsafe bytes.bytes } else { nil }
+    }
+
+    /// The complete reply, whatever it is.
+    func read() -> RedisReply {
         // The reader nests eight deep at most, and so does this.
         var next = 0
         return reply(&next)
@@ -99,9 +115,9 @@ final class ReplyTree {
         let node = nodes[next]
         next += 1
         switch node {
-        case .status(let range): return .status(String(decoding: bytes[range], as: UTF8.self))
-        case .error(let range): return .error(String(decoding: bytes[range], as: UTF8.self))
-        case .bytes(let range): return .bytes(Array(bytes[range]))
+        case .status(let range): return .status(text(range))
+        case .error(let range): return .error(text(range))
+        case .bytes(let range): return unsafe .bytes(Array(bytes.bytes[range]))
         case .integer(let value): return .integer(value)
         case .null: return .null
         case .array(let count):
@@ -110,5 +126,9 @@ final class ReplyTree {
             for _ in 0..<count { elements.append(reply(&next)) }
             return .array(elements)
         }
+    }
+
+    private func text(_ range: Range<Int>) -> String {
+        unsafe String(decoding: bytes.bytes[range], as: UTF8.self)
     }
 }

@@ -8,17 +8,17 @@ package import SluiceCore
 ///  6     form, 2 bytes          how the writer encoded the answer
 ///  8     length of the answer, 8 bytes
 /// 16     fresh until, 8 bytes   milliseconds since 1970
-/// 24     checksum, 8 bytes      XXH64 of bytes 0–23, the key and the answer
+/// 24     checksum, 8 bytes      XXH64 of the answer, seeded by XXH64 of bytes 0–23, seeded by the key
 /// 32     the answer
 /// ```
 ///
-/// Numbers are little-endian. The checksum covers the key, so a value that was copied, or
-/// answered by a connection out of step, is a miss as well.
+/// Numbers are little-endian. The checksum covers the key, by 64 bits of its digest, so a value that
+/// was copied, or answered by a connection out of step, is a miss as well.
 package struct StoredValue: Hashable, Sendable {
     /// How many bytes precede the answer.
     package static let headerByteCount = 32
     private static let magic: UInt32 = 0x4543_4C53
-    private static let version: UInt16 = 1
+    private static let version: UInt16 = 2
 
     /// How the writer encoded the answer; its meaning is the gateway's.
     package let form: UInt16
@@ -31,9 +31,9 @@ package struct StoredValue: Hashable, Sendable {
         self.freshUntilMilliseconds = freshUntilMilliseconds
     }
 
-    /// Appends the 32 bytes that go before `answer` under `key`.
+    /// Appends the 32 bytes that go before `answer`; `key` is 64 bits of its key's digest.
     package func appendHeader(
-        key: UnsafeRawBufferPointer,
+        key: UInt64,
         answer: UnsafeRawBufferPointer,
         to output: inout ByteBuffer
     ) {
@@ -68,10 +68,11 @@ package struct StoredValue: Hashable, Sendable {
         output.commit(StoredValue.headerByteCount)
     }
 
-    /// Reads what lay under `key`; nil when it isn't ours, of another version, or damaged.
+    /// Reads what lay under a key whose digest has these 64 bits; nil when it isn't ours, of another
+    /// version, or damaged.
     ///
     /// The answer is `value` from ``headerByteCount`` on.
-    package init?(_ value: UnsafeRawBufferPointer, key: UnsafeRawBufferPointer) {
+    package init?(_ value: UnsafeRawBufferPointer, key: UInt64) {
         // The loads are within the header, which is there by the first condition.
         guard value.count >= StoredValue.headerByteCount,
             unsafe value.loadUnaligned(as: UInt32.self) == StoredValue.magic.littleEndian,
@@ -99,12 +100,10 @@ package struct StoredValue: Hashable, Sendable {
     /// Each piece's checksum is the seed of the next, so that nothing need be copied together.
     private static func checksum(
         _ header: UnsafeRawBufferPointer,
-        key: UnsafeRawBufferPointer,
+        key: UInt64,
         answer: UnsafeRawBufferPointer
     ) -> UInt64 {
         let front = unsafe UnsafeRawBufferPointer(rebasing: header[..<24])
-        let ofFront = unsafe XXH64.hash(front, seed: 0)
-        let ofKey = unsafe XXH64.hash(key, seed: ofFront)
-        return unsafe XXH64.hash(answer, seed: ofKey)
+        return unsafe XXH64.hash(answer, seed: XXH64.hash(front, seed: key))
     }
 }

@@ -78,19 +78,21 @@ final class LookUpLedger: RedisReceiver {
     /// Stores `answer` behind the header that tells it from anything else.
     func store(_ key: String, signed answer: [UInt8]) {
         var header = ByteBuffer(pool: loop.buffers)
-        unsafe Array(key.utf8).withUnsafeBytes { key in
-            unsafe answer.withUnsafeBytes { answer in
-                unsafe StoredValue(form: 1, freshUntilMilliseconds: 0)
-                    .appendHeader(key: key, answer: answer, to: &header)
-            }
+        unsafe answer.withUnsafeBytes { answer in
+            unsafe StoredValue(form: 1, freshUntilMilliseconds: 0)
+                .appendHeader(key: LookUpLedger.digest(key), answer: answer, to: &header)
         }
         store(key, unsafe Array(header.bytes) + answer)
     }
 
+    private static func digest(_ key: String) -> UInt64 {
+        unsafe Array(key.utf8).withUnsafeBytes { unsafe XXH64.hash($0, seed: 0) }
+    }
+
     /// The answer that a value from ``store(_:signed:)`` holds.
     static func answer(in value: [UInt8], under key: String) -> ArraySlice<UInt8>? {
-        let isSound = unsafe Array(key.utf8).withUnsafeBytes { key in
-            unsafe value.withUnsafeBytes { unsafe StoredValue($0, key: key) != nil }
+        let isSound = unsafe value.withUnsafeBytes {
+            unsafe StoredValue($0, key: digest(key)) != nil
         }
         return isSound ? value.dropFirst(StoredValue.headerByteCount) : nil
     }

@@ -46,8 +46,15 @@ final class RedisTestSession {
 
     func receive(_ text: String) { receive(Array(text.utf8)) }
 
+    /// Takes what was told; a value that was lent as the reply it is.
     func collect() {
-        while let event = session.nextEvent() { events.append(event) }
+        while let event = session.nextEvent() {
+            if case .value(let token) = event {
+                unsafe events.append(.reply(token: token, .bytes(Array(session.value))))
+            } else {
+                events.append(event)
+            }
+        }
     }
 
     func takeEvents() -> [RedisEvent] {

@@ -141,6 +141,30 @@ def a_thousand_equal_calls_are_one():
     backend.stop()
 
 
+def who_waited_gets_its_own_form_and_id():
+    backend = model("--delay", "500ms")
+    proxy = cached(backend)
+    found, threads = {}, []
+
+    def rest(name):
+        status, answer = ask(proxy.address, v2(id=name))
+        found[name] = (json.loads(answer)["id"], json.loads(answer)["outputs"][0]["data"])
+
+    def grpc(name):
+        response = ask_grpc(proxy.address, id=name).get_response()
+        found[name] = (response.id, list(struct.unpack("<4f", response.raw_output_contents[0])))
+
+    for number in range(8):
+        threads.append(threading.Thread(target=(rest, grpc)[number % 2], args=(f"caller {number}",)))
+    [thread.start() for thread in threads], [thread.join() for thread in threads]
+    for number in range(8):
+        name, data = found[f"caller {number}"]
+        assert name == f"caller {number}" and numpy.allclose(data, ROW), found
+    assert predictions(backend) == 1, f"the backend was asked {predictions(backend)} times"
+    assert proxy.stop() == 0
+    backend.stop()
+
+
 def a_failed_call_fails_those_who_waited_and_nobody_later():
     backend = model("--delay", "500ms", "--fail-rate", "1")
     proxy = cached(backend)
@@ -189,6 +213,11 @@ def an_old_answer_is_better_than_none():
         return code == 200 and "stale-if-error" in status_of(fields) and answer == fresh
 
     until(is_stale)
+    # Each caller gets it in its own form and under its own id.
+    assert json.loads(ask(proxy.address, v2(id="late"))[1])["id"] == "late"
+    result = ask_grpc(proxy.address, id="later")
+    assert result.get_response().id == "later", result.get_response()
+    assert numpy.allclose(result.as_numpy(result.get_response().outputs[0].name), [ROW])
     # What was never asked has no old answer.
     assert get(proxy.address, V2, v2(data=[9, 9, 9, 9]))[0] == 503
     assert proxy.stop() == 0
@@ -225,6 +254,43 @@ class Redis:
 
     def keys(self):
         return subprocess.run(["redis-cli", "-s", self.socket, "keys", "*"], capture_output=True, text=True).stdout.split()
+
+
+def redis_has_answers_for_every_form():
+    redis, backend = Redis(), model()
+    extra = f"cache: {{redis: {{url: 'unix://{redis.socket}', timeout: 200ms}}}}"
+    header = json.dumps({"id": "two", "inputs": [{"name": "input", "datatype": "FP32", "shape": [1, 4],
+                                                  "parameters": {"binary_data_size": 16}}]}).encode()
+
+    def rest(address):
+        status, answer = ask(address, v2(id="one"))
+        return status, json.loads(answer)["id"], json.loads(answer)["outputs"][0]["data"]
+
+    def binary(address):
+        status, answer = ask(address, header + struct.pack("<4f", *ROW),
+                             **{"inference-header-content-length": str(len(header))})
+        return status, json.loads(answer)["id"], json.loads(answer)["outputs"][0]["data"]
+
+    def grpc(address, id="three"):
+        response = ask_grpc(address, id=id).get_response()
+        return "detail=redis", response.id, struct.unpack("<4f", response.raw_output_contents[0])
+
+    forms = [(rest, "one"), (binary, "two"), (grpc, "three"), (lambda address: grpc(address, ""), "")]
+    for number, (form, id) in enumerate([forms[0], *forms]):
+        # A process that knows nothing itself.
+        proxy = cached(backend, extra)
+        until(lambda: b"\nsluice_redis_up 1\n" in get(proxy.admin, "/metrics")[2])
+        status, told, data = form(proxy.address)
+        assert told == id and numpy.allclose(data, ROW), (status, told, data)
+        if number == 0:
+            until(lambda: len(redis.keys()) == 1, what=lambda: f"Redis has {redis.keys()}, not one key")
+        else:
+            assert "detail=redis" in status, status
+            assert counter(proxy, "redis", "hit") == 1
+        assert proxy.stop() == 0
+    assert predictions(backend) == 1, f"the backend was asked {predictions(backend)} times"
+    redis.kill()
+    backend.stop()
 
 
 def whatever_redis_does_predictions_go_on():
@@ -276,7 +342,8 @@ def whatever_redis_does_predictions_go_on():
 
 
 CHECKS = [rest_and_grpc_share_answers, v1_shares_answers_where_its_meaning_is_known,
-          what_differs_is_never_shared, a_thousand_equal_calls_are_one,
+          what_differs_is_never_shared, a_thousand_equal_calls_are_one, who_waited_gets_its_own_form_and_id,
           a_failed_call_fails_those_who_waited_and_nobody_later,
           callers_and_operators_have_their_say, an_old_answer_is_better_than_none,
-          a_stale_answer_is_served_while_it_is_refreshed, whatever_redis_does_predictions_go_on]
+          a_stale_answer_is_served_while_it_is_refreshed, redis_has_answers_for_every_form,
+          whatever_redis_does_predictions_go_on]

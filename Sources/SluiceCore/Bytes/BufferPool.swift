@@ -13,12 +13,11 @@ public final class BufferPool {
     private static let smallestShift = 9
     private static let classCount = 14
     // Each idle piece stores the address of the next one in its first word.
-    private var heads: [UnsafeMutableRawPointer?]
+    private var heads = unsafe InlineArray<14, UnsafeMutableRawPointer?>(repeating: nil)
 
     /// An empty pool that will keep up to `retainedMaximum` bytes.
     public init(retainedMaximum: Int = 16 << 20) {
         self.retainedMaximum = retainedMaximum
-        unsafe heads = Array(repeating: nil, count: BufferPool.classCount)
     }
 
     deinit {

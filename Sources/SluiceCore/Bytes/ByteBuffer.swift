@@ -87,19 +87,6 @@ public struct ByteBuffer: ~Copyable {
 
     /// Appends `value` in decimal.
     public mutating func append(decimal value: Int) {
-        unsafe withUnsafeTemporaryAllocation(byteCount: 20, alignment: 1) { digits in
-            var rest = value.magnitude
-            var start = 20
-            repeat {
-                start -= 1
-                unsafe digits[start] = ASCII.zero + UInt8(rest % 10)
-                rest /= 10
-            } while rest > 0
-            if value < 0 {
-                start -= 1
-                unsafe digits[start] = ASCII.dash
-            }
-            unsafe append(UnsafeRawBufferPointer(rebasing: digits[start..<20]))
-        }
+        commit(unsafe ASCII.write(decimal: value, to: UnsafeMutableRawPointer(reserve(20))))
     }
 }

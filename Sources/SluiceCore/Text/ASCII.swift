@@ -83,4 +83,25 @@ public enum ASCII {
         }
         return Int(exactly: value)
     }
+
+    /// Writes `value` in decimal to `place`, which must have room for twenty bytes; returns how many it
+    /// took.
+    package static func write(decimal value: Int, to place: UnsafeMutableRawPointer) -> Int {
+        var rest = value.magnitude
+        var count = value < 0 ? 2 : 1
+        while rest > 9 {
+            rest /= 10
+            count += 1
+        }
+        if value < 0 { unsafe place.storeBytes(of: dash, as: UInt8.self) }
+        rest = value.magnitude
+        var index = count
+        repeat {
+            index -= 1
+            let digit = zero + UInt8(truncatingIfNeeded: rest % 10)
+            unsafe place.storeBytes(of: digit, toByteOffset: index, as: UInt8.self)
+            rest /= 10
+        } while rest > 0
+        return count
+    }
 }

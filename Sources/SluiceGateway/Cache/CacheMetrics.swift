@@ -19,14 +19,11 @@ enum CacheResult: Int, CaseIterable {
 }
 
 /// One model's counters of ``GatewayMetrics/cacheRequests``.
-final class CacheMetrics {
+struct CacheMetrics: BitwiseCopyable {
     private let counters: InlineArray<7, CounterID>
-    /// Absent unless the model is cached row by row.
-    let rows: RowMetrics?
 
     init(store: MetricStore, plan: ModelPlan) {
         let model = plan.name
-        rows = plan.cache?.rows == true ? RowMetrics(store: store, model: model) : nil
         precondition(CacheResult.allCases.count == 7, "each result has its counter")
         counters = InlineArray { index in
             let labels = CacheResult.allCases[index].labels

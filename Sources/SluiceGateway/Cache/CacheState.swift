@@ -27,12 +27,38 @@ struct CacheState: BitwiseCopyable {
     /// The cache's state when the call began; a purge since then keeps its answer out.
     var stamp: CacheStamp?
     /// An answer past its time, should the call fail; one reference is ours.
-    var spare: Unmanaged<CacheEntry>?
+    var spare: Unmanaged<CacheEntry.Storage>?
     /// What the caller wants of an answer; one reference is ours.
+    ///
+    /// Made when it is needed: until the request is sent on, it can be read again.
     var question: Unmanaged<Question>?
+    /// Where in the gathered request the `id` of a gRPC caller is that wants its answer raw; all that
+    /// such a caller's question would say.
+    var rawID: Part?
     /// The answer's body as it comes by, until it is whole or too large.
     var captured = PooledBytes()
     var isCapturing = false
     /// `inference-header-content-length` of the answer, or -1.
     var headerLength = -1
+
+    /// A part of a request.
+    struct Part: BitwiseCopyable {
+        let start: UInt32
+        let count: UInt32
+
+        /// Its place in `whole`; the part may be empty, and lie nowhere then.
+        init(_ part: UnsafeRawBufferPointer, in whole: UnsafeRawBufferPointer) {
+            guard let base = whole.baseAddress, let first = part.baseAddress, part.count > 0 else {
+                (start, count) = (0, 0)
+                return
+            }
+            // A request that is gathered is far below 4 GiB.
+            unsafe (start, count) = (UInt32(first - base), UInt32(part.count))
+        }
+
+        /// The part in `whole`.
+        func bytes(in whole: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
+            unsafe UnsafeRawBufferPointer(rebasing: whole[Int(start)..<Int(start) + Int(count)])
+        }
+    }
 }

@@ -150,16 +150,8 @@ struct PredictCodec: ~Copyable {
         version: UnsafeRawBufferPointer,
         revision: [UInt8]
     ) -> CacheKey? {
-        switch form {
-        case .v1: return nil
-        case .v2:
-            guard unsafe scan.read(body: body, headerLength: headerLength, version: version) else {
-                return nil
-            }
-        case .grpc:
-            guard body.count >= PredictCodec.prefixLength, unsafe body[0] == 0,
-                unsafe scan.read(message: PredictCodec.message(body))
-            else { return nil }
+        guard unsafe scan(body, form, headerLength: headerLength, version: version) else {
+            return nil
         }
         let isWritten = unsafe scan.write(model: model, revision: revision, scratch: &scratch) {
             unsafe digest.append($0)
@@ -169,6 +161,23 @@ struct PredictCodec: ~Copyable {
             return nil
         }
         return finishKey()
+    }
+
+    /// Reads a whole V2 request as clients write them into ``scan``; false leaves it to the general
+    /// reader.
+    mutating func scan(
+        _ body: UnsafeRawBufferPointer,
+        _ form: CallerWishes.Form,
+        headerLength: Int?,
+        version: UnsafeRawBufferPointer
+    ) -> Bool {
+        switch form {
+        case .v1: false
+        case .v2: unsafe scan.read(body: body, headerLength: headerLength, version: version)
+        case .grpc:
+            unsafe body.count >= PredictCodec.prefixLength && body[0] == 0
+                && scan.read(message: PredictCodec.message(body))
+        }
     }
 
     /// The key of what the digest was fed.

@@ -8,6 +8,9 @@ import SluiceCore
 struct RedisNames: ~Copyable {
     private let prefix: KeptBytes
     private var text: ByteBuffer
+    /// Whose names the text is for, if any: only their digests differ.
+    private var revision: UInt32?
+    private var beginningCount = 0
     /// How long a look-up may take, in nanoseconds.
     let timeout: Int64
 
@@ -21,15 +24,21 @@ struct RedisNames: ~Copyable {
     /// The name of `key`; valid until the next is asked for.
     mutating func name(
         _ key: CacheKey,
-        model: UnsafeRawBufferPointer,
-        revision: UnsafeRawBufferPointer
+        model: WorkerModel,
+        revision route: WorkerRevision
     ) -> UnsafeRawBufferPointer {
-        text.truncate(text.count)
-        unsafe text.append(prefix.bytes)
-        unsafe text.append(model)
-        text.append(byte: ASCII.slash)
-        unsafe text.append(revision)
-        text.append(byte: ASCII.slash)
+        if revision == route.number {
+            text.truncate(text.count - beginningCount)
+        } else {
+            text.truncate(text.count)
+            unsafe text.append(prefix.bytes)
+            unsafe text.append(model.name.bytes)
+            text.append(byte: ASCII.slash)
+            unsafe text.append(route.name.bytes)
+            text.append(byte: ASCII.slash)
+            revision = route.number
+            beginningCount = text.count
+        }
         key.appendHexadecimal(to: &text)
         return unsafe text.bytes
     }

@@ -87,58 +87,56 @@ extension Worker {
         if wishes.form == .grpc { unsafe remember(flow, key, isRaw: wishes.isRaw) }
         let mustAsk = unsafe flow.pointee.cache.mustAsk
         let found = mustAsk ? nil : cache.memory.lookup(key, at: loop.now)
-        unsafe proceed(flow, key, wishes, found, cache)
+        unsafe proceed(flow, key, Question(wishes), found)
     }
 
     /// Serves what tier 1 said, or asks further; nil where it wasn't to be asked.
+    ///
+    /// Without a question it is made when it is needed.
     func proceed(
         _ flow: FlowPointer,
         _ key: CacheKey,
-        _ wishes: CallerWishes,
-        _ found: CacheLookup?,
-        _ cache: ResultCache
+        _ question: Question?,
+        _ found: CacheLookup?
     ) {
         unsafe flow.pointee.cache.key = key
+        unsafe flow.pointee.cache.question = question.map { unsafe .passRetained($0) }
         switch found {
         case .fresh(let entry)?:
             unsafe count(flow, .memoryHit)
-            unsafe serve(flow, entry, wishes, "sluice; hit")
+            unsafe serve(flow, entry, "sluice; hit", detail: "memory")
             return
         case .stale(let entry)?:
             unsafe count(flow, .memoryHit)
             unsafe refresh(flow, key)
-            unsafe serve(flow, entry, wishes, "sluice; hit", detail: "stale-while-revalidate")
+            unsafe serve(flow, entry, "sluice; hit", detail: "stale-while-revalidate")
             return
         case .spare(let entry)?:
-            unsafe flow.pointee.cache.spare = .passRetained(entry)
+            unsafe flow.pointee.cache.spare = .passRetained(entry.storage)
             unsafe count(flow, .memoryMiss)
         case .miss?: unsafe count(flow, .memoryMiss)
         case nil: break
         }
-        unsafe joinCall(flow, key, Question(wishes), cache)
+        unsafe joinCall(flow, key)
     }
 
     /// Joins the call under way for the same question, or makes it.
-    func joinCall(
-        _ flow: FlowPointer,
-        _ key: CacheKey,
-        _ question: Question,
-        _ cache: ResultCache
-    ) {
-        unsafe flow.pointee.cache.key = key
-        unsafe flow.pointee.cache.question = .passRetained(question)
+    func joinCall(_ flow: FlowPointer, _ key: CacheKey) {
         nextToken += 1
         let waiter = FlightWaiter(worker: number, token: nextToken)
         unsafe flow.pointee.cache.token = nextToken
-        switch unsafe cache.flights.join(key, tag: tag(of: flow), as: waiter) {
-        case .lead(let ticket): unsafe lead(flow, ticket)
-        case .follow(let ticket):
+        let role = unsafe cache?._withUnsafeGuaranteedRef {
+            unsafe $0.flights.join(key, tag: tag(of: flow), as: waiter)
+        }
+        switch role {
+        case .lead(let ticket)?: unsafe lead(flow, ticket)
+        case .follow(let ticket)?:
             unsafe flow.pointee.cache.role = .follows
             unsafe flow.pointee.cache.ticket = ticket
             unsafe flow.pointee.stage = .waiting
             unsafe waiting.insert(nextToken, flow)
             unsafe count(flow, .collapsed)
-        case .alone: unsafe askFurther(flow)
+        case .alone?, nil: unsafe askFurther(flow)
         }
     }
 
@@ -150,14 +148,20 @@ extension Worker {
 
     /// Tier 2, or the backend.
     func askFurther(_ flow: FlowPointer) {
-        unsafe flow.pointee.cache.stamp = shared.cache?.memory.stamp
+        unsafe flow.pointee.cache.stamp = cacheStamp
         if unsafe !flow.pointee.cache.mustAsk, unsafe askRedis(flow) { return }
         unsafe ask(flow)
     }
 
+    private var cacheStamp: CacheStamp? {
+        unsafe cache?._withUnsafeGuaranteedRef { $0.memory.stamp }
+    }
+
     /// Calls the backend; the answer will be kept unless something is purged meanwhile.
     func ask(_ flow: FlowPointer) {
-        unsafe flow.pointee.cache.stamp = shared.cache?.memory.stamp
+        unsafe flow.pointee.cache.stamp = cacheStamp
+        // What it wants of an answer that was kept can't be read any more when its call has failed.
+        if unsafe flow.pointee.cache.spare != nil { unsafe makeQuestion(flow) }
         if let batch = unsafe rows(of: flow) {
             unsafe askForRows(flow, batch)
         } else {
@@ -168,12 +172,12 @@ extension Worker {
     /// Tier 2 had it: tier 1 gets it, and so does everybody who waits.
     func found(_ flow: FlowPointer, _ entry: CacheEntry) {
         if let key = unsafe flow.pointee.cache.key, let stamp = unsafe flow.pointee.cache.stamp {
-            _ = shared.cache?.memory.store(entry, for: key, asked: stamp, at: loop.now)
+            unsafe cache?._withUnsafeGuaranteedRef {
+                _ = $0.memory.store(entry, for: key, asked: stamp, at: loop.now)
+            }
         }
         unsafe land(flow, .answered(entry))
-        if let wishes = unsafe wishes(of: flow) {
-            unsafe serve(flow, entry, wishes, "sluice; hit", detail: "redis")
-        }
+        unsafe serve(flow, entry, "sluice; hit", detail: "redis")
     }
 
     // MARK: - Serving
@@ -182,18 +186,26 @@ extension Worker {
     func serve(
         _ flow: FlowPointer,
         _ entry: CacheEntry,
-        _ wishes: CallerWishes,
         _ status: StaticString,
-        detail: StaticString = "memory"
+        detail: StaticString
     ) {
-        if wishes.form == .grpc, wishes.isRaw, unsafe entry.answer.first == PredictCodec.rawForm {
+        let isRaw = unsafe entry.answer.first == PredictCodec.rawForm
+        if isRaw, unsafe flow.pointee.cache.question == nil,
+            let id = unsafe flow.pointee.cache.rawID?.bytes(in: flow.pointee.held.bytes)
+        {
+            unsafe replyRaw(flow, entry, id: id, status, detail: detail)
+            return
+        }
+        unsafe makeQuestion(flow)
+        let wishes = unsafe wishes(of: flow)
+        if isRaw, let wishes, wishes.form == .grpc, wishes.isRaw {
             var id = wishes.id
             id.withUTF8 {
                 unsafe replyRaw(flow, entry, id: UnsafeRawBufferPointer($0), status, detail: detail)
             }
             return
         }
-        guard let answer = unsafe codec.render(entry.answer, for: wishes) else {
+        guard let wishes, let answer = unsafe codec.render(entry.answer, for: wishes) else {
             // It can't be told in this form; ask the model.
             unsafe flow.pointee.cache.role = .bypass
             unsafe attempt(flow)
@@ -213,8 +225,9 @@ extension Worker {
         guard let spare = unsafe flow.pointee.cache.spare else {
             return unsafe serveSpareRows(flow)
         }
+        unsafe makeQuestion(flow)
         unsafe flow.pointee.cache.spare = nil
-        let entry = unsafe spare.takeRetainedValue()
+        let entry = unsafe CacheEntry(spare.takeRetainedValue())
         guard loop.now < entry.lifetime.useUntil, let wishes = unsafe wishes(of: flow),
             let answer = unsafe codec.render(entry.answer, for: wishes)
         else { return false }
@@ -225,6 +238,28 @@ extension Worker {
     }
 
     // MARK: - Questions
+
+    /// Reads once more what the caller wants of its answer, unless that is known.
+    ///
+    /// Only while the request is held: when it has been sent on, it is gone.
+    func makeQuestion(_ flow: FlowPointer) {
+        guard unsafe flow.pointee.cache.question == nil, let form = unsafe form(of: flow),
+            let head = unsafe flow.pointee.head
+        else { return }
+        var version = pathVersion(head)
+        let isScanned = version.withUTF8 {
+            unsafe codec.scan(
+                flow.pointee.held.bytes,
+                form,
+                headerLength: requestHeaderLength(head),
+                version: UnsafeRawBufferPointer($0)
+            )
+        }
+        guard let wishes = isScanned ? codec.scan.wishes : unsafe question(of: flow)?.wishes else {
+            return
+        }
+        unsafe flow.pointee.cache.question = .passRetained(Question(wishes))
+    }
 
     /// The request's key, and what its answer must look like; nil when it can't be cached.
     private func question(of flow: FlowPointer) -> (key: CacheKey, wishes: CallerWishes)? {

@@ -19,9 +19,7 @@ extension Worker {
         unsafe flow.pointee.cache.ticket = nil
         switch outcome {
         case .answered(let entry):
-            if let wishes = unsafe wishes(of: flow) {
-                unsafe serve(flow, entry, wishes, "sluice; fwd=miss; collapsed")
-            }
+            unsafe serve(flow, entry, "sluice; fwd=miss; collapsed", detail: "memory")
         case .failed(let http, let grpc, let why, let sentence):
             unsafe refuse(
                 flow,
@@ -59,7 +57,8 @@ extension Worker {
     func land(_ flow: FlowPointer, _ outcome: FlightOutcome) {
         guard let ticket = unsafe flow.pointee.cache.ticket else { return }
         unsafe flow.pointee.cache.ticket = nil
-        for waiter in shared.cache?.flights.land(ticket) ?? [] {
+        let waiters = unsafe cache?._withUnsafeGuaranteedRef { $0.flights.land(ticket) } ?? []
+        for waiter in waiters {
             tell(waiter) { $0.landed(waiter.token, outcome) }
         }
     }

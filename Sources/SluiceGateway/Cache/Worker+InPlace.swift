@@ -18,7 +18,7 @@ extension Worker {
         default: return false
         }
         guard unsafe chooseRevision(flow) else { return true }
-        guard let cache = shared.cache, let revision = unsafe flow.pointee.revision else {
+        guard let cache = unsafe cache, let revision = unsafe flow.pointee.revision else {
             return false
         }
         let mustAsk = unsafe flow.pointee.cache.mustAsk
@@ -28,11 +28,9 @@ extension Worker {
                 message,
                 revision: revision._withUnsafeGuaranteedRef { $0.number }
             ), known.isRaw,
-            case .fresh(let entry) = unsafe cache.memory.lookup(
-                known.key,
-                at: loop.now,
-                &known.place.pointee
-            ),
+            case .fresh(let entry) = unsafe cache._withUnsafeGuaranteedRef({
+                unsafe $0.memory.lookup(known.key, at: loop.now, &known.place.pointee)
+            }),
             unsafe entry.answer.first == PredictCodec.rawForm
         {
             if unsafe keepsRows(flow) { unsafe countRows(flow, hits: 1, misses: 0) }
@@ -42,7 +40,9 @@ extension Worker {
         guard unsafe !keepsRows(flow), let key = unsafe scannedKey(flow, bytes, form) else {
             return false
         }
-        let found = mustAsk ? nil : cache.memory.lookup(key, at: loop.now)
+        let found =
+            mustAsk
+            ? nil : unsafe cache._withUnsafeGuaranteedRef { $0.memory.lookup(key, at: loop.now) }
         if case .fresh(let entry)? = found, form == .grpc, codec.scan.isRaw,
             unsafe entry.answer.first == PredictCodec.rawForm
         {
@@ -52,11 +52,12 @@ extension Worker {
             unsafe serveInPlace(flow, bytes, entry, id: codec.scan.id)
             return true
         }
-        // Before the next scan, which a sample may make.
-        let wishes = codec.scan.wishes
+        if form == .grpc, codec.scan.isRaw {
+            unsafe flow.pointee.cache.rawID = CacheState.Part(codec.scan.id, in: bytes)
+        }
         unsafe hold(flow, bytes)
         unsafe sampleHot(flow, bytes)
-        unsafe proceed(flow, key, wishes, found, cache)
+        unsafe proceed(flow, key, nil, found)
         return true
     }
 
@@ -143,11 +144,12 @@ extension Worker {
         detail: StaticString
     ) {
         let content = unsafe UnsafeRawBufferPointer(rebasing: entry.answer[1...])
-        var frame = ByteBuffer(pool: buffers)
-        unsafe PredictCodec.appendFrame(content, id: id, to: &frame)
+        codec.reply.truncate(codec.reply.count)
+        unsafe PredictCodec.appendFrame(content, id: id, to: &codec.reply)
         let head = unsafe answerHead(flow, "application/grpc")
         appendStatus(entry, status, detail: detail, to: head)
-        unsafe finishReply(flow, head, frame.bytes)
+        unsafe finishReply(flow, head, codec.reply.bytes)
+        if codec.reply.count > PredictCodec.keptBytes { codec.reply.removeAll() }
     }
 
     /// Says in `cache-status` what came of the look-up (RFC 9211).
@@ -157,12 +159,23 @@ extension Worker {
         detail: StaticString,
         to head: FieldBlock
     ) {
-        codec.reply.truncate(codec.reply.count)
-        codec.reply.append(status)
-        codec.reply.append("; ttl=")
-        codec.reply.append(decimal: secondsLeft(entry))
-        codec.reply.append("; detail=")
-        codec.reply.append(detail)
-        unsafe head.append(.cacheStatus, codec.reply.bytes, isVolatile: true)
+        // Literals of ours, the longest of 50 bytes together, and a number of at most twenty.
+        unsafe withUnsafeTemporaryAllocation(byteCount: 128, alignment: 1) { room in
+            guard let base = room.baseAddress else { return }
+            var count = 0
+            func append(_ text: StaticString) {
+                let length = text.utf8CodeUnitCount
+                precondition(count + length <= 100, "there is room for our literals")
+                unsafe ShortBytes.copy(text.utf8Start, to: base + count, count: length)
+                count += length
+            }
+            append(status)
+            append("; ttl=")
+            unsafe count += ASCII.write(decimal: secondsLeft(entry), to: base + count)
+            append("; detail=")
+            append(detail)
+            let text = unsafe UnsafeRawBufferPointer(start: base, count: count)
+            unsafe head.append(.cacheStatus, text, isVolatile: true)
+        }
     }
 }

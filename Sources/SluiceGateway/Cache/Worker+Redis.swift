@@ -46,13 +46,13 @@ extension Worker: RedisReceiver {
         if let batch = unsafe rows(of: flow) {
             let entry =
                 batch.sought.indices.contains(place)
-                ? unsafe entry(value, named: redisName(batch.keys[batch.sought[place]], flow), flow)
+                ? unsafe entry(value, batch.keys[batch.sought[place]], flow)
                 : nil
             unsafe redisAnswered(flow, batch, place, entry)
             return
         }
         guard let key = unsafe flow.pointee.cache.key,
-            let entry = unsafe entry(value, named: redisName(key, flow), flow)
+            let entry = unsafe entry(value, key, flow)
         else {
             unsafe count(flow, .redisMiss)
             unsafe ask(flow)
@@ -65,10 +65,10 @@ extension Worker: RedisReceiver {
     /// What lies under a key, if it is ours and fresh; foreign, damaged or old is a miss.
     private func entry(
         _ value: UnsafeRawBufferPointer,
-        named name: UnsafeRawBufferPointer,
+        _ key: CacheKey,
         _ flow: FlowPointer
     ) -> CacheEntry? {
-        let stored = unsafe StoredValue(value, key: name)
+        let stored = unsafe StoredValue(value, key: key.sample)
         let wall = loop.now.nanoseconds &+ wallOffset
         guard let stored, stored.form == ResultCache.form,
             stored.freshUntilMilliseconds > wall / 1_000_000,
@@ -118,11 +118,10 @@ extension Worker: RedisReceiver {
             form: ResultCache.form,
             freshUntilMilliseconds: (loop.now.nanoseconds &+ wallOffset) / 1_000_000 + left
         )
-        let name = unsafe redisName(key, flow)
         var header = ByteBuffer(pool: buffers)
-        unsafe stored.appendHeader(key: name, answer: entry.answer, to: &header)
+        unsafe stored.appendHeader(key: key.sample, answer: entry.answer, to: &header)
         unsafe redis.set(
-            name,
+            redisName(key, flow),
             header: header.bytes,
             body: entry.answer,
             expiresInMilliseconds: Int(left)
@@ -135,7 +134,7 @@ extension Worker: RedisReceiver {
         else { return unsafe UnsafeRawBufferPointer(start: nil, count: 0) }
         return unsafe model._withUnsafeGuaranteedRef { model in
             unsafe revision._withUnsafeGuaranteedRef { revision in
-                unsafe redisNames?.name(key, model: model.name.bytes, revision: revision.name.bytes)
+                unsafe redisNames?.name(key, model: model, revision: revision)
                     ?? UnsafeRawBufferPointer(start: nil, count: 0)
             }
         }

@@ -262,7 +262,7 @@ extension Worker {
     func countRows(_ flow: FlowPointer, hits: Int, misses: Int) {
         guard unsafe !flow.pointee.isUnheard else { return }
         unsafe flow.pointee.model?._withUnsafeGuaranteedRef {
-            guard let metrics = $0.cacheMetrics?.rows else { return }
+            guard let metrics = $0.rowMetrics else { return }
             if hits > 0 { shard.add(metrics.hits, UInt64(hits)) }
             if misses > 0 { shard.add(metrics.misses, UInt64(misses)) }
         }
@@ -271,7 +271,7 @@ extension Worker {
     func countFallback(_ flow: FlowPointer, _ reason: RowFallback) {
         guard unsafe !flow.pointee.isUnheard else { return }
         unsafe flow.pointee.model?._withUnsafeGuaranteedRef {
-            if let metrics = $0.cacheMetrics?.rows { shard.add(metrics.counter(reason)) }
+            if let metrics = $0.rowMetrics { shard.add(metrics.counter(reason)) }
         }
     }
 }

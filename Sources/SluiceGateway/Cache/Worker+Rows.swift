@@ -76,7 +76,9 @@ extension Worker {
             if unsafe servesRows(flow, batch, question, staleCount) { return true }
             unsafe count(flow, .memoryMiss)
         }
-        unsafe joinCall(flow, question.key, Question(question.wishes, rows: batch), cache)
+        unsafe flow.pointee.cache.key = question.key
+        unsafe flow.pointee.cache.question = .passRetained(Question(question.wishes, rows: batch))
+        unsafe joinCall(flow, question.key)
         return true
     }
 

@@ -48,6 +48,8 @@ final class WorkerModel {
     let translated: [CallerWishes.Form]
     /// Absent where the model isn't cached.
     let cacheMetrics: CacheMetrics?
+    /// Absent unless it is cached row by row.
+    let rowMetrics: RowMetrics?
     /// Absent where no revision is warmed.
     let hot: HotSampler?
     /// Absent where the weights alone decide.
@@ -62,6 +64,7 @@ final class WorkerModel {
         plan: ModelPlan,
         revisions: [WorkerRevision],
         cacheMetrics: CacheMetrics?,
+        rowMetrics: RowMetrics?,
         hot: HotInputs?,
         splitMetrics: SplitMetrics,
         rateLimits: WorkerRateLimits?,
@@ -88,6 +91,7 @@ final class WorkerModel {
             asked.contains { revisions[$0].form(for: form) != form }
         }
         self.cacheMetrics = cacheMetrics
+        self.rowMetrics = rowMetrics
         self.hot = hot.map { HotSampler($0) }
     }
 
