@@ -229,6 +229,8 @@ int clinux_raise_descriptor_limit(void) {
 
 void clinux_trim_memory(void) { (void)malloc_trim(0); }
 
+void clinux_use_one_arena(void) { (void)mallopt(M_ARENA_MAX, 1); }
+
 void clinux_start_writing(int descriptor, int64_t offset, int64_t count) {
     (void)sync_file_range(descriptor, offset, count, SYNC_FILE_RANGE_WRITE);
 }

@@ -16,6 +16,7 @@ enum Bootstrap {
         file: String?,
         log: EventLog
     ) throws -> GatewayProcess {
+        Machine.useOneArena()
         // A peer that closes early is an error on its connection, not a signal to the process.
         _ = signal(SIGPIPE, SIG_IGN)
         // Before any thread starts, so that all inherit it and only `waitForSignals` sees them.
