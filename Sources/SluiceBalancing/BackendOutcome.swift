@@ -22,25 +22,19 @@ package enum BackendOutcome: UInt8, BitwiseCopyable, Sendable, CaseIterable {
     package var countsForEjection: Bool { rawValue >= BackendOutcome.connectFailed.rawValue }
 
     /// What an HTTP status says.
-    package init(http status: Int) {
-        self =
-            switch status {
-            case ..<429, 430..<500: .served
-            case 429: .overloaded
-            case 502, 503, 504: .unavailable
-            default: .failed
-            }
-    }
+    package init(http status: Int) { self.init(AnswerKind(http: status)) }
 
     /// What a gRPC status code says.
-    package init(grpc code: Int) {
+    package init(grpc code: Int) { self.init(AnswerKind(grpc: code)) }
+
+    @inline(__always)
+    private init(_ kind: AnswerKind) {
         self =
-            switch code {
-            case 8: .overloaded
-            case 14: .unavailable
-            // UNKNOWN, INTERNAL, DATA_LOSS.
-            case 2, 13, 15: .failed
-            default: .served
+            switch kind {
+            case .good, .callersFault, .unserved: .served
+            case .overloaded: .overloaded
+            case .failed: .failed
+            case .unavailable: .unavailable
             }
     }
 

@@ -9,21 +9,21 @@ extension Configuration {
     package var yamlText: String {
         var lines = ["listeners:"]
         for listener in listeners {
-            lines.append("  - address: \(quoted(listener.address.text))")
+            lines.append("  - address: \(YAMLText.quoted(listener.address.text))")
             if let tls = listener.tls {
                 lines.append("    tls:")
-                lines.append("      certificate: \(quoted(tls.certificate))")
-                lines.append("      privateKey: \(quoted(tls.privateKey))")
+                lines.append("      certificate: \(YAMLText.quoted(tls.certificate))")
+                lines.append("      privateKey: \(YAMLText.quoted(tls.privateKey))")
                 if let authority = tls.clientCA {
-                    lines.append("      clientCA: \(quoted(authority))")
+                    lines.append("      clientCA: \(YAMLText.quoted(authority))")
                 }
             }
         }
         let plain = Configuration()
         lines.append("admin:")
-        lines.append("  address: \(quoted(admin.address.text))")
-        if let file = admin.tokenFile { lines.append("  tokenFile: \(quoted(file))") }
-        if let file = admin.stateFile { lines.append("  stateFile: \(quoted(file))") }
+        lines.append("  address: \(YAMLText.quoted(admin.address.text))")
+        if let file = admin.tokenFile { lines.append("  tokenFile: \(YAMLText.quoted(file))") }
+        if let file = admin.stateFile { lines.append("  stateFile: \(YAMLText.quoted(file))") }
         if !watch { lines.append("watch: false") }
         if dnsInterval != plain.dnsInterval {
             lines.append("dnsInterval: \(Units.text(dnsInterval))")
@@ -33,7 +33,9 @@ extension Configuration {
             lines.append("drainTimeout: \(Units.text(drainTimeout))")
         }
         if drainDelay != plain.drainDelay { lines.append("drainDelay: \(Units.text(drainDelay))") }
-        if accessLog != plain.accessLog { lines.append("accessLog: \(quoted(accessLog.text))") }
+        if accessLog != plain.accessLog {
+            lines.append("accessLog: \(YAMLText.quoted(accessLog.text))")
+        }
         lines += limitLines
         lines += cacheLines
         lines.append("models:")
@@ -64,22 +66,23 @@ extension Configuration {
         ]
         if let redis = cache.redis {
             lines += [
-                "  redis:", "    url: \(quoted(redis.url.description))",
-                "    timeout: \(Units.text(redis.timeout))", "    prefix: \(quoted(redis.prefix))",
+                "  redis:", "    url: \(YAMLText.quoted(redis.url.description))",
+                "    timeout: \(Units.text(redis.timeout))",
+                "    prefix: \(YAMLText.quoted(redis.prefix))",
             ]
         }
         return lines
     }
 
     private func modelLines(_ model: Model) -> [String] {
-        var lines = ["  - name: \(quoted(model.name))"]
+        var lines = ["  - name: \(YAMLText.quoted(model.name))"]
         lines.append("    timeout: \(Units.text(model.timeout))")
         lines.append("    loadBalancing: \(model.loadBalancing.rawValue)")
         if model.health != Health() {
             lines.append("    health:")
             lines.append("      interval: \(Units.text(model.health.interval))")
             lines.append("      timeout: \(Units.text(model.health.timeout))")
-            lines.append("      path: \(quoted(model.health.path))")
+            lines.append("      path: \(YAMLText.quoted(model.health.path))")
         }
         if let cache = model.cache {
             lines.append("    cache:")
@@ -96,20 +99,22 @@ extension Configuration {
             if let warm = cache.warm { lines.append("      warm: \(warm.yamlText)") }
         }
         if let rollout = model.rollout { lines.append("    rollout: \(rollout.yamlText)") }
-        lines += model.resilience.yamlLines(quoted: quoted)
+        lines += model.resilience.yamlLines
         lines += modelLimitLines(model)
         lines += splitLines(model.split)
         if let mirror = model.mirror { lines.append("    mirror: \(mirror.yamlText)") }
         lines.append("    revisions:")
         for revision in model.revisions {
-            lines.append("      - name: \(quoted(revision.name))")
+            lines.append("      - name: \(YAMLText.quoted(revision.name))")
             lines.append("        traffic: \(Units.percent(revision.traffic))")
-            if let name = revision.modelName { lines.append("        modelName: \(quoted(name))") }
+            if let name = revision.modelName {
+                lines.append("        modelName: \(YAMLText.quoted(name))")
+            }
             if revision.dialect != .generic {
                 lines.append("        dialect: \(revision.dialect.rawValue)")
             }
             if let file = revision.backendsFile {
-                lines.append("        backendsFile: \(quoted(file.path))")
+                lines.append("        backendsFile: \(YAMLText.quoted(file.path))")
             }
             if !revision.backends.isEmpty { lines.append("        backends:") }
             for backend in revision.backends { lines += backendLines(backend) }
@@ -122,27 +127,21 @@ extension Configuration {
         if let text = backend.discoveryText {
             fields.append(text)
         } else {
-            if let rest = backend.rest { fields.append("rest: \(quoted(rest.text))") }
-            if let grpc = backend.grpc { fields.append("grpc: \(quoted(grpc.text))") }
+            if let rest = backend.rest { fields.append("rest: \(YAMLText.quoted(rest.text))") }
+            if let grpc = backend.grpc { fields.append("grpc: \(YAMLText.quoted(grpc.text))") }
         }
         if let tls = backend.tls {
             var parts: [String] = []
-            if let ca = tls.ca { parts.append("ca: \(quoted(ca))") }
+            if let ca = tls.ca { parts.append("ca: \(YAMLText.quoted(ca))") }
             if let certificate = tls.certificate {
-                parts.append("certificate: \(quoted(certificate))")
+                parts.append("certificate: \(YAMLText.quoted(certificate))")
             }
-            if let key = tls.privateKey { parts.append("privateKey: \(quoted(key))") }
-            if let name = tls.serverName { parts.append("serverName: \(quoted(name))") }
+            if let key = tls.privateKey { parts.append("privateKey: \(YAMLText.quoted(key))") }
+            if let name = tls.serverName { parts.append("serverName: \(YAMLText.quoted(name))") }
             if tls.insecureSkipVerify { parts.append("insecureSkipVerify: true") }
             fields.append("tls: {\(parts.joined(separator: ", "))}")
         }
         fields += backend.share.yamlFields
         return ["          - {\(fields.joined(separator: ", "))}"]
-    }
-
-    /// A YAML double-quoted string, so that nothing in it means anything.
-    func quoted(_ text: String) -> String {
-        let escaped = text.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"")
-        return "\"\(escaped)\""
     }
 }

@@ -142,7 +142,7 @@ extension Configuration {
                 switch limit.scope {
                 case .model: "model"
                 case .client: "client"
-                case .header(let name): "{header: \(quoted(name))}"
+                case .header(let name): "{header: \(YAMLText.quoted(name))}"
                 }
             lines.append(
                 "      - {rate: \(limit.rateText), burst: \(limit.burst), per: \(scope)}"

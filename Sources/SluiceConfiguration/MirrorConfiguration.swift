@@ -80,9 +80,8 @@ extension Configuration.Mirror {
     /// As YAML in one line.
     var yamlText: String {
         let plain = Configuration.Mirror(revision: revision)
-        let escaped = revision.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"")
         var fields = [
-            "revision: \"\(escaped)\"", "percent: \(Units.percent(share))",
+            "revision: \(YAMLText.quoted(revision))", "percent: \(Units.percent(share))",
         ]
         if maxInFlight != plain.maxInFlight { fields.append("maxInFlight: \(maxInFlight)") }
         if maxBytes != plain.maxBytes { fields.append("maxBytes: \(Units.text(bytes: maxBytes))") }

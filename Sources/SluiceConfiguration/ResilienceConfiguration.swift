@@ -120,7 +120,7 @@ extension ConfigurationReader {
 
 extension Configuration.Resilience {
     /// The model's lines of YAML, without those that equal their default.
-    func yamlLines(quoted: (String) -> String) -> [String] {
+    var yamlLines: [String] {
         let plain = Configuration.Resilience()
         var lines: [String] = []
         if outlier != plain.outlier {
@@ -144,8 +144,8 @@ extension Configuration.Resilience {
         }
         if let hedge { lines.append("    hedge: \(hedge.yamlText)") }
         switch hashOn {
-        case .header(let name): lines.append("    hashOn: {header: \(quoted(name))}")
-        case .cookie(let name): lines.append("    hashOn: {cookie: \(quoted(name))}")
+        case .header(let name): lines.append("    hashOn: {header: \(YAMLText.quoted(name))}")
+        case .cookie(let name): lines.append("    hashOn: {cookie: \(YAMLText.quoted(name))}")
         case nil: break
         }
         return lines

@@ -106,8 +106,8 @@ extension RolloutPlan {
     /// The plan as YAML, and as the admin API takes it: what differs from the defaults.
     package var yamlText: String {
         let plain = RolloutPlan(revision: revision)
-        var fields = ["revision: \(RolloutPlan.quoted(revision))"]
-        if let baseline { fields.append("baseline: \(RolloutPlan.quoted(baseline))") }
+        var fields = ["revision: \(YAMLText.quoted(revision))"]
+        if let baseline { fields.append("baseline: \(YAMLText.quoted(baseline))") }
         if steps != plain.steps {
             fields.append("steps: [\(steps.map(Units.percent).joined(separator: ", "))]")
         }
@@ -129,10 +129,5 @@ extension RolloutPlan {
         ] where number != usual { fields.append("\(key): \(number)") }
         if autoStart { fields.append("autoStart: true") }
         return "{\(fields.joined(separator: ", "))}"
-    }
-
-    private static func quoted(_ text: String) -> String {
-        let escaped = text.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"")
-        return "\"\(escaped)\""
     }
 }

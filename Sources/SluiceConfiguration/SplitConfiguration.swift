@@ -165,7 +165,7 @@ extension Configuration {
         var lines: [String] = []
         if split.allowRevisionHeader { lines.append("    allowRevisionHeader: true") }
         if let sticky = split.sticky {
-            let salt = sticky.salt.isEmpty ? "" : ", salt: \(quoted(sticky.salt))"
+            let salt = sticky.salt.isEmpty ? "" : ", salt: \(YAMLText.quoted(sticky.salt))"
             lines.append("    sticky: {\(text(sticky.source))\(salt)}")
         }
         if !split.routes.isEmpty { lines.append("    routes:") }
@@ -174,20 +174,20 @@ extension Configuration {
                 switch route.match.test {
                 case .present: ""
                 case .equals(let bytes):
-                    ", value: \(quoted(String(decoding: bytes, as: UTF8.self)))"
+                    ", value: \(YAMLText.quoted(String(decoding: bytes, as: UTF8.self)))"
                 case .prefix(let bytes):
-                    ", prefix: \(quoted(String(decoding: bytes, as: UTF8.self)))"
+                    ", prefix: \(YAMLText.quoted(String(decoding: bytes, as: UTF8.self)))"
                 }
             lines.append("      - match: {\(text(route.match.source))\(test)}")
-            lines.append("        revision: \(quoted(route.revision))")
+            lines.append("        revision: \(YAMLText.quoted(route.revision))")
         }
         return lines
     }
 
     private func text(_ source: FieldSource) -> String {
         switch source {
-        case .header(let name): "header: \(quoted(name))"
-        case .cookie(let name): "cookie: \(quoted(name))"
+        case .header(let name): "header: \(YAMLText.quoted(name))"
+        case .cookie(let name): "cookie: \(YAMLText.quoted(name))"
         }
     }
 }

@@ -5,6 +5,7 @@
 //                            └──────────┴───────────┴─────────┴──► refuse ──► end
 //
 //   Worker+Intake     the head is read, the request classified; a gRPC body says its model
+//   Worker+Body       the rest of the request: held, gathered or passed on, as its stage says
 //   Worker+Dispatch   revision, backend, connection; the head goes out
 //   Worker+Relay      bodies both ways, verbatim, as fast as the slower side takes them
 //   Worker+Surface    what the gateway answers by itself

@@ -11,10 +11,9 @@ struct ProtobufTests {
 
     @Test(
         "Python's messages are read bit for bit and written back byte for byte",
-        arguments: InferMessageFixture.all.indices
+        arguments: try InferMessageFixture.all()
     )
-    func fixtures(index: Int) throws {
-        let fixture = InferMessageFixture.all[index]
+    func fixtures(fixture: InferMessageFixture) throws {
         let raw = try Self.decode(fixture.raw)
         for (encoded, isRaw) in [(fixture.rawResponse, true), (fixture.typedResponse, false)]
         where !encoded.isEmpty {

@@ -1,3 +1,4 @@
+import SluiceBalancing
 import SluiceCore
 import SluiceGRPC
 import SluiceIO
@@ -32,11 +33,11 @@ extension Worker {
         }
         guard unsafe flow.pointee.sent != .zero else { return }
         let code = unsafe flow.pointee.backendCode
-        let verdict =
+        let kind =
             unsafe flow.spoken == .grpc ? AnswerKind(grpc: code) : AnswerKind(http: code)
         // Where an old answer stood in for a failure, the request ended well and the backend didn't.
-        guard verdict == .good, unsafe flow.pointee.firstByte != .zero else {
-            if verdict == .clientFault { answers.clientFault() } else { answers.failure() }
+        guard kind == .good, unsafe flow.pointee.firstByte != .zero else {
+            if kind == .callersFault { answers.clientFault() } else { answers.failure() }
             return
         }
         if unsafe isStream(flow) {
@@ -57,32 +58,5 @@ extension Worker {
         unsafe flow.pointee.wire == .grpc
             ? flow.pointee.method == .modelStreamInfer
             : [.v2GenerateStream, .v2InferStream].contains(flow.pointee.operation)
-    }
-}
-
-/// What a backend's status says of the backend.
-enum AnswerKind: Equatable {
-    case good, failure, clientFault
-
-    /// By a REST backend's status; 0 is none.
-    init(http status: Int) {
-        switch status {
-        case 100..<400: self = .good
-        case 404, 408, 429: self = .failure
-        case 400..<500: self = .clientFault
-        default: self = .failure
-        }
-    }
-
-    /// By a gRPC backend's status (gRPC, "Status codes and their use in gRPC").
-    init(grpc code: Int) {
-        switch code {
-        case 0: self = .good
-        // CANCELLED, INVALID_ARGUMENT, ALREADY_EXISTS, PERMISSION_DENIED, FAILED_PRECONDITION,
-        // OUT_OF_RANGE, UNAUTHENTICATED.
-        case 1, 3, 6, 7, 9, 11, 16: self = .clientFault
-        // 200 is the head's, after which no status came.
-        default: self = .failure
-        }
     }
 }

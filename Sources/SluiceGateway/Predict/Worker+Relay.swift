@@ -178,16 +178,7 @@ extension Worker {
             default: break
             }
         }
-        if let revision = unsafe flow.pointee.revision {
-            unsafe revision._withUnsafeGuaranteedRef {
-                unsafe head.append(.sluiceRevision, $0.name.bytes)
-            }
-        }
-        if let backend = unsafe flow.pointee.backend {
-            unsafe backend._withUnsafeGuaranteedRef {
-                unsafe head.append(.sluiceBackend, $0.label.bytes)
-            }
-        }
+        unsafe appendOrigin(of: flow, to: head)
         switch unsafe flow.pointee.cache.role {
         case .none: break
         case .bypass: head.append(.cacheStatus, "sluice; fwd=bypass")

@@ -6,6 +6,7 @@ import SluiceHTTP
 import SluiceIO
 import SluiceIngress
 import SluiceTelemetry
+import SluiceWire
 
 // What the gateway says itself, and the one place where a flow ends.
 extension Worker {
@@ -70,7 +71,7 @@ extension Worker {
             )
             return
         }
-        let body = "{\"error\":\(quoted(refusal.sentence))}"
+        let body = "{\"error\":\(JSONStringText.quoted(refusal.sentence))}"
         unsafe reply(flow, status: refusal.http, body: Array(body.utf8), refusal: refusal)
     }
 
@@ -131,6 +132,14 @@ extension Worker {
         let head = blocks.take()
         head.append(status: 200)
         head.append(.contentType, contentType)
+        unsafe appendOrigin(of: flow, to: head)
+        unsafe head.append(.requestID, requestID(of: flow), isVolatile: true)
+        return head
+    }
+
+    /// Says which revision and which backend answer.
+    @inline(__always)
+    func appendOrigin(of flow: FlowPointer, to head: FieldBlock) {
         if let revision = unsafe flow.pointee.revision {
             unsafe revision._withUnsafeGuaranteedRef {
                 unsafe head.append(.sluiceRevision, $0.name.bytes)
@@ -141,8 +150,6 @@ extension Worker {
                 unsafe head.append(.sluiceBackend, $0.label.bytes)
             }
         }
-        unsafe head.append(.requestID, requestID(of: flow), isVolatile: true)
-        return head
     }
 
     /// Sends a whole answer and ends the flow.

@@ -19,18 +19,18 @@ extension Worker {
         case .v2Ready:
             unsafe answer(flow, isReady ? 200 : 503, "{\"ready\":\(isReady)}")
         case .v2Server:
-            let extensions = ["binary_tensor_data", "model_repository"].map(quoted)
+            let extensions = ["binary_tensor_data", "model_repository"].map(JSONStringText.quoted)
             unsafe answer(
                 flow,
                 200,
-                "{\"name\":\"sluice\",\"version\":\(quoted(shared.version)),\"extensions\":[\(extensions.joined(separator: ","))]}"
+                "{\"name\":\"sluice\",\"version\":\(JSONStringText.quoted(shared.version)),\"extensions\":[\(extensions.joined(separator: ","))]}"
             )
         case .v2List, .v1List:
-            let names = replica.models.map { quoted($0.plan.name) }
+            let names = replica.models.map { JSONStringText.quoted($0.plan.name) }
             unsafe answer(flow, 200, "{\"models\":[\(names.joined(separator: ","))]}")
         case .v2RepositoryIndex:
             let rows = replica.models.map {
-                "{\"name\":\(quoted($0.plan.name)),\"state\":\"\($0.isReady ? "READY" : "UNAVAILABLE")\",\"reason\":\"\"}"
+                "{\"name\":\(JSONStringText.quoted($0.plan.name)),\"state\":\"\($0.isReady ? "READY" : "UNAVAILABLE")\",\"reason\":\"\"}"
             }
             unsafe answer(flow, 200, "[\(rows.joined(separator: ","))]")
         case .v2ModelReady:
@@ -40,7 +40,7 @@ extension Worker {
             unsafe answer(
                 flow,
                 model.isReady ? 200 : 503,
-                "{\"name\":\(quoted(model.plan.name)),\"ready\":\(model.isReady)}"
+                "{\"name\":\(JSONStringText.quoted(model.plan.name)),\"ready\":\(model.isReady)}"
             )
         default:
             unsafe refuse(flow, .notFound("no such path"))
@@ -50,12 +50,5 @@ extension Worker {
     /// Answers once the request is whole; its body, if any, says nothing we need.
     private func answer(_ flow: FlowPointer, _ status: Int, _ body: String) {
         unsafe reply(flow, status: status, body: Array(body.utf8))
-    }
-
-    /// `text` as a JSON string.
-    func quoted(_ text: String) -> String {
-        var bytes: [UInt8] = []
-        JSONValue.quote(text, to: &bytes)
-        return String(decoding: bytes, as: UTF8.self)
     }
 }

@@ -55,8 +55,6 @@ struct EncodedHeads: BitwiseCopyable {
         var encodedCount = 0
         var version: UInt64 = 0
         var cuts = Cuts()
-        /// Whether it was found since its replacement was last considered.
-        var wasFound = false
 
         var fieldBytes: Int { fieldCount &* MemoryLayout<Field>.stride }
         var encoded: UnsafeMutableRawPointer { unsafe memory + fieldBytes + byteCount }
@@ -65,18 +63,12 @@ struct EncodedHeads: BitwiseCopyable {
     @safe
     private struct State: BitwiseCopyable {
         let slots: UnsafeMutablePointer<Slot>
-        var slotCount = 0
-        /// The slot to be considered for replacement next.
-        var hand = 0
-        /// Blocks since the last one that was found.
-        var misses = 0
+        var clock = SlotClock(maximum: EncodedHeads.slotMaximum)
     }
 
     private static let slotMaximum = 8
     // Larger blocks aren't kept.
     private static let bytesMaximum = 2048
-    // After so many misses in a row only one block in 32 is kept.
-    private static let patience = 8
 
     private let state: UnsafeMutablePointer<State>
 
@@ -88,7 +80,7 @@ struct EncodedHeads: BitwiseCopyable {
     }
 
     func deallocate() {
-        for index in unsafe 0..<state.pointee.slotCount {
+        for index in unsafe 0..<state.pointee.clock.count {
             unsafe state.pointee.slots[index].memory.deallocate()
         }
         unsafe state.pointee.slots.deallocate()
@@ -101,15 +93,14 @@ struct EncodedHeads: BitwiseCopyable {
     /// ``keep(_:version:cuts:encoded:)``.
     @inline(__always)
     func find(_ block: FieldBlock, version: UInt64) -> Int? {
-        for index in unsafe 0..<state.pointee.slotCount {
+        for index in unsafe 0..<state.pointee.clock.count {
             let slot = unsafe state.pointee.slots + index
             guard unsafe slot.pointee.version == version,
                 unsafe slot.pointee.fieldCount == block.count,
                 unsafe slot.pointee.byteCount == block.byteCount,
                 unsafe isSame(slot, block)
             else { continue }
-            unsafe slot.pointee.wasFound = true
-            unsafe state.pointee.misses = 0
+            unsafe state.pointee.clock.noteFound(index)
             return index
         }
         return nil
@@ -123,14 +114,14 @@ struct EncodedHeads: BitwiseCopyable {
         }
         let kept = unsafe memory + fields
         let given = unsafe UnsafeRawPointer(block.storage.pointee.bytes)
+        // The fields are those of a kept block, so these values lie in the order of their fields.
         var start = 0
         for index in 0..<(unsafe slot.pointee.cuts.count) {
             let field = unsafe block[slot.pointee.cuts[index].field]
             let end = Int(field.valueStart)
-            // Values may stand in another order than their fields.
-            guard end >= start,
-                unsafe memcmp(kept + start, given + start, end &- start) == 0
-            else { return false }
+            guard unsafe memcmp(kept + start, given + start, end &- start) == 0 else {
+                return false
+            }
             start = end &+ Int(field.valueLength)
         }
         return unsafe memcmp(kept + start, given + start, slot.pointee.byteCount &- start) == 0
@@ -162,9 +153,7 @@ struct EncodedHeads: BitwiseCopyable {
         cuts: Cuts,
         encoded: UnsafeRawBufferPointer
     ) {
-        let misses = unsafe state.pointee.misses &+ 1
-        unsafe state.pointee.misses = misses
-        guard misses <= EncodedHeads.patience || misses & 31 == 0, !cuts.isOverfull else { return }
+        guard unsafe state.pointee.clock.keepsMissed(), !cuts.isOverfull else { return }
         unsafe store(block, version: version, cuts: cuts, encoded: encoded)
     }
 
@@ -195,7 +184,6 @@ struct EncodedHeads: BitwiseCopyable {
         unsafe slot.pointee.encodedCount = encoded.count
         unsafe slot.pointee.version = version
         unsafe slot.pointee.cuts = cuts
-        unsafe slot.pointee.wasFound = false
     }
 
     /// Whether the volatile values lie in memory in the order of their fields.
@@ -209,28 +197,18 @@ struct EncodedHeads: BitwiseCopyable {
         return true
     }
 
-    /// A new slot while there may be more, else the next that wasn't found lately (CLOCK), with
-    /// room for `size` bytes.
+    /// The slot to fill next, with room for `size` bytes.
     private func slotToFill(_ size: Int) -> UnsafeMutablePointer<Slot> {
-        let slots = unsafe state.pointee.slots
-        let count = unsafe state.pointee.slotCount
-        guard count == EncodedHeads.slotMaximum else {
-            unsafe (slots + count).initialize(to: EncodedHeads.emptySlot(size))
-            unsafe state.pointee.slotCount = count + 1
-            return unsafe slots + count
+        let count = unsafe state.pointee.clock.count
+        let index = unsafe state.pointee.clock.next()
+        let slot = unsafe state.pointee.slots + index
+        if index == count {
+            unsafe slot.initialize(to: EncodedHeads.emptySlot(size))
+        } else if unsafe slot.pointee.capacity < size {
+            unsafe slot.pointee.memory.deallocate()
+            unsafe slot.pointee = EncodedHeads.emptySlot(size)
         }
-        while true {
-            let index = unsafe state.pointee.hand
-            unsafe state.pointee.hand = (index + 1) % count
-            guard unsafe slots[index].wasFound else {
-                if unsafe slots[index].capacity < size {
-                    unsafe slots[index].memory.deallocate()
-                    unsafe slots[index] = EncodedHeads.emptySlot(size)
-                }
-                return unsafe slots + index
-            }
-            unsafe slots[index].wasFound = false
-        }
+        return unsafe slot
     }
 
     private static func emptySlot(_ size: Int) -> Slot {

@@ -25,25 +25,16 @@ struct HeadMemory<Note: BitwiseCopyable>: BitwiseCopyable {
         var key = 0
         var state: UInt64 = 0
         var note: Note
-        /// Whether it was found since its replacement was last considered.
-        var wasFound = false
     }
 
     @safe
     private struct State: BitwiseCopyable {
         let slots: UnsafeMutablePointer<Slot>
-        let slotMaximum: Int
-        var slotCount = 0
-        /// The slot to be considered for replacement next.
-        var hand = 0
-        /// Heads since the last one that was found.
-        var misses = 0
+        var clock: SlotClock
     }
 
     // Longer heads aren't kept; with its block a slot takes some 2 KiB once it is used.
     private static var wireMaximum: Int { 512 }
-    // After so many misses in a row only one head in 32 is kept.
-    private static var patience: Int { 8 }
 
     private let state: UnsafeMutablePointer<State>
 
@@ -51,13 +42,16 @@ struct HeadMemory<Note: BitwiseCopyable>: BitwiseCopyable {
     init(slotMaximum: Int) {
         unsafe state = .allocate(capacity: 1)
         unsafe state.initialize(
-            to: State(slots: .allocate(capacity: slotMaximum), slotMaximum: slotMaximum)
+            to: State(
+                slots: .allocate(capacity: slotMaximum),
+                clock: SlotClock(maximum: slotMaximum)
+            )
         )
     }
 
     func deallocate() {
         let slots = unsafe state.pointee.slots
-        for index in unsafe 0..<state.pointee.slotCount {
+        for index in unsafe 0..<state.pointee.clock.count {
             unsafe slots[index].wire.deallocate()
             unsafe slots[index].block.deallocate()
         }
@@ -66,7 +60,7 @@ struct HeadMemory<Note: BitwiseCopyable>: BitwiseCopyable {
     }
 
     /// How many heads are kept.
-    var count: Int { unsafe state.pointee.slotCount }
+    var count: Int { unsafe state.pointee.clock.count }
 
     /// The head that `bytes` begin with, or nil; it stays what it is until the next ``keep``.
     ///
@@ -75,14 +69,13 @@ struct HeadMemory<Note: BitwiseCopyable>: BitwiseCopyable {
     func find(_ bytes: UnsafeRawBufferPointer, key: Int, state: UInt64) -> Int? {
         guard let base = bytes.baseAddress else { return nil }
         // Slots below the count are initialized, and lengths are compared before bytes.
-        for index in unsafe 0..<self.state.pointee.slotCount {
+        for index in unsafe 0..<self.state.pointee.clock.count {
             let slot = unsafe self.state.pointee.slots + index
             guard unsafe slot.pointee.key == key, unsafe slot.pointee.state == state,
                 unsafe slot.pointee.wireCount <= bytes.count,
                 unsafe ShortBytes.equal(slot.pointee.wire, base, count: slot.pointee.wireCount)
             else { continue }
-            unsafe slot.pointee.wasFound = true
-            unsafe self.state.pointee.misses = 0
+            unsafe self.state.pointee.clock.noteFound(index)
             return index
         }
         return nil
@@ -119,9 +112,7 @@ struct HeadMemory<Note: BitwiseCopyable>: BitwiseCopyable {
         block: FieldBlock,
         note: Note
     ) -> Int? {
-        let misses = unsafe self.state.pointee.misses &+ 1
-        unsafe self.state.pointee.misses = misses
-        guard misses <= HeadMemory.patience || misses & 31 == 0 else { return nil }
+        guard unsafe self.state.pointee.clock.keepsMissed() else { return nil }
         return unsafe store(wire, key: key, state: state, block: block, note: note)
     }
 
@@ -143,31 +134,23 @@ struct HeadMemory<Note: BitwiseCopyable>: BitwiseCopyable {
         unsafe slot.pointee.key = key
         unsafe slot.pointee.state = state
         unsafe slot.pointee.note = note
-        unsafe slot.pointee.wasFound = false
         unsafe slot.pointee.block.copy(block)
         return index
     }
 
-    /// A new slot while there may be more, else the next that wasn't found lately (CLOCK).
+    /// The slot to fill next, initialized.
     private func slotToFill(_ note: Note) -> Int {
-        let slots = unsafe state.pointee.slots
-        let count = unsafe state.pointee.slotCount
-        guard unsafe count == state.pointee.slotMaximum else {
-            unsafe (slots + count).initialize(
+        let count = unsafe state.pointee.clock.count
+        let index = unsafe state.pointee.clock.next()
+        if index == count {
+            unsafe (state.pointee.slots + index).initialize(
                 to: Slot(
                     wire: .allocate(capacity: HeadMemory.wireMaximum),
                     block: .make(),
                     note: note
                 )
             )
-            unsafe state.pointee.slotCount = count + 1
-            return count
         }
-        while true {
-            let index = unsafe state.pointee.hand
-            unsafe state.pointee.hand = (index + 1) % count
-            guard unsafe slots[index].wasFound else { return index }
-            unsafe slots[index].wasFound = false
-        }
+        return index
     }
 }

@@ -20,13 +20,44 @@ package enum JSONStringText {
         text.withUTF8 { unsafe appendEscaped(UnsafeRawBufferPointer($0), to: &buffer) }
     }
 
+    /// Appends `text` as a JSON string.
+    package static func append(_ text: String, to bytes: inout [UInt8]) {
+        var text = text
+        text.withUTF8 { text in
+            let text = UnsafeRawBufferPointer(text)
+            unsafe withUnsafeTemporaryAllocation(of: UInt8.self, capacity: lengthMaximum(text)) {
+                guard let place = $0.baseAddress else { return }
+                let count = unsafe write(text, to: place)
+                unsafe bytes.append(contentsOf: $0[..<count])
+            }
+        }
+    }
+
+    /// `text` as a JSON string.
+    package static func quoted(_ text: String) -> String {
+        var bytes: [UInt8] = []
+        append(text, to: &bytes)
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
     private static func appendEscaped(
         _ bytes: UnsafeRawBufferPointer,
         to buffer: inout ByteBuffer
     ) {
+        // What isn't needed is not committed.
+        let place = unsafe buffer.reserve(lengthMaximum(bytes))
+        unsafe buffer.commit(write(bytes, to: place))
+    }
+
+    /// The most bytes that `text` takes: an escape is six at most.
+    private static func lengthMaximum(_ text: UnsafeRawBufferPointer) -> Int { 6 * text.count + 2 }
+
+    /// Writes ``lengthMaximum(_:)`` bytes at most to `first`, and returns how many.
+    private static func write(
+        _ bytes: UnsafeRawBufferPointer,
+        to first: UnsafeMutablePointer<UInt8>
+    ) -> Int {
         let digits = unsafe StaticString("0123456789abcdef").utf8Start
-        // An escape is six bytes at most; what isn't needed is not committed.
-        let first = unsafe buffer.reserve(6 * bytes.count + 2)
         var place = unsafe first
         func put(_ byte: UInt8) {
             unsafe place.pointee = byte
@@ -65,6 +96,6 @@ package enum JSONStringText {
             }
         }
         put(ASCII.quote)
-        unsafe buffer.commit(place - first)
+        return unsafe place - first
     }
 }

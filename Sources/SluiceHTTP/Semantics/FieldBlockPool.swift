@@ -1,0 +1,58 @@
+/// The blocks of one loop that lie idle; steady traffic reuses a handful.
+///
+/// A handle, as sessions reach for it several times a request: copying it copies a pointer. The
+/// ``HTTPArena`` owns what it points to.
+@safe
+public struct FieldBlockPool: BitwiseCopyable {
+    @safe
+    struct State: BitwiseCopyable {
+        var liveCount = 0
+        var idle: UnsafeMutablePointer<FieldBlock.Storage>?
+        var idleCount = 0
+    }
+
+    private static let idleMaximum = 256
+    private static let retainedBlockBytes = 16 << 10
+    private let state: UnsafeMutablePointer<State>
+
+    init() {
+        unsafe state = .allocate(capacity: 1)
+        unsafe state.initialize(to: State(idle: nil))
+    }
+
+    func deallocate() {
+        while let storage = unsafe state.pointee.idle {
+            unsafe state.pointee.idle = storage.pointee.next
+            unsafe FieldBlock(storage).deallocate()
+        }
+        unsafe state.deallocate()
+    }
+
+    /// How many blocks are handed out.
+    package var liveCount: Int { unsafe state.pointee.liveCount }
+
+    /// Hands out an empty block.
+    package func take() -> FieldBlock {
+        unsafe state.pointee.liveCount += 1
+        guard let storage = unsafe state.pointee.idle else { return FieldBlock.make() }
+        unsafe state.pointee.idle = storage.pointee.next
+        unsafe state.pointee.idleCount -= 1
+        let block = unsafe FieldBlock(storage)
+        block.removeAll()
+        return block
+    }
+
+    /// Takes a block back; every copy of the handle is dead from here on.
+    package func give(_ block: FieldBlock) {
+        unsafe state.pointee.liveCount -= 1
+        guard unsafe state.pointee.idleCount < FieldBlockPool.idleMaximum,
+            block.capacityBytes <= FieldBlockPool.retainedBlockBytes
+        else {
+            block.deallocate()
+            return
+        }
+        unsafe block.storage.pointee.next = state.pointee.idle
+        unsafe state.pointee.idle = block.storage
+        unsafe state.pointee.idleCount += 1
+    }
+}
