@@ -26,7 +26,7 @@ import SluiceCore
 // TTLs need no timer: an entry past its use goes when it is looked up or reaches the end of its queue.
 
 /// One locked part of the memory cache; pure, the lock is ``MemoryCache``'s.
-struct CacheShard {
+struct CacheShard: ~Copyable {
     private enum Queue: UInt8 { case none, small, main }
 
     /// 64 bytes: the key, the entry, the queue's links and the uses.
@@ -37,6 +37,7 @@ struct CacheShard {
         var newer = CacheShard.none
         var uses: UInt8 = 0
         var queue = Queue.none
+        private let padding: UInt64 = 0
     }
 
     /// A FIFO threaded through the slots.
@@ -53,7 +54,7 @@ struct CacheShard {
     /// How many times one store may give main's oldest another round: keeps the lock short.
     private static let roundsMaximum = 64
 
-    private var slots: [Slot] = []
+    private var slots = SlotTable<Slot>()
     private var idle = CacheShard.none
     private var index: CacheIndex
     private var ghost = GhostList()
@@ -94,7 +95,7 @@ struct CacheShard {
         _ hint: inout UInt32
     ) -> CacheLookup {
         let found = holds(hint, key) ? hint : find(key)
-        guard let slot = found, let entry = slots[Int(slot)].entry else {
+        guard let slot = found, let entry = slots[slot].entry else {
             counts.misses += 1
             return .miss
         }
@@ -105,7 +106,7 @@ struct CacheShard {
             return .miss
         }
         hint = slot
-        slots[Int(slot)].uses = min(slots[Int(slot)].uses + 1, CacheShard.usesMaximum)
+        slots[slot].uses = min(slots[slot].uses + 1, CacheShard.usesMaximum)
         if now < entry.lifetime.freshUntil {
             counts.hits += 1
             return .fresh(entry)
@@ -118,18 +119,24 @@ struct CacheShard {
         return .spare(entry)
     }
 
+    /// Leaves everything as it is.
+    func fresh(_ key: CacheKey, at now: Instant) -> CacheEntry? {
+        guard let slot = find(key), let entry = slots[slot].entry else { return nil }
+        return now < entry.lifetime.freshUntil ? entry : nil
+    }
+
     // MARK: - Store
 
     /// Takes `entry` in, which is far below the budget, and evicts until the budget holds.
     mutating func store(_ entry: CacheEntry, for key: CacheKey, at now: Instant) -> Bool {
-        if let slot = find(key), let old = slots[Int(slot)].entry {
+        if let slot = find(key), let old = slots[slot].entry {
             // A slow call must not undo what a later one brought.
             guard old.born <= entry.born else {
                 reject()
                 return false
             }
-            change(slots[Int(slot)].queue) { $0.bytes += entry.cost - old.cost }
-            slots[Int(slot)].entry = entry
+            change(slots[slot].queue) { $0.bytes += entry.cost - old.cost }
+            slots[slot].entry = entry
             payloadBytes += entry.cost - old.cost
             evict(room: 0, at: now)
         } else {
@@ -161,12 +168,12 @@ struct CacheShard {
     private mutating func evictFromSmall(at now: Instant) {
         let slot = small.oldest
         guard let entry = expiring(slot, at: now) else { return }
-        if slots[Int(slot)].uses > 0 {
+        if slots[slot].uses > 0 {
             unlink(slot, cost: entry.cost)
-            slots[Int(slot)].uses = 0
+            slots[slot].uses = 0
             append(slot, to: .main, cost: entry.cost)
         } else {
-            ghost.insert(slots[Int(slot)].key, window: main.count)
+            ghost.insert(slots[slot].key, window: main.count)
             remove(slot)
             counts.evictions += 1
         }
@@ -175,9 +182,9 @@ struct CacheShard {
     private mutating func evictFromMain(at now: Instant, rounds: inout Int) {
         let slot = main.oldest
         guard let entry = expiring(slot, at: now) else { return }
-        if slots[Int(slot)].uses > 0, rounds < CacheShard.roundsMaximum {
+        if slots[slot].uses > 0, rounds < CacheShard.roundsMaximum {
             rounds += 1
-            slots[Int(slot)].uses -= 1
+            slots[slot].uses -= 1
             unlink(slot, cost: entry.cost)
             append(slot, to: .main, cost: entry.cost)
         } else {
@@ -188,7 +195,7 @@ struct CacheShard {
 
     /// The entry of the oldest slot of a queue; nil when its time was up and it is gone.
     private mutating func expiring(_ slot: UInt32, at now: Instant) -> CacheEntry? {
-        guard let entry = slots[Int(slot)].entry else {
+        guard let entry = slots[slot].entry else {
             preconditionFailure("a queued slot has an entry")
         }
         guard now >= entry.lifetime.useUntil else { return entry }
@@ -201,9 +208,9 @@ struct CacheShard {
 
     /// Removes what `scope` means among the slots of `range`.
     mutating func purge(_ scope: CacheScope, slots range: Range<Int>) {
-        for number in range.clamped(to: slots.indices) {
+        for number in range.clamped(to: 0..<slots.count).map(UInt32.init) {
             guard let entry = slots[number].entry, scope.contains(entry.tag) else { continue }
-            remove(UInt32(number))
+            remove(number)
             counts.purged += 1
         }
     }
@@ -212,23 +219,19 @@ struct CacheShard {
 
     /// Whether the slot is there, has this key, and isn't idle.
     private func holds(_ slot: UInt32, _ key: CacheKey) -> Bool {
-        Int(slot) < slots.count && slots[Int(slot)].key == key && slots[Int(slot)].entry != nil
+        Int(slot) < slots.count && slots[slot].key == key && slots[slot].entry != nil
     }
 
     private func find(_ key: CacheKey) -> UInt32? {
-        index.find(key) { slots[Int($0)].key == key }
+        index.find(key) { slots[$0].key == key }
     }
 
     private mutating func takeSlot(_ key: CacheKey, _ entry: CacheEntry) -> UInt32 {
         if idle != CacheShard.none {
             let slot = idle
-            idle = slots[Int(slot)].older
-            slots[Int(slot)] = Slot(key: key, entry: entry)
+            idle = slots[slot].older
+            slots[slot] = Slot(key: key, entry: entry)
             return slot
-        }
-        // By a quarter instead of the doubling of `append`: slack is memory outside the budget.
-        if slots.count == slots.capacity {
-            slots.reserveCapacity(max(64, slots.count + slots.count / 4))
         }
         slots.append(Slot(key: key, entry: entry))
         return UInt32(slots.count - 1)
@@ -236,11 +239,11 @@ struct CacheShard {
 
     /// Takes an entry out of everything and frees its slot.
     private mutating func remove(_ slot: UInt32) {
-        let cost = slots[Int(slot)].entry?.cost ?? 0
-        index.remove(slots[Int(slot)].key, slot: slot)
+        let cost = slots[slot].entry?.cost ?? 0
+        index.remove(slots[slot].key, slot: slot)
         unlink(slot, cost: cost)
-        slots[Int(slot)].entry = nil
-        slots[Int(slot)].older = idle
+        slots[slot].entry = nil
+        slots[slot].older = idle
         idle = slot
         payloadBytes -= cost
         counts.entries -= 1
@@ -252,10 +255,10 @@ struct CacheShard {
 
     private mutating func append(_ slot: UInt32, to queue: Queue, cost: Int) {
         let last = queue == .main ? main.newest : small.newest
-        slots[Int(slot)].queue = queue
-        slots[Int(slot)].older = last
-        slots[Int(slot)].newer = CacheShard.none
-        if last != CacheShard.none { slots[Int(last)].newer = slot }
+        slots[slot].queue = queue
+        slots[slot].older = last
+        slots[slot].newer = CacheShard.none
+        if last != CacheShard.none { slots[last].newer = slot }
         change(queue) { chain in
             if chain.oldest == CacheShard.none { chain.oldest = slot }
             chain.newest = slot
@@ -265,15 +268,15 @@ struct CacheShard {
     }
 
     private mutating func unlink(_ slot: UInt32, cost: Int) {
-        let (older, newer) = (slots[Int(slot)].older, slots[Int(slot)].newer)
-        if older != CacheShard.none { slots[Int(older)].newer = newer }
-        if newer != CacheShard.none { slots[Int(newer)].older = older }
-        change(slots[Int(slot)].queue) { chain in
+        let (older, newer) = (slots[slot].older, slots[slot].newer)
+        if older != CacheShard.none { slots[older].newer = newer }
+        if newer != CacheShard.none { slots[newer].older = older }
+        change(slots[slot].queue) { chain in
             if chain.oldest == slot { chain.oldest = newer }
             if chain.newest == slot { chain.newest = older }
             chain.bytes -= cost
             chain.count -= 1
         }
-        slots[Int(slot)].queue = .none
+        slots[slot].queue = .none
     }
 }

@@ -211,8 +211,10 @@ struct FlightShard {
         close(slot)
         let isSmall = flights[slot].seats.count <= FlightShard.keptSeats
         flights[slot].seats.removeAll(keepingCapacity: isSmall)
-        flights[slot].vacant.removeAll(keepingCapacity: isSmall)
-        flights[slot].overtaken.removeAll()
+        if !flights[slot].vacant.isEmpty {
+            flights[slot].vacant.removeAll(keepingCapacity: isSmall)
+        }
+        if !flights[slot].overtaken.isEmpty { flights[slot].overtaken.removeAll() }
         flights[slot].generation &+= 1
         idle.append(UInt32(slot))
     }

@@ -73,6 +73,11 @@ package final class MemoryCache: Sendable {
         withShard(key) { $0.lookup(key, at: now, &place.slot) }
     }
 
+    /// What is fresh under `key`, asked for again: not counted, and no sign that it is wanted.
+    package func fresh(_ key: CacheKey, at now: Instant) -> CacheEntry? {
+        withShard(key) { $0.fresh(key, at: now) }
+    }
+
     /// Where the order of purges stands; take it before asking a backend, hand it to `store`.
     package var stamp: CacheStamp { ledger.stamp }
 

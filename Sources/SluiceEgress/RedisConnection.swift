@@ -80,7 +80,7 @@ package final class RedisConnection: StreamHandler, TimerTarget {
     package func start() { beginAttempt() }
 
     /// Whether look-ups are sent at all.
-    package var isUp: Bool { breaker.admits && session?.canAnswer == true }
+    package var isUp: Bool { breaker.admits && session?.asked { $0.canAnswer } == true }
 
     /// Commands sent and not yet answered, given up or not.
     package var pendingCount: Int { session?.pendingCount ?? 0 }
@@ -276,7 +276,7 @@ package final class RedisConnection: StreamHandler, TimerTarget {
         count(success: true)
         counters.answered += 1
         counters.hits += 1
-        guard let value = unsafe session?.value else { return }
+        guard let value = unsafe session?.asked({ unsafe $0.value }) else { return }
         unsafe receiver.redisHit(token, place: 0, value)
     }
 
@@ -390,7 +390,8 @@ package final class RedisConnection: StreamHandler, TimerTarget {
 
     /// Sees to it that the timer fires when the session or the attempt wants it, or before.
     func armTimer() {
-        let deadline = session?.deadline ?? (stream == nil ? .distantFuture : attemptDeadline)
+        let deadline =
+            session?.asked { $0.deadline } ?? (stream == nil ? .distantFuture : attemptDeadline)
         guard deadline < timerDeadline else { return }
         loop.cancelTimer(&timer)
         timer = loop.setTimer(at: deadline, target: self, tag: RedisConnection.deadlineTag)

@@ -88,6 +88,13 @@ package struct RedisSession: ~Copyable {
     /// Commands written and not answered, those given up included.
     package var pendingCount: Int { pending.count }
 
+    /// Asks the session something in its place: optional chaining to what doesn't change it would copy it
+    /// there and back.
+    @inline(__always)
+    package mutating func asked<Answer>(_ question: (borrowing RedisSession) -> Answer) -> Answer {
+        question(self)
+    }
+
     // MARK: - Commands
 
     /// Asks for a value; answered by `value`, or by `null`.

@@ -72,6 +72,21 @@ struct MemoryCacheTests {
         #expect(statistics.expirations == 1 && statistics.entries == 0)
     }
 
+    @Test("Asking again whether an answer came meanwhile finds what is fresh, and leaves no trace")
+    func fresh() {
+        let cache = MemoryCacheTests.cache()
+        let key = Traces.key(1)
+        func look(_ second: Double) -> UInt8? {
+            unsafe cache.fresh(key, at: MemoryCacheTests.seconds(second))?.answer.first
+        }
+        #expect(look(0) == nil)
+        cache.store(Traces.entry([7]), for: key, asked: cache.stamp, at: .zero)
+        let before = cache.statistics
+        #expect(look(59) == 7)
+        #expect(look(60) == nil)
+        #expect(cache.statistics == before)
+    }
+
     @Test("Jitter takes off up to a tenth and adds nothing", .tags(.property))
     func jitter() {
         var random = RandomSource(seed: 1)

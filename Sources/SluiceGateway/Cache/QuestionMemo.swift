@@ -12,26 +12,29 @@ struct QuestionMemo: ~Copyable {
     @safe
     private struct Slot {
         var hash: UInt64 = 0
-        /// Absent: the slot is free.
-        var bytes: UnsafeMutablePointer<UInt8>?
+        /// A message longer than ``nearMaximum``.
+        var far: UnsafeMutablePointer<UInt8>?
         var revision: UInt32 = 0
-        /// At most ``byteMaximum``.
+        /// At most ``byteMaximum``; 0: the slot is free.
         var count: UInt16 = 0
         var isRaw = false
         /// Where the answer lay.
         var place = CachePlace()
         var key: CacheKey
+        /// A shorter message.
+        var near = InlineArray<64, UInt8>(repeating: 0)
     }
 
     /// Slots: as many questions as are hot at a time, and more.
     private static let slotCount = 1 << 15
+    /// Messages up to this lie in their slot: two lines of the processor's cache that come together.
+    private static let nearMaximum = 64
     /// Messages above this gain little: their digest is what costs.
     static let byteMaximum = 2048
     /// What all messages together may take; who finds no room takes the whole way.
     private static let totalMaximum = 16 << 20
 
-    // Made for the first message: most gateways have models that aren't cached. A slot is a line of the
-    // processor's cache, so that asking touches one, and then the bytes.
+    // Made for the first message: most gateways have models that aren't cached.
     private var slots: UnsafeMutablePointer<Slot>?
     private var total = 0
 
@@ -39,7 +42,7 @@ struct QuestionMemo: ~Copyable {
 
     deinit {
         guard let slots = unsafe slots else { return }
-        for index in 0..<QuestionMemo.slotCount { unsafe slots[index].bytes?.deallocate() }
+        for index in 0..<QuestionMemo.slotCount { unsafe slots[index].far?.deallocate() }
         unsafe slots.deallocate()
     }
 
@@ -50,6 +53,9 @@ struct QuestionMemo: ~Copyable {
         let id: UnsafeRawBufferPointer
         let after: UnsafeRawBufferPointer
         let hash: UInt64
+
+        /// Bytes of both; never none.
+        var count: Int { unsafe before.count + after.count }
 
         /// Parts a framed ModelInferRequest; nil when it is too large or not plainly one.
         init?(_ framed: UnsafeRawBufferPointer) {
@@ -82,6 +88,7 @@ struct QuestionMemo: ~Copyable {
                 next += size
             }
             if field.isEmpty { field = framed.count..<framed.count }
+            guard framed.count - 5 > field.count else { return nil }
             unsafe before = UnsafeRawBufferPointer(start: base + 5, count: field.lowerBound - 5)
             unsafe id = UnsafeRawBufferPointer(start: base + value.lowerBound, count: value.count)
             unsafe after = UnsafeRawBufferPointer(
@@ -126,10 +133,9 @@ struct QuestionMemo: ~Copyable {
         for index in 0..<2 {
             let slot = unsafe pair + index
             guard unsafe slot.pointee.hash == message.hash,
-                unsafe slot.pointee.revision == revision, let bytes = unsafe slot.pointee.bytes,
-                unsafe Int(slot.pointee.count) == message.before.count + message.after.count,
-                unsafe QuestionMemo.same(bytes, message.before),
-                unsafe QuestionMemo.same(bytes + message.before.count, message.after)
+                unsafe slot.pointee.revision == revision,
+                unsafe Int(slot.pointee.count) == message.count,
+                unsafe QuestionMemo.same(bytes(of: slot), message)
             else { continue }
             let place =
                 unsafe UnsafeMutableRawPointer(slot)
@@ -148,47 +154,54 @@ struct QuestionMemo: ~Copyable {
         Int(message.hash & UInt64(slotCount - 1)) & ~1
     }
 
-    private static func same(
-        _ kept: UnsafeMutablePointer<UInt8>,
-        _ bytes: UnsafeRawBufferPointer
-    ) -> Bool {
-        guard let base = bytes.baseAddress else { return true }
-        return unsafe ShortBytes.equal(kept, base, count: bytes.count)
+    /// A slot's message.
+    private func bytes(of slot: UnsafeMutablePointer<Slot>) -> UnsafeMutableRawPointer {
+        if let far = unsafe slot.pointee.far { return UnsafeMutableRawPointer(far) }
+        return unsafe UnsafeMutableRawPointer(slot) + (MemoryLayout<Slot>.offset(of: \.near) ?? 0)
+    }
+
+    private static func same(_ kept: UnsafeMutableRawPointer, _ message: Message) -> Bool {
+        var place = unsafe kept
+        if let before = unsafe message.before.baseAddress {
+            guard unsafe ShortBytes.equal(place, before, count: message.before.count) else {
+                return false
+            }
+            unsafe place += message.before.count
+        }
+        guard let after = unsafe message.after.baseAddress else { return true }
+        return unsafe ShortBytes.equal(place, after, count: message.after.count)
     }
 
     /// Remembers a message's key.
     mutating func insert(_ message: Message, revision: UInt32, key: CacheKey, isRaw: Bool) {
         let slot = unsafe table() + QuestionMemo.place(message)
-        let count = unsafe message.before.count + message.after.count
-        if let old = unsafe slot[1].bytes {
+        if let old = unsafe slot[1].far {
             unsafe old.deallocate()
             unsafe total -= Int(slot[1].count)
         }
         unsafe slot[1] = slot[0]
-        unsafe slot[0] = Slot(bytes: nil, key: QuestionMemo.noKey)
-        guard total + count <= QuestionMemo.totalMaximum else { return }
-        total += count
-        let bytes = UnsafeMutablePointer<UInt8>.allocate(capacity: max(1, count))
-        if let from = unsafe message.before.baseAddress {
-            unsafe UnsafeMutableRawPointer(bytes).copyMemory(
-                from: from,
-                byteCount: message.before.count
-            )
-        }
-        if let from = unsafe message.after.baseAddress {
-            unsafe UnsafeMutableRawPointer(bytes + message.before.count).copyMemory(
-                from: from,
-                byteCount: message.after.count
-            )
+        unsafe slot[0] = Slot(far: nil, key: QuestionMemo.noKey)
+        let isFar = message.count > QuestionMemo.nearMaximum
+        if isFar {
+            guard total + message.count <= QuestionMemo.totalMaximum else { return }
+            total += message.count
         }
         unsafe slot.pointee = Slot(
             hash: message.hash,
-            bytes: bytes,
+            far: isFar ? .allocate(capacity: message.count) : nil,
             revision: revision,
-            count: UInt16(count),
+            count: UInt16(message.count),
             isRaw: isRaw,
             key: key
         )
+        let place = unsafe bytes(of: slot)
+        if let from = unsafe message.before.baseAddress {
+            unsafe place.copyMemory(from: from, byteCount: message.before.count)
+        }
+        if let from = unsafe message.after.baseAddress {
+            unsafe (place + message.before.count)
+                .copyMemory(from: from, byteCount: message.after.count)
+        }
     }
 
     private static var noKey: CacheKey {
@@ -202,10 +215,10 @@ struct QuestionMemo: ~Copyable {
         // Unsafe: bound once, freed in `deinit`, indexed below the count.
         let made = unsafe UnsafeMutableRawPointer.allocate(
             byteCount: QuestionMemo.slotCount * MemoryLayout<Slot>.stride,
-            alignment: 64
+            alignment: 128
         ).bindMemory(to: Slot.self, capacity: QuestionMemo.slotCount)
         unsafe made.initialize(
-            repeating: Slot(bytes: nil, key: QuestionMemo.noKey),
+            repeating: Slot(far: nil, key: QuestionMemo.noKey),
             count: QuestionMemo.slotCount
         )
         unsafe slots = made

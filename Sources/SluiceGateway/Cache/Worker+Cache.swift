@@ -77,6 +77,7 @@ extension Worker {
     private func lookUp(_ flow: FlowPointer) {
         guard let cache = shared.cache else { return }
         if unsafe flow.pointee.revision == nil, unsafe !chooseRevision(flow) { return }
+        unsafe beginWaiting(flow)
         unsafe sampleHot(flow, flow.pointee.held.bytes)
         if unsafe keepsRows(flow), unsafe looksUpRows(flow) { return }
         guard let (key, wishes) = unsafe question(of: flow) else {
@@ -129,7 +130,17 @@ extension Worker {
             unsafe $0.flights.join(key, tag: tag(of: flow), as: waiter, at: loop.now)
         }
         switch role {
-        case .lead(let ticket)?: unsafe lead(flow, ticket)
+        case .lead(let ticket)?:
+            // The call it would have joined may have ended since the look-up.
+            if unsafe !flow.pointee.cache.mustAsk, let entry = landedMeanwhile(key) {
+                unsafe flow.pointee.cache.role = .leads
+                unsafe flow.pointee.cache.ticket = ticket
+                unsafe count(flow, .collapsed)
+                unsafe land(flow, .answered(entry))
+                unsafe serve(flow, entry, "sluice; fwd=miss; collapsed", detail: "memory")
+                return
+            }
+            unsafe lead(flow, ticket)
         case .follow(let ticket)?:
             unsafe flow.pointee.cache.role = .follows
             unsafe flow.pointee.cache.ticket = ticket
@@ -139,6 +150,10 @@ extension Worker {
             unsafe armPatience(flow)
         case .alone?, nil: unsafe askFurther(flow)
         }
+    }
+
+    private func landedMeanwhile(_ key: CacheKey) -> CacheEntry? {
+        unsafe cache?._withUnsafeGuaranteedRef { $0.memory.fresh(key, at: loop.now) }
     }
 
     func lead(_ flow: FlowPointer, _ ticket: FlightTicket) {

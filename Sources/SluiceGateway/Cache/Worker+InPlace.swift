@@ -52,6 +52,7 @@ extension Worker {
             unsafe serveInPlace(flow, bytes, entry, id: codec.scan.id)
             return true
         }
+        unsafe beginWaiting(flow)
         if form == .grpc, codec.scan.isRaw {
             unsafe flow.pointee.cache.rawID = CacheState.Part(codec.scan.id, in: bytes)
         }

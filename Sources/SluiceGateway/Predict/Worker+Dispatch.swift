@@ -12,7 +12,17 @@ import SluiceTelemetry
 extension Worker {
     /// Chooses a revision, then a backend, and begins to send.
     func dispatch(_ flow: FlowPointer) {
-        if unsafe chooseRevision(flow) { unsafe attempt(flow) }
+        guard unsafe chooseRevision(flow) else { return }
+        unsafe beginWaiting(flow)
+        unsafe attempt(flow)
+    }
+
+    /// Sets the deadline of a request that isn't answered on the spot.
+    func beginWaiting(_ flow: FlowPointer) {
+        // The time of a call over gRPC that says its own runs already.
+        if unsafe flow.pointee.wire != .grpc || flow.pointee.timer == .none {
+            unsafe armDeadline(flow)
+        }
     }
 
     /// Chooses a revision, once; false when there is none and the request is refused.
@@ -26,9 +36,6 @@ extension Worker {
         let revision = unsafe Unmanaged.passUnretained(model.revisions[chosen])
         unsafe flow.pointee.revision = revision
         unsafe revision._withUnsafeGuaranteedRef { shard.add($0.metrics.inFlight, 1) }
-        if unsafe flow.pointee.wire != .grpc || flow.pointee.timer == .none {
-            unsafe armDeadline(flow)
-        }
         return true
     }
 

@@ -130,22 +130,24 @@ extension FieldBlock {
 
     /// Adds `:status` with three digits.
     package func append(status: Int) {
-        append(.status, decimal: status)
+        precondition(100...999 ~= status, "a status has three digits")
+        let hundreds = UInt32(status) / 100
+        let tens = UInt32(status) / 10 % 10
+        let units = UInt32(status) % 10
+        let digits = (0x303030 | hundreds | tens << 8 | units << 16).littleEndian
+        unsafe withUnsafeBytes(of: digits) {
+            unsafe append(.status, UnsafeRawBufferPointer(rebasing: $0[..<3]))
+        }
     }
 
     /// Adds a field whose value is a number in decimal.
     package func append(_ name: FieldName, decimal number: Int, isVolatile: Bool = false) {
         unsafe withUnsafeTemporaryAllocation(byteCount: 20, alignment: 1) { digits in
-            var rest = number
-            var start = 20
-            repeat {
-                start -= 1
-                unsafe digits[start] = ASCII.zero + UInt8(rest % 10)
-                rest /= 10
-            } while rest > 0
+            guard let place = digits.baseAddress else { return }
+            let count = unsafe ASCII.write(decimal: number, to: place)
             unsafe append(
                 name,
-                UnsafeRawBufferPointer(rebasing: digits[start..<20]),
+                UnsafeRawBufferPointer(rebasing: digits[..<count]),
                 isVolatile: isVolatile
             )
         }
