@@ -76,7 +76,7 @@ package final class ControlLoop: Sendable {
     package func stop(isWaiting: Bool = true) {
         let loop = loop
         handle.submit { loop.value.stop() }
-        if isWaiting { thread.join() }
+        if isWaiting { thread.join() } else { thread.detach() }
     }
 }
 

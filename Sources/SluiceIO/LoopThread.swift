@@ -41,4 +41,7 @@ package final class LoopThread: @unchecked Sendable {
 
     /// Waits for the thread's end.
     package func join() { pthread_join(thread, nil) }
+
+    /// Leaves the thread to end by itself, when nobody waits for it; in place of ``join()``.
+    package func detach() { pthread_detach(thread) }
 }

@@ -3,10 +3,12 @@ predictions go on.
 
     .build/venv/bin/python Tests/integration/run.py --binaries .build/debug --only cache
 """
+import atexit
 import json
 import os
 import re
 import signal
+import socket
 import struct
 import subprocess
 import threading
@@ -240,13 +242,16 @@ def a_stale_answer_is_served_while_it_is_refreshed():
 
 
 class Redis:
-    def __init__(self):
-        self.socket = f"{folder}/redis-{time.monotonic_ns()}.sock"
+    def __init__(self, *flags):
+        self.socket, self.flags = f"{folder}/redis-{time.monotonic_ns()}.sock", flags
         self.start()
+        # A check that fails leaves nobody behind who holds on to its output.
+        atexit.register(self.kill)
 
     def start(self):
         self.child = subprocess.Popen(
-            ["redis-server", "--unixsocket", self.socket, "--port", "0", "--save", ""], stdout=subprocess.DEVNULL)
+            ["redis-server", "--unixsocket", self.socket, "--port", "0", "--save", "", *self.flags],
+            stdout=subprocess.DEVNULL)
         until(lambda: os.path.exists(self.socket))
 
     def kill(self):
@@ -290,6 +295,48 @@ def redis_has_answers_for_every_form():
             assert counter(proxy, "redis", "hit") == 1
         assert proxy.stop() == 0
     assert predictions(backend) == 1, f"the backend was asked {predictions(backend)} times"
+    redis.kill()
+    backend.stop()
+
+
+def a_purge_reaches_redis_over_whichever_connection_stands():
+    redis, backend = Redis("--maxclients", "3"), model()
+
+    def connect():
+        ours = socket.socket(socket.AF_UNIX)
+        ours.connect(redis.socket)
+        return ours
+
+    def tell(ours, command):
+        ours.sendall(command.encode() + b"\r\n")
+        return ours.recv(1 << 16).decode()
+
+    def others():
+        """Connections of the gateway's two workers, by number."""
+        return [int(number) for number in re.findall(r"id=(\d+) ", tell(ours, "CLIENT LIST")) if int(number) > first]
+
+    def takes_its_place(number):
+        """Ends one connection, and is there first when it is made again."""
+        tell(ours, f"CLIENT KILL ID {number}")
+        filler.append(connect())
+        return tell(filler[-1], "PING") == "+PONG\r\n"
+
+    key_count = lambda: int(tell(ours, "DBSIZE")[1:])
+    ours, number = connect(), iter(range(1_000_000))
+    first = int(re.search(r"id=(\d+) ", tell(ours, "CLIENT LIST")).group(1))
+    extra = f"cache: {{redis: {{url: 'unix://{redis.socket}', timeout: 200ms}}}}"
+    for which in (min, max):
+        filler, proxy = [], cached(backend, extra)
+        until(lambda: len(others()) == 2)
+        until(lambda: takes_its_place(which(others())))
+        until(lambda: b"\nsluice_redis_up 1\n" in get(proxy.admin, "/metrics")[2])
+        # Only one of the workers can keep an answer there.
+        until(lambda: ask(proxy.address, v2(data=[next(number), 1, 1, 1])) and key_count() > 0)
+        code, _, answer = get(proxy.admin, "/api/v1/models/echo/cache", method="DELETE")
+        assert code == 200, answer
+        until(lambda: key_count() == 0, what=lambda: f"Redis still has {key_count()} keys")
+        assert proxy.stop() == 0
+        [mine.close() for mine in filler]
     redis.kill()
     backend.stop()
 
@@ -347,4 +394,5 @@ CHECKS = [rest_and_grpc_share_answers, v1_shares_answers_where_its_meaning_is_kn
           a_failed_call_fails_those_who_waited_and_nobody_later,
           callers_and_operators_have_their_say, an_old_answer_is_better_than_none,
           a_stale_answer_is_served_while_it_is_refreshed, redis_has_answers_for_every_form,
+          a_purge_reaches_redis_over_whichever_connection_stands,
           whatever_redis_does_predictions_go_on]

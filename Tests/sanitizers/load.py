@@ -90,8 +90,7 @@ def written(cached_for):
 
 common = f"log_path={REPORT}:halt_on_error=0:exitcode=0"
 os.environ["ASAN_OPTIONS"] = common + ":detect_leaks=1"
-# The thread that looks names up isn't waited for: a resolver may take half a minute.
-os.environ["TSAN_OPTIONS"] = common + ":history_size=5:report_thread_leaks=0"
+os.environ["TSAN_OPTIONS"] = common + ":history_size=5"
 here = os.path.dirname(os.path.abspath(__file__))
 os.environ["LSAN_OPTIONS"] = f"suppressions={here}/suppressions.txt:print_suppressions=0"
 path = kept("sluice.yaml", written("10m").encode())

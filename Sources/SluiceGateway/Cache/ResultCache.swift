@@ -107,12 +107,18 @@ package final class ResultCache: Sendable {
     func purgeRedis(model: String, revision: String?) {
         guard let redis else { return }
         let prefix = "\(redis.prefix)\(model)/" + (revision.map { "\($0)/" } ?? "")
-        tell(0) { worker in
-            if worker.redis?.purge(prefix: prefix, token: 0) != true {
-                worker.shared.cache?.redisNotice(
-                    .purgeFailed("\(prefix)* could not be asked for; repeat the purge")
-                )
-            }
+        purgeRedis(prefix, by: 0)
+    }
+
+    /// The first worker whose connection stands does it: they come and go one by one.
+    private func purgeRedis(_ prefix: String, by worker: Int) {
+        guard worker < colleagues.withLock({ $0.count }) else {
+            redisNotice(.purgeFailed("\(prefix)* could not be asked for; repeat the purge"))
+            return
+        }
+        tell(worker) { [self] colleague in
+            if colleague.redis?.purge(prefix: prefix, token: 0) == true { return }
+            purgeRedis(prefix, by: worker + 1)
         }
     }
 
