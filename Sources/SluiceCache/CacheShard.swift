@@ -208,9 +208,10 @@ struct CacheShard: ~Copyable {
 
     /// Removes what `scope` means among the slots of `range`.
     mutating func purge(_ scope: CacheScope, slots range: Range<Int>) {
-        for number in range.clamped(to: 0..<slots.count).map(UInt32.init) {
-            guard let entry = slots[number].entry, scope.contains(entry.tag) else { continue }
-            remove(number)
+        for number in range.clamped(to: 0..<slots.count) {
+            let slot = UInt32(number)
+            guard let entry = slots[slot].entry, scope.contains(entry.tag) else { continue }
+            remove(slot)
             counts.purged += 1
         }
     }

@@ -21,8 +21,7 @@ package enum RedisEvent: Hashable, Sendable {
 ///
 /// Commands are pipelined: all that are sent before ``outputBytes`` are written leave together. RESP2 keeps replies in order, so the n-th reply belongs to the n-th command; a reply of a
 /// kind its command can't have ends the session, because then the count is off. Every command gets
-/// exactly one of `value`, `reply`,
-/// `timedOut` and `lost`. One session belongs to one loop.
+/// exactly one of `value`, `reply`, `timedOut` and `lost`. One session belongs to one loop.
 package struct RedisSession: ~Copyable {
     private let settings: RedisSettings
     private let stallNanoseconds: Int64

@@ -19,23 +19,14 @@ enum ContentCoding {
 
     /// Whether a list of codings has one that changes anything.
     static func namesCoding(_ list: UnsafeRawBufferPointer) -> Bool {
-        var start = 0
-        while start < list.count {
-            var end = start
-            while end < list.count, unsafe list[end] != ASCII.comma { end += 1 }
-            var (first, last) = (start, end)
-            while first < last, unsafe isSpace(list[first]) { first += 1 }
-            while last > first, unsafe isSpace(list[last - 1]) { last -= 1 }
-            let coding = unsafe UnsafeRawBufferPointer(rebasing: list[first..<last])
+        var names = false
+        unsafe ListText.forEach(in: list) { coding in
             if unsafe !coding.isEmpty, unsafe !ASCII.equal(coding, ignoringCaseOf: "identity") {
-                return true
+                names = true
             }
-            start = end + 1
         }
-        return false
+        return names
     }
-
-    private static func isSpace(_ byte: UInt8) -> Bool { byte == ASCII.space || byte == ASCII.tab }
 }
 
 extension Refusal {
