@@ -164,6 +164,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
                 revisions: plan.revisions.map { revision in
                     WorkerRevision(
                         plan: revision,
+                        model: plan.name,
                         backends: backends(of: revision, model: plan.name, keeping: &kept),
                         balancing: plan.balancing,
                         resilience: plan.resilience,

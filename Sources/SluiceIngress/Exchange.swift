@@ -94,6 +94,14 @@ package struct Exchange: BitwiseCopyable {
         unsafe holder._withUnsafeGuaranteedRef { $0.sendTrailers(trailers, on: stream) }
     }
 
+    /// Sends a whole answer that only differs from an earlier one in its values and its body; false
+    /// when it has to be sent the long way.
+    package func sendRepeated(_ answer: RepeatedAnswer, _ body: UnsafeRawBufferPointer) -> Bool {
+        unsafe holder._withUnsafeGuaranteedRef {
+            unsafe $0.sendRepeated(answer, body, on: stream)
+        }
+    }
+
     /// Says that `count` bytes of the request's body have moved on.
     package func consumed(_ count: Int) {
         unsafe holder._withUnsafeGuaranteedRef { $0.consumed(count, by: stream) }

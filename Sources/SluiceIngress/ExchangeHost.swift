@@ -44,6 +44,14 @@ package class ExchangeHost {
         arena.blocks.give(trailers)
     }
 
+    func sendRepeated(
+        _ answer: RepeatedAnswer,
+        _ body: UnsafeRawBufferPointer,
+        on stream: HTTP2Stream?
+    ) -> Bool {
+        false
+    }
+
     func consumed(_ count: Int, by stream: HTTP2Stream?) {}
     func sendContinue() {}
     func abort(_ stream: HTTP2Stream?, _ code: HTTP2ErrorCode) {}

@@ -76,6 +76,19 @@ final class HTTP2ServerConnection: ServerConnection {
         exchangeEnded()
     }
 
+    override func sendRepeated(
+        _ answer: RepeatedAnswer,
+        _ body: UnsafeRawBufferPointer,
+        on stream: HTTP2Stream?
+    ) -> Bool {
+        guard let stream, unsafe session.sendRepeated(answer, body, on: stream) else {
+            return false
+        }
+        self.stream.touch()
+        exchangeEnded()
+        return true
+    }
+
     override func consumed(_ count: Int, by stream: HTTP2Stream?) {
         guard let stream else { return }
         let before = session.output.count

@@ -147,10 +147,42 @@ extension Worker {
         let content = unsafe UnsafeRawBufferPointer(rebasing: entry.answer[1...])
         codec.reply.truncate(codec.reply.count)
         unsafe PredictCodec.appendFrame(content, id: id, to: &codec.reply)
-        let head = unsafe answerHead(flow, "application/grpc")
-        appendStatus(entry, status, detail: detail, to: head)
-        unsafe finishReply(flow, head, codec.reply.bytes)
+        unsafe withStatusText(entry, status, detail: detail) { text in
+            if unsafe !repeatReply(flow, text, codec.reply.bytes) {
+                let head = unsafe answerHead(flow, "application/grpc")
+                unsafe head.append(.cacheStatus, text, isVolatile: true)
+                unsafe head.repeatName = repeatName(of: flow)
+                unsafe finishReply(flow, head, codec.reply.bytes)
+            }
+        }
         if codec.reply.count > PredictCodec.keptBytes { codec.reply.removeAll() }
+    }
+
+    /// Answers over a connection that has seen the same head before; false if it hasn't.
+    private func repeatReply(
+        _ flow: FlowPointer,
+        _ cacheStatus: UnsafeRawBufferPointer,
+        _ message: UnsafeRawBufferPointer
+    ) -> Bool {
+        let name = unsafe repeatName(of: flow)
+        guard name != 0 else { return false }
+        let answer = unsafe RepeatedAnswer(
+            head: name,
+            values: .init(requestID(of: flow), cacheStatus),
+            trailers: Worker.endName
+        )
+        unsafe noteReply(flow, byteCount: message.count)
+        guard unsafe flow.pointee.exchange.sendRepeated(answer, message) else { return false }
+        unsafe end(flow)
+        return true
+    }
+
+    /// What the head of an answer that is kept is called; 0 where it says more than its revision.
+    private func repeatName(of flow: FlowPointer) -> UInt64 {
+        guard let revision = unsafe flow.pointee.revision, unsafe flow.pointee.backend == nil else {
+            return 0
+        }
+        return 1 << 32 | UInt64(unsafe revision._withUnsafeGuaranteedRef { $0.number })
     }
 
     /// Says in `cache-status` what came of the look-up (RFC 9211).
@@ -159,6 +191,19 @@ extension Worker {
         _ status: StaticString,
         detail: StaticString,
         to head: FieldBlock
+    ) {
+        unsafe withStatusText(entry, status, detail: detail) {
+            unsafe head.append(.cacheStatus, $0, isVolatile: true)
+        }
+    }
+
+    /// Calls `body` with the value of `cache-status`.
+    @inline(__always)
+    private func withStatusText(
+        _ entry: CacheEntry,
+        _ status: StaticString,
+        detail: StaticString,
+        _ body: (UnsafeRawBufferPointer) -> Void
     ) {
         // Literals of ours, the longest of 50 bytes together, and a number of at most twenty.
         unsafe withUnsafeTemporaryAllocation(byteCount: 128, alignment: 1) { room in
@@ -175,8 +220,7 @@ extension Worker {
             unsafe count += ASCII.write(decimal: secondsLeft(entry), to: base + count)
             append("; detail=")
             append(detail)
-            let text = unsafe UnsafeRawBufferPointer(start: base, count: count)
-            unsafe head.append(.cacheStatus, text, isVolatile: true)
+            unsafe body(UnsafeRawBufferPointer(start: base, count: count))
         }
     }
 }

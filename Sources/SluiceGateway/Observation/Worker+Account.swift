@@ -121,13 +121,10 @@ extension Worker {
             if record.why == .ok, record.status >= 400 || record.grpcStatus ?? 0 > 0 {
                 record.why = .backendError
             }
-        } else {
-            if let model = unsafe flow.pointee.model {
-                unsafe record.model = model._withUnsafeGuaranteedRef { unsafe $0.name.bytes }
-            }
-            if let revision = unsafe flow.pointee.revision {
-                unsafe record.revision = revision._withUnsafeGuaranteedRef { unsafe $0.name.bytes }
-            }
+        } else if let revision = unsafe flow.pointee.revision {
+            unsafe record.target = revision._withUnsafeGuaranteedRef { unsafe $0.accessTarget.bytes }
+        } else if let model = unsafe flow.pointee.model {
+            unsafe record.model = model._withUnsafeGuaranteedRef { unsafe $0.name.bytes }
         }
         unsafe record.client = exchange.clientText
         log?.append(record)

@@ -152,20 +152,30 @@ extension Worker {
         }
     }
 
+    /// What trailers that say `grpc-status: 0` and nothing else are called.
+    static let endName: UInt64 = 1
+
+    /// Notes that a whole answer of ours with so many bytes goes out, and nobody is to be asked further.
+    @inline(__always)
+    func noteReply(_ flow: FlowPointer, byteCount: Int) {
+        unsafe flow.pointee.status = 200
+        if unsafe flow.pointee.wire == .grpc { unsafe flow.pointee.grpcStatus = 0 }
+        unsafe flow.pointee.why = .ok
+        unsafe flow.pointee.responseBytes = byteCount
+        unsafe flow.pointee.exchange.user = nil
+    }
+
     /// Sends a whole answer and ends the flow.
     func finishReply(_ flow: FlowPointer, _ head: FieldBlock, _ body: UnsafeRawBufferPointer) {
         let isGRPC = unsafe flow.pointee.wire == .grpc
         let exchange = unsafe flow.pointee.exchange
-        unsafe flow.pointee.status = 200
-        unsafe flow.pointee.why = .ok
-        unsafe flow.pointee.responseBytes = body.count
-        unsafe exchange.user = nil
+        unsafe noteReply(flow, byteCount: body.count)
         exchange.sendHead(head, endStream: false)
         _ = unsafe exchange.send(body, endStream: !isGRPC)
         if isGRPC {
-            unsafe flow.pointee.grpcStatus = 0
             let trailers = blocks.take()
             trailers.append(.grpcStatus, "0")
+            trailers.repeatName = Worker.endName
             exchange.sendTrailers(trailers)
         }
         unsafe end(flow)

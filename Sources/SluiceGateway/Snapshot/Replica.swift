@@ -106,6 +106,8 @@ final class WorkerModel {
 final class WorkerRevision {
     let plan: RevisionPlan
     let name: KeptBytes
+    /// Model and revision as an access line has them where no backend was asked.
+    let accessTarget: KeptBytes
     let backends: [WorkerBackend]
     let loads: [BackendLoad]
     /// Which backends speak REST and gRPC, a bit each (the first 64).
@@ -124,6 +126,7 @@ final class WorkerRevision {
 
     init(
         plan: RevisionPlan,
+        model: String,
         backends: [WorkerBackend],
         balancing: LoadBalancing,
         resilience: ResiliencePlan,
@@ -137,6 +140,7 @@ final class WorkerRevision {
         identity = Array("\(plan.name)\u{0}\(plan.backendModelName ?? "")".utf8)
         self.plan = plan
         name = KeptBytes(plan.name)
+        accessTarget = KeptBytes(AccessTarget.text(model: model, revision: plan.name))
         self.backends = backends
         loads = backends.map(\.plan.load)
         var (rest, grpc) = (UInt64(0), UInt64(0))

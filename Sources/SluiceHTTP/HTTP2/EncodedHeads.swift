@@ -54,6 +54,8 @@ struct EncodedHeads: BitwiseCopyable {
         var byteCount = 0
         var encodedCount = 0
         var version: UInt64 = 0
+        /// ``FieldBlock/repeatName``.
+        var name: UInt64 = 0
         var cuts = Cuts()
 
         var fieldBytes: Int { fieldCount &* MemoryLayout<Field>.stride }
@@ -100,6 +102,22 @@ struct EncodedHeads: BitwiseCopyable {
                 unsafe slot.pointee.byteCount == block.byteCount,
                 unsafe isSame(slot, block)
             else { continue }
+            unsafe state.pointee.clock.noteFound(index)
+            // It may have been kept for a sender that had no name for it.
+            if block.repeatName != 0 { unsafe slot.pointee.name = block.repeatName }
+            return index
+        }
+        return nil
+    }
+
+    /// The kept block that its sender calls `name`, which isn't 0; see ``find(_:version:)``.
+    @inline(__always)
+    func find(named name: UInt64, version: UInt64) -> Int? {
+        for index in unsafe 0..<state.pointee.clock.count {
+            let slot = unsafe state.pointee.slots + index
+            guard unsafe slot.pointee.name == name, unsafe slot.pointee.version == version else {
+                continue
+            }
             unsafe state.pointee.clock.noteFound(index)
             return index
         }
@@ -183,6 +201,7 @@ struct EncodedHeads: BitwiseCopyable {
         unsafe slot.pointee.byteCount = block.byteCount
         unsafe slot.pointee.encodedCount = encoded.count
         unsafe slot.pointee.version = version
+        unsafe slot.pointee.name = block.repeatName
         unsafe slot.pointee.cuts = cuts
     }
 

@@ -64,23 +64,60 @@ package struct HPACKEncoder: ~Copyable {
         _ block: FieldBlock,
         _ output: inout ByteBuffer
     ) {
+        // A value has a length of up to six octets.
+        let start = unsafe output.reserve(
+            heads.encoded(of: known).count &+ block.byteCount &+ heads.cutCount(of: known) &* 6
+        )
+        var place = unsafe start
+        unsafe write(known, to: &place) { cut, _ in unsafe block.value(of: block[cut.field]) }
+        unsafe output.commit(place - start)
+    }
+
+    /// Writes a kept block, `value` in its volatile fields.
+    @inline(__always)
+    private func write(
+        _ known: Int,
+        to place: inout UnsafeMutablePointer<UInt8>,
+        value: (EncodedHeads.Cut, _ index: Int) -> UnsafeRawBufferPointer
+    ) {
         let encoded = unsafe heads.encoded(of: known)
         guard let from = encoded.baseAddress else { return }
-        let cutCount = heads.cutCount(of: known)
-        // A value has a length of up to six octets.
-        let start = unsafe output.reserve(encoded.count &+ block.byteCount &+ cutCount &* 6)
-        var place = unsafe start
         var written = 0
-        for index in 0..<cutCount {
+        for index in 0..<heads.cutCount(of: known) {
             let cut = heads.cut(index, of: known)
             unsafe ShortBytes.copy(from + written, to: place, count: cut.before &- written)
             unsafe place += cut.before &- written
-            unsafe HPACKEncoder.write(block.value(of: block[cut.field]), to: &place)
+            unsafe HPACKEncoder.write(value(cut, index), to: &place)
             written = cut.after
         }
         unsafe ShortBytes.copy(from + written, to: place, count: encoded.count &- written)
         unsafe place += encoded.count &- written
-        unsafe output.commit(place - start)
+    }
+
+    // MARK: - Blocks called by their names
+
+    /// The block that was sent as `name` and would come out the same now, or nil; good until the
+    /// next block is encoded.
+    package func known(_ name: UInt64) -> KnownBlock? {
+        guard !mustUpdate, let number = heads.find(named: name, version: table.version) else {
+            return nil
+        }
+        let encoded = unsafe heads.encoded(of: number)
+        return KnownBlock(
+            number: number,
+            valueCount: heads.cutCount(of: number),
+            byteCount: encoded.count
+        )
+    }
+
+    /// Writes a known block with these values in its volatile fields, in their order; `place` has
+    /// room for ``KnownBlock/bound(_:)`` of them.
+    package func write(
+        _ block: KnownBlock,
+        _ values: RepeatedAnswer.Values,
+        to place: inout UnsafeMutablePointer<UInt8>
+    ) {
+        unsafe write(block.number, to: &place) { _, index in unsafe values[index] }
     }
 
     // A field takes at most a representation, two lengths of up to six octets each, a known name of

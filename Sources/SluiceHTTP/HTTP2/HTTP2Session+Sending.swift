@@ -87,7 +87,7 @@ extension HTTP2Session {
     }
 
     /// Whether the stream is lost and its owner about to be told, so that what it says is dropped.
-    private func isLost(_ stream: HTTP2Stream) -> Bool {
+    func isLost(_ stream: HTTP2Stream) -> Bool {
         unsafe stream.record.pointee.untoldReset != nil
     }
 
@@ -203,7 +203,7 @@ extension HTTP2Session {
     }
 
     /// How many bytes of `count` may be framed now.
-    private func room(for count: Int, on stream: HTTP2Stream) -> Int {
+    func room(for count: Int, on stream: HTTP2Stream) -> Int {
         guard output.count < HTTP2Session.outputHighWater else { return 0 }
         return unsafe max(
             0,

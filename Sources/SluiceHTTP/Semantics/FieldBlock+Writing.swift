@@ -9,6 +9,7 @@ extension FieldBlock {
         unsafe storage.pointee.present = 0
         unsafe storage.pointee.hasSoundTarget = false
         unsafe storage.pointee.status = 0
+        unsafe storage.pointee.repeatName = 0
     }
 
     // MARK: - Fields that came

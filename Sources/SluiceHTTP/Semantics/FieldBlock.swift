@@ -21,6 +21,8 @@ public struct FieldBlock: BitwiseCopyable {
         var hasSoundTarget = false
         /// The `:status` once somebody has asked for it; 0 before.
         var status: UInt16 = 0
+        /// See ``FieldBlock/repeatName``.
+        var repeatName: UInt64 = 0
         /// A bit for each name that was ever added: most questions are about absent fields.
         @usableFromInline var present: UInt64 = 0
         /// Where each of these came first; nothing where the bit isn't set.
@@ -168,6 +170,15 @@ public struct FieldBlock: BitwiseCopyable {
         let status = Int(digits.0) &* 100 &+ Int(digits.1) &* 10 &+ Int(digits.2)
         unsafe storage.pointee.status = UInt16(truncatingIfNeeded: status)
         return status
+    }
+
+    /// What its sender calls every block with the same fields, the values of volatile ones aside; 0
+    /// for blocks without such a name.
+    ///
+    /// A connection that has sent the block once repeats it by this name (``RepeatedAnswer``).
+    package var repeatName: UInt64 {
+        get { unsafe storage.pointee.repeatName }
+        nonmutating set { unsafe storage.pointee.repeatName = newValue }
     }
 
     /// Whether a received request says in a form that can be relied on whom it is for: a path, an

@@ -1,9 +1,9 @@
-/// Who answered, as an access line has it, put together once for each backend.
+/// Who answered, as an access line has it, put together once for each revision and each backend.
 ///
-/// Model, revision and backend are the same in every line of a backend, and a third of its text.
+/// Model, revision and backend are the same in every line of theirs, and a third of its text.
 package enum AccessTarget {
-    /// The three members with what separates them from the one before: `,"model":"iris",…`.
-    package static func text(model: String, revision: String, backend: String) -> String {
+    /// The members that aren't empty with what separates them from the one before: `,"model":"iris",…`.
+    package static func text(model: String, revision: String, backend: String = "") -> String {
         var names = (model, revision, backend)
         return names.0.withUTF8 { model in
             names.1.withUTF8 { revision in
