@@ -85,9 +85,10 @@ let package = Package(
         door("CNghttp2"),
         door("COpenSSL"),
         door("CHiredis"),
+        door("CProcessor"),
         .target(name: "CLinux", path: "Sources/CLinux"),
         // 1  ground
-        room("SluiceCore"),
+        room("SluiceCore", imports: ["CProcessor"]),
         // 2  notation
         room("SluiceWire", imports: ["SluiceCore"]),
         // 3  protocols, policies, instruments: no I/O

@@ -24,6 +24,18 @@ package struct CacheEntry: @unchecked Sendable {
     /// Where it all is, for who counts references by hand.
     package let storage: Storage
 
+    /// Has the processor fetch the entry at this address, where it may have been some time ago.
+    @inline(__always)
+    static func fetch(_ address: UInt) {
+        guard let place = unsafe UnsafeRawPointer(bitPattern: address) else { return }
+        // Head and a short answer lie on two lines.
+        unsafe Prefetch.line(at: place)
+        unsafe Prefetch.line(at: place + 64)
+    }
+
+    /// Where it lies, for ``fetch(_:)``.
+    var address: UInt { unsafe UInt(bitPattern: Unmanaged.passUnretained(storage).toOpaque()) }
+
     /// The entry in `storage`.
     package init(_ storage: Storage) { self.storage = storage }
 
@@ -62,7 +74,7 @@ package struct CacheEntry: @unchecked Sendable {
             tag: tag,
             born: born,
             lifetime: lifetime,
-            cost: room + room / 6 + CacheEntry.allocatorByteCount,
+            cost: CacheEntry.cost(of: room),
             answerCount: answer.count
         )
         storage = Storage.create(minimumCapacity: room - CacheEntry.headByteCount) { _ in head }
@@ -72,6 +84,11 @@ package struct CacheEntry: @unchecked Sendable {
             unsafe UnsafeMutableRawPointer(bytes).copyMemory(from: from, byteCount: answer.count)
         }
     }
+
+    /// The ``cost`` of an entry without bytes.
+    static var costMinimum: Int { cost(of: room(for: headByteCount)) }
+
+    private static func cost(of room: Int) -> Int { room + room / 6 + allocatorByteCount }
 
     /// What lies before the bytes: the object's own two words, and the head.
     private static let headByteCount = 16 + MemoryLayout<Head>.stride

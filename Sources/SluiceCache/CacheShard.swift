@@ -54,7 +54,7 @@ struct CacheShard: ~Copyable {
     /// How many times one store may give main's oldest another round: keeps the lock short.
     private static let roundsMaximum = 64
 
-    private var slots = SlotTable<Slot>()
+    private var slots: SlotTable<Slot>
     private var idle = CacheShard.none
     private var index: CacheIndex
     private var ghost = GhostList()
@@ -67,7 +67,13 @@ struct CacheShard: ~Copyable {
     init(budget: Int, seed: UInt64) {
         self.budget = budget
         index = CacheIndex(multiplier: seed)
+        // One more than fit: the only entry of a shard may be larger than its budget.
+        let entryMinimum = MemoryLayout<Slot>.stride + CacheEntry.costMinimum
+        slots = SlotTable(maximum: budget / entryMinimum + 1)
     }
+
+    /// Where slots lie.
+    var slotPlaces: SlotPlaces { slots.places }
 
     /// How many slots a sweep has to visit.
     var slotCount: Int { slots.count }
@@ -83,18 +89,18 @@ struct CacheShard: ~Copyable {
     /// They grow with the entries and never shrink, so they count against the budget by their
     /// real size.
     private var structureBytes: Int {
-        slots.capacity * MemoryLayout<Slot>.stride + index.byteCount + ghost.byteCount
+        slots.byteCount + index.byteCount + ghost.byteCount
     }
 
     // MARK: - Look-up
 
-    /// `hint` is where the key may be, and becomes where it is.
+    /// `place` is where the key may be, and becomes where it is.
     mutating func lookup(
         _ key: CacheKey,
         at now: Instant,
-        _ hint: inout UInt32
+        _ place: inout CachePlace
     ) -> CacheLookup {
-        let found = holds(hint, key) ? hint : find(key)
+        let found = holds(place.slot, key) ? place.slot : find(key)
         guard let slot = found, let entry = slots[slot].entry else {
             counts.misses += 1
             return .miss
@@ -105,7 +111,11 @@ struct CacheShard: ~Copyable {
             counts.misses += 1
             return .miss
         }
-        hint = slot
+        // Not written where nothing changes: most of a memo's lines stay clean.
+        if place.slot != slot || place.address != entry.address {
+            place.slot = slot
+            place.address = entry.address
+        }
         slots[slot].uses = min(slots[slot].uses + 1, CacheShard.usesMaximum)
         if now < entry.lifetime.freshUntil {
             counts.hits += 1

@@ -1,9 +1,12 @@
 package import SluiceCore
 private import Synchronization
 
-/// Where in its shard an entry lay when it was last looked up; means nothing to anybody else.
+/// Where an entry lay when it was last looked up; means nothing to anybody else.
 package struct CachePlace: BitwiseCopyable, Sendable {
+    /// Its slot in its shard.
     var slot: UInt32 = .max
+    /// Its memory, which may be another's by now.
+    var address: UInt = 0
 
     /// Nowhere yet.
     package init() {}
@@ -20,8 +23,12 @@ package final class MemoryCache: Sendable {
     private final class Shard: Sendable {
         let state: Mutex<CacheShard>
 
+        let slots: SlotPlaces
+
         init(budget: Int, seed: UInt64) {
-            state = Mutex(CacheShard(budget: budget, seed: seed))
+            let made = CacheShard(budget: budget, seed: seed)
+            slots = made.slotPlaces
+            state = Mutex(made)
         }
     }
 
@@ -70,7 +77,16 @@ package final class MemoryCache: Sendable {
     /// Spares a hot key the probe of the index, which is one miss of the processor's cache.
     package func lookup(_ key: CacheKey, at now: Instant, _ place: inout CachePlace) -> CacheLookup
     {
-        withShard(key) { $0.lookup(key, at: now, &place.slot) }
+        withShard(key) { $0.lookup(key, at: now, &place) }
+    }
+
+    /// Has the processor fetch what a look-up of `key` at `place` will read, slot and entry at a time.
+    @inline(__always)
+    package func fetch(_ key: CacheKey, at place: CachePlace) {
+        CacheEntry.fetch(place.address)
+        unsafe places[Int(key.a & UInt64(places.count - 1))]._withUnsafeGuaranteedRef {
+            $0.slots.fetch(place.slot)
+        }
     }
 
     /// What is fresh under `key`, asked for again: not counted, and no sign that it is wanted.

@@ -1,29 +1,36 @@
-/// Elements in memory that begins where a line of the processor's cache does.
+import SluiceCore
+
+/// Elements that never move, up to a number that is known from the start.
 ///
-/// An array's elements begin behind its head, so that one of a line's size lies on two of them, and each
-/// is a wait where many are asked for in no order. Only grows.
+/// Addresses for all of them are set aside at once; memory is taken page by page as elements come.
+/// Growing copies nothing, leaves no slack, and whoever knows an element's number can have it fetched
+/// without a lock. Elements of a line's size lie on one line of the processor's cache each: in an
+/// array, whose elements begin behind its head, they lie on two.
 ///
 /// Unchecked: it is the only owner of its memory, as an array would be.
 @safe
 struct SlotTable<Element: Sendable>: ~Copyable, @unchecked Sendable {
-    private var base: UnsafeMutablePointer<Element>
+    private let memory: PageMemory
+    private let base: UnsafeMutablePointer<Element>
+    private let maximum: Int
     private(set) var count = 0
-    private(set) var capacity = 64
-    private static var lineByteCount: Int { 64 }
 
-    init() { unsafe base = SlotTable.memory(capacity) }
-
-    deinit {
-        unsafe base.deinitialize(count: count)
-        unsafe base.deallocate()
+    /// A table without elements that takes `maximum` of them.
+    init(maximum: Int) {
+        self.maximum = maximum
+        memory = PageMemory(byteCount: maximum * MemoryLayout<Element>.stride)
+        // Bound once; as large as the elements it is bound for. Pages begin where lines do.
+        unsafe base = memory.base.bindMemory(to: Element.self, capacity: maximum)
     }
 
-    private static func memory(_ capacity: Int) -> UnsafeMutablePointer<Element> {
-        // Bound once; as large as the elements it is bound for.
-        unsafe UnsafeMutableRawPointer.allocate(
-            byteCount: capacity * MemoryLayout<Element>.stride,
-            alignment: max(lineByteCount, MemoryLayout<Element>.alignment)
-        ).bindMemory(to: Element.self, capacity: capacity)
+    deinit { unsafe base.deinitialize(count: count) }
+
+    /// What its elements take.
+    var byteCount: Int { count * MemoryLayout<Element>.stride }
+
+    /// Where the elements lie, for who wants one fetched ahead.
+    var places: SlotPlaces {
+        unsafe SlotPlaces(base: base, stride: MemoryLayout<Element>.stride, maximum: maximum)
     }
 
     subscript(_ index: UInt32) -> Element {
@@ -38,20 +45,29 @@ struct SlotTable<Element: Sendable>: ~Copyable, @unchecked Sendable {
     }
 
     mutating func append(_ element: Element) {
-        if count == capacity { grow() }
+        precondition(count < maximum, "a table takes no more elements than it was made for")
         // There is room for one more.
         unsafe (base + count).initialize(to: element)
         count += 1
     }
+}
 
-    /// By a quarter instead of a doubling: slack is memory outside of the cache's budget.
-    private mutating func grow() {
-        let larger = capacity + capacity / 4
-        let place = unsafe SlotTable.memory(larger)
-        // All elements move; the old memory has none left.
-        unsafe place.moveInitialize(from: base, count: count)
-        unsafe base.deallocate()
-        unsafe base = place
-        capacity = larger
+/// Where the elements of a ``SlotTable`` lie; good for hints only, and as long as the table lives.
+@safe
+struct SlotPlaces: @unchecked Sendable {
+    private let base: UnsafeRawPointer
+    private let stride: Int
+    private let maximum: Int
+
+    init(base: UnsafeRawPointer, stride: Int, maximum: Int) {
+        unsafe self.base = unsafe base
+        self.stride = stride
+        self.maximum = maximum
+    }
+
+    /// Has the processor fetch element number `index`, which may not be there.
+    func fetch(_ index: UInt32) {
+        guard Int(index) < maximum else { return }
+        unsafe Prefetch.line(at: base + Int(index) &* stride)
     }
 }

@@ -64,7 +64,8 @@ extension RedisConnection {
     }
 
     func disconnect() {
-        session = nil
+        hasSession = false
+        session = RedisSession(over: endpoint.settings, pool: loop.buffers)
         stream?.close()
         stream = nil
         loop.cancelTimer(&timer)
@@ -98,19 +99,19 @@ extension RedisConnection {
             scheduleProbe()
             return
         }
-        guard session != nil else {
+        guard hasSession else {
             beginAttempt()
             return
         }
-        let isTaken = session?.ping(
+        let isTaken = session.ping(
             token: RedisAsker.probe.token,
             at: now,
             deadline: .distantFuture
         )
-        if isTaken == true {
+        if isTaken {
             sendSoon()
         } else {
-            session?.connectionEnded()
+            session.connectionEnded()
             drain()
         }
     }

@@ -20,7 +20,7 @@ extension RedisConnection {
     /// Asks for the first purge's next page; false when that can't be.
     private func scan() -> Bool {
         guard let purge = purges.first else { return false }
-        let isTaken = session?.scan(
+        let isTaken = session.scan(
             cursor: purge.cursor,
             prefix: purge.prefix,
             count: RedisPurge.pageKeyCount,
@@ -28,7 +28,7 @@ extension RedisConnection {
             at: loop.now,
             deadline: .distantFuture
         )
-        guard isTaken == true else { return false }
+        guard isTaken else { return false }
         sendSoon()
         return true
     }
@@ -44,14 +44,14 @@ extension RedisConnection {
             goOnPurging()
             return
         }
-        let isTaken = session?.remove(
+        let isTaken = session.remove(
             keys,
             lazily: true,
             token: RedisAsker.unlink.token,
             at: loop.now,
             deadline: .distantFuture
         )
-        if isTaken == true { sendSoon() } else { endPurge(isComplete: false) }
+        if isTaken { sendSoon() } else { endPurge(isComplete: false) }
     }
 
     func unlinked(_ reply: RedisReply) {

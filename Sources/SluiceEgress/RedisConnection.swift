@@ -38,8 +38,10 @@ package final class RedisConnection: StreamHandler, TimerTarget {
     var random: RandomSource
     var breaker = RedisBreaker()
     var stream: TCPStream?
-    /// Stands from the moment the stream does.
-    var session: RedisSession?
+    /// One that is over where there is none: an optional one would be copied out and back for every call.
+    var session: RedisSession
+    /// Whether there is one: from the moment the stream stands.
+    var hasSession = false
     var addressIndex = 0
     /// Addresses that this attempt may still try.
     var addressesLeft = 0
@@ -74,23 +76,24 @@ package final class RedisConnection: StreamHandler, TimerTarget {
         self.endpoint = endpoint
         self.receiver = receiver
         random = RandomSource(seed: seed)
+        session = RedisSession(over: endpoint.settings, pool: loop.buffers)
     }
 
     /// Begins to connect.
     package func start() { beginAttempt() }
 
     /// Whether look-ups are sent at all.
-    package var isUp: Bool { breaker.admits && session?.asked { $0.canAnswer } == true }
+    package var isUp: Bool { breaker.admits && session.canAnswer }
 
     /// Commands sent and not yet answered, given up or not.
-    package var pendingCount: Int { session?.pendingCount ?? 0 }
+    package var pendingCount: Int { session.pendingCount }
 
     /// Closes for good: look-ups and purges under way have failed when it returns.
     package func close() {
         guard !isClosed else { return }
         isClosed = true
         loop.cancelTimer(&probeTimer)
-        session?.connectionEnded()
+        session.connectionEnded()
         drain()
         // Without a session there is at most an attempt.
         disconnect()
@@ -111,7 +114,7 @@ package final class RedisConnection: StreamHandler, TimerTarget {
     ) -> Bool {
         guard canLookUp() else { return false }
         return isSent(
-            unsafe session?.get(
+            unsafe session.get(
                 key,
                 token: RedisAsker.lookUp(token).token,
                 at: loop.now,
@@ -131,7 +134,7 @@ package final class RedisConnection: StreamHandler, TimerTarget {
     ) -> Bool {
         guard canLookUp() else { return false }
         return isSent(
-            unsafe session?.getMany(
+            unsafe session.getMany(
                 keys,
                 keyByteCount: keyByteCount,
                 token: RedisAsker.lookUp(token).token,
@@ -148,8 +151,8 @@ package final class RedisConnection: StreamHandler, TimerTarget {
         return false
     }
 
-    private func isSent(_ isTaken: Bool?) -> Bool {
-        guard isTaken == true else {
+    private func isSent(_ isTaken: Bool) -> Bool {
+        guard isTaken else {
             counters.crowded += 1
             return false
         }
@@ -178,7 +181,7 @@ package final class RedisConnection: StreamHandler, TimerTarget {
     ) {
         let isTaken =
             canWrite && milliseconds > 0
-            ? unsafe session?.set(
+            ? unsafe session.set(
                 key,
                 header: header,
                 body: body,
@@ -195,7 +198,7 @@ package final class RedisConnection: StreamHandler, TimerTarget {
         guard !keys.isEmpty else { return }
         let isTaken =
             canWrite
-            ? session?.remove(
+            ? session.remove(
                 keys,
                 lazily: true,
                 token: RedisAsker.write.token,
@@ -209,11 +212,11 @@ package final class RedisConnection: StreamHandler, TimerTarget {
     // Writes, purges and probes have no deadline: the stall limit ends what isn't answered.
     private var canWrite: Bool {
         guard isUp, pendingCount < endpoint.settings.maximumPending / 4 else { return false }
-        return unsafe (session?.outputBytes.count ?? 0) < endpoint.writeBacklogMaximum
+        return unsafe session.outputBytes.count < endpoint.writeBacklogMaximum
     }
 
-    private func countWrite(_ isTaken: Bool?) {
-        guard isTaken == true else {
+    private func countWrite(_ isTaken: Bool) {
+        guard isTaken else {
             counters.droppedWrites += 1
             return
         }
@@ -224,7 +227,7 @@ package final class RedisConnection: StreamHandler, TimerTarget {
     // MARK: - Events
 
     func drain() {
-        while let event = session?.nextEvent() { handle(event) }
+        while let event = session.nextEvent() { handle(event) }
         armTimer()
     }
 
@@ -276,8 +279,7 @@ package final class RedisConnection: StreamHandler, TimerTarget {
         count(success: true)
         counters.answered += 1
         counters.hits += 1
-        guard let value = unsafe session?.asked({ unsafe $0.value }) else { return }
-        unsafe receiver.redisHit(token, place: 0, value)
+        unsafe receiver.redisHit(token, place: 0, session.value)
     }
 
     private func tell(_ token: UInt64, _ place: Int, _ value: RedisReply) {
@@ -314,6 +316,7 @@ package final class RedisConnection: StreamHandler, TimerTarget {
 
     package func streamOpened(_ stream: TCPStream) {
         isGreeted = false
+        hasSession = true
         session = RedisSession(
             endpoint.settings,
             pool: loop.buffers,
@@ -325,7 +328,7 @@ package final class RedisConnection: StreamHandler, TimerTarget {
 
     package func streamReceived(_ bytes: UnsafeRawBufferPointer) {
         isPostponed = false
-        unsafe session?.receive(bytes)
+        unsafe session.receive(bytes)
         drain()
     }
 
@@ -337,14 +340,14 @@ package final class RedisConnection: StreamHandler, TimerTarget {
     }
 
     package var streamOutput: UnsafeRawBufferPointer {
-        unsafe session?.outputBytes ?? UnsafeRawBufferPointer(start: nil, count: 0)
+        unsafe session.outputBytes
     }
 
-    package func streamWrote(_ count: Int) { session?.outputWritten(count) }
+    package func streamWrote(_ count: Int) { session.outputWritten(count) }
 
     private func connectionEnded(_ reason: String) {
-        guard session == nil else {
-            session?.connectionEnded()
+        guard !hasSession else {
+            session.connectionEnded()
             drain()
             return
         }
@@ -378,8 +381,8 @@ package final class RedisConnection: StreamHandler, TimerTarget {
             return
         }
         isPostponed = false
-        if session != nil {
-            session?.deadlineReached(at: now)
+        if hasSession {
+            session.deadlineReached(at: now)
             drain()
         } else if stream != nil, attemptDeadline <= now {
             connectionEnded("connect timed out")
@@ -391,7 +394,7 @@ package final class RedisConnection: StreamHandler, TimerTarget {
     /// Sees to it that the timer fires when the session or the attempt wants it, or before.
     func armTimer() {
         let deadline =
-            session?.asked { $0.deadline } ?? (stream == nil ? .distantFuture : attemptDeadline)
+            hasSession ? session.deadline : stream == nil ? .distantFuture : attemptDeadline
         guard deadline < timerDeadline else { return }
         loop.cancelTimer(&timer)
         timer = loop.setTimer(at: deadline, target: self, tag: RedisConnection.deadlineTag)

@@ -98,6 +98,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     var lines = WorkerLines()
     var codec: PredictCodec
     var memo = QuestionMemo()
+    var foreseen: ForeseenMessage?
     /// Absent until a revision is warmed.
     var warmHand: WarmHand?
     /// Tier 2, if there is one.

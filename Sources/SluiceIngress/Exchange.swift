@@ -102,6 +102,13 @@ package struct Exchange: BitwiseCopyable {
         }
     }
 
+    /// The whole body of a request that has just begun, where it is known to have come.
+    ///
+    /// For looking ahead only: it is handed over as ever, and valid until then.
+    package var upcomingBody: UnsafeRawBufferPointer? {
+        unsafe holder._withUnsafeGuaranteedRef { unsafe $0.upcomingBody(of: stream) }
+    }
+
     /// Says that `count` bytes of the request's body have moved on.
     package func consumed(_ count: Int) {
         unsafe holder._withUnsafeGuaranteedRef { $0.consumed(count, by: stream) }

@@ -52,6 +52,7 @@ package class ExchangeHost {
         false
     }
 
+    func upcomingBody(of stream: HTTP2Stream?) -> UnsafeRawBufferPointer? { nil }
     func consumed(_ count: Int, by stream: HTTP2Stream?) {}
     func sendContinue() {}
     func abort(_ stream: HTTP2Stream?, _ code: HTTP2ErrorCode) {}

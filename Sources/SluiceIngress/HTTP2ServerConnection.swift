@@ -89,6 +89,11 @@ final class HTTP2ServerConnection: ServerConnection {
         return true
     }
 
+    override func upcomingBody(of stream: HTTP2Stream?) -> UnsafeRawBufferPointer? {
+        guard let stream else { return nil }
+        return unsafe session.upcomingBody(of: stream)
+    }
+
     override func consumed(_ count: Int, by stream: HTTP2Stream?) {
         guard let stream else { return }
         let before = session.output.count

@@ -73,6 +73,16 @@ package struct RedisSession: ~Copyable {
         greet(at: now, greetingDeadline)
     }
 
+    /// A session that is over and has nothing to tell: it takes no command and sends nothing.
+    package init(over settings: RedisSettings, pool: BufferPool) {
+        self.settings = settings
+        stallNanoseconds = settings.stallLimit.nanoseconds
+        reader = RESPReader(maximumBytes: settings.maximumReplyBytes, pool: pool)
+        output = ByteBuffer(pool: pool)
+        pending = PendingQueue(capacity: 8)
+        failure = .disconnected
+    }
+
     private mutating func greet(at now: Instant, _ deadline: Instant) {
         greetingsLeft += 1
         expect(.greeting, token: 0, at: now, deadline: deadline)
@@ -86,13 +96,6 @@ package struct RedisSession: ~Copyable {
 
     /// Commands written and not answered, those given up included.
     package var pendingCount: Int { pending.count }
-
-    /// Asks the session something in its place: optional chaining to what doesn't change it would copy it
-    /// there and back.
-    @inline(__always)
-    package mutating func asked<Answer>(_ question: (borrowing RedisSession) -> Answer) -> Answer {
-        question(self)
-    }
 
     // MARK: - Commands
 

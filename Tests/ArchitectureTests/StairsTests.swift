@@ -9,7 +9,7 @@ struct StairsTests {
 
     /// Rooms by floor, lowest first; a room imports only from floors below, or the exceptions.
     static let floors: [[String]] = [
-        ["CNghttp2", "COpenSSL", "CHiredis", "CLinux"],
+        ["CNghttp2", "COpenSSL", "CHiredis", "CLinux", "CProcessor"],
         ["SluiceCore"],
         ["SluiceWire"],
         [
@@ -26,7 +26,7 @@ struct StairsTests {
     /// The one room that may open each C door.
     static let keys = [
         "CNghttp2": ["SluiceTestKit"], "COpenSSL": ["SluiceTLS"],
-        "CHiredis": ["SluiceRedis"], "CLinux": ["SluiceIO"],
+        "CHiredis": ["SluiceRedis"], "CLinux": ["SluiceIO"], "CProcessor": ["SluiceCore"],
     ]
 
     /// The garden shed: what tests are made with, and what it may be made of.

@@ -22,19 +22,20 @@ struct QuestionMemo: ~Copyable {
         var place = CachePlace()
         var key: CacheKey
         /// A shorter message.
-        var near = InlineArray<64, UInt8>(repeating: 0)
+        var near = InlineArray<56, UInt8>(repeating: 0)
     }
 
     /// Slots: as many questions as are hot at a time, and more.
     private static let slotCount = 1 << 15
     /// Messages up to this lie in their slot: two lines of the processor's cache that come together.
-    private static let nearMaximum = 64
+    private static let nearMaximum = 56
     /// Messages above this gain little: their digest is what costs.
     static let byteMaximum = 2048
     /// What all messages together may take; who finds no room takes the whole way.
     private static let totalMaximum = 16 << 20
 
-    // Made for the first message: most gateways have models that aren't cached.
+    // Made for the first message: most gateways have models that aren't cached. Zeros are free slots.
+    private var memory: PageMemory?
     private var slots: UnsafeMutablePointer<Slot>?
     private var total = 0
 
@@ -43,7 +44,6 @@ struct QuestionMemo: ~Copyable {
     deinit {
         guard let slots = unsafe slots else { return }
         for index in 0..<QuestionMemo.slotCount { unsafe slots[index].far?.deallocate() }
-        unsafe slots.deallocate()
     }
 
     /// A message without its `id`.
@@ -53,6 +53,14 @@ struct QuestionMemo: ~Copyable {
         let id: UnsafeRawBufferPointer
         let after: UnsafeRawBufferPointer
         let hash: UInt64
+        /// Of the framed message.
+        private let length: Int
+
+        /// Whether it was made of exactly this memory.
+        func isWhole(_ framed: UnsafeRawBufferPointer) -> Bool {
+            unsafe framed.count == length
+                && framed.baseAddress.map { unsafe $0 + 5 } == before.baseAddress
+        }
 
         /// Bytes of both; never none.
         var count: Int { unsafe before.count + after.count }
@@ -62,6 +70,7 @@ struct QuestionMemo: ~Copyable {
             guard framed.count > 5, framed.count <= QuestionMemo.byteMaximum,
                 let base = framed.baseAddress
             else { return nil }
+            length = framed.count
             // The prefix has the length, which the id changes.
             var next = 5
             var field = 0..<0
@@ -149,6 +158,17 @@ struct QuestionMemo: ~Copyable {
         return nil
     }
 
+    /// Has the processor fetch what ``find(_:revision:)`` will read.
+    func fetch(_ message: Message) {
+        guard let slots = unsafe slots else { return }
+        let slot = unsafe UnsafeRawPointer(slots + QuestionMemo.place(message))
+        unsafe Prefetch.line(at: slot)
+        unsafe Prefetch.line(at: slot + 64)
+    }
+
+    /// Whether any message was remembered.
+    var isInUse: Bool { unsafe slots != nil }
+
     /// Where a message's pair begins.
     private static func place(_ message: Message) -> Int {
         Int(message.hash & UInt64(slotCount - 1)) & ~1
@@ -212,15 +232,12 @@ struct QuestionMemo: ~Copyable {
 
     private mutating func table() -> UnsafeMutablePointer<Slot> {
         if let slots = unsafe slots { return unsafe slots }
-        // Unsafe: bound once, freed in `deinit`, indexed below the count.
-        let made = unsafe UnsafeMutableRawPointer.allocate(
-            byteCount: QuestionMemo.slotCount * MemoryLayout<Slot>.stride,
-            alignment: 128
-        ).bindMemory(to: Slot.self, capacity: QuestionMemo.slotCount)
-        unsafe made.initialize(
-            repeating: Slot(far: nil, key: QuestionMemo.noKey),
-            count: QuestionMemo.slotCount
+        let memory = PageMemory(
+            byteCount: QuestionMemo.slotCount * MemoryLayout<Slot>.stride
         )
+        // Bound once, indexed below the count, lives as long as `self.memory`.
+        let made = unsafe memory.base.bindMemory(to: Slot.self, capacity: QuestionMemo.slotCount)
+        self.memory = consume memory
         unsafe slots = made
         return unsafe made
     }

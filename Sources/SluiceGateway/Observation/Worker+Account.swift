@@ -122,7 +122,9 @@ extension Worker {
                 record.why = .backendError
             }
         } else if let revision = unsafe flow.pointee.revision {
-            unsafe record.target = revision._withUnsafeGuaranteedRef { unsafe $0.accessTarget.bytes }
+            unsafe record.target = revision._withUnsafeGuaranteedRef {
+                unsafe $0.accessTarget.bytes
+            }
         } else if let model = unsafe flow.pointee.model {
             unsafe record.model = model._withUnsafeGuaranteedRef { unsafe $0.name.bytes }
         }

@@ -9,7 +9,9 @@ import SluiceTelemetry
 // A request arrives: what is it, and for which model?
 extension Worker {
     package func requestBegan(_ exchange: Exchange, _ head: FieldBlock, endStream: Bool) {
+        let message = memo.isInUse ? foresee(exchange) : nil
         let flow = unsafe begin(exchange, head)
+        foreseen = message.map { unsafe ForeseenMessage(flow: flow, message: $0) }
         unsafe flow.pointee.hasRequestEnded = endStream
         guard let path = unsafe head.first(.path) else {
             unsafe refuse(flow, .badRequest("the request has no path"))

@@ -1,3 +1,4 @@
+import SluiceCore
 // DATA frames: what they take from the windows, and whether they are allowed where they come.
 extension HTTP2Session {
     mutating func countData(_ header: HTTP2FrameHeader) throws(HTTP2Failure) {
@@ -76,6 +77,25 @@ extension HTTP2Session {
         reading = .frameHeader
         if endStream { closeRemote(stream) }
         return unsafe .data(stream, take(remaining), endStream: endStream)
+    }
+
+    /// The whole body of `stream`, whose head has just been told, if the next frame brings it and has
+    /// come; nothing is consumed.
+    ///
+    /// The next event but one at the latest tells these very bytes, unless the connection ends.
+    package func upcomingBody(of stream: HTTP2Stream) -> UnsafeRawBufferPointer? {
+        guard case .frameHeader = reading, partial.isEmpty,
+            unsafe input.count > HTTP2FrameHeader.size, let start = unsafe input.baseAddress
+        else { return nil }
+        let header = unsafe HTTP2FrameHeader(reading: start)
+        guard header.type == HTTP2FrameType.data, header.flags == HTTP2Flag.endStream,
+            header.streamID == stream.id,
+            unsafe header.length <= input.count &- HTTP2FrameHeader.size
+        else { return nil }
+        return unsafe UnsafeRawBufferPointer(
+            start: start + HTTP2FrameHeader.size,
+            count: header.length
+        )
     }
 
     mutating func readData(
