@@ -13,7 +13,7 @@ struct CacheIndex {
     private var count = 0
     // An odd number nobody outside knows: whoever grinds inputs for colliding digests can't tell
     // which of them meet here.
-    private let multiplier: UInt64
+    let multiplier: UInt64
 
     init(multiplier: UInt64) {
         self.multiplier = multiplier | 1
@@ -24,12 +24,23 @@ struct CacheIndex {
 
     private var mask: Int { words.count - 1 }
 
+    private func hash(_ key: CacheKey) -> UInt64 { CacheIndex.hash(key, multiplier) }
+
     /// The upper half of a word, as good as the product's best bits.
-    private func hash(_ key: CacheKey) -> UInt64 {
+    static func hash(_ key: CacheKey, _ multiplier: UInt64) -> UInt64 {
         ((key.b ^ key.d) &* multiplier) & 0xFFFF_FFFF_0000_0000
     }
 
-    private func home(_ word: UInt64) -> Int { Int(word >> 32) & mask }
+    private func home(_ word: UInt64) -> Int { CacheIndex.home(word, mask: mask) }
+
+    /// Where among the words the probing for a hash begins.
+    static func home(_ hash: UInt64, mask: Int) -> Int { Int(hash >> 32) & mask }
+
+    /// Where the words lie, and one less than there are.
+    var place: (address: UInt, mask: Int) {
+        let base = unsafe words.withUnsafeBufferPointer { $0.baseAddress }
+        return (UInt(bitPattern: base), mask)
+    }
 
     /// The slot that `holds` says has the key; it is asked only where 32 bits agree.
     func find(_ key: CacheKey, holds: (UInt32) -> Bool) -> UInt32? {

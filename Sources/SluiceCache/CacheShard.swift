@@ -74,6 +74,10 @@ struct CacheShard: ~Copyable {
 
     /// Where slots lie.
     var slotPlaces: SlotPlaces { slots.places }
+    /// Where the index lies, until the next store.
+    var indexPlace: (address: UInt, mask: Int) { index.place }
+    /// A hint at where the index lies.
+    func makeIndexHint() -> IndexHint { IndexHint(index) }
 
     /// How many slots a sweep has to visit.
     var slotCount: Int { slots.count }

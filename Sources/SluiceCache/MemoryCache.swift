@@ -24,10 +24,12 @@ package final class MemoryCache: Sendable {
         let state: Mutex<CacheShard>
 
         let slots: SlotPlaces
+        let index: IndexHint
 
         init(budget: Int, seed: UInt64) {
             let made = CacheShard(budget: budget, seed: seed)
             slots = made.slotPlaces
+            index = made.makeIndexHint()
             state = Mutex(made)
         }
     }
@@ -77,21 +79,25 @@ package final class MemoryCache: Sendable {
     /// Spares a hot key the probe of the index, which is one miss of the processor's cache.
     package func lookup(_ key: CacheKey, at now: Instant, _ place: inout CachePlace) -> CacheLookup
     {
-        withShard(key) { $0.lookup(key, at: now, &place) }
+        withShard(key) { shard, _ in shard.lookup(key, at: now, &place) }
     }
 
     /// Has the processor fetch what a look-up of `key` at `place` will read, slot and entry at a time.
     @inline(__always)
     package func fetch(_ key: CacheKey, at place: CachePlace) {
         CacheEntry.fetch(place.address)
-        unsafe places[Int(key.a & UInt64(places.count - 1))]._withUnsafeGuaranteedRef {
-            $0.slots.fetch(place.slot)
-        }
+        unsafe self.place(of: key)._withUnsafeGuaranteedRef { $0.slots.fetch(place.slot) }
+    }
+
+    /// Has the processor fetch what a look-up or a store of `key` will read first.
+    @inline(__always)
+    package func fetch(_ key: CacheKey) {
+        unsafe place(of: key)._withUnsafeGuaranteedRef { $0.index.fetch(key) }
     }
 
     /// What is fresh under `key`, asked for again: not counted, and no sign that it is wanted.
     package func fresh(_ key: CacheKey, at now: Instant) -> CacheEntry? {
-        withShard(key) { $0.fresh(key, at: now) }
+        withShard(key) { shard, _ in shard.fresh(key, at: now) }
     }
 
     /// Where the order of purges stands; take it before asking a backend, hand it to `store`.
@@ -108,13 +114,14 @@ package final class MemoryCache: Sendable {
         asked stamp: CacheStamp,
         at now: Instant
     ) -> Bool {
-        withShard(key) { shard in
+        withShard(key) { shard, hint in
             // Asked under the lock: a purge notes itself first and sweeps this shard afterwards, so
             // either we see the note here or the sweep sees our entry.
             guard entry.cost <= maximumEntryBytes, !ledger.purged(entry.tag, since: stamp) else {
                 shard.reject()
                 return false
             }
+            defer { hint.update(shard.indexPlace) }
             return shard.store(entry, for: key, at: now)
         }
     }
@@ -123,11 +130,17 @@ package final class MemoryCache: Sendable {
     @inline(__always)
     private func withShard<Result>(
         _ key: CacheKey,
-        _ body: (inout CacheShard) -> Result
+        _ body: (inout CacheShard, borrowing IndexHint) -> Result
     ) -> Result {
-        unsafe places[Int(key.a & UInt64(places.count - 1))]._withUnsafeGuaranteedRef {
-            $0.state.withLock { body(&$0) }
+        unsafe place(of: key)._withUnsafeGuaranteedRef { shard in
+            shard.state.withLock { body(&$0, shard.index) }
         }
+    }
+
+    /// The shard of `key`.
+    @inline(__always)
+    private func place(of key: CacheKey) -> Unmanaged<Shard> {
+        unsafe places[Int(key.a & UInt64(places.count - 1))]
     }
 
     // MARK: - For operators

@@ -51,9 +51,10 @@ extension Worker: RedisReceiver {
             unsafe redisAnswered(flow, batch, place, entry)
             return
         }
-        guard let key = unsafe flow.pointee.cache.key,
-            let entry = unsafe entry(value, key, flow)
-        else {
+        let key = unsafe flow.pointee.cache.key
+        // Where it will be kept, while it is made.
+        if let key { unsafe cache?._withUnsafeGuaranteedRef { $0.memory.fetch(key) } }
+        guard let key, let entry = unsafe entry(value, key, flow) else {
             unsafe count(flow, .redisMiss)
             unsafe ask(flow)
             return
