@@ -209,7 +209,7 @@ extension Worker {
         guard let revision = unsafe flow.pointee.revision, unsafe flow.pointee.backend == nil else {
             return 0
         }
-        return 1 << 32 | UInt64(unsafe revision._withUnsafeGuaranteedRef { $0.number })
+        return unsafe revision._withUnsafeGuaranteedRef { $0.answerName }
     }
 
     /// Says in `cache-status` what came of the look-up (RFC 9211).

@@ -122,6 +122,9 @@ final class WorkerRevision {
     let identity: [UInt8]
     /// What its worker calls it by, over all snapshots in which it is the same.
     let number: UInt32
+    /// What its worker calls the heads of its answers from the cache (``FieldBlock/repeatName``): the same
+    /// for revisions of the same name, which is all that such a head says.
+    let answerName: UInt64
     var rows = RowHabits()
 
     init(
@@ -133,9 +136,11 @@ final class WorkerRevision {
         start: Int,
         metrics: RevisionMetrics,
         tag: CacheTag,
-        number: UInt32
+        number: UInt32,
+        answerName: UInt64
     ) {
         self.tag = tag
+        self.answerName = answerName
         self.number = number
         identity = Array("\(plan.name)\u{0}\(plan.backendModelName ?? "")".utf8)
         self.plan = plan
