@@ -34,8 +34,7 @@ struct QuestionMemo: ~Copyable {
     /// What all messages together may take; who finds no room takes the whole way.
     private static let totalMaximum = 16 << 20
 
-    // Made for the first message: most gateways have models that aren't cached. Zeros are free slots.
-    private var memory: PageMemory?
+    // Made for the first message: most gateways have models that aren't cached.
     private var slots: UnsafeMutablePointer<Slot>?
     private var total = 0
 
@@ -44,6 +43,7 @@ struct QuestionMemo: ~Copyable {
     deinit {
         guard let slots = unsafe slots else { return }
         for index in 0..<QuestionMemo.slotCount { unsafe slots[index].far?.deallocate() }
+        unsafe slots.deallocate()
     }
 
     /// A message without its `id`.
@@ -77,24 +77,25 @@ struct QuestionMemo: ~Copyable {
             var value = 0..<0
             while next < framed.count {
                 let start = next
-                let tag = unsafe framed[next]
-                next += 1
                 // Field numbers below 16, length-delimited: all that this message has.
-                guard tag < 0x80, tag & 7 == 2, next < framed.count else { return nil }
-                var size = unsafe Int(framed[next])
-                next += 1
+                let tag = unsafe base.load(fromByteOffset: next, as: UInt8.self)
+                guard tag & 0x87 == 2, next &+ 1 < framed.count else { return nil }
+                var size = unsafe Int(base.load(fromByteOffset: next &+ 1, as: UInt8.self))
+                next &+= 2
                 if size >= 0x80 {
-                    guard next < framed.count, unsafe framed[next] < 0x80 else { return nil }
-                    size = unsafe size & 0x7F | Int(framed[next]) << 7
-                    next += 1
+                    guard next < framed.count else { return nil }
+                    let more = unsafe base.load(fromByteOffset: next, as: UInt8.self)
+                    guard more < 0x80 else { return nil }
+                    size = size & 0x7F | Int(more) << 7
+                    next &+= 1
                 }
-                guard size <= framed.count - next else { return nil }
-                if tag >> 3 == 3 {
+                guard size <= framed.count &- next else { return nil }
+                if tag == 3 << 3 | 2 {
                     guard field.isEmpty else { return nil }
-                    field = start..<(next + size)
-                    value = next..<(next + size)
+                    field = start..<(next &+ size)
+                    value = next..<(next &+ size)
                 }
-                next += size
+                next &+= size
             }
             if field.isEmpty { field = framed.count..<framed.count }
             guard framed.count - 5 > field.count else { return nil }
@@ -104,45 +105,7 @@ struct QuestionMemo: ~Copyable {
                 start: base + field.upperBound,
                 count: framed.count - field.upperBound
             )
-            var state: UInt64 = 0x9E37_79B9_7F4A_7C15
-            unsafe Message.mix(before, &state)
-            unsafe Message.mix(after, &state)
-            hash = state
-        }
-
-        /// Folds bytes into `state`, sixteen at a time by one multiplication (as wyhash does).
-        ///
-        /// Good enough to spread messages over a table whose bytes have the last word.
-        private static func mix(_ bytes: UnsafeRawBufferPointer, _ state: inout UInt64) {
-            guard let base = bytes.baseAddress, bytes.count > 0 else { return }
-            state ^= UInt64(bytes.count)
-            guard bytes.count >= 16 else {
-                var words = (UInt64(0), UInt64(0))
-                unsafe withUnsafeMutableBytes(of: &words) {
-                    guard let place = $0.baseAddress else { return }
-                    unsafe ShortBytes.copy(base, to: place, count: bytes.count)
-                }
-                state = fold(words.0, words.1, state)
-                return
-            }
-            var index = 0
-            while index &+ 16 < bytes.count {
-                state = unsafe fold(word(base + index), word(base + index + 8), state)
-                index &+= 16
-            }
-            // The last sixteen may overlap those before.
-            let end = unsafe base + bytes.count
-            state = unsafe fold(word(end - 16), word(end - 8), state)
-        }
-
-        private static func word(_ place: UnsafeRawPointer) -> UInt64 {
-            unsafe place.loadUnaligned(as: UInt64.self)
-        }
-
-        private static func fold(_ first: UInt64, _ second: UInt64, _ state: UInt64) -> UInt64 {
-            let product = (first ^ 0x9E37_79B9_7F4A_7C15)
-                .multipliedFullWidth(by: second ^ state ^ 0xE703_7ED1_A0B4_28DB)
-            return product.low ^ product.high
+            hash = unsafe TableHash.hash(after, TableHash.hash(before))
         }
     }
 
@@ -262,12 +225,15 @@ struct QuestionMemo: ~Copyable {
 
     private mutating func table() -> UnsafeMutablePointer<Slot> {
         if let slots = unsafe slots { return unsafe slots }
-        let memory = PageMemory(
-            byteCount: QuestionMemo.slotCount * MemoryLayout<Slot>.stride
+        // Unsafe: bound once, freed in `deinit`, indexed below the count.
+        let made = unsafe UnsafeMutableRawPointer.allocate(
+            byteCount: QuestionMemo.slotCount * MemoryLayout<Slot>.stride,
+            alignment: 128
+        ).bindMemory(to: Slot.self, capacity: QuestionMemo.slotCount)
+        unsafe made.initialize(
+            repeating: Slot(far: nil, key: QuestionMemo.noKey),
+            count: QuestionMemo.slotCount
         )
-        // Bound once, indexed below the count, lives as long as `self.memory`.
-        let made = unsafe memory.base.bindMemory(to: Slot.self, capacity: QuestionMemo.slotCount)
-        self.memory = consume memory
         unsafe slots = made
         return unsafe made
     }
