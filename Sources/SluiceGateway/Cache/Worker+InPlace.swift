@@ -34,33 +34,33 @@ extension Worker {
             unsafe entry.answer.first == PredictCodec.rawForm
         {
             if unsafe keepsRows(flow) { unsafe countRows(flow, hits: 1, misses: 0) }
-            unsafe flow.pointee.exchange.consumed(bytes.count)
             unsafe sampleHot(flow, bytes)
-            unsafe count(flow, .memoryHit)
-            unsafe replyRaw(flow, entry, id: message.id, "sluice; hit", detail: "memory")
+            unsafe serveInPlace(flow, bytes, entry, id: message.id)
             return true
         }
         guard unsafe !keepsRows(flow), let key = unsafe scannedKey(flow, bytes, form) else {
             return false
         }
-        // What it hasn't got by heart, the worker mostly hasn't got at all: while the index is fetched, what
-        // a miss needs is done.
+        // What it hasn't got by heart, the worker mostly hasn't got at all: a miss's timer is set while the
+        // index is fetched.
         unsafe cache._withUnsafeGuaranteedRef { $0.memory.fetch(key) }
         unsafe beginWaiting(flow)
-        let isRaw = form == .grpc && codec.scan.isRaw
-        if isRaw { unsafe flow.pointee.cache.rawID = CacheState.Part(codec.scan.id, in: bytes) }
-        unsafe hold(flow, bytes)
         unsafe sampleHot(flow, bytes)
+        let isRaw = form == .grpc && codec.scan.isRaw
         let found =
             mustAsk
             ? nil : unsafe cache._withUnsafeGuaranteedRef { $0.memory.lookup(key, at: loop.now) }
-        // Asked for twice now: the third time it needn't be read. What comes once only isn't worth the
-        // memory.
-        if isRaw, let message, case .fresh(let entry)? = found,
+        if isRaw, case .fresh(let entry)? = found,
             unsafe entry.answer.first == PredictCodec.rawForm
         {
-            unsafe remember(flow, message, key, isRaw: true)
+            // Asked for twice now: the third time it needn't be read. What comes once only isn't
+            // worth the memory.
+            if let message { unsafe remember(flow, message, key, isRaw: true) }
+            unsafe serveInPlace(flow, bytes, entry, id: codec.scan.id)
+            return true
         }
+        if isRaw { unsafe flow.pointee.cache.rawID = CacheState.Part(codec.scan.id, in: bytes) }
+        unsafe hold(flow, bytes)
         unsafe proceed(flow, key, nil, found)
         return true
     }
@@ -128,6 +128,18 @@ extension Worker {
                 )
             }
         }
+    }
+
+    /// Answers with what is kept, as it is kept; `id` may lie in `bytes`.
+    private func serveInPlace(
+        _ flow: FlowPointer,
+        _ bytes: UnsafeRawBufferPointer,
+        _ entry: CacheEntry,
+        id: UnsafeRawBufferPointer
+    ) {
+        unsafe flow.pointee.exchange.consumed(bytes.count)
+        unsafe count(flow, .memoryHit)
+        unsafe replyRaw(flow, entry, id: id, "sluice; hit", detail: "memory")
     }
 
     /// Takes a piece of a body that is being gathered.
