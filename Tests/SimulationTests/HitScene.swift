@@ -211,6 +211,16 @@ final class HitScene {
         try world.pass(.milliseconds(1))
     }
 
+    /// Whether a client's connection was ended from the other side.
+    func isOver(_ client: Int) -> Bool { clients[client].line.isOver }
+
+    func pass(_ duration: Duration) throws { try world.pass(duration) }
+
+    func drain(isFinal: Bool) throws {
+        worker.drain(isFinal: isFinal)
+        world.tickAll()
+    }
+
     /// Runs until all these are answered.
     func hear(_ questions: [Question]) throws {
         try world.run(until: world.clock.now + .seconds(5), "answers") {

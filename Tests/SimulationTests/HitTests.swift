@@ -74,4 +74,50 @@ struct HitTests {
         #expect(scene.hits > askedCount * 3 / 4)
         #expect(try scene.close() == [])
     }
+
+    /// A scene whose only client has asked often enough to be answered by the names of blocks.
+    private static func warmScene() throws -> HitScene {
+        let scene = try HitScene(clientCount: 1)
+        scene.publish([[0], [0]])
+        for _ in 0..<4 { try Self.ask(scene) }
+        #expect(scene.hits == 3)
+        return scene
+    }
+
+    /// Asks, and lets something happen before the last byte of the question is said.
+    private static func ask(_ scene: HitScene, _ meanwhile: () throws -> Void = {}) throws {
+        let question = try scene.ask(by: 0, 0, [1, 2, 3], id: "q", requestID: "r")
+        let words = scene.words(of: 0)
+        try scene.say(Array(words.dropLast()), by: 0)
+        try meanwhile()
+        try scene.say(Array(words.suffix(1)), by: 0)
+        try scene.hear([question])
+        #expect(scene.complaint(question, [[0], [0]]) == nil)
+    }
+
+    @Test("A connection is idle from its last hit on, and no earlier")
+    func idle() throws {
+        let scene = try Self.warmScene()
+        try scene.pass(.seconds(40))
+        try Self.ask(scene)
+        try scene.pass(.seconds(55))
+        #expect(!scene.isOver(0))
+        try scene.pass(.seconds(10))
+        #expect(scene.isOver(0))
+        #expect(try scene.close() == [])
+    }
+
+    @Test("A hit that was asked for before the end is answered, and then the connection ends")
+    func draining() throws {
+        let scene = try Self.warmScene()
+        try Self.ask(scene) {
+            try scene.drain(isFinal: false)
+            try scene.drain(isFinal: true)
+            try scene.pass(.milliseconds(50))
+            #expect(!scene.isOver(0))
+        }
+        try scene.pass(.milliseconds(50))
+        #expect(scene.isOver(0))
+        #expect(try scene.close() == [])
+    }
 }
