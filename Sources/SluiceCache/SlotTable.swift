@@ -2,28 +2,33 @@ import SluiceCore
 
 /// Elements that never move, up to a number that is known from the start.
 ///
-/// Addresses for all of them are set aside at once; memory is taken page by page as elements come.
+/// Memory for all of them is asked for at once, and the system gives it page by page as elements come.
 /// Growing copies nothing, leaves no slack, and whoever knows an element's number can have it fetched
-/// without a lock. Elements of a line's size lie on one line of the processor's cache each: in an
-/// array, whose elements begin behind its head, they lie on two.
+/// without a lock. It begins where a line of the processor's cache does, so that an element of a line's
+/// size is one wait; in an array, whose elements begin behind its head, it lies on two.
 ///
 /// Unchecked: it is the only owner of its memory, as an array would be.
 @safe
 struct SlotTable<Element: Sendable>: ~Copyable, @unchecked Sendable {
-    private let memory: PageMemory
     private let base: UnsafeMutablePointer<Element>
     private let maximum: Int
     private(set) var count = 0
+    private static var lineByteCount: Int { 64 }
 
     /// A table without elements that takes `maximum` of them.
     init(maximum: Int) {
         self.maximum = maximum
-        memory = PageMemory(byteCount: maximum * MemoryLayout<Element>.stride)
-        // Bound once; as large as the elements it is bound for. Pages begin where lines do.
-        unsafe base = memory.base.bindMemory(to: Element.self, capacity: maximum)
+        // Bound once; as large as the elements it is bound for.
+        unsafe base = UnsafeMutableRawPointer.allocate(
+            byteCount: maximum * MemoryLayout<Element>.stride,
+            alignment: max(SlotTable.lineByteCount, MemoryLayout<Element>.alignment)
+        ).bindMemory(to: Element.self, capacity: maximum)
     }
 
-    deinit { unsafe base.deinitialize(count: count) }
+    deinit {
+        unsafe base.deinitialize(count: count)
+        unsafe base.deallocate()
+    }
 
     /// What its elements take.
     var byteCount: Int { count * MemoryLayout<Element>.stride }

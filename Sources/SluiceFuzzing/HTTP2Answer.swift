@@ -42,12 +42,18 @@ struct HTTP2Answer {
         return unsafe id.withUnsafeBytes { id in
             unsafe status.withUnsafeBytes { status in
                 unsafe body.withUnsafeBytes { body in
+                    // The second piece is never empty, the first may be.
+                    let cut = id.count % body.count
                     let answer = unsafe RepeatedAnswer(
                         head: name,
                         values: .init(id, status),
+                        body: (
+                            UnsafeRawBufferPointer(rebasing: body[..<cut]),
+                            UnsafeRawBufferPointer(rebasing: body[cut...])
+                        ),
                         trailers: HTTP2Answer.trailersName
                     )
-                    return unsafe session?.sendRepeated(answer, body, on: stream) ?? false
+                    return session?.sendRepeated(answer, on: stream) ?? false
                 }
             }
         }

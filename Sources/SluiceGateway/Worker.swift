@@ -78,6 +78,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     private var routes: [String: BackendRoute] = [:]
     private var metrics: [String: RevisionMetrics] = [:]
     private var revisionNumbers: [String: UInt32] = [:]
+    private var answerNames: [String: UInt64] = [:]
     private(set) var listeners: [IngressListener] = []
     /// Whether new requests are refused because the process is short of memory.
     var isShedding = false
@@ -172,7 +173,8 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
                         start: number,
                         metrics: revisionMetrics(model: plan.name, revision: revision.name),
                         tag: CacheTag(model: plan.name, revision: revision.name),
-                        number: revisionNumber(revision, of: plan.name)
+                        number: revisionNumber(revision, of: plan.name),
+                        answerName: answerName(of: revision.name)
                     )
                 },
                 cacheMetrics: plan.cache == nil
@@ -276,6 +278,12 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
         let number = revisionNumbers[identity] ?? UInt32(revisionNumbers.count)
         revisionNumbers[identity] = number
         return number
+    }
+
+    private func answerName(of revision: String) -> UInt64 {
+        let name = answerNames[revision] ?? UInt64(answerNames.count) + Worker.endName + 1
+        answerNames[revision] = name
+        return name
     }
 
     private func revisionMetrics(model: String, revision: String) -> RevisionMetrics {

@@ -96,9 +96,9 @@ package struct Exchange: BitwiseCopyable {
 
     /// Sends a whole answer that only differs from an earlier one in its values and its body; false
     /// when it has to be sent the long way.
-    package func sendRepeated(_ answer: RepeatedAnswer, _ body: UnsafeRawBufferPointer) -> Bool {
+    package func sendRepeated(_ answer: RepeatedAnswer) -> Bool {
         unsafe holder._withUnsafeGuaranteedRef {
-            unsafe $0.sendRepeated(answer, body, on: stream)
+            $0.sendRepeated(answer, on: stream)
         }
     }
 

@@ -44,13 +44,7 @@ package class ExchangeHost {
         arena.blocks.give(trailers)
     }
 
-    func sendRepeated(
-        _ answer: RepeatedAnswer,
-        _ body: UnsafeRawBufferPointer,
-        on stream: HTTP2Stream?
-    ) -> Bool {
-        false
-    }
+    func sendRepeated(_ answer: RepeatedAnswer, on stream: HTTP2Stream?) -> Bool { false }
 
     func upcomingBody(of stream: HTTP2Stream?) -> UnsafeRawBufferPointer? { nil }
     func consumed(_ count: Int, by stream: HTTP2Stream?) {}

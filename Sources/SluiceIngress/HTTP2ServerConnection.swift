@@ -76,12 +76,8 @@ final class HTTP2ServerConnection: ServerConnection {
         exchangeEnded()
     }
 
-    override func sendRepeated(
-        _ answer: RepeatedAnswer,
-        _ body: UnsafeRawBufferPointer,
-        on stream: HTTP2Stream?
-    ) -> Bool {
-        guard let stream, unsafe session.sendRepeated(answer, body, on: stream) else {
+    override func sendRepeated(_ answer: RepeatedAnswer, on stream: HTTP2Stream?) -> Bool {
+        guard let stream, session.sendRepeated(answer, on: stream) else {
             return false
         }
         self.stream.touch()

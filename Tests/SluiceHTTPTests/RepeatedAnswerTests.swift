@@ -82,9 +82,13 @@ struct RepeatedAnswerTests {
                         let answer = unsafe RepeatedAnswer(
                             head: name,
                             values: .init(first, second),
+                            body: (
+                                UnsafeRawBufferPointer(rebasing: body.prefix(body.count / 2)),
+                                UnsafeRawBufferPointer(rebasing: body.dropFirst(body.count / 2))
+                            ),
                             trailers: trailersName
                         )
-                        return unsafe server.session.sendRepeated(answer, body, on: stream)
+                        return server.session.sendRepeated(answer, on: stream)
                     }
                 }
             }

@@ -6,6 +6,7 @@ predictions go on.
 import atexit
 import json
 import os
+import random
 import re
 import signal
 import socket
@@ -14,8 +15,10 @@ import subprocess
 import threading
 import time
 
+import grpc
 import numpy
 import tritonclient.grpc
+from tritonclient.grpc import service_pb2
 
 from processes import config, folder, gateway, get, model, one, predictions, until
 
@@ -112,6 +115,52 @@ def what_differs_is_never_shared():
     assert ask(proxy.address, v2())[0].startswith("sluice; hit")
     assert proxy.stop() == 0
     backend.stop()
+
+
+def hits_over_one_connection_say_whose_they_are():
+    backend = model()
+
+    def revisions(*names):
+        return ", ".join(f"{{name: {name}, traffic: {share}, modelName: echo, backends: [{{grpc: 'http://{backend.address}'}}]}}"
+                         for name, share in zip(names, (100, 0)))
+
+    proxy = gateway(config([f"  - {{name: {name}, cache: {{ttl: 60s}}, revisions: [{revisions(*names)}]}}"
+                            for name, names in (("echo", ("v1", "v2")), ("iris", ("v1",)), ("rose", ("other",)))]))
+    current = {"echo": "v1", "iris": "v1", "rose": "other"}
+    chance, statuses, ids = random.Random(7), {"hit": 0, "fwd=miss": 0}, set()
+    with grpc.insecure_channel(proxy.address) as channel:
+        infer = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer",
+                                    request_serializer=service_pb2.ModelInferRequest.SerializeToString,
+                                    response_deserializer=service_pb2.ModelInferResponse.FromString)
+
+        def ask_one():
+            name, row, id = chance.choice(list(current)), chance.randrange(12), chance.choice(["", "a", "b" * 200])
+            request = service_pb2.ModelInferRequest(model_name=name, id=id)
+            request.inputs.add(name="input", datatype="FP32", shape=[1, 4])
+            values = struct.pack("<4f", row, 1, 2, 3)
+            request.raw_input_contents.append(values)
+            given = chance.choice([None, f"mine-{chance.randrange(1 << 30)}", "x" * 127])
+            answer, call = infer.with_call(request, timeout=10, metadata=[("x-request-id", given)] if given else [])
+            said = dict(call.initial_metadata())
+            statuses[said["cache-status"].split(";")[1].strip()] += 1
+            assert said["x-sluice-revision"] == current[name], (name, said)
+            assert call.code() == grpc.StatusCode.OK, said
+            assert said["x-request-id"] == given if given else said["x-request-id"] not in ids, said
+            ids.add(said["x-request-id"])
+            assert answer.id == id and list(answer.raw_output_contents) == [values], answer
+
+        for _ in range(300):
+            ask_one()
+        assert statuses["hit"] > 200, statuses
+        body = json.dumps({"v1": 0, "v2": 100}).encode()
+        assert get(proxy.admin, "/api/v1/models/echo/traffic", body, method="PUT")[0] == 200
+        current["echo"] = "v2"
+        for _ in range(300):
+            ask_one()
+    assert statuses["fwd=miss"] == predictions(backend) and statuses["hit"] > 500, (statuses, predictions(backend))
+    assert proxy.stop() == 0
+    backend.stop()
+    print(f"      {statuses['hit']} hits of 600 calls over one connection, each with its own revision and id")
 
 
 def a_thousand_equal_calls_are_one():
@@ -390,7 +439,8 @@ def whatever_redis_does_predictions_go_on():
 
 
 CHECKS = [rest_and_grpc_share_answers, v1_shares_answers_where_its_meaning_is_known,
-          what_differs_is_never_shared, a_thousand_equal_calls_are_one, who_waited_gets_its_own_form_and_id,
+          what_differs_is_never_shared, hits_over_one_connection_say_whose_they_are,
+          a_thousand_equal_calls_are_one, who_waited_gets_its_own_form_and_id,
           a_failed_call_fails_those_who_waited_and_nobody_later,
           callers_and_operators_have_their_say, an_old_answer_is_better_than_none,
           a_stale_answer_is_served_while_it_is_refreshed, redis_has_answers_for_every_form,

@@ -87,6 +87,19 @@ public enum ASCII {
     /// Writes `value` in decimal to `place`, which must have room for twenty bytes; returns how many it
     /// took.
     package static func write(decimal value: Int, to place: UnsafeMutableRawPointer) -> Int {
+        // Lengths and seconds mostly have four digits at most: all four, without those before the first.
+        if 0..<10_000 ~= value {
+            let number = UInt32(truncatingIfNeeded: value)
+            let hundreds = number / 100
+            let pairs = hundreds | (number &- hundreds &* 100) << 16
+            // A tenth of each half: exact below 100.
+            let tens = (pairs &* 103) >> 10 & 0x000F_000F
+            let digits = (tens | (pairs &- tens &* 10) << 8) &+ 0x3030_3030
+            let count = number < 100 ? number < 10 ? 1 : 2 : number < 1000 ? 3 : 4
+            let word = digits &>> UInt32(8 &* (4 &- count))
+            unsafe place.storeBytes(of: word.littleEndian, as: UInt32.self)
+            return count
+        }
         var rest = value.magnitude
         var count = value < 0 ? 2 : 1
         while rest > 9 {

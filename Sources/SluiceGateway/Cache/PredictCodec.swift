@@ -369,27 +369,37 @@ struct PredictCodec: ~Copyable {
         }
     }
 
-    /// Appends a message that is kept, framed, with its caller's `id`.
-    static func appendFrame(
-        _ content: UnsafeRawBufferPointer,
+    /// Appends what comes before a message of `count` bytes that is kept: flag, length, and its caller's
+    /// `id`.
+    ///
+    /// Protobuf's fields may come in any order.
+    static func appendOpening(
+        of count: Int,
         id: UnsafeRawBufferPointer,
         to output: inout ByteBuffer
     ) {
-        // One look for room: flag, length, and an id's tag and length of at most ten bytes.
-        _ = unsafe output.reserve(prefixLength + content.count + 11 + id.count)
-        beginFrame(&output)
-        unsafe output.append(content)
-        if id.count > 0 {
-            output.append(byte: 3 << 3 | 2)
+        // Flag, length, and an id's tag and length of at most ten bytes.
+        let start = unsafe output.reserve(prefixLength + 11 + id.count)
+        var place = unsafe start + prefixLength
+        if let from = id.baseAddress, id.count > 0 {
+            unsafe place.pointee = 3 << 3 | 2
+            unsafe place += 1
             var rest = id.count
             while rest >= 0x80 {
-                output.append(byte: UInt8(rest & 0x7F) | 0x80)
+                unsafe place.pointee = UInt8(rest & 0x7F) | 0x80
+                unsafe place += 1
                 rest >>= 7
             }
-            output.append(byte: UInt8(rest))
-            unsafe output.append(id)
+            unsafe place.pointee = UInt8(rest)
+            unsafe place += 1
+            unsafe ShortBytes.copy(from, to: place, count: id.count)
+            unsafe place += id.count
         }
-        endFrame(&output)
+        let length = unsafe UInt32(place - start - prefixLength + count)
+        unsafe start.pointee = 0
+        unsafe UnsafeMutableRawPointer(start + 1)
+            .storeBytes(of: length.bigEndian, as: UInt32.self)
+        unsafe output.commit(place - start)
     }
 
     /// Makes room for a message's flag and length, which ``endFrame(_:)`` fills in.

@@ -34,8 +34,7 @@ struct QuestionMemo: ~Copyable {
     /// What all messages together may take; who finds no room takes the whole way.
     private static let totalMaximum = 16 << 20
 
-    // Made for the first message: most gateways have models that aren't cached. Zeros are free slots.
-    private var memory: PageMemory?
+    // Made for the first message: most gateways have models that aren't cached.
     private var slots: UnsafeMutablePointer<Slot>?
     private var total = 0
 
@@ -44,6 +43,7 @@ struct QuestionMemo: ~Copyable {
     deinit {
         guard let slots = unsafe slots else { return }
         for index in 0..<QuestionMemo.slotCount { unsafe slots[index].far?.deallocate() }
+        unsafe slots.deallocate()
     }
 
     /// A message without its `id`.
@@ -77,24 +77,25 @@ struct QuestionMemo: ~Copyable {
             var value = 0..<0
             while next < framed.count {
                 let start = next
-                let tag = unsafe framed[next]
-                next += 1
                 // Field numbers below 16, length-delimited: all that this message has.
-                guard tag < 0x80, tag & 7 == 2, next < framed.count else { return nil }
-                var size = unsafe Int(framed[next])
-                next += 1
+                let tag = unsafe base.load(fromByteOffset: next, as: UInt8.self)
+                guard tag & 0x87 == 2, next &+ 1 < framed.count else { return nil }
+                var size = unsafe Int(base.load(fromByteOffset: next &+ 1, as: UInt8.self))
+                next &+= 2
                 if size >= 0x80 {
-                    guard next < framed.count, unsafe framed[next] < 0x80 else { return nil }
-                    size = unsafe size & 0x7F | Int(framed[next]) << 7
-                    next += 1
+                    guard next < framed.count else { return nil }
+                    let more = unsafe base.load(fromByteOffset: next, as: UInt8.self)
+                    guard more < 0x80 else { return nil }
+                    size = size & 0x7F | Int(more) << 7
+                    next &+= 1
                 }
-                guard size <= framed.count - next else { return nil }
-                if tag >> 3 == 3 {
+                guard size <= framed.count &- next else { return nil }
+                if tag == 3 << 3 | 2 {
                     guard field.isEmpty else { return nil }
-                    field = start..<(next + size)
-                    value = next..<(next + size)
+                    field = start..<(next &+ size)
+                    value = next..<(next &+ size)
                 }
-                next += size
+                next &+= size
             }
             if field.isEmpty { field = framed.count..<framed.count }
             guard framed.count - 5 > field.count else { return nil }
@@ -104,25 +105,7 @@ struct QuestionMemo: ~Copyable {
                 start: base + field.upperBound,
                 count: framed.count - field.upperBound
             )
-            var state: UInt64 = 0x9E37_79B9_7F4A_7C15
-            unsafe Message.mix(before, &state)
-            unsafe Message.mix(after, &state)
-            hash = state
-        }
-
-        private static func mix(_ bytes: UnsafeRawBufferPointer, _ state: inout UInt64) {
-            var index = 0
-            while index &+ 8 <= bytes.count {
-                let word = unsafe bytes.loadUnaligned(fromByteOffset: index, as: UInt64.self)
-                state = (state ^ word) &* 0xFF51_AFD7_ED55_8CCD
-                state ^= state >> 31
-                index &+= 8
-            }
-            while index < bytes.count {
-                state = unsafe (state ^ UInt64(bytes[index])) &* 0x100_0000_01B3
-                index &+= 1
-            }
-            state ^= state >> 29
+            hash = unsafe TableHash.hash(after, TableHash.hash(before))
         }
     }
 
@@ -164,6 +147,16 @@ struct QuestionMemo: ~Copyable {
         let slot = unsafe UnsafeRawPointer(slots + QuestionMemo.place(message))
         unsafe Prefetch.line(at: slot)
         unsafe Prefetch.line(at: slot + 64)
+    }
+
+    /// Where the answer to a message of this hash lay, whoever asked for it.
+    func guess(_ message: Message) -> (key: CacheKey, place: CachePlace)? {
+        guard let slots = unsafe slots else { return nil }
+        let pair = unsafe slots + QuestionMemo.place(message)
+        let index = unsafe pair.pointee.hash == message.hash ? 0 : 1
+        let slot = unsafe pair + index
+        guard unsafe slot.pointee.hash == message.hash else { return nil }
+        return unsafe (slot.pointee.key, slot.pointee.place)
     }
 
     /// Whether any message was remembered.
@@ -232,12 +225,15 @@ struct QuestionMemo: ~Copyable {
 
     private mutating func table() -> UnsafeMutablePointer<Slot> {
         if let slots = unsafe slots { return unsafe slots }
-        let memory = PageMemory(
-            byteCount: QuestionMemo.slotCount * MemoryLayout<Slot>.stride
+        // Unsafe: bound once, freed in `deinit`, indexed below the count.
+        let made = unsafe UnsafeMutableRawPointer.allocate(
+            byteCount: QuestionMemo.slotCount * MemoryLayout<Slot>.stride,
+            alignment: 128
+        ).bindMemory(to: Slot.self, capacity: QuestionMemo.slotCount)
+        unsafe made.initialize(
+            repeating: Slot(far: nil, key: QuestionMemo.noKey),
+            count: QuestionMemo.slotCount
         )
-        // Bound once, indexed below the count, lives as long as `self.memory`.
-        let made = unsafe memory.base.bindMemory(to: Slot.self, capacity: QuestionMemo.slotCount)
-        self.memory = consume memory
         unsafe slots = made
         return unsafe made
     }

@@ -29,8 +29,7 @@ extension Worker {
                 revision: revision._withUnsafeGuaranteedRef { $0.number }
             ), known.isRaw,
             case .fresh(let entry) = unsafe cache._withUnsafeGuaranteedRef({
-                unsafe $0.memory.fetch(known.key, at: known.place.pointee)
-                return unsafe $0.memory.lookup(known.key, at: loop.now, &known.place.pointee)
+                unsafe $0.memory.lookup(known.key, at: loop.now, &known.place.pointee)
             }),
             unsafe entry.answer.first == PredictCodec.rawForm
         {
@@ -76,6 +75,15 @@ extension Worker {
         else { return nil }
         memo.fetch(message)
         return message
+    }
+
+    /// Has the answer fetched that a foreseen message will most likely get: what is known of it has
+    /// come by now, and its name isn't read yet.
+    func fetchForeseenAnswer() {
+        guard let message = foreseen?.message, let cache = unsafe cache,
+            let known = memo.guess(message)
+        else { return }
+        unsafe cache._withUnsafeGuaranteedRef { $0.memory.fetch(known.key, at: known.place) }
     }
 
     /// A gRPC message as the memo knows it, if it can.
@@ -162,9 +170,10 @@ extension Worker {
     ) {
         let content = unsafe UnsafeRawBufferPointer(rebasing: entry.answer[1...])
         codec.reply.truncate(codec.reply.count)
-        unsafe PredictCodec.appendFrame(content, id: id, to: &codec.reply)
+        unsafe PredictCodec.appendOpening(of: content.count, id: id, to: &codec.reply)
         unsafe withStatusText(entry, status, detail: detail) { text in
-            if unsafe !repeatReply(flow, text, codec.reply.bytes) {
+            if unsafe !repeatReply(flow, text, codec.reply.bytes, content) {
+                unsafe codec.reply.append(content)
                 let head = unsafe answerHead(flow, "application/grpc")
                 unsafe head.append(.cacheStatus, text, isVolatile: true)
                 unsafe head.repeatName = repeatName(of: flow)
@@ -178,17 +187,19 @@ extension Worker {
     private func repeatReply(
         _ flow: FlowPointer,
         _ cacheStatus: UnsafeRawBufferPointer,
-        _ message: UnsafeRawBufferPointer
+        _ opening: UnsafeRawBufferPointer,
+        _ content: UnsafeRawBufferPointer
     ) -> Bool {
         let name = unsafe repeatName(of: flow)
         guard name != 0 else { return false }
         let answer = unsafe RepeatedAnswer(
             head: name,
             values: .init(requestID(of: flow), cacheStatus),
+            body: (opening, content),
             trailers: Worker.endName
         )
-        unsafe noteReply(flow, byteCount: message.count)
-        guard unsafe flow.pointee.exchange.sendRepeated(answer, message) else { return false }
+        unsafe noteReply(flow, byteCount: answer.bodyCount)
+        guard unsafe flow.pointee.exchange.sendRepeated(answer) else { return false }
         unsafe end(flow)
         return true
     }
@@ -198,7 +209,7 @@ extension Worker {
         guard let revision = unsafe flow.pointee.revision, unsafe flow.pointee.backend == nil else {
             return 0
         }
-        return 1 << 32 | UInt64(unsafe revision._withUnsafeGuaranteedRef { $0.number })
+        return unsafe revision._withUnsafeGuaranteedRef { $0.answerName }
     }
 
     /// Says in `cache-status` what came of the look-up (RFC 9211).

@@ -23,6 +23,7 @@ extension Worker {
         unsafe flow.pointee.hasRequestEnded = endStream
         switch unsafe flow.pointee.stage {
         case .routing:
+            if unsafe foreseen?.flow == flow { fetchForeseenAnswer() }
             guard unsafe scan(flow, bytes) else { return }
             let scanner = unsafe flow.pointee.scanner
             if scanner.isRouted {

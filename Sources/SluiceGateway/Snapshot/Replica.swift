@@ -122,6 +122,9 @@ final class WorkerRevision {
     let identity: [UInt8]
     /// What its worker calls it by, over all snapshots in which it is the same.
     let number: UInt32
+    /// What its worker calls the heads of its answers from the cache (``FieldBlock/repeatName``): the same
+    /// for revisions of the same name, which is all that such a head says.
+    let answerName: UInt64
     var rows = RowHabits()
 
     init(
@@ -133,9 +136,11 @@ final class WorkerRevision {
         start: Int,
         metrics: RevisionMetrics,
         tag: CacheTag,
-        number: UInt32
+        number: UInt32,
+        answerName: UInt64
     ) {
         self.tag = tag
+        self.answerName = answerName
         self.number = number
         identity = Array("\(plan.name)\u{0}\(plan.backendModelName ?? "")".utf8)
         self.plan = plan
@@ -234,7 +239,7 @@ final class BackendRoute {
     }
 }
 
-/// Names to their numbers, looked up by bytes: open addressing over FNV-1a.
+/// Names to their numbers, looked up by bytes: open addressing.
 struct NameTable {
     private let names: [[UInt8]]
     private let slots: [Int32]
@@ -245,7 +250,7 @@ struct NameTable {
         while capacity < names.count * 2 { capacity *= 2 }
         var slots = [Int32](repeating: -1, count: capacity)
         for (number, name) in names.enumerated() {
-            var index = unsafe name.withUnsafeBytes { unsafe NameTable.hash($0) } & (capacity - 1)
+            var index = unsafe name.withUnsafeBytes { unsafe NameTable.home($0) } & (capacity - 1)
             while slots[index] >= 0 { index = (index + 1) & (capacity - 1) }
             slots[index] = Int32(number)
         }
@@ -253,28 +258,22 @@ struct NameTable {
     }
 
     func find(_ name: UnsafeRawBufferPointer) -> Int? {
-        var index = unsafe NameTable.hash(name) & (slots.count - 1)
+        var index = unsafe NameTable.home(name) & (slots.count - 1)
         while slots[index] >= 0 {
             let number = Int(slots[index])
-            let candidate = names[number]
-            if candidate.count == name.count {
-                var isEqual = true
-                for offset in 0..<candidate.count where unsafe candidate[offset] != name[offset] {
-                    isEqual = false
-                    break
-                }
-                if isEqual { return number }
+            let isEqual = unsafe names[number].withUnsafeBytes { candidate in
+                guard candidate.count == name.count, let left = candidate.baseAddress,
+                    let right = name.baseAddress
+                else { return false }
+                return unsafe ShortBytes.equal(left, right, count: name.count)
             }
+            if isEqual { return number }
             index = (index + 1) & (slots.count - 1)
         }
         return nil
     }
 
-    private static func hash(_ name: UnsafeRawBufferPointer) -> Int {
-        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-        for index in 0..<(name.count) {
-            hash = unsafe (hash ^ UInt64(name[index])) &* 0x100_0000_01B3
-        }
-        return Int(truncatingIfNeeded: hash & 0x7FFF_FFFF_FFFF_FFFF)
+    private static func home(_ name: UnsafeRawBufferPointer) -> Int {
+        unsafe Int(truncatingIfNeeded: TableHash.hash(name) >> 1)
     }
 }

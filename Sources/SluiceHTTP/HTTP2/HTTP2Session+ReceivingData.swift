@@ -1,4 +1,5 @@
 import SluiceCore
+
 // DATA frames: what they take from the windows, and whether they are allowed where they come.
 extension HTTP2Session {
     mutating func countData(_ header: HTTP2FrameHeader) throws(HTTP2Failure) {

@@ -7,55 +7,65 @@ extension HTTP2Session {
     /// nothing was sent.
     ///
     /// It is sent when this connection knows both blocks, and the body needn't wait for anything.
-    package mutating func sendRepeated(
-        _ answer: RepeatedAnswer,
-        _ body: UnsafeRawBufferPointer,
-        on stream: HTTP2Stream
-    ) -> Bool {
+    package mutating func sendRepeated(_ answer: RepeatedAnswer, on stream: HTTP2Stream) -> Bool {
         guard !isLost(stream), unsafe stream.record.pointee.pending.isEmpty,
             let head = coder.encoder.known(answer.head),
             let trailers = coder.encoder.known(answer.trailers),
             head.valueCount == answer.values.count, trailers.valueCount == 0
         else { return false }
-        let headBound = head.bound(answer.values.byteCount)
-        guard max(headBound, trailers.bound(0)) <= remote.maxFrameSize,
-            let from = body.baseAddress, unsafe !body.isEmpty,
-            room(for: body.count, on: stream) == body.count
+        let (opening, content) = unsafe answer.body
+        let bodyCount = answer.bodyCount
+        let (headMaximum, trailersMaximum) = (
+            head.bound(answer.values.byteCount), trailers.bound(0)
+        )
+        guard max(headMaximum, trailersMaximum) <= remote.maxFrameSize,
+            let from = content.baseAddress, unsafe !content.isEmpty,
+            room(for: bodyCount, on: stream) == bodyCount
         else { return false }
         unsafe precondition(!stream.record.pointee.isLocalClosed, "this side has ended already")
-        let headerLength = HTTP2FrameHeader.size
-        let start = unsafe output.reserve(
-            3 * headerLength + headBound + body.count + trailers.bound(0)
-        )
-        var place = unsafe start + headerLength
+        let size = HTTP2FrameHeader.size
+        let start = unsafe output.reserve(3 * size + headMaximum + bodyCount + trailersMaximum)
+        let (id, flags) = (stream.id, HTTP2Flag.endHeaders)
+
+        var place = unsafe start + size
         unsafe coder.encoder.write(head, answer.values, to: &place)
+        let headCount = unsafe place - start - size
         unsafe HTTP2FrameHeader(
-            length: place - start - headerLength,
+            length: headCount,
             type: HTTP2FrameType.headers,
-            flags: HTTP2Flag.endHeaders,
-            streamID: stream.id
+            flags: flags,
+            streamID: id
         ).write(to: start)
+
         unsafe HTTP2FrameHeader(
-            length: body.count,
+            length: bodyCount,
             type: HTTP2FrameType.data,
             flags: 0,
-            streamID: stream.id
+            streamID: id
         ).write(to: place)
-        unsafe ShortBytes.copy(from, to: place + headerLength, count: body.count)
-        let end = unsafe place + headerLength + body.count
-        unsafe place = end + headerLength
+        unsafe place += size
+        if let from = opening.baseAddress {
+            unsafe ShortBytes.copy(from, to: place, count: opening.count)
+            unsafe place += opening.count
+        }
+        unsafe ShortBytes.copy(from, to: place, count: content.count)
+        unsafe place += content.count
+
+        let end = unsafe place
+        unsafe place += size
         unsafe coder.encoder.write(trailers, .none, to: &place)
         unsafe HTTP2FrameHeader(
-            length: place - end - headerLength,
+            length: place - end - size,
             type: HTTP2FrameType.headers,
-            flags: HTTP2Flag.endHeaders | HTTP2Flag.endStream,
-            streamID: stream.id
+            flags: flags | HTTP2Flag.endStream,
+            streamID: id
         ).write(to: end)
-        let length = unsafe place - start
-        output.commit(length)
-        guardian.countMoved(length - 3 * headerLength)
-        sendWindow -= body.count
-        unsafe stream.record.pointee.sendWindow -= body.count
+
+        let count = unsafe place - start
+        output.commit(count)
+        guardian.countMoved(count - 3 * size)
+        sendWindow -= bodyCount
+        unsafe stream.record.pointee.sendWindow -= bodyCount
         closeLocal(stream)
         return true
     }

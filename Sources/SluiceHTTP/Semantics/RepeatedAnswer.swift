@@ -2,6 +2,7 @@
 ///
 /// Its head and its trailers go by the names that blocks with the same fields were sent under
 /// (``FieldBlock/repeatName``), so that neither is put together, compared or encoded once more.
+@safe
 package struct RepeatedAnswer {
     /// What volatile fields say, in the order of their fields.
     @safe
@@ -46,13 +47,24 @@ package struct RepeatedAnswer {
     package let head: UInt64
     /// The values of the head's volatile fields.
     package let values: Values
+    /// The body in two pieces, the second of which has bytes.
+    package let body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer)
     /// The name of the trailers, which have no volatile fields.
     package let trailers: UInt64
 
-    /// An answer with these blocks.
-    package init(head: UInt64, values: Values, trailers: UInt64) {
+    /// An answer with these blocks and a body in two pieces, borrowed for the call.
+    package init(
+        head: UInt64,
+        values: Values,
+        body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer),
+        trailers: UInt64
+    ) {
         self.head = head
         self.values = values
+        unsafe self.body = unsafe body
         self.trailers = trailers
     }
+
+    /// Bytes of the whole body.
+    package var bodyCount: Int { unsafe body.0.count &+ body.1.count }
 }
