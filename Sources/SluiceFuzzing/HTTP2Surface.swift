@@ -1,7 +1,8 @@
 // HTTP/2: [flags][cuts][frames]
 //
 // Flags: 1 we are the client, 2 frames are as they are on the wire, 4 nghttp2 says what it thinks,
-// 8 we answer, 16 with a body that doesn't fit a window.
+// 8 we answer, 16 with a body that doesn't fit a window, 32 as the cache does (``HTTP2Answer``), by the
+// names of the blocks where the session takes that: which must come to the very bytes of the long way.
 //
 // Without flag 2 each frame is [type][flags][stream][length][payload], so that most inputs have
 // whole frames of streams that exist: type 16 and up takes a header block from a short list.
@@ -25,15 +26,22 @@ enum HTTP2Surface {
         } else {
             unsafe HTTP2Script.write(bytes.after(2), to: &wire)
         }
+        let seed = unsafe bytes[1]
         let whole = Listener(flags)
         unsafe wire.withUnsafeBytes { unsafe whole.receive($0) }
         let cut = Listener(flags)
-        var pieces = unsafe Pieces(seed: bytes[1])
-        var start = 0
-        while start < wire.count {
-            let end = start + pieces.next(of: wire.count - start)
-            unsafe wire[start..<end].withUnsafeBytes { unsafe cut.receive($0) }
-            start = end
+        cut.receive(wire, seed: seed)
+        if !isClient, flags & 40 == 40 {
+            let (longWhole, longCut) = (
+                Listener(flags, repeats: false), Listener(flags, repeats: false)
+            )
+            unsafe wire.withUnsafeBytes { unsafe longWhole.receive($0) }
+            longCut.receive(wire, seed: seed)
+            for (short, long) in [(whole, longWhole), (cut, longCut)] {
+                try expect(short.output == long.output, "the short way comes to other bytes")
+                try expect(long.end() == 0, "blocks and streams were lost on the long way")
+                try HTTP2Answer.judge(short.output, mayBeLarge: flags & 16 != 0)
+            }
         }
         for one in [whole, cut] {
             if let finding = one.finding { throw Finding(finding) }
@@ -42,10 +50,10 @@ enum HTTP2Surface {
                 "\(one.outputCount) bytes of output"
             )
         }
-        // Whether a large answer has left by the time the peer makes a mistake depends on the cuts, and
-        // with it what kind of mistake that is.
+        // Whether an answer that may have to wait for a window has left by the time the peer makes a
+        // mistake depends on the cuts, and with it what kind of mistake that is.
         try expect(
-            flags & 24 == 24 || whole.transcript == cut.transcript,
+            flags & 8 != 0 && flags & 48 != 0 || whole.transcript == cut.transcript,
             "cut: \(cut.transcript.text), whole: \(whole.transcript.text)"
         )
         if flags & 4 != 0, !isClient, flags & 8 == 0 { try agree(whole, wire) }
@@ -82,6 +90,8 @@ enum HTTP2Surface {
         private let arena = HTTPArena()
         private let role: HTTP2Session.Role
         private let answer: [UInt8]?
+        /// Whether answers are the cache's, with some that are large or without; nil: they aren't.
+        private let cached: (mayBeLarge: Bool, repeats: Bool)?
         private var session: HTTP2Session?
         private(set) var transcript = Transcript()
         private(set) var failure: HTTP2Failure?
@@ -89,8 +99,9 @@ enum HTTP2Surface {
         private var streams: [UInt32: HTTP2Stream] = [:]
         private var answered: Set<UInt32> = []
 
-        init(_ flags: UInt8) {
+        init(_ flags: UInt8, repeats: Bool = true) {
             role = flags & 1 != 0 ? .client : .server
+            cached = flags & 32 == 0 ? nil : (flags & 16 != 0, repeats)
             answer = flags & 8 == 0 ? nil : flags & 16 == 0 ? [1, 2, 3] : HTTP2Script.large
             session = HTTP2Session(role: role, arena: arena, connectionWindow: 65_535)
             if role == .client { for _ in 0..<3 { ask() } }
@@ -117,6 +128,17 @@ enum HTTP2Surface {
                 if failure != nil { finding = "failed twice: \(error.sentence)" }
                 failure = error
                 transcript.note("!", error.code.rawValue)
+            }
+        }
+
+        /// Takes bytes in the pieces that follow from `seed`.
+        func receive(_ wire: [UInt8], seed: UInt8) {
+            var pieces = Pieces(seed: seed)
+            var start = 0
+            while start < wire.count {
+                let end = start + pieces.next(of: wire.count - start)
+                unsafe wire[start..<end].withUnsafeBytes { unsafe receive($0) }
+                start = end
             }
         }
 
@@ -188,6 +210,14 @@ enum HTTP2Surface {
             if !stream.isRemoteClosed { finding = "stream \(stream.id) has ended and is open" }
             if role == .server, let answer, !stream.isLocalClosed {
                 answered.insert(stream.id)
+                if let cached {
+                    let answer = HTTP2Answer(on: stream.id, mayBeLarge: cached.mayBeLarge)
+                    if !cached.repeats || !answer.sendRepeated(over: &session, on: stream) {
+                        answer.send(over: &session, on: stream, arena.blocks)
+                    }
+                    forgetIfOver(stream)
+                    return
+                }
                 let block = arena.blocks.take()
                 block.append(named: ":status", text: "200")
                 session?.sendHead(block, endStream: false, on: stream)

@@ -422,7 +422,7 @@ struct RedisSimulationTests {
 }
 
 extension FaultPlan {
-    fileprivate static func deadEnd(_ chance: WritableKeyPath<FaultPlan, Int>) -> FaultPlan {
+    static func deadEnd(_ chance: WritableKeyPath<FaultPlan, Int>) -> FaultPlan {
         var plan = FaultPlan()
         plan[keyPath: chance] = 1_000
         return plan
