@@ -1,3 +1,4 @@
+private import Glibc
 import SluiceCore
 
 /// Elements that never move, up to a number that is known from the start.
@@ -23,6 +24,20 @@ struct SlotTable<Element: Sendable>: ~Copyable, @unchecked Sendable {
             byteCount: maximum * MemoryLayout<Element>.stride,
             alignment: max(SlotTable.lineByteCount, MemoryLayout<Element>.alignment)
         ).bindMemory(to: Element.self, capacity: maximum)
+        unsafe SlotTable.takeSmallPages(base, maximum * MemoryLayout<Element>.stride)
+    }
+
+    /// Asks for no huge pages, where the system has them for everybody: they would take memory for many
+    /// elements at the first.
+    private static func takeSmallPages(_ base: UnsafeMutableRawPointer, _ byteCount: Int) {
+        let page = Int(getpagesize())
+        let start = (Int(bitPattern: base) + page - 1) / page * page
+        let end = (Int(bitPattern: base) + byteCount) / page * page
+        guard start < end, let first = unsafe UnsafeMutableRawPointer(bitPattern: start) else {
+            return
+        }
+        // A hint: a kernel without huge pages refuses it.
+        _ = unsafe madvise(first, end - start, MADV_NOHUGEPAGE)
     }
 
     deinit {

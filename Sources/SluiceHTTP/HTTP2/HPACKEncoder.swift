@@ -99,7 +99,9 @@ package struct HPACKEncoder: ~Copyable {
     /// The block that was sent as `name` and would come out the same now, or nil; good until the
     /// next block is encoded.
     package func known(_ name: UInt64) -> KnownBlock? {
-        guard !mustUpdate, let number = heads.find(named: name, version: table.version) else {
+        // 0 is what all are called that have no name.
+        guard name != 0, !mustUpdate, let number = heads.find(named: name, version: table.version)
+        else {
             return nil
         }
         let encoded = unsafe heads.encoded(of: number)

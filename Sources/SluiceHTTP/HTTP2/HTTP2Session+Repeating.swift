@@ -61,9 +61,11 @@ extension HTTP2Session {
             streamID: id
         ).write(to: end)
 
-        let count = unsafe place - start
-        output.commit(count)
-        guardian.countMoved(count - 3 * size)
+        unsafe output.commit(place - start)
+        // One by one: each frame is work that earns its peer some patience.
+        guardian.countMoved(headCount)
+        guardian.countMoved(bodyCount)
+        unsafe guardian.countMoved(place - end - size)
         sendWindow -= bodyCount
         unsafe stream.record.pointee.sendWindow -= bodyCount
         closeLocal(stream)
