@@ -52,7 +52,7 @@ package struct CacheEntry: @unchecked Sendable {
     /// the allocator's arena, and what the allocator adds to each piece. Slots, index and ghosts are
     /// counted by the shard, by their real size. Measured with glibc (`Benchmarks/memory`): ten million
     /// distinct answers of 16 bytes to 4 KB over two workers, for whose cache of 128 MiB the process
-    /// grew by 118.
+    /// grew by 122.
     package var cost: Int { storage.header.cost }
 
     /// The answer's bytes; valid while the caller holds the entry.

@@ -16,14 +16,7 @@ struct ExpectationTests {
         let worker = Worker(
             loop: world.makeLoop(name: "gateway").loop,
             number: 0,
-            shared: Worker.Shared(
-                store: MetricStore(),
-                accessLog: nil,
-                connectionCount: count,
-                readiness: GatewayReadiness(),
-                cache: nil,
-                version: "simulated"
-            )
+            shared: .simulated(connectionCount: count)
         )
         _ = try worker.listen(on: address, name: "main", tls: nil, limits: IngressLimits())
         let head =

@@ -47,13 +47,11 @@ final class GatewayWorld {
         worker = Worker(
             loop: gateway.loop,
             number: 0,
-            shared: Worker.Shared(
+            shared: .simulated(
                 store: store,
                 accessLog: log,
                 connectionCount: count,
-                readiness: readiness,
-                cache: nil,
-                version: "simulated"
+                readiness: readiness
             )
         )
         loops = [("gateway", gateway.loop), ("clients", clientSide.loop)]

@@ -54,17 +54,14 @@ final class HedgeScene {
         worker = Worker(
             loop: gateway,
             number: 0,
-            shared: Worker.Shared(
+            shared: .simulated(
                 store: store,
                 accessLog: log,
-                connectionCount: ConnectionCount(maximum: 100),
-                readiness: GatewayReadiness(),
                 cache: cache.map { _ in
                     ResultCache(maxBytes: 8 << 20, maxEntryBytes: 1 << 20, redis: nil, seed: 1) {
                         _ in
                     }
-                },
-                version: "simulated"
+                }
             )
         )
         let address = SocketAddress.loopback(port: 8_080)

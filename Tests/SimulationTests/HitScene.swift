@@ -71,18 +71,14 @@ final class HitScene {
         worker = Worker(
             loop: world.makeLoop(name: "gateway").loop,
             number: 0,
-            shared: Worker.Shared(
+            shared: .simulated(
                 store: store,
-                accessLog: nil,
-                connectionCount: ConnectionCount(maximum: 100),
-                readiness: GatewayReadiness(),
                 cache: ResultCache(
                     maxBytes: 8 << 20,
                     maxEntryBytes: 1 << 20,
                     redis: nil,
                     seed: 1
-                ) { _ in },
-                version: "simulated"
+                ) { _ in }
             )
         )
         clientLoop = world.makeLoop(name: "clients").loop

@@ -46,14 +46,7 @@ private final class MirrorScene {
         worker = Worker(
             loop: gateway,
             number: 0,
-            shared: Worker.Shared(
-                store: store,
-                accessLog: nil,
-                connectionCount: ConnectionCount(maximum: 100),
-                readiness: GatewayReadiness(),
-                cache: nil,
-                version: "simulated"
-            )
+            shared: .simulated(store: store)
         )
         let address = SocketAddress.loopback(port: 8_080)
         client = EchoClient(

@@ -46,13 +46,9 @@ private final class WarmScene {
         worker = Worker(
             loop: gateway,
             number: 0,
-            shared: Worker.Shared(
+            shared: .simulated(
                 store: store,
-                accessLog: nil,
-                connectionCount: ConnectionCount(maximum: 100),
-                readiness: GatewayReadiness(),
-                cache: cache,
-                version: "simulated"
+                cache: cache
             )
         )
         var options = SampleServerOptions()

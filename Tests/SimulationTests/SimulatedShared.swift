@@ -1,0 +1,23 @@
+import SluiceGateway
+import SluiceIngress
+import SluiceTelemetry
+
+extension Worker.Shared {
+    /// What the workers of a simulated gateway share; a scene gives what it looks at.
+    static func simulated(
+        store: MetricStore = MetricStore(),
+        accessLog: AccessChannel? = nil,
+        connectionCount: ConnectionCount = ConnectionCount(maximum: 100),
+        readiness: GatewayReadiness = GatewayReadiness(),
+        cache: ResultCache? = nil
+    ) -> Worker.Shared {
+        Worker.Shared(
+            store: store,
+            accessLog: accessLog,
+            connectionCount: connectionCount,
+            readiness: readiness,
+            cache: cache,
+            version: "simulated"
+        )
+    }
+}
