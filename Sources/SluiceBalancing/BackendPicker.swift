@@ -42,6 +42,9 @@ package struct BackendPicker: Sendable {
     private var cursor: Int
     /// What smooth weighted round robin owes each backend; empty while all weigh the same.
     private var credits: [Int] = []
+    /// The walk over the ring, by its number, in which each backend was last met.
+    private var met: [UInt32] = []
+    private var walkCount: UInt32 = 0
     private static let scanMaximum = 32
 
     /// A picker; `start` spreads the round-robin turns of different workers.
@@ -66,12 +69,15 @@ package struct BackendPicker: Sendable {
         panicPercent = options.panicPercent
         cursor = start
         if !self.weights.isEmpty { credits = weights.map { _ in 0 } }
+        if let ring { met = [UInt32](repeating: 0, count: ring.hostCount) }
     }
 
     /// Who may be picked in this call.
     private struct Field {
-        let eligible: UInt64
-        let excluded: UInt64
+        /// Among the first 64: eligible and not excluded.
+        let first: UInt64
+        let eligible: BackendSet
+        let excluded: BackendSet
         let now: Instant
         /// Backends with as many requests as they may have are passed over.
         let hasRoom: Bool
@@ -79,22 +85,33 @@ package struct BackendPicker: Sendable {
         /// Whether somebody was passed over because of its health.
         var metUnhealthy = false
 
-        func isEligible(_ index: Int, _ allowed: UInt64) -> Bool {
-            index >= 64 || allowed >> UInt64(index) & 1 == 1
+        init(eligible: BackendSet, excluded: BackendSet, now: Instant, hasRoom: Bool) {
+            first = eligible.first & ~excluded.first
+            self.eligible = eligible
+            self.excluded = excluded
+            self.now = now
+            self.hasRoom = hasRoom
+        }
+
+        func allows(_ index: Int) -> Bool {
+            index < 64 ? first >> UInt64(index) & 1 == 1 : allowsFurther(index)
+        }
+
+        private func allowsFurther(_ index: Int) -> Bool {
+            eligible.containsFurther(index) && !excluded.containsFurther(index)
         }
     }
 
     /// The number of the backend to use, or nil when none is eligible.
     ///
-    /// Backends that are down or ejected, that `excluded` has a bit for (already tried; the first 64
-    /// can be excluded), or that `eligible` rules out are passed over; `hasRoom` passes over those
-    /// at their limit as well. Where less than `panicPercent` of the eligible backends are usable,
+    /// Backends that are down or ejected, that `excluded` has (already tried), or that `eligible`
+    /// hasn't are passed over; `hasRoom` passes over those at their limit as well. Where less than `panicPercent` of the eligible backends are usable,
     /// health isn't believed any more: the few would only fall, too. Only when all are known to be
     /// down is there no choice.
     package mutating func pick(
         from backends: [BackendLoad],
-        eligible: UInt64,
-        excluded: UInt64,
+        eligible: BackendSet,
+        excluded: BackendSet,
         hasRoom: Bool = false,
         key: UInt64? = nil,
         now: Instant,
@@ -118,8 +135,8 @@ package struct BackendPicker: Sendable {
     /// the next request gets whom it would have had.
     package func pickOutOfTurn(
         from backends: [BackendLoad],
-        eligible: UInt64,
-        excluded: UInt64,
+        eligible: BackendSet,
+        excluded: BackendSet,
         hasRoom: Bool = false,
         key: UInt64? = nil,
         now: Instant,
@@ -137,15 +154,15 @@ package struct BackendPicker: Sendable {
         )
     }
 
-    /// Whether so few of the eligible backends are usable that all are used.
+    /// Whether so few of the eligible backends (nil: of all) are usable that all are used.
     package static func isPanic(
         _ backends: [BackendLoad],
-        eligible: UInt64 = .max,
+        eligible: BackendSet? = nil,
         percent: Int,
         at now: Instant
     ) -> Bool {
         var (total, usable, standing) = (0, 0, 0)
-        for index in backends.indices where index >= 64 || eligible >> UInt64(index) & 1 == 1 {
+        for index in backends.indices where eligible?.contains(index) ?? true {
             total += 1
             if backends[index].isUsable(at: now) { usable += 1 }
             if backends[index].health != .down { standing += 1 }
@@ -178,7 +195,7 @@ package struct BackendPicker: Sendable {
     }
 
     private func usable(_ index: Int, _ backends: [BackendLoad], _ field: inout Field) -> Bool {
-        guard field.isEligible(index, field.eligible & ~field.excluded) else { return false }
+        guard field.allows(index) else { return false }
         if !weights.isEmpty, weights[index] == 0 { return false }
         if field.trustsHealth, !backends[index].isUsable(at: field.now) {
             field.metUnhealthy = true
@@ -286,10 +303,10 @@ package struct BackendPicker: Sendable {
         return best
     }
 
-    /// A usable backend at random: from a random place on, the first usable one.
+    /// A usable backend at random.
     ///
-    /// Among usable neighbours this favours those behind gaps; draws are repeated a few times
-    /// first, so that it matters only when most are down.
+    /// A few are drawn from all; where none of these will do, as when few are usable, one is drawn
+    /// from the usable ones, which takes a look at each.
     private func any(
         _ backends: [BackendLoad],
         _ field: inout Field,
@@ -307,16 +324,18 @@ package struct BackendPicker: Sendable {
                 return index
             }
         }
-        let start = random.next(below: backends.count)
-        for step in 0..<backends.count {
-            let index = (start + step) % backends.count
-            if usable(index, backends, &field) { return index }
+        var (chosen, total): (Int?, Int) = (nil, 0)
+        for index in backends.indices where usable(index, backends, &field) {
+            let share = heaviest == 0 ? 1 : weight(index, backends, field.now)
+            total += share
+            // Reservoir sampling, as in `scan`; the first stays if nothing weighs anything.
+            if chosen == nil || random.next(below: max(total, 1)) < share { chosen = index }
         }
-        return nil
+        return chosen
     }
 
     /// The first backend clockwise of the key that hasn't more than 1.25 times the mean to do.
-    private func clockwise(
+    private mutating func clockwise(
         _ ring: HashRing,
         _ key: UInt64,
         _ backends: [BackendLoad],
@@ -329,12 +348,29 @@ package struct BackendPicker: Sendable {
         }
         guard share > 0 else { return nil }
         var first: Int?
-        for index in ring.hosts(clockwiseOf: key) where usable(index, backends, &field) {
+        var left = ring.hostCount
+        beginWalk()
+        for index in ring.hosts(clockwiseOf: key) where met[index] != walkCount {
+            met[index] = walkCount
+            left -= 1
+            guard usable(index, backends, &field) else {
+                if left == 0 { break }
+                continue
+            }
             let weight = weights.isEmpty ? 1 : weights[index]
             // in-flight + 1 <= 1.25 x mean, rounded up so that one request always fits.
             if backends[index].inFlight * 4 * share < 5 * total * weight { return index }
             if first == nil { first = index }
+            if left == 0 { break }
         }
         return first
+    }
+
+    /// Another walk, in which no backend has been met yet.
+    private mutating func beginWalk() {
+        walkCount &+= 1
+        guard walkCount == 0 else { return }
+        for index in met.indices { met[index] = 0 }
+        walkCount = 1
     }
 }

@@ -8,7 +8,8 @@ import SluiceCore
 package struct HashRing: Sendable {
     private let hashes: [UInt64]
     private let owners: [UInt16]
-    private let hostCount: Int
+    /// Hosts, those without points among them.
+    let hostCount: Int
 
     // Shares stray by 4 %. Not a part of some total: then every host's points, and with them keys
     // of all, would move when one comes or goes.
@@ -40,42 +41,34 @@ package struct HashRing: Sendable {
         hostCount = hosts.count
     }
 
-    /// Every host once, beginning with the key's own, in the order in which they follow on the ring.
+    /// The hosts in the order in which they follow on the ring, beginning with the key's own; a host
+    /// comes again with each of its points, until all points have been passed.
     func hosts(clockwiseOf key: UInt64) -> Walk {
         var (low, high) = (0, hashes.count)
         while low < high {
             let middle = (low + high) / 2
             if hashes[middle] < key { low = middle + 1 } else { high = middle }
         }
-        return Walk(owners: owners, place: low, hostCount: hostCount)
+        return Walk(owners: owners, place: low)
     }
 
     struct Walk: Sequence, IteratorProtocol {
         private let owners: [UInt16]
         private var place: Int
         private var left: Int
-        // The first 64 hosts; those beyond may be visited twice, which costs time alone.
-        private var seen: UInt64 = 0
 
-        init(owners: [UInt16], place: Int, hostCount: Int) {
+        init(owners: [UInt16], place: Int) {
             self.owners = owners
             self.place = place
             left = owners.count
         }
 
         mutating func next() -> Int? {
-            while left > 0 {
-                left -= 1
-                if place >= owners.count { place = 0 }
-                let owner = Int(owners[place])
-                place += 1
-                if owner < 64 {
-                    guard seen >> UInt64(owner) & 1 == 0 else { continue }
-                    seen |= 1 << UInt64(owner)
-                }
-                return owner
-            }
-            return nil
+            guard left > 0 else { return nil }
+            left -= 1
+            if place >= owners.count { place = 0 }
+            defer { place += 1 }
+            return Int(owners[place])
         }
     }
 }

@@ -22,19 +22,35 @@ package final class RevisionQueue: Sendable {
     /// The backends a request may go to, as its snapshot has them.
     package final class Candidates: Sendable {
         let loads: [BackendLoad]
-        let picker: BackendPicker
         let concurrency: ConcurrencyLimit?
+        // Whose turn it is is the line's; the lock is never waited for, as the line's own is held.
+        private let picker: Mutex<BackendPicker>
 
-        /// A revision's backends and their weights; `concurrency` limits all of them together.
+        /// A revision's backends and how to choose from them; `concurrency` limits all of them
+        /// together.
         package init(
             loads: [BackendLoad],
-            weights: [Int],
-            options: BalancingOptions,
+            picker: BackendPicker,
             concurrency: ConcurrencyLimit? = nil
         ) {
             self.loads = loads
             self.concurrency = concurrency
-            picker = BackendPicker(.leastRequest, weights: weights, options: options)
+            self.picker = Mutex(picker)
+        }
+
+        /// A backend with room for the request.
+        func pick(for waiter: Waiter, at now: Instant, random: inout RandomSource) -> Int? {
+            picker.withLock { picker in
+                picker.pick(
+                    from: loads,
+                    eligible: waiter.eligible,
+                    excluded: waiter.excluded,
+                    hasRoom: true,
+                    key: waiter.key,
+                    now: now,
+                    random: &random
+                )
+            }
         }
     }
 
@@ -44,22 +60,32 @@ package final class RevisionQueue: Sendable {
         package let worker: Int
         package let token: UInt64
         let candidates: Candidates
-        let eligible: UInt64
-        let excluded: UInt64
+        let eligible: BackendSet
+        let excluded: BackendSet
+        let key: UInt64?
 
-        /// A request of `worker` that may go where `eligible` has bits and `excluded` has none.
+        /// A request of `worker` that may go to those of `eligible` that aren't `excluded`; `key` is
+        /// what ``LoadBalancing/ringHash`` goes by.
         package init(
             worker: Int,
             token: UInt64,
             candidates: Candidates,
-            eligible: UInt64,
-            excluded: UInt64
+            eligible: BackendSet,
+            excluded: BackendSet,
+            key: UInt64? = nil
         ) {
             self.worker = worker
             self.token = token
             self.candidates = candidates
             self.eligible = eligible
             self.excluded = excluded
+            self.key = key
+        }
+
+        /// Whether another may go where this one may.
+        fileprivate func wishes(asMuchAs other: Waiter) -> Bool {
+            candidates === other.candidates && eligible == other.eligible
+                && excluded == other.excluded
         }
     }
 
@@ -145,20 +171,15 @@ package final class RevisionQueue: Sendable {
             var grants: [Grant] = []
             var place = line.head
             // Those with equal wishes need not ask again once one has asked in vain.
-            var vain: [(candidates: Candidates, allowed: UInt64)] = []
+            var vain: [Waiter] = []
             while place < line.waiters.count {
                 defer { place += 1 }
                 guard let waiter = line.waiters[place] else { continue }
-                let allowed = waiter.eligible & ~waiter.excluded
-                if vain.contains(where: {
-                    $0.candidates === waiter.candidates && $0.allowed == allowed
-                }) {
-                    continue
-                }
+                if vain.contains(where: { $0.wishes(asMuchAs: waiter) }) { continue }
                 guard let backend = RevisionQueue.take(for: waiter, at: now, random: &random) else {
                     // A few kinds of waiters exist; more than that and the rest waits its turn.
                     guard vain.count < 8 else { break }
-                    vain.append((waiter.candidates, allowed))
+                    vain.append(waiter)
                     continue
                 }
                 grants.append(
@@ -187,18 +208,11 @@ package final class RevisionQueue: Sendable {
     ) -> BackendLoad? {
         let concurrency = waiter.candidates.concurrency
         if let concurrency, !concurrency.tryEnter() { return nil }
-        var picker = waiter.candidates.picker
         // Another worker may take a place between the look and the grasp; then look again.
         for _ in 0..<8 {
-            let picked = picker.pick(
-                from: waiter.candidates.loads,
-                eligible: waiter.eligible,
-                excluded: waiter.excluded,
-                hasRoom: true,
-                now: now,
-                random: &random
-            )
-            guard let picked else { break }
+            guard let picked = waiter.candidates.pick(for: waiter, at: now, random: &random) else {
+                break
+            }
             if waiter.candidates.loads[picked].tryEnter() { return waiter.candidates.loads[picked] }
         }
         concurrency?.leave()

@@ -103,8 +103,7 @@ struct ConcurrencyTests {
         (load.health, load.limit) = (.up, 3)
         let candidates = RevisionQueue.Candidates(
             loads: [load],
-            weights: [],
-            options: BalancingOptions(),
+            picker: BackendPicker(.leastRequest),
             concurrency: board.concurrency
         )
         var random = RandomSource(seed: 1)
@@ -114,8 +113,8 @@ struct ConcurrencyTests {
                     worker: 0,
                     token: token,
                     candidates: candidates,
-                    eligible: .max,
-                    excluded: 0
+                    eligible: .all(1),
+                    excluded: BackendSet()
                 ),
                 maximum: 10
             )

@@ -52,8 +52,8 @@ struct FailureTests {
             (0..<1_000).count { _ in
                 picker.pick(
                     from: loads,
-                    eligible: .max,
-                    excluded: 0,
+                    eligible: .all(2),
+                    excluded: BackendSet(),
                     now: second(seconds),
                     random: &random
                 ) == 0

@@ -90,8 +90,8 @@ struct PickerTests {
             #expect(pick(&copying, loads, &same) == first)
             let copy = copying.pickOutOfTurn(
                 from: loads,
-                eligible: .max,
-                excluded: 1 << UInt64(first ?? 0),
+                eligible: .all(weights.count),
+                excluded: BackendSet(first: 1 << UInt64(first ?? 0)),
                 now: second(0),
                 random: &other
             )
@@ -125,8 +125,8 @@ func pick(
 ) -> Int? {
     picker.pick(
         from: loads,
-        eligible: eligible,
-        excluded: excluded,
+        eligible: BackendSet(first: eligible),
+        excluded: BackendSet(first: excluded),
         key: key,
         now: now,
         random: &random

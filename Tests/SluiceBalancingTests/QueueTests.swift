@@ -16,7 +16,7 @@ struct QueueTests {
             return load
         }
         return (
-            RevisionQueue.Candidates(loads: loads, weights: [], options: BalancingOptions()), loads
+            RevisionQueue.Candidates(loads: loads, picker: BackendPicker(.leastRequest)), loads
         )
     }
 
@@ -30,8 +30,8 @@ struct QueueTests {
             worker: 0,
             token: token,
             candidates: candidates,
-            eligible: eligible,
-            excluded: excluded
+            eligible: BackendSet(first: eligible),
+            excluded: BackendSet(first: excluded)
         )
     }
 
@@ -151,8 +151,8 @@ struct QueueTests {
                             worker: thread,
                             token: token,
                             candidates: candidates,
-                            eligible: .max,
-                            excluded: 0
+                            eligible: .all(2),
+                            excluded: BackendSet()
                         )
                         guard queue.join(waiter, maximum: .max / 4) != nil else { continue }
                         use(queue.serve(at: .zero, random: &random), &random)

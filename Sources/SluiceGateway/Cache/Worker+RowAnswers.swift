@@ -219,7 +219,7 @@ extension Worker {
         unsafe flow.pointee.cache.captured.release(to: buffers)
         unsafe flow.pointee.cache.headerLength = -1
         unsafe flow.pointee.isTranslated = false
-        unsafe flow.pointee.tried = 0
+        unsafe forgetTried(flow)
         // The caller's head isn't ours yet, whatever became of the other.
         unsafe flow.pointee.retry.isPrepared = false
         unsafe flow.pointee.firstByte = .zero

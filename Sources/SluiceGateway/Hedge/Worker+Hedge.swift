@@ -60,7 +60,7 @@ extension Worker {
         hedge.attempts += 1
         unsafe hedge.copies.append(copy)
         unsafe flow.pointee.attempts &+= 1
-        if picked < 64 { unsafe flow.pointee.tried |= 1 << UInt64(picked) }
+        unsafe noteTried(flow, picked)
         if hedge.hasMore { hedge.wait() }
         unsafe go(copy, revision, picked)
     }
@@ -69,12 +69,12 @@ extension Worker {
     private func takePlace(_ flow: FlowPointer, _ revision: WorkerRevision) -> Int? {
         let balance = revision.balance
         let isLimited = balance.candidates != nil
-        let eligible = unsafe flow.spoken == .grpc ? revision.grpcMask : revision.restMask
+        let eligible = unsafe flow.spoken == .grpc ? revision.grpcBackends : revision.restBackends
         if isLimited, balance.board.queue.depth > 0 { return nil }
         let choice = unsafe revision.picker.pickOutOfTurn(
             from: revision.loads,
             eligible: eligible,
-            excluded: flow.pointee.tried,
+            excluded: tried(flow),
             hasRoom: isLimited,
             key: hashKey(of: flow, revision),
             now: loop.now,

@@ -44,9 +44,11 @@ struct Flow: BitwiseCopyable {
     var model: Unmanaged<WorkerModel>?
     var revision: Unmanaged<WorkerRevision>?
     var backend: Unmanaged<WorkerBackend>?
-    /// Backends already tried, a bit each.
+    /// Backends already tried, a bit each for the first 64, and where the worker keeps the others; see
+    /// ``TriedSets``.
     var tried: UInt64 = 0
-    var attempts: UInt8 = 0
+    var triedFurther: UInt32 = 0
+    var attempts: UInt16 = 0
     var call: Call?
     /// What the attempt says of the backend so far.
     var outcome = BackendOutcome.unknown

@@ -11,7 +11,8 @@ struct LinePlace: BitwiseCopyable {
     var since = Instant.zero
 }
 
-/// One worker's part of the lines that its revisions share with other workers.
+/// What one worker keeps of requests that look for a backend: its part of the lines that its revisions
+/// share with other workers, and what they have tried.
 @safe
 struct WorkerLines {
     /// Requests of this worker that wait in line, by their token.
@@ -22,4 +23,6 @@ struct WorkerLines {
     var departures: [(load: BackendLoad, limit: ConcurrencyLimit?, queue: RevisionQueue)] = []
     /// Looks again now and then: a backend may have come up, or a limit been raised.
     var timer = TimerID.none
+    /// Of revisions of more than 64 backends.
+    var tried = TriedSets()
 }

@@ -59,8 +59,8 @@ extension Worker {
             return
         }
         let isGRPC = unsafe flow.spoken == .grpc
-        let eligible = isGRPC ? revision.grpcMask : revision.restMask
-        guard eligible != 0 else {
+        let eligible = isGRPC ? revision.grpcBackends : revision.restBackends
+        guard !eligible.isEmpty else {
             unsafe refuse(
                 flow,
                 revision.backends.isEmpty
@@ -89,13 +89,13 @@ extension Worker {
     func pick(
         _ flow: FlowPointer,
         _ revision: WorkerRevision,
-        _ eligible: UInt64,
+        _ eligible: BackendSet,
         hasRoom: Bool
     ) -> Int? {
         unsafe revision.picker.pick(
             from: revision.loads,
             eligible: eligible,
-            excluded: flow.pointee.tried,
+            excluded: tried(flow),
             hasRoom: hasRoom,
             key: hashKey(of: flow, revision),
             now: loop.now,
@@ -119,7 +119,7 @@ extension Worker {
     ) {
         unsafe refuse(
             flow,
-            flow.pointee.attempts == UInt8(flow.pointee.retry.count)
+            flow.pointee.attempts == UInt16(flow.pointee.retry.count)
                 ? noBackend(revision, model) : .connectFailed(model.plan.name)
         )
     }
@@ -128,7 +128,7 @@ extension Worker {
     func go(_ flow: FlowPointer, _ revision: WorkerRevision, _ picked: Int) {
         unsafe flow.pointee.backend = .passUnretained(revision.backends[picked])
         unsafe flow.pointee.attempts &+= 1
-        if picked < 64 { unsafe flow.pointee.tried |= 1 << UInt64(picked) }
+        unsafe noteTried(flow, picked)
         unsafe flow.pointee.backend?._withUnsafeGuaranteedRef { unsafe connect(flow, $0) }
     }
 

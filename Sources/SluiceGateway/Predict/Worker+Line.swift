@@ -11,7 +11,7 @@ extension Worker {
         _ revision: WorkerRevision,
         _ model: WorkerModel,
         _ candidates: RevisionQueue.Candidates,
-        eligible: UInt64
+        eligible: BackendSet
     ) {
         let queue = revision.balance.board.queue
         // Who comes now may not overtake those who wait.
@@ -41,7 +41,8 @@ extension Worker {
             token: nextToken,
             candidates: candidates,
             eligible: eligible,
-            excluded: flow.pointee.tried
+            excluded: tried(flow),
+            key: hashKey(of: flow, revision)
         )
         guard let ticket = queue.join(waiter, maximum: revision.balance.maxQueue) else {
             shard.add(revision.metrics.rejected(reason: "queue_full"))

@@ -256,6 +256,7 @@ extension Worker {
         if unsafe flow.pointee.retry.isKept || flow.pointee.retry.isCounted {
             unsafe endRetries(flow)
         }
+        if unsafe flow.pointee.triedFurther > 0 { unsafe forgetTried(flow) }
         if let head = unsafe flow.pointee.head { blocks.give(head) }
         if let trailers = unsafe flow.pointee.heldTrailers { blocks.give(trailers) }
         unsafe flow.pointee.held.release(to: buffers)

@@ -87,7 +87,7 @@ extension Worker {
         _ revision: WorkerRevision
     ) -> Bool {
         let count = unsafe Int(flow.pointee.retry.count)
-        let eligible = unsafe flow.spoken == .grpc ? revision.grpcMask : revision.restMask
+        let eligible = unsafe flow.spoken == .grpc ? revision.grpcBackends : revision.restBackends
         guard revision.balance.retry.allows(cause, after: count), unsafe !isPastDeadline(flow),
             unsafe pick(flow, revision, eligible, hasRoom: false) != nil
         else { return false }

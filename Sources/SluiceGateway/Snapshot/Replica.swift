@@ -110,9 +110,9 @@ final class WorkerRevision {
     let accessTarget: KeptBytes
     let backends: [WorkerBackend]
     let loads: [BackendLoad]
-    /// Which backends speak REST and gRPC, a bit each (the first 64).
-    let restMask: UInt64
-    let grpcMask: UInt64
+    /// Which backends speak REST, and which gRPC.
+    let restBackends: BackendSet
+    let grpcBackends: BackendSet
     var picker: BackendPicker
     let balance: RevisionBalance
     let metrics: RevisionMetrics
@@ -148,13 +148,13 @@ final class WorkerRevision {
         accessTarget = KeptBytes(AccessTarget.text(model: model, revision: plan.name))
         self.backends = backends
         loads = backends.map(\.plan.load)
-        var (rest, grpc) = (UInt64(0), UInt64(0))
-        for (index, backend) in backends.enumerated() where index < 64 {
-            if backend.rest != nil { rest |= 1 << UInt64(index) }
-            if backend.grpc != nil { grpc |= 1 << UInt64(index) }
+        var (rest, grpc) = (BackendSet(), BackendSet())
+        for (index, backend) in backends.enumerated() {
+            if backend.rest != nil { rest.insert(index) }
+            if backend.grpc != nil { grpc.insert(index) }
         }
-        restMask = rest
-        grpcMask = grpc
+        restBackends = rest
+        grpcBackends = grpc
         picker = RevisionBalance.picker(
             resilience,
             backends.map(\.plan),
@@ -165,17 +165,18 @@ final class WorkerRevision {
             resilience,
             plan.board,
             backends.map(\.plan),
-            balancing
+            balancing,
+            picker
         )
         self.metrics = metrics
     }
 
     /// The form in which its backends take a prediction that came as `form`.
     func form(for form: CallerWishes.Form) -> CallerWishes.Form {
-        guard restMask | grpcMask != 0 else { return form }
+        guard !restBackends.isEmpty || !grpcBackends.isEmpty else { return form }
         let isV1Only = plan.dialect == .tfserving
         let isV2Only = plan.dialect == .triton || plan.dialect == .mlserver
-        if form == .grpc ? grpcMask != 0 : restMask == 0 { return .grpc }
+        if form == .grpc ? !grpcBackends.isEmpty : restBackends.isEmpty { return .grpc }
         if isV1Only { return .v1 }
         return isV2Only || form == .grpc ? .v2 : form
     }

@@ -21,12 +21,14 @@ final class RevisionBalance {
     /// What `ringHash` goes by.
     let hashKey: FieldKey?
 
-    /// `backends` are those that take requests, in the worker's order.
+    /// `backends` are those that take requests, in the worker's order; `picker` chooses for those who
+    /// have waited in line.
     init(
         _ plan: ResiliencePlan,
         _ board: RevisionBoard,
         _ backends: [BackendPlan],
-        _ balancing: LoadBalancing
+        _ balancing: LoadBalancing,
+        _ picker: BackendPicker
     ) {
         self.board = board
         outlier = plan.outlier
@@ -44,8 +46,7 @@ final class RevisionBalance {
             backends.contains { $0.maxInFlight > 0 }
             ? RevisionQueue.Candidates(
                 loads: backends.map(\.load),
-                weights: backends.map(\.weight),
-                options: RevisionBalance.options(plan),
+                picker: picker,
                 concurrency: concurrency
             ) : nil
     }
