@@ -59,17 +59,15 @@ final class HTTPClient: ResponseReceiver, TimerTarget {
         guard let address = addresses.first else {
             throw Failure(sentence: "\(url.host) has no address")
         }
-        let pool = ConnectionPool(
-            loop: loop,
-            arena: arena,
-            endpoint: Endpoint(
-                address: address,
-                dialect: url.isHTTP2 ? .http2 : .http1,
-                tls: nil,
-                serverName: url.host
-            ),
-            receiver: self
+        var endpoint = Endpoint(
+            address: address,
+            dialect: url.isHTTP2 ? .http2 : .http1,
+            tls: nil,
+            serverName: url.host
         )
+        // Whoever listens at one of `localhost`'s addresses listens at `localhost`.
+        endpoint.alternates = Array(addresses.dropFirst())
+        let pool = ConnectionPool(loop: loop, arena: arena, endpoint: endpoint, receiver: self)
         answer = Answer()
         (failure, isDone) = (nil, false)
         let head = arena.blocks.take()

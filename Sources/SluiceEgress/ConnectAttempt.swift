@@ -2,25 +2,38 @@ import SluiceCore
 import SluiceIO
 import SluiceTLS
 
-/// A connection to a backend until it stands.
+/// A connection to a backend until it stands; tries one of its addresses after the other.
 final class ConnectAttempt: StreamHandler, TimerTarget {
     private let pool: ConnectionPool
     let number: Int
     private(set) var stream: TCPStream?
     private var timer = TimerID.none
     private var immediateFailure: String?
+    /// Addresses that were tried in vain, and what they said.
+    private var failures: [(address: SocketAddress, reason: String)] = []
 
     init(pool: ConnectionPool, number: Int) {
         self.pool = pool
         self.number = number
+        first = pool.preferredAddress
+    }
+
+    private let first: Int
+
+    /// Which of the endpoint's addresses is being tried.
+    private var place: Int { (first + failures.count) % (1 + pool.endpoint.alternates.count) }
+
+    private var address: SocketAddress {
+        place == 0 ? pool.endpoint.address : pool.endpoint.alternates[place - 1]
     }
 
     func start() {
         let endpoint = pool.endpoint
+        immediateFailure = nil
         do throws(KernelFailure) {
             let stream = try TCPStream(
                 loop: pool.loop,
-                connectingTo: endpoint.address,
+                connectingTo: address,
                 tls: endpoint.tls?.makeSession(serverName: endpoint.serverName)
             )
             self.stream = stream
@@ -43,6 +56,7 @@ final class ConnectAttempt: StreamHandler, TimerTarget {
 
     func streamOpened(_ stream: TCPStream) {
         pool.loop.cancelTimer(&timer)
+        pool.preferredAddress = place
         switch pool.endpoint.dialect {
         case .http1: pool.connected(self, isHTTP2: false)
         case .negotiated:
@@ -77,6 +91,16 @@ final class ConnectAttempt: StreamHandler, TimerTarget {
     private func fail(_ reason: String) {
         pool.loop.cancelTimer(&timer)
         stream?.close()
-        pool.connectFailed(self, reason)
+        stream = nil
+        failures.append((address, reason))
+        guard failures.count > pool.endpoint.alternates.count else {
+            start()
+            return
+        }
+        pool.connectFailed(
+            self,
+            failures.count == 1
+                ? reason : failures.map { "\($0.address): \($0.reason)" }.joined(separator: "; ")
+        )
     }
 }

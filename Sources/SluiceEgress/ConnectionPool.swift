@@ -15,6 +15,9 @@ package struct Endpoint: Sendable {
     }
 
     package var address: SocketAddress
+    /// Further addresses of the same peer, tried in their order when connecting to the one before
+    /// fails; what answered is tried first from then on.
+    package var alternates: [SocketAddress] = []
     package var dialect: Dialect
     /// The context for `https` backends.
     package var tls: TLSClientContext?
@@ -73,6 +76,8 @@ package final class ConnectionPool: TimerTarget {
     /// Connections bear the number of theirs, so that a walk over all of them has
     /// the same order in every run.
     private var attemptCount = 0
+    /// Which of the endpoint's addresses connecting begins with: the one that answered last.
+    var preferredAddress = 0
     private var waiting: [UnsafeMutableRawPointer] = unsafe []
     private var isServing = false
     /// Whether a reload has replaced the pool: requests older than that are served to their end.

@@ -41,18 +41,18 @@ package struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
 
     /// Looks a host up: a numeric address or a name, by `getaddrinfo`.
     ///
-    /// Blocks; for startup and
-    /// control threads.
+    /// In the system's order (RFC 6724), at most 1,024. Blocks; for startup and control threads.
     package static func resolve(
         host: String,
         port: UInt16
     ) throws(KernelFailure)
         -> [SocketAddress]
     {
-        var records = [UInt8](repeating: 0, count: 17 * 32)
+        let maximum = 1_024
+        var records = [UInt8](repeating: 0, count: 17 * maximum)
         let count = unsafe host.withCString { name in
             unsafe records.withUnsafeMutableBufferPointer { buffer in
-                unsafe clinux_resolve(name, buffer.baseAddress, 32)
+                unsafe clinux_resolve(name, buffer.baseAddress, Int32(maximum))
             }
         }
         guard count >= 0 else {
@@ -60,6 +60,7 @@ package struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
             throw KernelFailure(call: "getaddrinfo \(host)", code: 0, text: reason)
         }
         var found: [SocketAddress] = []
+        var known: Set<SocketAddress> = []
         for index in 0..<Int(count) {
             let record = records[(17 * index)..<(17 * index + 17)]
             guard let kind = record.first, let family = Family(rawValue: Int32(kind)) else {
@@ -71,7 +72,7 @@ package struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
                 bytes: Array(record.dropFirst().prefix(length)),
                 port: port
             )
-            if !found.contains(address) { found.append(address) }
+            if known.insert(address).inserted { found.append(address) }
         }
         return found
     }
