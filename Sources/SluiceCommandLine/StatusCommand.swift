@@ -25,6 +25,7 @@ struct StatusCommand: ParsableCommand {
             }
             let models = document["models"]?.elements ?? [document]
             print(StatusTable.text(models))
+            for line in StatusTable.troubles(models) { print(line) }
             for line in models.flatMap(LimitText.lines) { print(line) }
             for model in models {
                 guard let rollout = model["rollout"], rollout != .null else { continue }

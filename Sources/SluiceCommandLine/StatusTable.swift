@@ -62,6 +62,28 @@ enum StatusTable {
         return "\(up)/\(all.count) up" + (ejected > 0 ? ", \(ejected) ejected" : "")
     }
 
+    /// A line for each backend with which something is wrong, and how many more there are.
+    static func troubles(_ models: [JSONValue]) -> [String] {
+        var lines: [String] = []
+        var count = 0
+        for model in models {
+            for revision in model["revisions"]?.elements ?? [] {
+                for backend in revision["backends"]?.elements ?? [] {
+                    guard let reason = backend["reason"], reason != .null else { continue }
+                    count += 1
+                    guard count <= troublesMaximum else { continue }
+                    lines.append(
+                        "\(visible(model["name"])) \(visible(revision["name"])) \(visible(backend["address"])) is \(visible(backend["health"])): \(visible(reason))"
+                    )
+                }
+            }
+        }
+        if count > troublesMaximum { lines.append("and \(count - troublesMaximum) more backends") }
+        return lines
+    }
+
+    private static let troublesMaximum = 50
+
     /// Requests under way, and those that wait for a backend.
     private static func load(_ revision: JSONValue) -> String {
         let queued = revision["queued"]?.integer ?? 0

@@ -1,4 +1,5 @@
 package import SluiceBalancing
+package import SluiceCore
 package import SluiceInference
 package import SluiceRouting
 
@@ -70,9 +71,9 @@ package struct Configuration: Sendable, Equatable {
         package var host: String
         package var port: UInt16
 
-        package var authority: String {
-            host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
-        }
+        /// Whom it leads to.
+        package var name: HostName { HostName(host: host, port: port) }
+        package var authority: String { name.text }
         package var text: String { "\(scheme.rawValue)://\(authority)" }
     }
 
@@ -89,7 +90,7 @@ package struct Configuration: Sendable, Equatable {
     package struct Backend: Sendable, Equatable {
         package var rest: BackendURL?
         package var grpc: BackendURL?
-        /// Whether the host's addresses are looked up again and again (`dns`).
+        /// Whether it was given as `dns`, without a URL.
         package var isWatched = false
         package var tls: BackendTLS?
         package var share = BackendShare()
@@ -124,7 +125,8 @@ package struct Configuration: Sendable, Equatable {
     package struct Health: Sendable, Equatable {
         package var interval = Duration.seconds(5)
         package var timeout = Duration.seconds(1)
-        package var path = "/v2/health/ready"
+        /// What a REST backend is asked for; nil is V2's readiness, and V1's where there is no V2.
+        package var path: String?
     }
 
     /// One model.
@@ -154,7 +156,7 @@ package struct Configuration: Sendable, Equatable {
     /// Whether a changed file is read again by itself.
     package var watch = true
     package var workers = 0
-    /// How often the names of `dns` backends are looked up.
+    /// How often names of backends and listeners are looked up.
     package var dnsInterval = Duration.seconds(5)
     package var drainTimeout = Duration.seconds(30)
     package var drainDelay = Duration.zero

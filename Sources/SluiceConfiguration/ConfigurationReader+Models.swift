@@ -35,7 +35,7 @@ extension ConfigurationReader {
             health.duration("interval", from: .milliseconds(50), &model.health.interval)
             health.duration("timeout", from: .milliseconds(10), &model.health.timeout)
             if let path = health.text("path") { model.health.path = path }
-            if !model.health.path.hasPrefix("/") {
+            if model.health.path?.hasPrefix("/") == false {
                 findings.add("`\(name).health.path` must begin with /", at: node)
             }
             health.finish()

@@ -82,7 +82,9 @@ extension Configuration {
             lines.append("    health:")
             lines.append("      interval: \(Units.text(model.health.interval))")
             lines.append("      timeout: \(Units.text(model.health.timeout))")
-            lines.append("      path: \(YAMLText.quoted(model.health.path))")
+            if let path = model.health.path {
+                lines.append("      path: \(YAMLText.quoted(path))")
+            }
         }
         if let cache = model.cache {
             lines.append("    cache:")

@@ -1,4 +1,5 @@
 import Foundation
+package import SluiceCore
 import Yams
 
 // Backends that aren't listed one by one: `dns:` names and `backendsFile:`.
@@ -12,13 +13,15 @@ extension Configuration {
         models.flatMap(\.revisions).compactMap { $0.backendsFile?.path }
     }
 
-    /// Every name that is to be looked up again and again, once.
-    package var watchedNames: [BackendURL] {
-        var names: [String: BackendURL] = [:]
-        for backend in models.flatMap(\.revisions).flatMap(\.allBackends) where backend.isWatched {
-            if let url = backend.rest ?? backend.grpc { names[url.authority] = url }
+    /// Every name of a backend, in a `dns` or in a URL, once; all are looked up again and again.
+    package var watchedNames: [HostName] {
+        var names: Set<HostName> = []
+        for backend in models.flatMap(\.revisions).flatMap(\.allBackends) {
+            for url in [backend.rest, backend.grpc] {
+                if let name = url?.name, !name.isNumeric { names.insert(name) }
+            }
         }
-        return names.sorted { $0.key < $1.key }.map(\.value)
+        return names.sorted { $0.text < $1.text }
     }
 
     /// A list of backends in a file of its own, and what it says.

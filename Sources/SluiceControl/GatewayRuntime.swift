@@ -96,16 +96,15 @@ package final class GatewayRuntime: Sendable {
             throw CompileFailure(sentence: error.description)
         }
         let (workers, control) = (workers, control)
+        let moved = NameSuspicion()
         let probe = control.run { loop in
             Confined(
                 HealthProbe(loop: loop, readiness: readiness) {
                     log.write($0)
                 } complain: { backend, reason in
-                    log.write(
-                        .warning,
-                        "a backend can't be connected to",
-                        [("backend", backend), ("reason", reason)]
-                    )
+                    log.write(backend, reason)
+                    // It may be somewhere else by now.
+                    if reason != nil, !backend.names.isEmpty { moved.notify() }
                 }
             )
         }
@@ -122,35 +121,11 @@ package final class GatewayRuntime: Sendable {
             control.run { _ in probe.value.watch(snapshot) }
         }
         desk.use(cache)
+        moved.use { [weak desk] in desk?.lookNamesUpSoon() }
         let snapshot = desk.snapshot
         workers.publish(snapshot)
         control.run { _ in probe.value.watch(snapshot) }
-        for listener in configuration.listeners {
-            let context = try SnapshotCompiler.certificates(of: listener)
-            let limits = GatewayRuntime.limits(configuration)
-            do throws(KernelFailure) {
-                let address = try SocketAddress.resolve(
-                    host: listener.address.host,
-                    port: listener.address.port
-                )
-                guard let first = address.first else { continue }
-                let bound = try workers.listen(
-                    on: first,
-                    name: listener.address.text,
-                    tls: context,
-                    limits: limits
-                )
-                log.write(
-                    .info,
-                    "listening",
-                    [("address", bound.description), ("tls", context == nil ? "off" : "on")]
-                )
-            } catch {
-                throw CompileFailure(
-                    sentence: "listener \(listener.address.text): \(error.description)"
-                )
-            }
-        }
+        try GatewayRuntime.open(configuration, on: workers, desk, log)
         rollouts = GatewayRuntime.rollouts(of: desk, on: control, store)
         GatewayRuntime.watchMemory(of: workers, desk, on: control, store, log)
         let desk = desk
@@ -273,7 +248,7 @@ package final class GatewayRuntime: Sendable {
         return count
     }
 
-    private static func limits(_ configuration: Configuration) -> IngressLimits {
+    static func limits(_ configuration: Configuration) -> IngressLimits {
         var limits = IngressLimits()
         limits.maxHeaderBytes = configuration.limits.maxHeaderBytes
         limits.maxConcurrentStreams = configuration.limits.maxConcurrentStreams
@@ -326,18 +301,5 @@ package final class GatewayRuntime: Sendable {
         }
         control.stop()
         writer?.stop()
-    }
-}
-
-extension EventLog {
-    /// Says that a revision's share goes to others, or that it is its own again.
-    fileprivate func write(_ notice: ShareWatch.Notice) {
-        write(
-            notice.isLending ? .warning : .info,
-            notice.isLending
-                ? "a revision has no healthy backend; others take its share"
-                : "a revision takes its share again",
-            [("model", notice.model), ("revision", notice.revision)]
-        )
     }
 }

@@ -1,6 +1,7 @@
 import SluiceBalancing
 import SluiceCache
 package import SluiceConfiguration
+import SluiceCore
 import SluiceEgress
 package import SluiceGateway
 import SluiceIO
@@ -8,8 +9,8 @@ import SluiceInference
 import SluiceRouting
 import SluiceTLS
 
-/// Why a valid configuration can't run here: a certificate that doesn't load, a name that doesn't
-/// resolve.
+/// Why a valid configuration can't run here: a certificate that doesn't load, an address that is
+/// taken.
 package struct CompileFailure: Error, Sendable {
     /// What is wrong and what to do.
     package let sentence: String
@@ -25,45 +26,62 @@ package struct CompileFailure: Error, Sendable {
 package struct SnapshotCompiler: Sendable {
     private let board = LoadBoard()
     private var loads: [String: BackendLoad] = [:]
+    private var notes: [String: HealthNote] = [:]
+    private var contexts = ClientContexts()
     private var slots: [String: SignatureSlot] = [:]
     private var gates: [String: MirrorGate] = [:]
     private var boards: [String: RevisionBoard] = [:]
     private var limiters = RateLimiterShelf()
     private var hasCompiled = false
-    /// What the names of `dns` backends were last found to be, by `host:port`.
-    private(set) var addresses: [String: [SocketAddress]] = [:]
+    /// What names of backends were last found to be.
+    private(set) var addresses: [HostName: [SocketAddress]] = [:]
+    private var wanted: Set<HostName> = []
 
     /// A compiler that has seen no configuration.
     package init() {}
 
     /// Takes what a name was found to be; false when that is what is known.
-    mutating func learn(_ addresses: [SocketAddress], of name: String) -> Bool {
-        let sorted = addresses.sorted { $0.description < $1.description }
-        guard self.addresses[name] != sorted else { return false }
-        self.addresses[name] = sorted
+    mutating func learn(_ addresses: [SocketAddress], of name: HostName) -> Bool {
+        guard isNews(addresses, of: name) else { return false }
+        self.addresses[name] = SnapshotCompiler.ordered(addresses)
         return true
     }
 
+    /// Whether a backend's name was something else when it was last found.
+    func isNews(_ addresses: [SocketAddress], of name: HostName) -> Bool {
+        wanted.contains(name) && self.addresses[name] != SnapshotCompiler.ordered(addresses)
+    }
+
+    private static func ordered(_ addresses: [SocketAddress]) -> [SocketAddress] {
+        addresses.sorted { $0.description < $1.description }
+    }
+
     /// Looks up the names that are not known yet and forgets those that are not in use; returns a
-    /// sentence for each that can't be found, which doesn't stop anything: it is looked up again.
-    mutating func look(for names: [Configuration.BackendURL]) -> [String] {
-        let wanted = names.map(\.authority)
+    /// sentence for each that isn't found now, which doesn't stop anything: it is looked up again.
+    mutating func look(for names: [HostName], by watch: NameWatch) -> [String] {
+        wanted = Set(names)
+        let wanted = wanted
         addresses = addresses.filter { wanted.contains($0.key) }
+        let unknown = names.filter { addresses[$0] == nil }
+        guard !unknown.isEmpty else { return [] }
+        let found = watch.look(for: unknown, patience: ChangeDesk.namePatience)
         var notes: [String] = []
-        for name in names where addresses[name.authority] == nil {
-            do throws(KernelFailure) {
-                let found = try SocketAddress.resolve(host: name.host, port: name.port)
-                _ = learn(found, of: name.authority)
-            } catch {
+        for name in unknown {
+            if let addresses = found[name] {
+                _ = learn(addresses, of: name)
+            } else {
                 notes.append(
-                    "\(name.authority) can't be looked up yet (\(error.text)); its backends come when it can"
+                    "\(name.text) can't be looked up yet (\(watch.failure(of: name) ?? "no answer")); its backends come when it can"
                 )
             }
         }
         return notes
     }
 
-    /// The snapshot, its generation not counted yet; looks names up and loads certificates, so it may block.
+    /// Reads the certificates and keys towards backends again when it next compiles.
+    mutating func readFilesAnew() { contexts.readAnew() }
+
+    /// The snapshot, its generation not counted yet; loads certificates, so it may block.
     package mutating func compile(_ configuration: Configuration) throws(CompileFailure) -> Snapshot
     {
         var models: [ModelPlan] = []
@@ -118,6 +136,8 @@ package struct SnapshotCompiler: Sendable {
         }
         // A backend that left keeps its counts until its last request has ended: it may come back.
         loads = loads.filter { $0.value.inFlight > 0 }.merging(used) { _, new in new }
+        notes = notes.filter { used[$0.key] != nil }
+        contexts.keepOnly(configuration)
         self.slots = slots
         gates = gates.filter { gate in models.contains { $0.name == gate.key } }
         self.boards = boards
@@ -183,40 +203,6 @@ package struct SnapshotCompiler: Sendable {
         }
     }
 
-    /// One plan for each address a name resolves to.
-    private func plans(
-        _ backend: Configuration.Backend,
-        _ model: Configuration.Model,
-        _ revision: Configuration.Revision,
-        _ slot: SignatureSlot,
-        _ configuration: Configuration,
-        _ used: inout [String: BackendLoad]
-    ) throws(CompileFailure) -> [BackendPlan] {
-        let rest = try targets(backend, backend.rest, isGRPC: false, configuration)
-        let grpc = try targets(backend, backend.grpc, isGRPC: true, configuration)
-        // REST and gRPC of one replica share its address; pairs are made in resolution order.
-        return (0..<max(rest.count, grpc.count)).map { index in
-            let restTarget = index < rest.count ? rest[index] : nil
-            let grpcTarget = index < grpc.count ? grpc[index] : nil
-            let label = (restTarget ?? grpcTarget)?.endpoint.address.description ?? "-"
-            let key = "\(model.name)\u{0}\(revision.name)\u{0}\(label)"
-            let load = used[key] ?? loads[key] ?? board.add(isNewcomer: hasCompiled)
-            used[key] = load
-            return BackendPlan(
-                label: label,
-                rest: restTarget,
-                grpc: grpcTarget,
-                load: load,
-                probePath: model.health.path,
-                probeInterval: model.health.interval,
-                probeTimeout: model.health.timeout,
-                metadata: SnapshotCompiler.metadata(model, revision, slot),
-                weight: backend.share.weight,
-                maxInFlight: backend.share.maxInFlight
-            )
-        }
-    }
-
     private static func resilience(
         _ model: Configuration.Model,
         _ limiters: [RateLimiter]
@@ -237,7 +223,7 @@ package struct SnapshotCompiler: Sendable {
 
     /// Only where a V1 caller meets a V2 backend, or the other way round, is the model's signature
     /// needed.
-    private static func metadata(
+    static func metadata(
         _ model: Configuration.Model,
         _ revision: Configuration.Revision,
         _ slot: SignatureSlot
@@ -255,59 +241,27 @@ package struct SnapshotCompiler: Sendable {
         )
     }
 
-    private func targets(
-        _ backend: Configuration.Backend,
-        _ url: Configuration.BackendURL?,
-        isGRPC: Bool,
-        _ configuration: Configuration
-    ) throws(CompileFailure) -> [BackendTarget] {
-        guard let url else { return [] }
-        let tls = backend.tls
-        let addresses: [SocketAddress]
-        if backend.isWatched {
-            addresses = self.addresses[url.authority] ?? []
-        } else {
-            do throws(KernelFailure) {
-                addresses = try SocketAddress.resolve(host: url.host, port: url.port)
-            } catch {
-                throw CompileFailure(
-                    sentence: "backend \(url.text): the host can't be looked up (\(error.text))"
-                )
-            }
-        }
-        var context: TLSClientContext?
-        if url.scheme == .https {
-            do throws(TLSFailure) {
-                context = try TLSClientContext(
-                    caFile: tls?.ca,
-                    certificateFile: tls?.certificate,
-                    keyFile: tls?.privateKey,
-                    skipsVerification: tls?.insecureSkipVerify ?? false,
-                    protocols: isGRPC ? [.http2] : [.http2, .http1]
-                )
-            } catch {
-                throw CompileFailure(sentence: "backend \(url.text): \(error)")
-            }
-        }
-        let dialect: Endpoint.Dialect =
-            switch url.scheme {
-            case .http: isGRPC ? .http2 : .http1
-            case .h2c: .http2
-            case .https: isGRPC ? .http2 : .negotiated
-            }
-        return addresses.map { address in
-            var endpoint = Endpoint(
-                address: address,
-                dialect: dialect,
-                tls: context,
-                serverName: tls?.serverName ?? url.host
-            )
-            endpoint.maxHeaderBytes = configuration.limits.maxHeaderBytes
-            return BackendTarget(
-                key: "\(url.text) \(address) \(isGRPC) \(tls.map { "\($0)" } ?? "")",
-                endpoint: endpoint,
-                authority: url.authority
-            )
-        }
+    // MARK: - What is kept from one snapshot to the next
+
+    /// The backend's line on the board.
+    func line(for key: String, _ used: inout [String: BackendLoad]) -> BackendLoad {
+        let load = used[key] ?? loads[key] ?? board.add(isNewcomer: hasCompiled)
+        used[key] = load
+        return load
+    }
+
+    /// What its probe finds wrong.
+    mutating func note(for key: String) -> HealthNote {
+        let note = notes[key] ?? HealthNote()
+        notes[key] = note
+        return note
+    }
+
+    /// The context for TLS to a backend.
+    mutating func context(
+        for tls: Configuration.BackendTLS?,
+        isGRPC: Bool
+    ) throws(TLSFailure) -> (context: TLSClientContext, version: Int) {
+        try contexts.context(for: tls, isGRPC: isGRPC)
     }
 }

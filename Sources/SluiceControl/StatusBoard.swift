@@ -28,7 +28,7 @@ package enum StatusBoard {
             let weight = model.split.weights[index]
             let key = RevisionKey(model.name, revision.name)
             let backends = revision.backends.map {
-                backend($0, live.backends[BackendKey(key, $0.label)])
+                backend($0, live.backends[BackendKey(key, $0.label)], desk)
             }
             return JSONValue.object(
                 [
@@ -67,7 +67,23 @@ package enum StatusBoard {
         backend.state == .ready && backend.load.health == .up
     }
 
-    private static func backend(_ backend: BackendPlan, _ perSecond: Double?) -> JSONValue {
+    /// What is wrong with a backend; null while nothing is known to be.
+    private static func reason(_ backend: BackendPlan, _ desk: ChangeDesk) -> JSONValue {
+        if let reason = backend.note.reason { return .string(reason) }
+        for name in backend.names {
+            if let failure = desk.nameFailure(of: name) {
+                return .string("\(name.text) can't be looked up: \(failure)")
+            }
+        }
+        let hasAddress = backend.rest != nil || backend.grpc != nil
+        return hasAddress ? .null : .string("\(backend.label) has no address")
+    }
+
+    private static func backend(
+        _ backend: BackendPlan,
+        _ perSecond: Double?,
+        _ desk: ChangeDesk
+    ) -> JSONValue {
         let health =
             switch backend.load.health {
             case .unknown: "unknown"
@@ -81,6 +97,7 @@ package enum StatusBoard {
         return .object([
             .init("address", .string(backend.label)), .init("protocols", .array(protocols)),
             .init("health", .string(health)),
+            .init("reason", reason(backend, desk)),
             .init("state", .string(backend.state.rawValue)),
             .init("inFlight", .number("\(backend.load.inFlight)")),
             .init("requestsPerSecond", .rounded(perSecond ?? 0)),

@@ -216,7 +216,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
         keeping kept: inout [String: BackendRoute]
     ) -> [WorkerBackend] {
         var taken: [WorkerBackend] = []
-        for plan in revision.backends {
+        for plan in revision.backends where plan.rest != nil || plan.grpc != nil {
             let made = backend(plan, model: model, revision: revision.name, keeping: &kept)
             if plan.state == .ready { taken.append(made) }
         }

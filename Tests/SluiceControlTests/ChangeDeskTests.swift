@@ -1,6 +1,7 @@
 import Foundation
 import SluiceConfiguration
 import SluiceControl
+import SluiceCore
 import SluiceGateway
 import SluiceIO
 import SluiceRouting
@@ -55,6 +56,12 @@ private final class Desk: Sendable {
     func write(_ yaml: String) throws {
         let text = "listeners: [{address: \"127.0.0.1:0\"}]\n" + yaml
         try text.write(toFile: file, atomically: true, encoding: .utf8)
+    }
+
+    /// A look-up finds the one name that the configuration has.
+    func find(_ addresses: [SocketAddress]) {
+        desk.found(HostName(host: "nowhere.invalid", port: 9000), addresses)
+        _ = desk.perform(.names, by: "dns")
     }
 
     func weights(_ model: String = "iris") -> [Int]? {
@@ -264,18 +271,21 @@ struct ChangeDeskTests {
         func labels() -> [String] {
             desk.desk.snapshot.models[0].revisions[0].backends.map(\.label)
         }
-        #expect(labels().isEmpty)
+        // Without an address it is shown, and never asked.
+        let before = desk.desk.snapshot.models[0].revisions[0].backends[0]
+        #expect(labels() == ["nowhere.invalid:9000"] && before.rest == nil)
+        #expect(before.grpc == nil && desk.desk.nameFailure(of: before.names[0]) != nil)
         let (one, two, three) = (
             SocketAddress.loopback(port: 1), SocketAddress.loopback(port: 2),
             SocketAddress.loopback(port: 3)
         )
-        _ = desk.desk.perform(.addresses(of: "nowhere.invalid:9000", [two, one]), by: "dns")
+        desk.find([two, one])
         #expect(labels() == ["127.0.0.1:1", "127.0.0.1:2"])
         let load = desk.desk.snapshot.models[0].revisions[0].backends[0].load
         let generation = desk.desk.snapshot.generation
-        _ = desk.desk.perform(.addresses(of: "nowhere.invalid:9000", [one, two]), by: "dns")
+        desk.find([one, two])
         #expect(desk.desk.snapshot.generation == generation)
-        _ = desk.desk.perform(.addresses(of: "nowhere.invalid:9000", [three, one]), by: "dns")
+        desk.find([three, one])
         #expect(labels() == ["127.0.0.1:1", "127.0.0.1:3"])
         #expect(desk.desk.snapshot.models[0].revisions[0].backends[0].load == load)
         let backend = desk.desk.snapshot.models[0].revisions[0].backends[0]

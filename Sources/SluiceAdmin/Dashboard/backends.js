@@ -26,7 +26,7 @@ export function backendTable() {
 
   const draw = keyed(body, (row) => `${row.revision}\n${row.backend.address}`, (first) => {
     const cells = {
-      name: h('span'), address: h('span'), health: h('span', { class: 'pill' }), state: h('span', { class: 'state' }),
+      name: h('span'), address: h('span'), health: h('span', { class: 'pill' }), reason: h('span', { class: 'reason' }), state: h('span', { class: 'state' }),
       flying: h('span'), bar: h('i'), rate: h('td', { class: 'number', 'data-label': 'Req/s' }),
     };
     let row = first;
@@ -36,7 +36,7 @@ export function backendTable() {
     const element = h('tr', {},
       h('th', { scope: 'row', 'data-label': 'Revision' }, h('i', { class: 'swatch' }), cells.name),
       h('td', { class: 'address', 'data-label': 'Address' }, cells.address),
-      h('td', { 'data-label': 'Health' }, cells.health),
+      h('td', { 'data-label': 'Health' }, cells.health, cells.reason),
       h('td', { 'data-label': 'State' }, cells.state),
       h('td', { class: 'number load', 'data-label': 'In flight' }, cells.flying, h('span', { class: 'bar' }, cells.bar)),
       cells.rate,
@@ -53,6 +53,8 @@ export function backendTable() {
         mark(cells.address, 'title', (backend.protocols ?? []).join(' and '));
         say(cells.health, backend.health ?? 'unknown');
         mark(cells.health, 'data-health', backend.health ?? 'unknown');
+        say(cells.reason, backend.reason ?? '');
+        mark(cells.reason, 'hidden', !backend.reason);
         say(cells.state, state);
         mark(cells.state, 'title', STATES[state]);
         mark(cells.state, 'data-state', state);

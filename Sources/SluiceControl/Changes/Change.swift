@@ -1,6 +1,5 @@
 package import SluiceConfiguration
 package import SluiceGateway
-package import SluiceIO
 package import SluiceWire
 
 /// Every way in which the running state can change.
@@ -13,8 +12,8 @@ package enum Change: Sendable {
     case unshift(model: String, isWarmed: Bool = true)
     /// Take a backend out of rotation, or back in.
     case backend(model: String, revision: String, address: String, state: BackendState)
-    /// What the name of `dns` backends was found to be.
-    case addresses(of: String, [SocketAddress])
+    /// Use what names were found to be since this was last done (``ChangeDesk/found(_:_:)``).
+    case names
     /// Remember where a model's rollout stands, or nil once it is over; moves nothing.
     case rollout(model: String, record: JSONValue?)
 }

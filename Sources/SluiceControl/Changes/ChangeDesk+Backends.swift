@@ -1,9 +1,8 @@
 import SluiceGateway
-import SluiceIO
 import SluiceTelemetry
 import Synchronization
 
-// Which backends are asked: what people say of them, and where names lead.
+// Which backends are asked: what people say of them.
 extension ChangeDesk {
     func set(
         backend address: String,
@@ -57,42 +56,5 @@ extension ChangeDesk {
             )
         )
         return Applied(snapshot: self.snapshot, notes: notes)
-    }
-
-    func learn(
-        _ addresses: [SocketAddress],
-        of name: String,
-        by who: String
-    ) throws(ChangeRefusal) -> Applied {
-        let state = state.withLock { $0 }
-        var compiler = state.compiler
-        let before = compiler.addresses[name]?.count ?? 0
-        guard compiler.learn(addresses, of: name) else {
-            return Applied(snapshot: state.snapshot, notes: [])
-        }
-        let plain: Snapshot
-        do throws(CompileFailure) {
-            plain = try compiler.compile(state.configuration)
-        } catch {
-            log.write(.error, error.sentence, [("name", name)])
-            throw ChangeRefusal(.invalid, error.sentence)
-        }
-        let (snapshot, _) = state.adjustments.laid(on: plain)
-        publish(snapshot, changed: []) {
-            $0.compiler = compiler
-            $0.plain = plain
-        }
-        announce(
-            ChangeEvent(
-                time: loop.wallTime,
-                who: who,
-                kind: .backend,
-                from: "\(before) addresses",
-                to: "\(addresses.count) addresses",
-                message:
-                    "\(name) is now \(addresses.map(\.description).sorted().joined(separator: ", "))"
-            )
-        )
-        return Applied(snapshot: self.snapshot, notes: [])
     }
 }

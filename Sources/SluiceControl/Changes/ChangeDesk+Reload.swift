@@ -59,7 +59,8 @@ extension ChangeDesk {
         }
         let before = state.withLock { $0 }
         var compiler = before.compiler
-        let unfound = compiler.look(for: configuration.watchedNames)
+        let unfound = compiler.look(for: configuration.watchedNames, by: names)
+        compiler.readFilesAnew()
         let plain: Snapshot
         let access: AdminAccess
         var certificates: [ListenerCertificate] = []
@@ -78,7 +79,7 @@ extension ChangeDesk {
             throw ChangeRefusal(.invalid, diagnostic.description, diagnostics: [diagnostic])
         }
         let (snapshot, strangers) = before.adjustments.laid(on: plain)
-        var notes = unfound + strangers
+        var notes = strangers
         for (model, now) in zip(plain.models, snapshot.models)
         where model.split.weights != now.split.weights {
             notes.append(
@@ -106,7 +107,8 @@ extension ChangeDesk {
                 message: "configuration reloaded from \(file)"
             )
         )
-        return Applied(snapshot: self.snapshot, notes: notes)
+        // The log has been told of names by their watch.
+        return Applied(snapshot: self.snapshot, notes: unfound + notes)
     }
 
     private func count(_ outcome: String) {

@@ -44,7 +44,11 @@ package final class ChangeDesk: Sendable {
     let store: MetricStore
     let state: Mutex<State>
     let watch: FileWatch?
-    private let names = Mutex<NameWatch?>(nil)
+    let names: NameWatch
+    /// Names of listeners that haven't been found yet.
+    let awaited = Mutex<[HostName: @Sendable (HostName, [SocketAddress]) -> Void]>([:])
+    /// What names were found to be and isn't in force yet.
+    let foundNames = Mutex<[HostName: [SocketAddress]]>([:])
     private let stateFile: StateFile?
     let loop: ControlLoop
     private let publish: Publish
@@ -62,6 +66,7 @@ package final class ChangeDesk: Sendable {
         file: String?,
         store: MetricStore,
         log: EventLog,
+        resolve: @escaping NameWatch.Resolve = NameWatch.system,
         publish: @escaping Publish
     ) throws(CompileFailure) {
         self.file = file
@@ -70,7 +75,13 @@ package final class ChangeDesk: Sendable {
         self.publish = publish
         stateFile = configuration.admin.stateFile.map { StateFile(path: $0) }
         var compiler = SnapshotCompiler()
-        for note in compiler.look(for: configuration.watchedNames) { log.write(.warning, note, []) }
+        do throws(KernelFailure) {
+            names = try NameWatch(store: store, log: log, resolve: resolve)
+        } catch {
+            throw CompileFailure(sentence: error.description)
+        }
+        // Which names aren't found yet the watch itself says.
+        _ = compiler.look(for: configuration.watchedNames, by: names)
         let plain = try compiler.compile(configuration)
         var adjustments = Adjustments()
         if let stateFile {
@@ -109,16 +120,10 @@ package final class ChangeDesk: Sendable {
                 if watch.look() { self?.submit(.reload, by: "file") { _ in } }
             }
         }
-        do throws(KernelFailure) {
-            let made = try NameWatch(every: configuration.dnsInterval, store: store, log: log) {
-                [weak self] in
-                self?.configuration.watchedNames ?? []
-            } found: { [weak self] name, addresses in
-                self?.submit(.addresses(of: name, addresses), by: "dns") { _ in }
-            }
-            names.withLock { $0 = made }
-        } catch {
-            throw CompileFailure(sentence: error.description)
+        names.begin(every: configuration.dnsInterval) { [weak self] in
+            self?.watchedNames() ?? []
+        } found: { [weak self] name, addresses in
+            self?.found(name, addresses)
         }
         announce(
             ChangeEvent(
@@ -206,7 +211,7 @@ package final class ChangeDesk: Sendable {
 
     /// Ends the threads; changes that wait are dropped.
     package func stop() {
-        names.withLock { $0 }?.stop()
+        names.stop()
         loop.stop()
     }
 
@@ -217,7 +222,7 @@ package final class ChangeDesk: Sendable {
         case .unshift(let model, _): try shift(configuredShift(of: model), by: who)
         case .backend(let model, let revision, let address, let state):
             try set(backend: address, of: revision, model, to: state, by: who)
-        case .addresses(let name, let addresses): try learn(addresses, of: name, by: who)
+        case .names: try learnNames(by: who)
         case .rollout(let model, let record): remember(rollout: record, of: model)
         }
     }

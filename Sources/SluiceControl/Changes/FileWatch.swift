@@ -68,10 +68,15 @@ final class FileWatch: Sendable {
 
     private static func paths(_ file: String, _ configuration: Configuration) -> [String] {
         let tls = configuration.listeners.compactMap(\.tls)
+        let clients = configuration.models.flatMap(\.revisions).flatMap(\.allBackends)
+            .compactMap(\.tls)
+        let clientFiles = Set(clients.flatMap { [$0.ca, $0.certificate, $0.privateKey] })
+            .compactMap { $0 }.sorted()
         // A backends file is written by programs, at any time; the rest is only watched if wanted.
         guard configuration.watch else { return configuration.backendsFiles }
         return [file] + configuration.backendsFiles + tls.map(\.certificate) + tls.map(\.privateKey)
-            + tls.compactMap(\.clientCA) + [configuration.admin.tokenFile].compactMap { $0 }
+            + tls.compactMap(\.clientCA) + clientFiles
+            + [configuration.admin.tokenFile].compactMap { $0 }
     }
 
     private static func stamp(_ path: String) -> Stamp {

@@ -9,28 +9,45 @@ import SluiceWire
 
 /// Asks every backend regularly whether it is well, and writes the answer on the load board.
 ///
-/// A REST backend is asked for `health.path`, a gRPC one for ServerReady. The first answer counts
-/// at once; afterwards one success brings a backend back and two failures in a row take it out.
+/// A REST backend is asked for `health.path`, a gRPC one for ServerReady. Without a configured path
+/// REST is asked for V2's readiness, and where that doesn't exist for the model's status in V1. The
+/// first answer counts at once; afterwards one success brings a backend back and two failures in a row
+/// take it out. What a failure was is on the backend's ``HealthNote``.
 /// Lives on the control loop; what it finds reaches workers through the board's atomics.
 package final class HealthProbe: ResponseReceiver, TimerTarget {
+    /// What a backend is asked.
+    private enum Question {
+        /// Whether it is ready: `health.path`, V2's readiness, or ServerReady.
+        case ready
+        /// Whether its model is ready, in V1's way.
+        case readyV1
+        /// What its model takes and gives.
+        case description
+    }
+
     private final class Target {
         var plan: BackendPlan
         let pool: ConnectionPool
         let isGRPC: Bool
         var isAsking = false
-        /// Whether it is being asked what its model takes, and not how it is.
-        var isDescribing = false
+        var question = Question.ready
+        /// Whether it has answered in V1's way, and not in V2's.
+        var speaksV1 = false
+        /// What V2's readiness came to, while V1's is being asked for.
+        var failureV2: String?
         var call: Call?
         var failures = 0
-        var isGood = false
+        var status = 0
         var answer: [UInt8] = []
         var timer = TimerID.none
         var hasAnswered = false
         /// Whether the next question is for the model's description; after each good answer while
         /// nobody has told.
         var wantsDescription = false
-        /// Why it could not be connected to, as last told.
+        /// What is wrong with it, as last told.
         var complaint: String?
+
+        var isDescribing: Bool { question == .description }
 
         init(plan: BackendPlan, pool: ConnectionPool, isGRPC: Bool) {
             self.plan = plan
@@ -47,19 +64,22 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
     private var nextKey: UInt = 1
     private var shares = ShareWatch()
     private let tell: (ShareWatch.Notice) -> Void
-    private let complain: (_ backend: String, _ reason: String) -> Void
+    private let complain: (_ backend: BackendPlan, _ reason: String?) -> Void
 
     // Timer tags: a target's key, and whether it is time to ask or time to give up.
     private static let giveUpBit: UInt = 1 << 63
     private static let descriptionMaximum = 1 << 20
+    private static let answerMaximum = 4 << 10
+    /// What servers say to a path that they don't have.
+    private static let absent: Set = [400, 404, 405, 501]
 
     /// A probe without targets; `tell` hears when a revision has nobody left, or somebody again,
-    /// `complain` why a backend can't be connected to, once for each new reason.
+    /// `complain` why a backend counts as down, once for each new reason, and nil when it is well again.
     package init(
         loop: EventLoop,
         readiness: GatewayReadiness,
         tell: @escaping (ShareWatch.Notice) -> Void = { _ in },
-        complain: @escaping (_ backend: String, _ reason: String) -> Void = { _, _ in }
+        complain: @escaping (_ backend: BackendPlan, _ reason: String?) -> Void = { _, _ in }
     ) {
         self.loop = loop
         self.tell = tell
@@ -92,12 +112,6 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
                 receiver: self
             )
             let target = Target(plan: backend, pool: pool, isGRPC: backend.rest == nil)
-            // Not the target itself, which holds the pool.
-            pool.connectOutcome = { [weak target, complain] reason in
-                guard let target, target.complaint != reason else { return }
-                target.complaint = reason
-                if let reason { complain(target.plan.label, reason) }
-            }
             targets[nextKey] = target
             ask(nextKey, target)
             nextKey += 1
@@ -109,11 +123,13 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
     private static func asks(_ target: Target, as plan: BackendPlan) -> Bool {
         let old = target.plan
         return old.load == plan.load && (old.rest ?? old.grpc)?.key == (plan.rest ?? plan.grpc)?.key
-            && old.probePath == plan.probePath && old.probeInterval == plan.probeInterval
+            && old.probePath == plan.probePath && old.probePathV1 == plan.probePathV1
+            && old.probeInterval == plan.probeInterval
             && old.probeTimeout == plan.probeTimeout
     }
 
     private func forget(_ target: Target) {
+        target.plan.note.reason = nil
         loop.cancelTimer(&target.timer)
         target.pool.closeAll()
     }
@@ -127,11 +143,17 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
     // MARK: - Asking
 
     private func ask(_ key: UInt, _ target: Target) {
-        target.isAsking = true
-        target.isDescribing = target.wantsDescription && target.plan.load.health == .up
+        let isDescribing = target.wantsDescription && target.plan.load.health == .up
         target.wantsDescription = false
+        let isV1 = target.speaksV1 && target.plan.probePathV1 != nil
+        ask(key, target, isDescribing ? .description : isV1 ? .readyV1 : .ready)
+    }
+
+    private func ask(_ key: UInt, _ target: Target, _ question: Question) {
+        target.isAsking = true
+        target.question = question
         target.answer = []
-        target.isGood = false
+        target.status = 0
         target.timer = loop.setTimer(
             after: target.plan.probeTimeout,
             target: self,
@@ -141,7 +163,7 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
         switch unsafe target.pool.acquire(user) {
         case .ready(let connection): unsafe begin(user, connection.takeUnretainedValue())
         case .waiting: break
-        case .full: finish(key, target, isGood: false)
+        case .full: finish(key, target, failure: "connect: too many wait for a connection")
         }
     }
 
@@ -165,8 +187,7 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
             head.append(.contentType, "application/grpc")
             head.append(.transferCodings, "trailers")
         } else {
-            let path = target.isDescribing ? target.plan.metadata?.path : nil
-            head.append(.path, text: path ?? target.plan.probePath)
+            head.append(.path, text: HealthProbe.path(target))
         }
         head.append(.userAgent, "sluice-probe")
         target.call = unsafe connection.begin(head, endStream: !target.isGRPC, user: user)
@@ -188,30 +209,53 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
             ask(key, target)
             return
         }
+        var asked = "connect"
         if let call = target.call {
+            asked = HealthProbe.name(target)
             call.cancel()
         } else if let user = unsafe UnsafeMutableRawPointer(bitPattern: key) {
             unsafe target.pool.cancelWaiting(user)
         }
-        finish(key, target, isGood: false)
+        let milliseconds = target.plan.probeTimeout.nanoseconds / 1_000_000
+        let time = milliseconds % 1_000 == 0 ? "\(milliseconds / 1_000)s" : "\(milliseconds)ms"
+        finish(key, target, failure: "\(asked): timed out after \(time)")
+    }
+
+    /// The path of the question over REST.
+    private static func path(_ target: Target) -> String {
+        switch target.question {
+        case .ready: target.plan.probePath
+        case .readyV1: target.plan.probePathV1 ?? target.plan.probePath
+        case .description: target.plan.metadata?.path ?? target.plan.probePath
+        }
+    }
+
+    /// The question as people are told of it; a query may have a secret in it.
+    private static func name(_ target: Target) -> String {
+        guard !target.isGRPC else { return target.isDescribing ? "ModelMetadata" : "ServerReady" }
+        let path = path(target)
+        let end = path.firstIndex(of: "?") ?? path.endIndex
+        return "GET \(path[..<end].prefix(100))"
     }
 
     // MARK: - Answers
 
     package func callRefused(_ user: UnsafeMutableRawPointer, _ failure: CallFailure) {
-        unsafe conclude(user, isGood: false)
+        unsafe conclude(user, failure: HealthProbe.words(failure))
     }
 
     package func responseHead(_ call: Call, _ head: FieldBlock, endStream: Bool) {
         let status = head.status
-        let isGood = (200..<300).contains(status)
         let grpc = unsafe head.first(.grpcStatus).flatMap { unsafe ASCII.decimal($0) }
+        let message = head.text(named: "grpc-message")
         arena.blocks.give(head)
         guard let user = unsafe call.user, let target = targets[UInt(bitPattern: user)] else {
             return
         }
-        target.isGood = isGood
-        if endStream { unsafe conclude(user, isGood: isGood && (grpc ?? 0) == 0 && !target.isGRPC) }
+        target.status = status
+        if endStream {
+            unsafe conclude(user, failure: HealthProbe.failure(target, grpc: grpc, message))
+        }
     }
 
     package func responseInterim(_ call: Call, _ head: FieldBlock) { arena.blocks.give(head) }
@@ -220,10 +264,12 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
         guard let user = unsafe call.user, let target = targets[UInt(bitPattern: user)] else {
             return
         }
-        let room = (target.isDescribing ? HealthProbe.descriptionMaximum : 64) - target.answer.count
+        let room =
+            (target.isDescribing ? HealthProbe.descriptionMaximum : HealthProbe.answerMaximum)
+            - target.answer.count
         if room > 0 { unsafe target.answer.append(contentsOf: bytes.prefix(room)) }
         if endStream {
-            unsafe conclude(user, isGood: target.isGood && !target.isGRPC)
+            unsafe conclude(user, failure: HealthProbe.failure(target, grpc: nil, nil))
         } else {
             call.consumed(bytes.count)
         }
@@ -231,47 +277,116 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
 
     package func responseTrailers(_ call: Call, _ trailers: FieldBlock) {
         let grpc = unsafe trailers.first(.grpcStatus).flatMap { unsafe ASCII.decimal($0) }
+        let message = trailers.text(named: "grpc-message")
         arena.blocks.give(trailers)
         guard let user = unsafe call.user, let target = targets[UInt(bitPattern: user)] else {
             return
         }
-        // ServerReadyResponse: `ready = true` is the two bytes 08 01 after the prefix.
-        let isReady =
-            !target.isGRPC
-            || grpc == 0
-                && (target.isDescribing || target.answer.dropFirst(5).elementsEqual([8, 1]))
-        unsafe conclude(user, isGood: target.isGood && isReady)
+        unsafe conclude(user, failure: HealthProbe.failure(target, grpc: grpc, message))
     }
 
     package func requestDrained(_ call: Call, _ count: Int) {}
 
     package func callFailed(_ call: Call, _ failure: CallFailure) {
-        guard let user = unsafe call.user else { return }
-        unsafe conclude(user, isGood: false)
+        guard let user = unsafe call.user, let target = targets[UInt(bitPattern: user)] else {
+            return
+        }
+        unsafe conclude(
+            user,
+            failure: "\(HealthProbe.name(target)): \(HealthProbe.words(failure))"
+        )
     }
 
-    private func conclude(_ user: UnsafeMutableRawPointer, isGood: Bool) {
+    private static func words(_ failure: CallFailure) -> String {
+        switch failure {
+        case .connectFailed(let text): "connect: \(text)"
+        case .poolFull: "connect: too many wait for a connection"
+        case .refused: "the backend refused the request"
+        case .reset(let code): "the backend reset the request (\(code))"
+        case .connectionLost(let text): "the connection was lost: \(text)"
+        case .malformed(let text): "the answer isn't HTTP: \(text)"
+        }
+    }
+
+    /// What is wrong with an answer that has come whole; nil for a good one.
+    private static func failure(_ target: Target, grpc: Int?, _ message: String?) -> String? {
+        let name = name(target)
+        guard (200..<300).contains(target.status) else { return "\(name): \(target.status)" }
+        guard target.isGRPC else {
+            guard target.question == .readyV1 else { return nil }
+            return unreadyV1(target.answer).map { "\(name): \($0)" }
+        }
+        guard let grpc else { return "\(name): the answer has no grpc-status" }
+        guard grpc == 0 else {
+            let status = GRPCStatus(rawValue: grpc).map { "\($0.name)" } ?? "grpc-status \(grpc)"
+            let words = StatusMessage.decode(message ?? "").prefix(120)
+            return words.isEmpty ? "\(name): \(status)" : "\(name): \(status): \(words)"
+        }
+        // ServerReadyResponse: `ready = true` is the two bytes 08 01 after the prefix.
+        let isReady = target.isDescribing || target.answer.dropFirst(5).elementsEqual([8, 1])
+        return isReady ? nil : "\(name): not ready"
+    }
+
+    /// What a V1 server says against its model's readiness: KServe's `ready`, TensorFlow Serving's
+    /// versions; nil where it says nothing against it.
+    private static func unreadyV1(_ answer: [UInt8]) -> String? {
+        guard let status = try? JSONParser.parse(answer) else { return nil }
+        if let ready = status["ready"], ready == .bool(false) || ready.text?.lowercased() == "false"
+        {
+            return "not ready"
+        }
+        let versions = status["model_version_status"]?.elements ?? []
+        guard !versions.isEmpty, !versions.contains(where: { $0["state"]?.text == "AVAILABLE" })
+        else { return nil }
+        return "no version is AVAILABLE"
+    }
+
+    private func conclude(_ user: UnsafeMutableRawPointer, failure: String?) {
         let key = UInt(bitPattern: user)
         guard let target = targets[key], target.isAsking else { return }
-        finish(key, target, isGood: isGood)
+        finish(key, target, failure: failure)
     }
 
-    private func finish(_ key: UInt, _ target: Target, isGood: Bool) {
+    private func finish(_ key: UInt, _ target: Target, failure: String?) {
         loop.cancelTimer(&target.timer)
         target.isAsking = false
         target.call = nil
-        if target.isDescribing {
-            target.isDescribing = false
+        let isGood = failure == nil
+        switch target.question {
+        case .description:
             if isGood { HealthProbe.read(target.answer, of: target.plan, isGRPC: target.isGRPC) }
             askLater(key, target)
             return
+        case .ready:
+            if let failure, HealthProbe.absent.contains(target.status), !target.isGRPC,
+                target.plan.probePathV1 != nil
+            {
+                target.failureV2 = failure
+                ask(key, target, .readyV1)
+                return
+            }
+        case .readyV1:
+            target.speaksV1 = isGood || !HealthProbe.absent.contains(target.status)
         }
+        let failures = [target.failureV2, failure].compactMap { $0 }
+        target.failureV2 = nil
+        settle(key, target, isGood ? nil : failures.joined(separator: "; "))
+    }
+
+    /// The backend is well, or why it isn't is known.
+    private func settle(_ key: UInt, _ target: Target, _ failure: String?) {
+        let isGood = failure == nil
         target.failures = isGood ? 0 : target.failures + 1
         let load = target.plan.load
         if isGood {
             load.cameUp(at: loop.now)
         } else if target.failures >= 2 || load.health == .unknown {
             load.health = .down
+        }
+        target.plan.note.reason = failure
+        if isGood || load.health == .down, target.complaint != failure {
+            target.complaint = failure
+            complain(target.plan, failure.map(HealthNote.bounded))
         }
         for notice in shares.changes(at: loop.now) { tell(notice) }
         if !target.hasAnswered {

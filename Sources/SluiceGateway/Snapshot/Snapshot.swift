@@ -1,6 +1,6 @@
 package import SluiceBalancing
 package import SluiceCache
-import SluiceCore
+package import SluiceCore
 package import SluiceEgress
 package import SluiceInference
 package import SluiceRouting
@@ -111,7 +111,8 @@ package enum BackendState: String, Sendable, CaseIterable {
     case maint
 }
 
-/// One replica.
+/// One replica; one without `rest` and `grpc` stands for a name that has no address yet, and is never
+/// asked.
 package struct BackendPlan: Sendable {
     /// How it is called in metrics, logs and headers: `host:port` of what it speaks first.
     package var label: String
@@ -123,8 +124,14 @@ package struct BackendPlan: Sendable {
     package var grpc: BackendTarget?
     /// Its line on the shared board; the same across reloads while the backend stays configured.
     package var load: BackendLoad
+    /// The names that led here; none where it was given by address.
+    package var names: [HostName]
+    /// What its probe finds wrong; the same across reloads, as ``load`` is.
+    package var note: HealthNote
     /// What the probe asks for (`health.path`).
     package var probePath: String
+    /// What the probe asks for where there is no such path; nil asks for nothing else.
+    package var probePathV1: String?
     /// How often the probe asks.
     package var probeInterval: Duration
     /// How long the probe waits.
@@ -142,7 +149,10 @@ package struct BackendPlan: Sendable {
         rest: BackendTarget?,
         grpc: BackendTarget?,
         load: BackendLoad,
+        names: [HostName] = [],
+        note: HealthNote = HealthNote(),
         probePath: String,
+        probePathV1: String? = nil,
         probeInterval: Duration,
         probeTimeout: Duration,
         metadata: MetadataPlan? = nil,
@@ -156,7 +166,10 @@ package struct BackendPlan: Sendable {
         self.rest = rest
         self.grpc = grpc
         self.load = load
+        self.names = names
+        self.note = note
         self.probePath = probePath
+        self.probePathV1 = probePathV1
         self.probeInterval = probeInterval
         self.probeTimeout = probeTimeout
     }

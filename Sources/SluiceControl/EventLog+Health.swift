@@ -1,0 +1,40 @@
+import SluiceGateway
+import SluiceTelemetry
+import Synchronization
+
+// What probes find, in the log.
+extension EventLog {
+    /// Says that a revision's share goes to others, or that it is its own again.
+    func write(_ notice: ShareWatch.Notice) {
+        write(
+            notice.isLending ? .warning : .info,
+            notice.isLending
+                ? "a revision has no healthy backend; others take its share"
+                : "a revision takes its share again",
+            [("model", notice.model), ("revision", notice.revision)]
+        )
+    }
+
+    /// Says why a backend counts as down, or that it is well again.
+    func write(_ backend: BackendPlan, _ reason: String?) {
+        guard let reason else {
+            write(.info, "a backend is well again", [("backend", backend.label)])
+            return
+        }
+        write(
+            .warning,
+            "a backend fails its probe",
+            [("backend", backend.label), ("reason", reason)]
+        )
+    }
+}
+
+/// Passes on that a backend found by name may have moved; what looks names up comes to be later than
+/// the probe.
+final class NameSuspicion: Sendable {
+    private let action = Mutex<(@Sendable () -> Void)?>(nil)
+
+    func use(_ action: @escaping @Sendable () -> Void) { self.action.withLock { $0 = action } }
+
+    func notify() { action.withLock { $0 }?() }
+}
