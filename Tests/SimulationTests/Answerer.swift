@@ -12,10 +12,14 @@ final class Answerer: RequestHandler, TimerTarget {
         case failure
         /// `hello`, broken off after its second byte.
         case half
+        /// 200 with the body that is given for the path, 404 for any other.
+        case paths([String: String])
     }
 
     private let loop: EventLoop
-    private let reply: Reply
+    var reply: Reply
+    /// What was asked for, in order.
+    private(set) var paths: [String] = []
     let arena: HTTPArena
     /// How long an answer takes; nil answers at the request's head.
     private let delay: Duration?
@@ -66,6 +70,8 @@ final class Answerer: RequestHandler, TimerTarget {
             unsafe head.first(.contentType).map {
                 unsafe ASCII.hasPrefix($0, "application/grpc")
             } ?? false
+        let path = unsafe head.first(.path).map { unsafe String(decoding: $0, as: UTF8.self) }
+        paths.append(path ?? "-")
         arena.blocks.give(head)
         requestCount += 1
         guard let delay else {
@@ -85,17 +91,22 @@ final class Answerer: RequestHandler, TimerTarget {
         answer(exchange, isGRPC: isGRPC)
     }
 
+    private var isHello: Bool {
+        if case .hello = reply { return true }
+        return false
+    }
+
     private func answer(_ exchange: Exchange, isGRPC: Bool) {
         unsafe exchange.user = nil
         let head = arena.blocks.take()
         if isGRPC {
             head.append(status: 200)
             head.append(.contentType, "application/grpc")
-            head.append(.grpcStatus, decimal: reply == .hello ? 0 : 13)
+            head.append(.grpcStatus, decimal: isHello ? 0 : 13)
             exchange.sendHead(head, endStream: true)
             return
         }
-        if reply == .half {
+        if case .half = reply {
             head.append(status: 200)
             exchange.sendHead(head, endStream: false)
             unsafe Array("he".utf8).withUnsafeBytes {
@@ -104,8 +115,12 @@ final class Answerer: RequestHandler, TimerTarget {
             exchange.abort(.internalError)
             return
         }
-        let body = Array((reply == .hello ? "hello" : "{\"error\":\"no\"}").utf8)
-        head.append(status: reply == .hello ? 200 : 500)
+        var (status, text) = isHello ? (200, "hello") : (500, "{\"error\":\"no\"}")
+        if case .paths(let known) = reply {
+            (status, text) = known[paths.last ?? ""].map { (200, $0) } ?? (404, "no such path")
+        }
+        let body = Array(text.utf8)
+        head.append(status: status)
         head.append(.contentLength, decimal: body.count)
         exchange.sendHead(head, endStream: false)
         unsafe body.withUnsafeBytes { unsafe _ = exchange.send($0, endStream: true) }

@@ -26,6 +26,7 @@ import control
 import hedge
 import manifests
 import mirror
+import names
 import observability
 import overload
 import page
@@ -434,6 +435,7 @@ def a_real_prometheus_counts_what_was_sent():
 
 for module in (
     control,
+    names,
     rollout,
     split,
     mirror,
