@@ -236,8 +236,8 @@ let package = Package(
         tests(
             for: "SluiceControl",
             imports: [
-                "SluiceControl", "SluiceConfiguration", "SluiceCore", "SluiceGateway", "SluiceIO",
-                "SluiceRouting", "SluiceTelemetry", "SluiceWire",
+                "SluiceControl", "SluiceConfiguration", "SluiceCore", "SluiceEgress",
+                "SluiceGateway", "SluiceIO", "SluiceRouting", "SluiceTelemetry", "SluiceWire",
             ]
         ),
         tests(for: "SluiceAdmin", imports: ["SluiceAdmin"]),

@@ -15,7 +15,7 @@ package final class AdminServer: RequestHandler {
     let loop: EventLoop
     let runtime: GatewayRuntime
     private let arena: HTTPArena
-    private var listener: IngressListener?
+    private var listeners: [IngressListener] = []
     private var requests: [UInt: Call] = [:]
     private var nextKey: UInt = 1
     let live: LiveBoard
@@ -57,7 +57,7 @@ package final class AdminServer: RequestHandler {
         }
     }
 
-    /// Serves on `address`; returns where, with the port the kernel chose.
+    /// Serves on `address`, and on those before; returns where, with the port the kernel chose.
     package func listen(on address: SocketAddress) throws(KernelFailure) -> SocketAddress {
         let made = try IngressListener(
             loop: loop,
@@ -70,7 +70,7 @@ package final class AdminServer: RequestHandler {
             sharesPort: false,
             handler: self
         ) { _ in }
-        listener = made
+        listeners.append(made)
         made.start()
         return made.address ?? address
     }
@@ -79,7 +79,7 @@ package final class AdminServer: RequestHandler {
     package func close() {
         live.close()
         stream.close()
-        listener?.drain(isFinal: true)
+        for listener in listeners { listener.drain(isFinal: true) }
     }
 
     // MARK: - Requests

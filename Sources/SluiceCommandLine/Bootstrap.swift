@@ -39,39 +39,61 @@ enum Bootstrap {
 /// A started gateway, and the signals that steer it.
 final class GatewayProcess: Sendable {
     let runtime: GatewayRuntime
-    /// Where the admin API listens.
-    let adminAddress: SocketAddress
+    /// Where the admin API listens; nil while its name has no address.
+    let adminAddress: SocketAddress?
     private let admin: Confined<AdminServer>
 
     init(runtime: GatewayRuntime, log: EventLog) throws(CompileFailure) {
         self.runtime = runtime
         let wanted = runtime.configuration.admin.address
-        let result: Result<(Confined<AdminServer>, SocketAddress), KernelFailure> =
-            runtime.control.run { loop in
-                do throws(KernelFailure) {
-                    let server = AdminServer(loop: loop, runtime: runtime)
-                    let addresses = try SocketAddress.resolve(host: wanted.host, port: wanted.port)
-                    guard let address = addresses.first else {
-                        throw KernelFailure(
-                            call: "listen on \(wanted.text)",
-                            code: 0,
-                            text: "no such host"
-                        )
-                    }
-                    let bound = try server.listen(on: address)
-                    return .success((Confined(server), bound))
-                } catch {
-                    return .failure(error)
-                }
+        let name = HostName(host: wanted.host, port: wanted.port)
+        let admin = runtime.control.run { loop in
+            Confined(AdminServer(loop: loop, runtime: runtime))
+        }
+        self.admin = admin
+        runtime.atEnd { admin.value.close() }
+        let known = name.isNumeric ? try? name.resolve() : runtime.desk.look(for: [name])[name]
+        if let known {
+            adminAddress = try GatewayProcess.listen(admin, at: known, runtime.control, log).first
+            return
+        }
+        adminAddress = nil
+        runtime.desk.wait(for: [name]) { _, addresses in
+            do throws(CompileFailure) {
+                _ = try GatewayProcess.listen(admin, at: addresses, runtime.control, log)
+            } catch {
+                log.write(.error, error.sentence, [])
             }
+        }
+    }
+
+    /// Serves the admin API at each of the addresses; returns where.
+    private static func listen(
+        _ admin: Confined<AdminServer>,
+        at addresses: [SocketAddress],
+        _ control: ControlLoop,
+        _ log: EventLog
+    ) throws(CompileFailure) -> [SocketAddress] {
+        let result: Result<[SocketAddress], KernelFailure> = control.run { _ in
+            do throws(KernelFailure) {
+                return .success(
+                    try SocketAddress.listen(atEach: addresses) { address throws(KernelFailure) in
+                        try admin.value.listen(on: address)
+                    }
+                )
+            } catch {
+                return .failure(error)
+            }
+        }
         do throws(KernelFailure) {
-            (admin, adminAddress) = try result.get()
+            let bound = try result.get()
+            for address in bound {
+                log.write(.info, "admin listening", [("address", address.description)])
+            }
+            return bound
         } catch {
             throw CompileFailure(sentence: "admin.address: \(error.description)")
         }
-        let admin = admin
-        runtime.atEnd { admin.value.close() }
-        log.write(.info, "admin listening", [("address", adminAddress.description)])
     }
 
     static func blockSignals() {

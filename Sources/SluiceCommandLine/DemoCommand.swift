@@ -184,12 +184,13 @@ struct DemoCommand: ParsableCommand {
     )
 
     private func showMetrics(_ process: GatewayProcess) throws(HTTPClient.Failure) {
+        guard let address = process.adminAddress else { return }
         let answer = try HTTPClient().send(
-            to: "http://\(process.adminAddress)",
+            to: "http://\(address)",
             method: "GET",
             path: "/metrics"
         )
-        print("Prometheus has counted them (http://\(process.adminAddress)/metrics):")
+        print("Prometheus has counted them (http://\(address)/metrics):")
         for line in String(decoding: answer.body, as: UTF8.self).split(separator: "\n")
         where line.hasPrefix("sluice_requests_total") { print("  \(line)") }
         print("")

@@ -78,18 +78,21 @@ package struct SampleModelCommand: ParsableCommand {
                 seed: UInt64(bitPattern: loop.kernel.wallClock())
             )
             for text in [listen, grpcListen].compactMap({ $0 }) {
-                guard let wanted = Configuration.ListenAddress(text),
-                    let address = try SocketAddress.resolve(host: wanted.host, port: wanted.port)
-                        .first
-                else {
+                guard let wanted = Configuration.ListenAddress(text) else {
                     throw KernelFailure(
                         call: "listen on \(text)",
                         code: 0,
                         text: "an address is HOST:PORT"
                     )
                 }
-                let bound = try server.listen(on: address)
-                Terminal.complain("sluice-model: revision \(revision.rawValue) on \(bound)")
+                let name = HostName(host: wanted.host, port: wanted.port)
+                let bound = try SocketAddress.listen(atEach: try name.resolve()) {
+                    address throws(KernelFailure) in
+                    try server.listen(on: address)
+                }
+                for address in bound {
+                    Terminal.complain("sluice-model: revision \(revision.rawValue) on \(address)")
+                }
             }
             loop.run(name: "sluice-model")
         } catch {

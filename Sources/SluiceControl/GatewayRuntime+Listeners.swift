@@ -1,4 +1,3 @@
-private import Glibc
 import SluiceConfiguration
 import SluiceCore
 import SluiceGateway
@@ -50,8 +49,6 @@ extension GatewayRuntime {
         HostName(host: listener.address.host, port: listener.address.port)
     }
 
-    /// Listens at every address; one of a family that the machine hasn't is passed over where there are
-    /// others.
     private static func open(
         _ listener: Configuration.Listener,
         at addresses: [SocketAddress],
@@ -61,45 +58,27 @@ extension GatewayRuntime {
     ) throws(CompileFailure) {
         let context = try SnapshotCompiler.certificates(of: listener)
         let limits = limits(configuration)
-        var port = listener.address.port
-        var absent: (address: SocketAddress, failure: KernelFailure)?
-        var count = 0
-        for address in addresses {
-            do throws(KernelFailure) {
-                let bound = try workers.listen(
-                    on: address.with(port: port),
+        do throws(KernelFailure) {
+            let bound = try SocketAddress.listen(atEach: addresses) {
+                address throws(KernelFailure) in
+                try workers.listen(
+                    on: address,
                     name: listener.address.text,
                     tls: context,
                     limits: limits
                 )
-                // The port that the kernel chose is the others' as well.
-                port = bound.port
-                count += 1
+            }
+            for address in bound {
                 log.write(
                     .info,
                     "listening",
-                    [("address", bound.description), ("tls", context == nil ? "off" : "on")]
+                    [("address", address.description), ("tls", context == nil ? "off" : "on")]
                 )
-            } catch {
-                guard error.code == EADDRNOTAVAIL || error.code == EAFNOSUPPORT else {
-                    throw failure(of: listener, error)
-                }
-                absent = (address, error)
             }
+        } catch {
+            throw CompileFailure(
+                sentence: "listener \(listener.address.text): \(error.description)"
+            )
         }
-        guard let absent else { return }
-        guard count > 0 else { throw failure(of: listener, absent.failure) }
-        log.write(
-            .warning,
-            "an address of a listener's name isn't this machine's",
-            [("listener", listener.address.text), ("address", absent.address.description)]
-        )
-    }
-
-    private static func failure(
-        of listener: Configuration.Listener,
-        _ failure: KernelFailure
-    ) -> CompileFailure {
-        CompileFailure(sentence: "listener \(listener.address.text): \(failure.description)")
     }
 }

@@ -63,8 +63,11 @@ package struct SnapshotCompiler: Sendable {
         let wanted = wanted
         addresses = addresses.filter { wanted.contains($0.key) }
         let unknown = names.filter { addresses[$0] == nil }
-        guard !unknown.isEmpty else { return [] }
-        let found = watch.look(for: unknown, patience: ChangeDesk.namePatience)
+        // What is known to fail is being looked for already; waiting for it would delay every reload.
+        let found = watch.look(
+            for: unknown.filter { watch.failure(of: $0) == nil },
+            patience: ChangeDesk.namePatience
+        )
         var notes: [String] = []
         for name in unknown {
             if let addresses = found[name] {

@@ -1,6 +1,9 @@
 import Foundation
+import SluiceConfiguration
 import SluiceControl
 import SluiceCore
+import SluiceEgress
+import SluiceGateway
 import SluiceIO
 import SluiceTelemetry
 import Synchronization
@@ -138,5 +141,84 @@ struct NameWatchTests {
     )
     func numeric(host: String, isNumeric: Bool) {
         #expect(HostName(host: host, port: 1).isNumeric == isNumeric)
+    }
+}
+
+/// Where names of a configuration lead, by a desk whose name server is told what to say.
+@Suite("Backends by name", .timeLimit(.minutes(1)))
+struct NamedBackendTests {
+    private let server = NameServer()
+
+    private func desk(_ backend: String) throws -> ChangeDesk {
+        let configuration = try Configuration.parse(
+            yaml: """
+                listeners: [{address: "127.0.0.1:0"}]
+                models: [{name: m, revisions: [{name: v1, backends: [\(backend)]}]}]
+                """,
+            file: "test.yaml"
+        )
+        return try ChangeDesk(
+            configuration: configuration,
+            file: nil,
+            store: MetricStore(),
+            log: EventLog(isQuiet: true),
+            resolve: server.resolve
+        ) { _, _ in }
+    }
+
+    private func backends(_ desk: ChangeDesk) -> [BackendPlan] {
+        desk.snapshot.models[0].revisions[0].backends
+    }
+
+    private func addresses(_ hosts: String...) throws -> [SocketAddress] {
+        try hosts.flatMap { try SocketAddress.resolve(host: $0, port: 80) }
+    }
+
+    @Test("A URL's name is as many backends as it has addresses, and follows it")
+    func url() throws {
+        server.answer("m.test", 1, 2)
+        let desk = try desk("{rest: \"http://m.test:80\"}")
+        defer { desk.stop() }
+        #expect(backends(desk).map(\.label) == ["127.0.0.1:1", "127.0.0.1:2"])
+        let kept = backends(desk)[1].rest?.key
+        let name = HostName(host: "m.test", port: 80)
+        desk.found(name, [.loopback(port: 2), .loopback(port: 3)])
+        _ = desk.perform(.names, by: "test")
+        #expect(backends(desk).map(\.label) == ["127.0.0.1:2", "127.0.0.1:3"])
+        // By its key a worker keeps the connections.
+        #expect(backends(desk)[0].rest?.key == kept)
+        #expect(
+            backends(desk).allSatisfy { $0.names == [name] && $0.rest?.authority == "m.test:80" }
+        )
+    }
+
+    @Test("REST and gRPC of one name are one replica at each address, of one family")
+    func pairs() throws {
+        let desk = try desk("{rest: \"http://m.test:80\", grpc: \"http://m.test:81\"}")
+        defer { desk.stop() }
+        #expect(backends(desk).map(\.label) == ["m.test:80"])
+        let found = try addresses("10.0.0.2", "fd00::2", "10.0.0.1", "fd00::1")
+        desk.found(HostName(host: "m.test", port: 80), found)
+        _ = desk.perform(.names, by: "test")
+        #expect(backends(desk).allSatisfy { $0.rest != nil && $0.grpc == nil })
+        desk.found(HostName(host: "m.test", port: 81), found.reversed().map { $0.with(port: 81) })
+        _ = desk.perform(.names, by: "test")
+        #expect(backends(desk).map(\.label) == ["10.0.0.1:80", "10.0.0.2:80"])
+        for backend in backends(desk) {
+            #expect(backend.rest?.endpoint.address.host == backend.grpc?.endpoint.address.host)
+        }
+    }
+
+    @Test("Hundreds of addresses are hundreds of backends, in one change")
+    func many() throws {
+        let desk = try desk("{dns: \"m.test:80\", protocol: [rest, grpc]}")
+        defer { desk.stop() }
+        let generation = desk.snapshot.generation
+        let hosts = (0..<200).map { "10.1.\($0 / 100).\($0 % 100)" }
+        let found = try hosts.flatMap { try SocketAddress.resolve(host: $0, port: 80) }
+        desk.found(HostName(host: "m.test", port: 80), found)
+        _ = desk.perform(.names, by: "test")
+        #expect(Set(backends(desk).map(\.label)) == Set(hosts.map { "\($0):80" }))
+        #expect(desk.snapshot.generation == generation + 1)
     }
 }

@@ -13,7 +13,8 @@ extension ChangeDesk {
 
     /// Takes what a name was found to be, new or not; it is in force soon.
     package func found(_ name: HostName, _ addresses: [SocketAddress]) {
-        awaited.withLock { $0.removeValue(forKey: name) }?(name, addresses)
+        let waiting = awaited.withLock { $0.removeValue(forKey: name) } ?? []
+        for waiter in waiting { waiter(name, addresses) }
         let isKnown = state.withLock { !$0.compiler.isNews(addresses, of: name) }
         let isFirst = foundNames.withLock { found in
             if isKnown, found[name] == nil { return false }
@@ -33,19 +34,19 @@ extension ChangeDesk {
     /// Looks names up soon, out of turn: a backend doesn't answer where it was.
     package func lookNamesUpSoon() { names.lookSoon() }
 
-    /// Asks for names of listeners, and waits no longer than a start may.
-    func look(for names: [HostName]) -> [HostName: [SocketAddress]] {
+    /// Asks for names to listen at, and waits no longer than a start may.
+    package func look(for names: [HostName]) -> [HostName: [SocketAddress]] {
         names.isEmpty ? [:] : self.names.look(for: names, patience: ChangeDesk.namePatience)
     }
 
     /// Looks `names` up beside those of backends, until each has been found once; tells `found` on a
     /// thread that may be made to wait.
-    func wait(
+    package func wait(
         for names: [HostName],
         found: @escaping @Sendable (HostName, [SocketAddress]) -> Void
     ) {
         awaited.withLock { awaited in
-            for name in names { awaited[name] = found }
+            for name in names { awaited[name, default: []].append(found) }
         }
     }
 

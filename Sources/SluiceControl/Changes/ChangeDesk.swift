@@ -45,8 +45,8 @@ package final class ChangeDesk: Sendable {
     let state: Mutex<State>
     let watch: FileWatch?
     let names: NameWatch
-    /// Names of listeners that haven't been found yet.
-    let awaited = Mutex<[HostName: @Sendable (HostName, [SocketAddress]) -> Void]>([:])
+    /// Names to listen at that haven't been found yet, and what waits for them.
+    let awaited = Mutex<[HostName: [@Sendable (HostName, [SocketAddress]) -> Void]]>([:])
     /// What names were found to be and isn't in force yet.
     let foundNames = Mutex<[HostName: [SocketAddress]]>([:])
     private let stateFile: StateFile?

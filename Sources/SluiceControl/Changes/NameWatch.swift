@@ -98,6 +98,7 @@ package final class NameWatch: Sendable {
     ///
     /// What is found later is told as any change is.
     package func look(for names: [HostName], patience: Duration) -> [HostName: [SocketAddress]] {
+        guard !names.isEmpty else { return [:] }
         ask(for: names)
         let deadline = ContinuousClock.now + patience
         while state.withLock({ state in names.contains { state.pending.contains($0) } }),
