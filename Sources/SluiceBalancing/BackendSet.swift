@@ -8,8 +8,14 @@ package struct BackendSet: Sendable, Hashable {
     /// 64 numbers a word, from 64 on; without words at the end that are zero.
     package private(set) var more: [UInt64]
 
-    /// The backends whose bit is set among the first 64, and those of `more` behind them.
-    package init(first: UInt64 = 0, more: [UInt64] = []) {
+    /// The backends whose bit is set among the first 64.
+    package init(first: UInt64 = 0) {
+        self.first = first
+        more = []
+    }
+
+    /// Those, and the ones whose bits are set in words that follow.
+    package init(first: UInt64 = 0, more: [UInt64]) {
         self.first = first
         self.more = more
         while self.more.last == 0 { self.more.removeLast() }

@@ -8,6 +8,8 @@ package final class RevisionBoard: Sendable {
     package let queue = RevisionQueue()
     /// How many requests may be at its backends, where that is learnt.
     package let concurrency = ConcurrencyLimit()
+    /// The ring of `ringHash`.
+    package let rings = RingShelf()
 
     /// A board of a revision nobody has asked yet.
     package init() {}

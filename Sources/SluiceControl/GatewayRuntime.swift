@@ -199,7 +199,7 @@ package final class GatewayRuntime: Sendable {
                     value: Double(model.split.weights[index]) / 100
                 )
                 let isPanic = BackendPicker.isPanic(
-                    revision.backends.filter { $0.rest != nil || $0.grpc != nil }.map(\.load),
+                    revision.backends.filter(\.hasAddress).map(\.load),
                     percent: model.resilience.outlier.panicPercent,
                     at: .zero
                 )

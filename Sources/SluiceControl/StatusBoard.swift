@@ -75,8 +75,7 @@ package enum StatusBoard {
                 return .string("\(name.text) can't be looked up: \(failure)")
             }
         }
-        let hasAddress = backend.rest != nil || backend.grpc != nil
-        return hasAddress ? .null : .string("\(backend.label) has no address")
+        return backend.hasAddress ? .null : .string("\(backend.label) has no address")
     }
 
     private static func backend(

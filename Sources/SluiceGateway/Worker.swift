@@ -216,9 +216,9 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
         keeping kept: inout [String: BackendRoute]
     ) -> [WorkerBackend] {
         var taken: [WorkerBackend] = []
-        for plan in revision.backends where plan.rest != nil || plan.grpc != nil {
+        for plan in revision.backends where plan.hasAddress {
             let made = backend(plan, model: model, revision: revision.name, keeping: &kept)
-            if plan.state == .ready { taken.append(made) }
+            if plan.takesRequests { taken.append(made) }
         }
         return taken
     }

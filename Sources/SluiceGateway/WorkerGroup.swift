@@ -65,6 +65,7 @@ package final class WorkerGroup: Sendable {
 
     /// Hands every worker the snapshot; returns when all use it.
     package func publish(_ snapshot: Snapshot) {
+        snapshot.prepare()
         _ = onEach { $0.publish(snapshot) }
     }
 

@@ -154,6 +154,20 @@ struct LargeSetTests {
         #expect(queue.serve(at: .zero, random: &random).map(\.token) == [1])
     }
 
+    @Test("A ring is made once for the same hosts, and anew for others")
+    func rings() {
+        let shelf = RevisionBoard().rings
+        let hosts = (0..<200).map { (name: "10.0.0.\($0):80", weight: 1) }
+        func isKnown(_ hosts: [(name: String, weight: Int)]) -> Bool { shelf.known(hosts) != nil }
+        #expect(!isKnown(hosts))
+        _ = shelf.ring(of: hosts)
+        #expect(isKnown(hosts))
+        let fewer = Array(hosts.dropLast())
+        #expect(!isKnown(fewer) && !isKnown(hosts.map { ($0.name, 2) }))
+        _ = shelf.ring(of: fewer)
+        #expect(isKnown(fewer) && !isKnown(hosts))
+    }
+
     @Test("Who has waited in line is dealt to a backend by the model's own policy")
     func linePolicy() {
         let loads = loads(80)

@@ -157,6 +157,7 @@ final class WorkerRevision {
         grpcBackends = grpc
         picker = RevisionBalance.picker(
             resilience,
+            plan.board,
             backends.map(\.plan),
             balancing,
             start: start

@@ -60,6 +60,7 @@ final class RevisionBalance {
 
     static func picker(
         _ plan: ResiliencePlan,
+        _ board: RevisionBoard,
         _ backends: [BackendPlan],
         _ balancing: LoadBalancing,
         start: Int
@@ -68,7 +69,7 @@ final class RevisionBalance {
             balancing,
             weights: backends.map(\.weight),
             ring: balancing == .ringHash
-                ? HashRing(backends.map { ($0.label, $0.weight) }) : nil,
+                ? board.rings.ring(of: backends.map { ($0.label, $0.weight) }) : nil,
             options: options(plan),
             start: start
         )

@@ -175,6 +175,26 @@ package struct BackendPlan: Sendable {
     }
 }
 
+extension BackendPlan {
+    /// Whether there is anything to ask.
+    package var hasAddress: Bool { rest != nil || grpc != nil }
+
+    /// Whether it takes requests while it is well.
+    var takesRequests: Bool { hasAddress && state == .ready }
+}
+
+extension Snapshot {
+    /// Makes what takes long to make, so that no worker has to.
+    func prepare() {
+        for model in models where model.balancing == .ringHash {
+            for revision in model.revisions {
+                let taken = revision.backends.filter(\.takesRequests)
+                _ = revision.board.rings.ring(of: taken.map { ($0.label, $0.weight) })
+            }
+        }
+    }
+}
+
 /// How a backend is asked what its model takes and gives.
 package struct MetadataPlan: Sendable {
     /// The path over REST.
