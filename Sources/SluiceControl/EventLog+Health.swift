@@ -16,16 +16,16 @@ extension EventLog {
     }
 
     /// Says why a backend counts as down, or that it is well again.
-    func write(_ backend: BackendPlan, _ reason: String?) {
-        guard let reason else {
-            write(.info, "a backend is well again", [("backend", backend.label)])
-            return
+    func write(_ complaint: HealthProbe.Complaint) {
+        let place: [(StaticString, String)] = [
+            ("model", complaint.model), ("revision", complaint.revision),
+            ("backend", complaint.backend.label),
+        ]
+        if let reason = complaint.reason {
+            write(.warning, "a backend fails its probe", place + [("reason", reason)])
+        } else {
+            write(.info, "a backend is well again", place)
         }
-        write(
-            .warning,
-            "a backend fails its probe",
-            [("backend", backend.label), ("reason", reason)]
-        )
     }
 }
 

@@ -101,10 +101,10 @@ package final class GatewayRuntime: Sendable {
             Confined(
                 HealthProbe(loop: loop, readiness: readiness) {
                     log.write($0)
-                } complain: { backend, reason in
-                    log.write(backend, reason)
+                } complain: { complaint in
+                    log.write(complaint)
                     // It may be somewhere else by now.
-                    if reason != nil, !backend.names.isEmpty { moved.notify() }
+                    if complaint.reason != nil, !complaint.backend.names.isEmpty { moved.notify() }
                 }
             )
         }

@@ -103,6 +103,23 @@ struct NameWatchTests {
         #expect(watch.failure(of: dead) == nil)
     }
 
+    @Test("Many names of a silent server hold up none of another's")
+    func manySilent() async throws {
+        let watch = try watch()
+        defer { watch.stop() }
+        let silent = (1...40).map { HostName(host: "silent\($0).test", port: 80) }
+        for name in silent { server.hush(name.host) }
+        server.answer("live.test", 1)
+        // The last in the line, behind ten times as many as are asked for at a time.
+        let names = silent + [live]
+        #expect(watch.look(for: names, patience: .seconds(3))[live]?.count == 1)
+        watch.begin(every: .milliseconds(10), names: { names }) { [told] in told.add($0, $1) }
+        server.answer("live.test", 2)
+        try await self.await { told.last(live) == [.loopback(port: 2)] }
+        for name in silent { server.answer(name.host, 9) }
+        try await self.await { silent.allSatisfy { told.last($0) != nil } }
+    }
+
     @Test("What isn't found any more keeps its addresses, with why, until it is found again")
     func failing() async throws {
         let watch = try watch()

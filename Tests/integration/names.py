@@ -180,7 +180,7 @@ def a_probe_says_why_and_a_v1_server_just_works():
     proxy = started(Process(processes.SLUICE, "serve", "--config", written(one_model(f"{{rest: 'http://{address}'}}"))))
     why = "GET /v2/health/ready: 404; GET /v1/models/m: 404"
     until(lambda: backends(proxy)[0]["reason"] == why)
-    proxy.wait_for(f'a backend fails its probe backend={address} reason="{why}"')
+    proxy.wait_for(f'a backend fails its probe model=m revision=v1 backend={address} reason="{why}"')
     text = subprocess.run([processes.SLUICE, "status", "--admin", f"http://{proxy.admin}"], capture_output=True, text=True).stdout
     assert f"m v1 {address} is down: {why}" in text, text
     assert predict(proxy) == 503

@@ -7,8 +7,9 @@ import Synchronization
 /// Looks names up again and again, on threads of its own: a name server that doesn't answer holds a
 /// look-up for seconds, and nothing else may wait for that.
 ///
-/// A few names are asked for at a time, so that one that takes long holds up few others; none is
-/// asked for twice at a time. What can't be looked up keeps its last addresses, which is the hearer's
+/// A few names are asked for at a time, more while these take long, and a half of the threads never
+/// asks for what was not found the last time: names of a server that is dead hold up few others. No
+/// name is asked for twice at a time. What can't be looked up keeps its last addresses, which is the hearer's
 /// business: only successes are told.
 package final class NameWatch: Sendable {
     /// How a name becomes addresses; blocks.
@@ -47,8 +48,9 @@ package final class NameWatch: Sendable {
     private let log: EventLog
     private let state = Mutex(State())
 
-    /// Look-ups at a time.
-    private static let laneMaximum = 4
+    /// Look-ups at a time, and while what waits for them makes no way.
+    private static let laneCount = 4
+    private static let laneMaximum = 64
     /// Rounds that a failing connection asks for come no closer to each other.
     private static let roundPause = Duration.seconds(1)
 
@@ -100,18 +102,33 @@ package final class NameWatch: Sendable {
     package func look(for names: [HostName], patience: Duration) -> [HostName: [SocketAddress]] {
         guard !names.isEmpty else { return [:] }
         ask(for: names)
+        let wanted = Set(names)
         let deadline = ContinuousClock.now + patience
+        var rounds = 0
         while state.withLock({ state in names.contains { state.pending.contains($0) } }),
             ContinuousClock.now < deadline
         {
             loop.pause(.milliseconds(1))
+            rounds += 1
+            if rounds.isMultiple(of: 50) { addLanes() }
         }
-        return state.withLock { state in
-            for name in names where state.pending.contains(name) && state.failing[name] == nil {
-                state.failing[name] = NameWatch.unanswered
-            }
-            return state.found.filter { names.contains($0.key) }
+        let (found, unanswered) = state.withLock { state in
+            let left = names.filter { state.pending.contains($0) && state.failing[$0] == nil }
+            for name in left { state.failing[name] = NameWatch.unanswered }
+            return (state.found.filter { wanted.contains($0.key) }, left)
         }
+        for name in unanswered { complain(of: name, NameWatch.unanswered, wasFound: false) }
+        return found
+    }
+
+    private func complain(of name: HostName, _ reason: String, wasFound: Bool) {
+        log.write(
+            .warning,
+            wasFound
+                ? "a name can't be looked up; its last addresses stay in use"
+                : "a name can't be looked up; what it stands for comes when it can",
+            [("name", name.text), ("reason", reason)]
+        )
     }
 
     private static let unanswered = "the name server hasn't answered yet"
@@ -141,22 +158,46 @@ package final class NameWatch: Sendable {
             state.found = state.found.filter { wanted.contains($0.key) }
             state.failing = state.failing.filter { wanted.contains($0.key) }
         }
+        // What has waited since the last round waits for threads that wait themselves.
+        addLanes()
         ask(for: wanted)
     }
 
     private func ask(for names: [HostName]) {
         let idle = state.withLock { state in
             for name in names where state.pending.insert(name).inserted { state.queue.append(name) }
-            let wanted = min(NameWatch.laneMaximum, state.queue.count)
-            while state.lanes.count < wanted,
-                let lane = try? ControlLoop.start(name: "names-\(state.lanes.count + 1)")
-            {
-                state.lanes.append(Lane(loop: lane))
-            }
-            let idle = state.lanes.indices.filter { !state.lanes[$0].isBusy }.prefix(wanted)
-            for number in idle { state.lanes[number].isBusy = true }
-            return idle.map { (number: $0, loop: state.lanes[$0].loop) }
+            NameWatch.fill(&state, to: min(NameWatch.laneCount, state.pending.count))
+            return NameWatch.wake(&state)
         }
+        start(idle)
+    }
+
+    /// More look-ups at a time, if some wait.
+    private func addLanes() {
+        let idle = state.withLock { state in
+            guard !state.queue.isEmpty else { return [(number: Int, loop: ControlLoop)]() }
+            let count = state.lanes.count + NameWatch.laneCount
+            NameWatch.fill(&state, to: min(NameWatch.laneMaximum, count))
+            return NameWatch.wake(&state)
+        }
+        start(idle)
+    }
+
+    private static func fill(_ state: inout State, to count: Int) {
+        while state.lanes.count < count,
+            let lane = try? ControlLoop.start(name: "names-\(state.lanes.count + 1)")
+        {
+            state.lanes.append(Lane(loop: lane))
+        }
+    }
+
+    private static func wake(_ state: inout State) -> [(number: Int, loop: ControlLoop)] {
+        let idle = state.lanes.indices.filter { !state.lanes[$0].isBusy }
+        for number in idle { state.lanes[number].isBusy = true }
+        return idle.map { ($0, state.lanes[$0].loop) }
+    }
+
+    private func start(_ idle: [(number: Int, loop: ControlLoop)]) {
         for lane in idle { lane.loop.submit { [weak self] in self?.work(in: lane.number) } }
     }
 
@@ -164,11 +205,15 @@ package final class NameWatch: Sendable {
     private func work(in lane: Int) {
         while true {
             let next = state.withLock { state -> HostName? in
-                guard !state.queue.isEmpty else {
+                // Every other lane is for names that were found, or never asked for.
+                let place = state.queue.firstIndex {
+                    lane.isMultiple(of: 2) || state.failing[$0] == nil
+                }
+                guard let place else {
                     state.lanes[lane].isBusy = false
                     return nil
                 }
-                return state.queue.removeFirst()
+                return state.queue.remove(at: place)
             }
             guard let next else { return }
             take(resolve(next), of: next)
@@ -192,15 +237,10 @@ package final class NameWatch: Sendable {
             if let addresses { state.found[name] = addresses }
             return (before, wasFound, state.tell)
         }
-        let wasFailing = before != nil && before != NameWatch.unanswered
+        // What was only waited for is told again once there is more to tell.
+        let wasFailing = before != nil && (failure == nil || before != NameWatch.unanswered)
         if let failure, !wasFailing {
-            log.write(
-                .warning,
-                wasFound
-                    ? "a name can't be looked up; its last addresses stay in use"
-                    : "a name can't be looked up; what it stands for comes when it can",
-                [("name", name.text), ("reason", failure)]
-            )
+            complain(of: name, failure, wasFound: wasFound)
         } else if failure == nil, wasFailing {
             log.write(.info, "a name is found again", [("name", name.text)])
         }

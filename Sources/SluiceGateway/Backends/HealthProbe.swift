@@ -15,8 +15,17 @@ import SluiceWire
 /// take it out. What a failure was is on the backend's ``HealthNote``.
 /// Lives on the control loop; what it finds reaches workers through the board's atomics.
 package final class HealthProbe: ResponseReceiver, TimerTarget {
+    /// What is to be told of a backend.
+    package struct Complaint: Sendable {
+        package let model: String
+        package let revision: String
+        package let backend: BackendPlan
+        /// Why it counts as down; nil when it is well again.
+        package let reason: String?
+    }
+
     /// What a backend is asked.
-    private enum Question {
+    enum Question {
         /// Whether it is ready: `health.path`, V2's readiness, or ServerReady.
         case ready
         /// Whether its model is ready, in V1's way.
@@ -25,10 +34,13 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
         case description
     }
 
-    private final class Target {
+    final class Target {
         var plan: BackendPlan
         let pool: ConnectionPool
         let isGRPC: Bool
+        /// Whose backend it is.
+        let model: String
+        let revision: String
         var isAsking = false
         var question = Question.ready
         /// Whether it has answered in V1's way, and not in V2's.
@@ -49,10 +61,12 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
 
         var isDescribing: Bool { question == .description }
 
-        init(plan: BackendPlan, pool: ConnectionPool, isGRPC: Bool) {
+        init(plan: BackendPlan, pool: ConnectionPool, of model: String, _ revision: String) {
             self.plan = plan
+            self.model = model
+            self.revision = revision
             self.pool = pool
-            self.isGRPC = isGRPC
+            isGRPC = plan.rest == nil
         }
     }
 
@@ -64,7 +78,7 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
     private var nextKey: UInt = 1
     private var shares = ShareWatch()
     private let tell: (ShareWatch.Notice) -> Void
-    private let complain: (_ backend: BackendPlan, _ reason: String?) -> Void
+    private let complain: (Complaint) -> Void
 
     // Timer tags: a target's key, and whether it is time to ask or time to give up.
     private static let giveUpBit: UInt = 1 << 63
@@ -74,12 +88,12 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
     private static let absent: Set = [400, 404, 405, 501]
 
     /// A probe without targets; `tell` hears when a revision has nobody left, or somebody again,
-    /// `complain` why a backend counts as down, once for each new reason, and nil when it is well again.
+    /// `complain` why a backend counts as down, once for each new reason, and when it is well again.
     package init(
         loop: EventLoop,
         readiness: GatewayReadiness,
         tell: @escaping (ShareWatch.Notice) -> Void = { _ in },
-        complain: @escaping (_ backend: BackendPlan, _ reason: String?) -> Void = { _, _ in }
+        complain: @escaping (Complaint) -> Void = { _ in }
     ) {
         self.loop = loop
         self.tell = tell
@@ -97,7 +111,12 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
         shares.watch(snapshot)
         var known = targets.sorted { $0.key < $1.key }
         targets.removeAll()
-        for backend in snapshot.models.flatMap(\.revisions).flatMap(\.backends) {
+        let all = snapshot.models.flatMap { model in
+            model.revisions.flatMap { revision in
+                revision.backends.map { (model.name, revision.name, $0) }
+            }
+        }
+        for (model, revision, backend) in all {
             guard backend.state != .maint, let way = backend.rest ?? backend.grpc else { continue }
             if let place = known.firstIndex(where: { HealthProbe.asks($0.value, as: backend) }) {
                 let (key, target) = known.remove(at: place)
@@ -111,7 +130,7 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
                 endpoint: way.endpoint,
                 receiver: self
             )
-            let target = Target(plan: backend, pool: pool, isGRPC: backend.rest == nil)
+            let target = Target(plan: backend, pool: pool, of: model, revision)
             targets[nextKey] = target
             ask(nextKey, target)
             nextKey += 1
@@ -221,23 +240,6 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
         finish(key, target, failure: "\(asked): timed out after \(time)")
     }
 
-    /// The path of the question over REST.
-    private static func path(_ target: Target) -> String {
-        switch target.question {
-        case .ready: target.plan.probePath
-        case .readyV1: target.plan.probePathV1 ?? target.plan.probePath
-        case .description: target.plan.metadata?.path ?? target.plan.probePath
-        }
-    }
-
-    /// The question as people are told of it; a query may have a secret in it.
-    private static func name(_ target: Target) -> String {
-        guard !target.isGRPC else { return target.isDescribing ? "ModelMetadata" : "ServerReady" }
-        let path = path(target)
-        let end = path.firstIndex(of: "?") ?? path.endIndex
-        return "GET \(path[..<end].prefix(100))"
-    }
-
     // MARK: - Answers
 
     package func callRefused(_ user: UnsafeMutableRawPointer, _ failure: CallFailure) {
@@ -297,50 +299,6 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
         )
     }
 
-    private static func words(_ failure: CallFailure) -> String {
-        switch failure {
-        case .connectFailed(let text): "connect: \(text)"
-        case .poolFull: "connect: too many wait for a connection"
-        case .refused: "the backend refused the request"
-        case .reset(let code): "the backend reset the request (\(code))"
-        case .connectionLost(let text): "the connection was lost: \(text)"
-        case .malformed(let text): "the answer isn't HTTP: \(text)"
-        }
-    }
-
-    /// What is wrong with an answer that has come whole; nil for a good one.
-    private static func failure(_ target: Target, grpc: Int?, _ message: String?) -> String? {
-        let name = name(target)
-        guard (200..<300).contains(target.status) else { return "\(name): \(target.status)" }
-        guard target.isGRPC else {
-            guard target.question == .readyV1 else { return nil }
-            return unreadyV1(target.answer).map { "\(name): \($0)" }
-        }
-        guard let grpc else { return "\(name): the answer has no grpc-status" }
-        guard grpc == 0 else {
-            let status = GRPCStatus(rawValue: grpc).map { "\($0.name)" } ?? "grpc-status \(grpc)"
-            let words = StatusMessage.decode(message ?? "").prefix(120)
-            return words.isEmpty ? "\(name): \(status)" : "\(name): \(status): \(words)"
-        }
-        // ServerReadyResponse: `ready = true` is the two bytes 08 01 after the prefix.
-        let isReady = target.isDescribing || target.answer.dropFirst(5).elementsEqual([8, 1])
-        return isReady ? nil : "\(name): not ready"
-    }
-
-    /// What a V1 server says against its model's readiness: KServe's `ready`, TensorFlow Serving's
-    /// versions; nil where it says nothing against it.
-    private static func unreadyV1(_ answer: [UInt8]) -> String? {
-        guard let status = try? JSONParser.parse(answer) else { return nil }
-        if let ready = status["ready"], ready == .bool(false) || ready.text?.lowercased() == "false"
-        {
-            return "not ready"
-        }
-        let versions = status["model_version_status"]?.elements ?? []
-        guard !versions.isEmpty, !versions.contains(where: { $0["state"]?.text == "AVAILABLE" })
-        else { return nil }
-        return "no version is AVAILABLE"
-    }
-
     private func conclude(_ user: UnsafeMutableRawPointer, failure: String?) {
         let key = UInt(bitPattern: user)
         guard let target = targets[key], target.isAsking else { return }
@@ -386,7 +344,14 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
         target.plan.note.reason = failure
         if isGood || load.health == .down, target.complaint != failure {
             target.complaint = failure
-            complain(target.plan, failure.map(HealthNote.bounded))
+            complain(
+                Complaint(
+                    model: target.model,
+                    revision: target.revision,
+                    backend: target.plan,
+                    reason: failure.map(HealthNote.bounded)
+                )
+            )
         }
         for notice in shares.changes(at: loop.now) { tell(notice) }
         if !target.hasAnswered {
