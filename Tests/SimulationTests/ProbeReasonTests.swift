@@ -141,6 +141,7 @@ struct ProbeReasonTests {
         try scene.pass()
         #expect(scene.load.health == .down)
         #expect(scene.note.reason == "GET /v1/models/m: not ready")
+        #expect(scene.lines == ["GET /v1/models/m: not ready"])
         // One that has learnt V2 meanwhile, as after an update, is asked for that again.
         scene.use(.paths(["/v2/health/ready": ""]))
         try scene.pass()

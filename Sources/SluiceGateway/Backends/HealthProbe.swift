@@ -324,7 +324,10 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
                 return
             }
         case .readyV1:
-            target.speaksV1 = isGood || !HealthProbe.absent.contains(target.status)
+            // One that isn't ready may learn V2 yet, so that is asked for again.
+            target.speaksV1 = isGood
+            // What V1 says is the reason, where there is a V1.
+            if !HealthProbe.absent.contains(target.status) { target.failureV2 = nil }
         }
         let failures = [target.failureV2, failure].compactMap { $0 }
         target.failureV2 = nil
