@@ -72,7 +72,7 @@ extension PredictCodec {
             }
             var keys: [CacheKey] = []
             keys.reserveCapacity(rows.count)
-            unsafe rows.writeKeys(
+            try unsafe rows.writeKeys(
                 model: model,
                 version: version,
                 revision: revision,

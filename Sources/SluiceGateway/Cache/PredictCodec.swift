@@ -201,21 +201,26 @@ struct PredictCodec: ~Copyable {
     // MARK: - Answers
 
     /// What to keep of a whole answer; nil when it isn't one that can be told in other forms.
+    ///
+    /// That is also one of which something would be missing when it is told again: members that aren't
+    /// the protocol's, data that nests.
     mutating func keep(
         _ body: UnsafeRawBufferPointer,
         _ form: CallerWishes.Form,
-        headerLength: Int?
+        headerLength: Int?,
+        _ dialect: Dialect
     ) -> [UInt8]? {
         if form == .v1 { return unsafe [Kept.v1] + [UInt8](body) }
         do throws(InferenceFailure) {
             var response =
                 form == .v2
                 ? unsafe try InferenceResponse(json: body, headerLength: headerLength)
-                : unsafe try InferenceResponse(protobuf: PredictCodec.message(body))
+                : unsafe try InferenceResponse(protobuf: PredictCodec.message(body), dialect)
+            guard response.isWholeInProtobuf else { return nil }
             response.id = ""
             var output = ByteBuffer(pool: pool)
             output.append(byte: Kept.v2)
-            try response.writeProtobuf(raw: true, to: &output, scratch: &scratch)
+            try response.writeProtobuf(raw: true, to: &output, scratch: &scratch, dialect)
             return unsafe [UInt8](output.bytes)
         } catch {
             return nil
@@ -223,12 +228,15 @@ struct PredictCodec: ~Copyable {
     }
 
     /// A kept answer in a caller's form; nil when that form can't express it.
+    ///
+    /// `dialect` is that of the backend which gave it.
     mutating func render(
         _ kept: UnsafeRawBufferPointer,
-        for wishes: CallerWishes
+        for wishes: CallerWishes,
+        _ dialect: Dialect
     ) -> RenderedAnswer? {
         if unsafe kept.first == RowAnswer.textKind {
-            return unsafe join([kept], for: wishes, RowSeparators(), .generic)
+            return unsafe join([kept], for: wishes, RowSeparators(), dialect)
         }
         guard let kind = unsafe kept.first, kind != Kept.v1 || wishes.form == .v1 else {
             return nil
@@ -242,14 +250,19 @@ struct PredictCodec: ~Copyable {
             response.id = wishes.id
             var output = ByteBuffer(pool: pool)
             if wishes.form == .v1 {
-                try response.writeV1(for: wishes, to: &output, scratch: &scratch)
+                try response.writeV1(for: wishes, to: &output, scratch: &scratch, dialect)
                 return unsafe RenderedAnswer(
                     contentType: "application/json",
                     body: [UInt8](output.bytes)
                 )
             }
             if wishes.form == .v2 {
-                let length = try response.writeJSON(for: wishes, to: &output, scratch: &scratch)
+                let length = try response.writeJSON(
+                    for: wishes,
+                    to: &output,
+                    scratch: &scratch,
+                    dialect
+                )
                 return unsafe RenderedAnswer(
                     contentType: length == nil ? "application/json" : "application/octet-stream",
                     body: [UInt8](output.bytes),

@@ -13,9 +13,9 @@ struct V1Meaning {
         version: String,
         scratch: inout ByteBuffer
     ) -> (request: InferenceRequest, wishes: CallerWishes)? {
-        guard var request = try? InferenceRequest(text, signature, scratch: &scratch) else {
-            return nil
-        }
+        guard
+            var request = try? InferenceRequest(text, signature, dialect, scratch: &scratch)
+        else { return nil }
         request.modelVersion = version
         var wishes = CallerWishes(.v1, request)
         if text.isRows(dialect) {

@@ -221,7 +221,9 @@ extension Worker {
             }
             return
         }
-        guard let wishes, let answer = unsafe codec.render(entry.answer, for: wishes) else {
+        guard let wishes,
+            let answer = unsafe codec.render(entry.answer, for: wishes, dialect(of: flow))
+        else {
             // It can't be told in this form; ask the model.
             unsafe flow.pointee.cache.role = .bypass
             unsafe attempt(flow)
@@ -245,7 +247,7 @@ extension Worker {
         unsafe flow.pointee.cache.spare = nil
         let entry = unsafe CacheEntry(spare.takeRetainedValue())
         guard loop.now < entry.lifetime.useUntil, let wishes = unsafe wishes(of: flow),
-            let answer = unsafe codec.render(entry.answer, for: wishes)
+            let answer = unsafe codec.render(entry.answer, for: wishes, dialect(of: flow))
         else { return false }
         let age = loop.now.nanoseconds(since: entry.lifetime.freshUntil) / 1_000_000_000
         unsafe land(flow, .answered(entry))

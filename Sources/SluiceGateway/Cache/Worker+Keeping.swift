@@ -15,6 +15,8 @@ extension Worker {
         guard role == .leads || role == .alone, unsafe flow.pointee.cache.key != nil,
             unsafe flow.pointee.status == 200, unsafe head.first(.contentEncoding) == nil
         else { return }
+        unsafe flow.pointee.cache.control = AnswerControl(head)
+        guard unsafe flow.pointee.cache.control.isStorable else { return }
         unsafe flow.pointee.cache.isCapturing = true
         if let text = unsafe head.first(.inferenceHeaderContentLength) {
             unsafe flow.pointee.cache.headerLength = ASCII.decimal(text) ?? -1
@@ -41,12 +43,13 @@ extension Worker {
             let kept = unsafe codec.keep(
                 flow.pointee.cache.captured.bytes,
                 flow.spoken == .grpc ? .grpc : flow.spoken == .v1 ? .v1 : .v2,
-                headerLength: headerLength(flow.pointee.cache.headerLength)
+                headerLength: headerLength(flow.pointee.cache.headerLength),
+                dialect(of: flow)
             ),
             let policy = unsafe flow.pointee.model?._withUnsafeGuaranteedRef({ $0.plan.cache })
         else {
             // A failure is everybody's, and told when the flow ends; an answer that is merely too
-            // large, or can't be told in other forms, sends each to the backend.
+            // large, can't be told in other forms or forbids it itself sends each to the backend.
             if unsafe flow.pointee.status < 400 { unsafe land(flow, .unshared) }
             return
         }
@@ -54,7 +57,7 @@ extension Worker {
             unsafe CacheEntry(
                 tag: tag(of: flow),
                 born: loop.now,
-                lifetime: policy.lifetime(bornAt: loop.now, random: &random),
+                lifetime: lifetime(of: flow, policy),
                 answer: $0
             )
         }
@@ -62,5 +65,17 @@ extension Worker {
             unsafe keepInRedis(flow, entry, key)
         }
         unsafe land(flow, .answered(entry))
+    }
+
+    /// How long the answer that came may be used: as the policy has it, or for less where it says so.
+    func lifetime(of flow: FlowPointer, _ policy: CachePolicy) -> CacheLifetime {
+        let own = policy.lifetime(bornAt: loop.now, random: &random)
+        let control = unsafe flow.pointee.cache.control
+        guard control.freshness < .max || control.mustRevalidate else { return own }
+        var end = own.freshUntil
+        if control.freshness < .max {
+            end = min(end, loop.now.advanced(byNanoseconds: control.freshness))
+        }
+        return policy.lifetime(freshUntil: end, mustRevalidate: control.mustRevalidate)
     }
 }

@@ -113,6 +113,13 @@ extension Worker: RedisReceiver {
     /// Keeps an answer for other processes and for after a restart; never waits.
     func keepInRedis(_ flow: FlowPointer, _ entry: CacheEntry, _ key: CacheKey) {
         guard let redis else { return }
+        // There an answer's time is told, but not that it is of no use afterwards.
+        if unsafe flow.pointee.cache.control.mustRevalidate,
+            unsafe flow.pointee.model?._withUnsafeGuaranteedRef({ $0.plan.cache?.servesStale })
+                ?? false
+        {
+            return
+        }
         let left = entry.lifetime.freshUntil.nanoseconds(since: loop.now) / 1_000_000
         guard left > 0 else { return }
         let stored = StoredValue(

@@ -53,10 +53,11 @@ extension Worker {
         let known = batch.count - batch.asked.count
         let forward = known > 0 ? "partial" : "miss"
         let detail = "rows:\(known)/\(batch.count)"
+        let stored = unsafe flow.pointee.cache.control.isStorable ? " stored;" : ""
         unsafe reply(
             flow,
             answer,
-            cacheStatus: "sluice; fwd=\(forward); stored; detail=\(detail)"
+            cacheStatus: "sluice; fwd=\(forward);\(stored) detail=\(detail)"
         )
     }
 
@@ -120,16 +121,19 @@ extension Worker {
             }
         }
         let tag = unsafe tag(of: flow)
+        let isStorable = unsafe flow.pointee.cache.control.isStorable
         for (index, place) in places.enumerated() {
             let entry = unsafe records[index].withUnsafeBytes {
                 unsafe CacheEntry(
                     tag: tag,
                     born: loop.now,
-                    lifetime: policy.lifetime(bornAt: loop.now, random: &random),
+                    lifetime: lifetime(of: flow, policy),
                     answer: $0
                 )
             }
             batch.entries[place] = entry
+            // It makes this answer, whether it may make others or not.
+            guard isStorable else { continue }
             let isKept = cache.memory.store(
                 entry,
                 for: batch.keys[place],
@@ -155,7 +159,13 @@ extension Worker {
             unsafe flow.pointee.cache.ticket != nil
         else { return }
         guard body.count <= cache.memory.maximumEntryBytes,
-            let kept = unsafe codec.keep(body, form, headerLength: headerLength(length)),
+            unsafe flow.pointee.cache.control.isStorable,
+            let kept = unsafe codec.keep(
+                body,
+                form,
+                headerLength: headerLength(length),
+                dialect(of: flow)
+            ),
             let policy = unsafe flow.pointee.model?._withUnsafeGuaranteedRef({ $0.plan.cache })
         else {
             unsafe land(flow, .unshared)
@@ -165,7 +175,7 @@ extension Worker {
             unsafe CacheEntry(
                 tag: tag(of: flow),
                 born: loop.now,
-                lifetime: policy.lifetime(bornAt: loop.now, random: &random),
+                lifetime: lifetime(of: flow, policy),
                 answer: $0
             )
         }

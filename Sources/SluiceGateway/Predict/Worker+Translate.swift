@@ -119,6 +119,8 @@ extension Worker {
     /// A translated call's head: its status is noted, its body will be gathered.
     func translatedHead(_ flow: FlowPointer, _ head: FieldBlock, endStream: Bool) {
         defer { blocks.give(head) }
+        unsafe flow.pointee.cache.control =
+            head.status == 200 ? AnswerControl(head) : .unstorable
         if unsafe flow.pointee.backendWire == .grpc {
             guard head.status == 200, let type = unsafe head.first(.contentType),
                 unsafe ASCII.hasPrefix(type, "application/grpc")
@@ -167,7 +169,7 @@ extension Worker {
                 unsafe refuse(flow, .backendStatus(grpc: code, text))
                 return
             }
-        } else if unsafe flow.pointee.backendCode != 200 {
+        } else if unsafe !(200..<300).contains(flow.pointee.backendCode) {
             let status = unsafe flow.pointee.backendCode
             let text = unsafe ErrorBody.sentence(
                 in: flow.pointee.cache.captured.bytes,
@@ -191,8 +193,9 @@ extension Worker {
         case .success(let rendered):
             if unsafe flow.pointee.mirror != nil { unsafe mirrorAnswer(flow, rendered) }
             unsafe flow.pointee.cache.isCapturing =
-                flow.pointee.cache.captured.count
-                <= shared.cache?.memory.maximumEntryBytes ?? 0
+                flow.pointee.cache.control.isStorable
+                && flow.pointee.cache.captured.count
+                    <= shared.cache?.memory.maximumEntryBytes ?? 0
             if unsafe flow.pointee.cache.role == .leads || flow.pointee.cache.role == .alone {
                 unsafe finishCapture(flow)
             }
