@@ -3,7 +3,7 @@ import SluiceInference
 
 /// What V1 means to a revision whose backends speak V2: there its requests share their entries with
 /// every other form.
-struct V1Meaning {
+struct V1Meaning: Sendable {
     let signature: ModelSignature
     let dialect: Dialect
 
