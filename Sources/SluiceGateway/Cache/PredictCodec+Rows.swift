@@ -143,6 +143,44 @@ extension PredictCodec {
         return unsafe ([UInt8](output.bytes), length)
     }
 
+    /// How an answer to some rows is cut.
+    struct CutOrder: Sendable {
+        var answer: AnswerOrder
+        /// Whether it must be turned into another form first.
+        var isTranslated: Bool
+        var rows: Int
+    }
+
+    /// What to keep for each row of an answer; nil when it can't be cut, a failure when it can't be read.
+    mutating func cutRows(
+        _ body: UnsafeRawBufferPointer,
+        _ order: CutOrder
+    ) -> Result<[[UInt8]]?, InferenceFailure> {
+        let wishes = order.answer.wishes
+        guard order.isTranslated else {
+            return unsafe .success(
+                cutRows(
+                    body,
+                    headerLength: order.answer.headerLength,
+                    rows: order.rows,
+                    for: wishes,
+                    order.answer.dialect
+                )
+            )
+        }
+        return unsafe answer(body, order.answer).map { made in
+            unsafe made.body.withUnsafeBytes {
+                unsafe cutRows(
+                    $0,
+                    headerLength: made.headerLength < 0 ? nil : made.headerLength,
+                    rows: order.rows,
+                    for: wishes,
+                    .generic
+                )
+            }
+        }
+    }
+
     /// What to keep for each row of an answer to `rows` rows; nil when it can't be cut.
     mutating func cutRows(
         _ body: UnsafeRawBufferPointer,

@@ -258,7 +258,8 @@ extension Worker {
         unsafe codec.answer(flow.pointee.cache.captured.bytes, answerOrder(flow, wishes))
     }
 
-    private func answerOrder(
+    /// What the answer that was gathered is to be turned into for these wishes.
+    func answerOrder(
         _ flow: FlowPointer,
         _ wishes: CallerWishes
     ) -> PredictCodec.AnswerOrder {
