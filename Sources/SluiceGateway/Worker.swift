@@ -98,6 +98,8 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     var nextToken: UInt64 = 0
     /// Requests whose body is with a helper thread, by their token.
     var lent = TokenTable()
+    /// Answers that a helper thread makes ready to be kept, by their token.
+    var keeping: [UInt64: LongKeep] = [:]
     /// Copies for shadows, by their number, and those that something is to be done about.
     var copies: [UInt64: MirroredCall] = [:]
     var mirrorWork: [MirroredCall] = []

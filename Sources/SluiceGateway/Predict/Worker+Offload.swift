@@ -28,6 +28,8 @@ extension Worker {
         case key
         case request
         case answer
+        /// What the cache keeps of an answer.
+        case capture
     }
 
     /// Whether work on so many bytes is for a helper thread.
@@ -61,14 +63,19 @@ extension Worker {
                 unsafe worker.value.offloaded(token, place, body.value, made.value, then)
             }
         }
-        let result = isTaken ? "taken" : "refused"
-        shard.add(shared.store.counter(OffloadMetrics.tasks, [kind.rawValue, result]))
+        countOffload(kind, isTaken: isTaken)
         guard isTaken else {
             unsafe refuse(flow, .overloaded("the queue of long bodies"))
             return
         }
-        shard.add(shared.store.gauge(OffloadMetrics.active, []), 1)
         unsafe lend(flow, place, token)
+    }
+
+    /// Counts work that helper threads took, or had no room for.
+    func countOffload(_ kind: OffloadedWork, isTaken: Bool) {
+        let result = isTaken ? "taken" : "refused"
+        shard.add(shared.store.counter(OffloadMetrics.tasks, [kind.rawValue, result]))
+        if isTaken { shard.add(shared.store.gauge(OffloadMetrics.active, []), 1) }
     }
 
     private func lend(_ flow: FlowPointer, _ place: LentBody, _ token: UInt64) {
