@@ -323,7 +323,7 @@ package final class GatewayRuntime: Sendable {
     /// Closes everything at once.
     package func stop() {
         desk.stop()
-        // What helper threads still have comes back before the loops end.
+        // What helper threads are at comes back before the loops end.
         offload.stop()
         workers.stop()
         let probe = probe

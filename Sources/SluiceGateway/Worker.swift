@@ -98,6 +98,8 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     var nextToken: UInt64 = 0
     /// Requests whose body is with a helper thread, by their token.
     var lent = TokenTable()
+    /// What tells helper threads that such a request is over, by its token.
+    var gone: [UInt64: Flag] = [:]
     /// Answers that a helper thread makes ready to be kept, by their token.
     var keeping: [UInt64: LongKeep] = [:]
     /// Copies for shadows, by their number, and those that something is to be done about.

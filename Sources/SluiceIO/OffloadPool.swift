@@ -91,9 +91,15 @@ package final class OffloadPool: Offloading {
         return isTaken
     }
 
-    /// Does what waits, takes nothing more, and ends the threads; only once.
+    /// Takes nothing more, and ends the threads when what they are at is done; only once.
+    ///
+    /// What hasn't begun is dropped: whoever waits for it is about to end.
     package func stop() {
-        shared.state.withLock { $0.isStopped = true }
+        shared.state.withLock { state in
+            state.isStopped = true
+            state.tasks = []
+            state.taken = 0
+        }
         for _ in threads { unsafe sem_post(shared.semaphore) }
         for thread in threads { thread.join() }
     }

@@ -1,3 +1,4 @@
+import Glibc
 import SluiceCache
 import SluiceCore
 import SluiceIO
@@ -62,6 +63,7 @@ struct OffloadTests {
             let isTaken = pool.submit(isRefusable: false) { done.withLock { $0 += 1 } }
             #expect(isTaken)
         }
+        while done.withLock({ $0 }) <= taken { sched_yield() }
         pool.stop()
         #expect(done.withLock { $0 } == taken + 1)
         #expect(!pool.submit(isRefusable: false) {})

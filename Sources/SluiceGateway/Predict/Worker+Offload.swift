@@ -2,6 +2,7 @@ import SluiceCore
 import SluiceIO
 import SluiceInference
 import SluiceTelemetry
+private import Synchronization
 
 // Long bodies are translated, digested and cut on helper threads, so that one request never holds a loop:
 //
@@ -56,7 +57,12 @@ extension Worker {
         let (home, worker) = (loop.handle, Handed(self))
         nextToken += 1
         let token = nextToken
+        let isGone = Flag()
         let isTaken = pool.submit(isRefusable: kind != .answer) {
+            guard !isGone.isSet else {
+                home.submit { worker.value.unlent(body.value) }
+                return
+            }
             var codec = PredictCodec(pool: BufferPool(retainedMaximum: 0))
             let made = unsafe work(&codec, body.value.bytes)
             home.submit {
@@ -68,7 +74,15 @@ extension Worker {
             unsafe refuse(flow, .overloaded("the queue of long bodies"))
             return
         }
+        gone[token] = isGone
         unsafe lend(flow, place, token)
+    }
+
+    /// The body of a request that was over before a helper thread came to it is back.
+    private func unlent(_ body: PooledBytes) {
+        var body = body
+        shard.add(shared.store.gauge(OffloadMetrics.active, []), -1)
+        body.release(to: buffers)
     }
 
     /// Counts work that helper threads took, or had no room for.
@@ -96,13 +110,13 @@ extension Worker {
         _ made: Made,
         _ then: (Worker, FlowPointer?, Made) -> Void
     ) {
-        var body = body
-        shard.add(shared.store.gauge(OffloadMetrics.active, []), -1)
+        gone[token] = nil
         guard let flow = unsafe lent.remove(token)?.assumingMemoryBound(to: Flow.self) else {
-            body.release(to: buffers)
+            unlent(body)
             then(self, nil, made)
             return
         }
+        shard.add(shared.store.gauge(OffloadMetrics.active, []), -1)
         unsafe flow.pointee.offloadToken = 0
         switch place {
         case .held: unsafe flow.pointee.held = body
@@ -111,13 +125,27 @@ extension Worker {
         unsafe then(self, flow, made)
     }
 
-    /// Forgets work whose request is over; its body is given back when the work is done.
+    /// Forgets work whose request is over: it isn't begun any more, and its body is given back.
     @inline(__always)
     func forgetOffload(_ flow: FlowPointer) {
-        guard unsafe flow.pointee.offloadToken != 0 else { return }
-        _ = unsafe lent.remove(flow.pointee.offloadToken)
+        if unsafe flow.pointee.offloadToken != 0 { unsafe forgetLent(flow) }
+    }
+
+    private func forgetLent(_ flow: FlowPointer) {
+        let token = unsafe flow.pointee.offloadToken
+        _ = unsafe lent.remove(token)
+        gone.removeValue(forKey: token)?.set()
         unsafe flow.pointee.offloadToken = 0
     }
+}
+
+/// Whether something has happened, told from one thread to another.
+final class Flag: Sendable {
+    private let value = Atomic(false)
+
+    var isSet: Bool { value.load(ordering: .relaxed) }
+
+    func set() { value.store(true, ordering: .relaxed) }
 }
 
 /// A value that one thread hands to another, and has no hold of any more.
