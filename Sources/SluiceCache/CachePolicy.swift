@@ -43,8 +43,22 @@ package struct CachePolicy: Hashable, Sendable {
         )
     }
 
+    /// Whether an answer may be served past its time.
+    package var servesStale: Bool {
+        staleWhileRevalidate > .zero || staleIfError > .zero
+    }
+
     /// The lifetime of an answer whose freshness ends at a known instant, as one from tier 2.
-    package func lifetime(freshUntil: Instant) -> CacheLifetime {
+    ///
+    /// With `mustRevalidate` it is of no use afterwards (RFC 9111 §5.2.2.2).
+    package func lifetime(freshUntil: Instant, mustRevalidate: Bool = false) -> CacheLifetime {
+        guard !mustRevalidate else {
+            return CacheLifetime(
+                freshUntil: freshUntil,
+                revalidateUntil: freshUntil,
+                useUntil: freshUntil
+            )
+        }
         let revalidate = freshUntil + staleWhileRevalidate
         return CacheLifetime(
             freshUntil: freshUntil,

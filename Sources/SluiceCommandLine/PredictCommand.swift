@@ -120,7 +120,7 @@ struct PredictCommand: ParsableCommand {
         in time: Duration
     ) throws(HTTPClient.Failure) {
         let text = String(decoding: answer.body, as: UTF8.self)
-        guard answer.status == 200 else {
+        guard (200..<300).contains(answer.status) else {
             throw HTTPClient.Failure(sentence: "HTTP \(answer.status): \(text)")
         }
         print(text)

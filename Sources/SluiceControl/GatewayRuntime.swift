@@ -29,6 +29,7 @@ package final class GatewayRuntime: Sendable {
     private let probe: Confined<HealthProbe>
     /// The rollouts, on the control loop.
     package let rollouts: Confined<RolloutDriver>
+    private let offload: OffloadPool
     private let endings = Mutex<[@Sendable () -> Void]>([])
 
     /// Starts everything and returns when all listeners accept.
@@ -61,6 +62,10 @@ package final class GatewayRuntime: Sendable {
         self.cache = cache
         let workerCount =
             configuration.workers > 0 ? configuration.workers : Machine.coreCount
+        // A quarter of the loops: enough that long bodies don't wait for each other for ever, few enough that
+        // short requests keep most of the machine.
+        let offload = OffloadPool(threadCount: max(1, workerCount / 4))
+        self.offload = offload
         let budget = DescriptorBudget(
             descriptors: Machine.raiseDescriptorLimit(),
             wanted: configuration.limits.maxConnections,
@@ -88,6 +93,7 @@ package final class GatewayRuntime: Sendable {
                     connectionCount: count,
                     readiness: readiness,
                     cache: cache,
+                    offload: offload,
                     version: version
                 )
             )
@@ -292,6 +298,8 @@ package final class GatewayRuntime: Sendable {
     /// Closes everything at once.
     package func stop() {
         desk.stop()
+        // What helper threads are at comes back before the loops end.
+        offload.stop()
         workers.stop()
         let probe = probe
         let endings = endings.withLock { $0 }

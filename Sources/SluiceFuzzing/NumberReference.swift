@@ -24,17 +24,18 @@ package struct NumberReference {
     private mutating func append(_ value: JSONValue) -> Bool {
         switch (type, value) {
         case (.bool, .bool(let flag)): bytes.append(flag ? 1 : 0)
-        case (.bool, .number("0")): bytes.append(0)
-        case (.bool, .number("1")): bytes.append(1)
+        case (.bool, .number(let text)) where !text.hasPrefix("-"):
+            guard let number: UInt8 = Self.whole(text), number <= 1 else { return false }
+            bytes.append(number)
         case (.bool, _): return false
-        case (.int8, .number(let text)): return append(Int8(text))
-        case (.int16, .number(let text)): return append(Int16(text))
-        case (.int32, .number(let text)): return append(Int32(text))
-        case (.int64, .number(let text)): return append(Int64(text))
-        case (.uint8, .number(let text)): return append(UInt8(text))
-        case (.uint16, .number(let text)): return append(UInt16(text))
-        case (.uint32, .number(let text)): return append(UInt32(text))
-        case (.uint64, .number(let text)): return append(UInt64(text))
+        case (.int8, .number(let text)): return append(Self.whole(text) as Int8?)
+        case (.int16, .number(let text)): return append(Self.whole(text) as Int16?)
+        case (.int32, .number(let text)): return append(Self.whole(text) as Int32?)
+        case (.int64, .number(let text)): return append(Self.whole(text) as Int64?)
+        case (.uint8, .number(let text)): return append(Self.whole(text) as UInt8?)
+        case (.uint16, .number(let text)): return append(Self.whole(text) as UInt16?)
+        case (.uint32, .number(let text)): return append(Self.whole(text) as UInt32?)
+        case (.uint64, .number(let text)): return append(Self.whole(text) as UInt64?)
         case (.float64, .number(let text)): return append(Self.float(text, Double.init)?.bitPattern)
         case (.float32, .number(let text)): return append(Self.float(text, Float.init)?.bitPattern)
         case (.float16, .number(let text)):
@@ -56,6 +57,29 @@ package struct NumberReference {
         guard let number else { return false }
         unsafe withUnsafeBytes(of: number.littleEndian) { unsafe bytes.append(contentsOf: $0) }
         return true
+    }
+
+    /// A whole number however it is written, by moving its point.
+    private static func whole<Number: FixedWidthInteger>(_ text: String) -> Number? {
+        let parts = text.lowercased().split(separator: "e", omittingEmptySubsequences: false)
+        let mantissa = parts[0].split(separator: ".", omittingEmptySubsequences: false)
+        let sign = mantissa[0].hasPrefix("-") ? "-" : ""
+        let fraction = mantissa.count > 1 ? mantissa[1] : ""
+        var digits = mantissa[0].drop { $0 == "-" } + fraction
+        guard parts.count <= 2, mantissa.count <= 2, digits.allSatisfy(\.isNumber) else {
+            return nil
+        }
+        digits = digits.drop { $0 == "0" }
+        guard !digits.isEmpty else { return 0 }
+        // An exponent beyond Int is beyond every type, or leaves a fraction.
+        guard var power = parts.count > 1 ? Int(parts[1]) : 0 else { return nil }
+        power -= fraction.count
+        while digits.last == "0" {
+            digits.removeLast()
+            power += 1
+        }
+        guard (0...20).contains(power) else { return nil }
+        return Number(sign + digits + String(repeating: "0", count: power))
     }
 
     private static func float<Number: BinaryFloatingPoint>(

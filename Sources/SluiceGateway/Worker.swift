@@ -34,6 +34,8 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
         package var readiness: GatewayReadiness
         /// Absent: nothing is kept.
         package var cache: ResultCache?
+        /// Where long work goes; absent: it is done on the loops.
+        package var offload: (any Offloading)?
         /// The version that `GET /v2` and metrics show.
         package var version: String
 
@@ -44,6 +46,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
             connectionCount: ConnectionCount,
             readiness: GatewayReadiness,
             cache: ResultCache?,
+            offload: (any Offloading)?,
             version: String
         ) {
             self.store = store
@@ -51,6 +54,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
             self.connectionCount = connectionCount
             self.readiness = readiness
             self.cache = cache
+            self.offload = offload
             self.version = version
         }
     }
@@ -92,6 +96,12 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     /// Requests that wait for another worker's message, by their token.
     var waiting = TokenTable()
     var nextToken: UInt64 = 0
+    /// Requests whose body is with a helper thread, by their token.
+    var lent = TokenTable()
+    /// What tells helper threads that such a request is over, by its token.
+    var gone: [UInt64: Flag] = [:]
+    /// Answers that a helper thread makes ready to be kept, by their token.
+    var keeping: [UInt64: LongKeep] = [:]
     /// Copies for shadows, by their number, and those that something is to be done about.
     var copies: [UInt64: MirroredCall] = [:]
     var mirrorWork: [MirroredCall] = []

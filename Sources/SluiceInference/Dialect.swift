@@ -37,6 +37,10 @@ package enum Dialect: String, Sendable, CaseIterable {
     /// Whether it reads the bare tokens `NaN`, `Infinity`, `-Infinity` in JSON.
     package var readsNaNTokens: Bool { self == .triton || self == .tfserving }
 
+    /// Whether `null` among the elements of a floating-point tensor in JSON is NaN, both ways: MLServer
+    /// writes and reads it so (its pull request 1346), and refuses the tokens.
+    package var nullIsNaN: Bool { self == .mlserver }
+
     /// Whether `content_type: base64` on BYTES in JSON means that the strings are base64 of the
     /// elements (KServe's REST proxies).
     ///

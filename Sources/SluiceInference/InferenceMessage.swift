@@ -1,3 +1,5 @@
+private import SluiceCore
+
 /// An output the caller asks for.
 package struct RequestedOutput: Equatable, Sendable {
     package var name: String
@@ -26,6 +28,8 @@ package struct InferenceRequest {
     package var prefersBinary = false
     /// Whether a gRPC caller sent no typed contents; it is answered in kind.
     package var isRaw = true
+    /// Whether it had members or fields that aren't the protocol's, which get lost here.
+    package var hasUnknownMembers = false
 
     /// An empty request.
     package init() {}
@@ -46,12 +50,40 @@ package struct InferenceResponse {
     package var id = ""
     package var parameters = Parameters()
     package var outputs: [Tensor] = []
+    /// Whether it had members or fields that aren't the protocol's, which get lost here.
+    package var hasUnknownMembers = false
 
     /// An empty answer.
     package init() {}
+
+    /// Whether nothing of what was read gets lost in a ModelInferResponse with raw contents.
+    ///
+    /// That is so unless there are members which aren't the protocol's, parameters that are lists or
+    /// objects, or data that nests: of those only another text would tell.
+    package var isWholeInProtobuf: Bool {
+        func hasText(_ parameters: Parameters) -> Bool {
+            parameters.entries.contains { if case .json = $0.value { true } else { false } }
+        }
+        return !hasUnknownMembers && !hasText(parameters)
+            && !outputs.contains { $0.isNestedText || hasText($0.parameters) }
+    }
 }
 
 extension Tensor {
+    /// Whether its data is JSON that nests.
+    fileprivate var isNestedText: Bool {
+        guard case .json(let text) = data else { return false }
+        var brackets = 0
+        for index in 0..<text.count {
+            let byte = unsafe text[index]
+            if byte <= ASCII.space { continue }
+            guard byte == UInt8(ascii: "[") else { return false }
+            brackets += 1
+            if brackets == 2 { return true }
+        }
+        return false
+    }
+
     /// Throws for names that repeat and for bytes that don't fit their shape; text is left unread.
     static func check(_ tensors: [Tensor], _ what: StaticString) throws(InferenceFailure) {
         if let name = firstRepeated(tensors.map(\.name)) {

@@ -67,7 +67,7 @@ package struct Transcoder: Sendable {
                 : try unsafe InferenceRequest(json: body, headerLength: headerLength)
         case .v1:
             let text = try unsafe V1Request(body)
-            request = try InferenceRequest(text, try settled(), scratch: &scratch)
+            request = try InferenceRequest(text, try settled(), dialect, scratch: &scratch)
             if text.isRows(dialect) {
                 layout = .rows(count: request.inputs.first?.shape.first ?? 0)
             }

@@ -1,4 +1,5 @@
 import SluiceGateway
+import SluiceIO
 import SluiceIngress
 import SluiceTelemetry
 
@@ -9,7 +10,8 @@ extension Worker.Shared {
         accessLog: AccessChannel? = nil,
         connectionCount: ConnectionCount = ConnectionCount(maximum: 100),
         readiness: GatewayReadiness = GatewayReadiness(),
-        cache: ResultCache? = nil
+        cache: ResultCache? = nil,
+        offload: (any Offloading)? = nil
     ) -> Worker.Shared {
         Worker.Shared(
             store: store,
@@ -17,6 +19,7 @@ extension Worker.Shared {
             connectionCount: connectionCount,
             readiness: readiness,
             cache: cache,
+            offload: offload,
             version: "simulated"
         )
     }

@@ -40,6 +40,21 @@ struct BytesTests {
         #expect(pool.retained >= 8192)
     }
 
+    @Test("A buffer that grows piece by piece moves no more than it is given, at any size")
+    func growth() {
+        var buffer = ByteBuffer(pool: BufferPool())
+        let piece = [UInt8](repeating: 7, count: 16 << 10)
+        var moved = 0
+        var place: UnsafeRawPointer?
+        while buffer.count < 64 << 20 {
+            let before = buffer.count
+            buffer.append(piece)
+            if unsafe buffer.bytes.baseAddress != place { moved += before }
+            unsafe place = buffer.bytes.baseAddress
+        }
+        #expect(moved <= buffer.count, "\(moved) bytes were moved for \(buffer.count)")
+    }
+
     @Test(
         "Numbers are written as decimals",
         arguments: [0, 7, -1, 10, 1_234_567, Int.max, Int.min]

@@ -146,7 +146,11 @@ struct FuzzTests {
             }
             digests.append(digest)
         }
-        #expect(digests[0] == digests[1])
+        // What only JSON can say is text from here on.
+        let areText = ([request.parameters] + request.inputs.map(\.parameters)).contains {
+            $0.entries.contains { if case .json = $0.value { true } else { false } }
+        }
+        #expect(digests[0] == digests[1] || areText)
         // And on to JSON and back, unless JSON can't say it.
         guard let written = try? again.writeJSON(to: &second, scratch: &scratch, .generic) else {
             return

@@ -98,7 +98,7 @@ struct TensorTests {
             } catch let failure as InferenceFailure where dialect == .mlserver {
                 // The one thing that strict JSON can't say.
                 #expect(
-                    failure.sentence.contains("NaN or infinity") && failure.kind == .inexpressible
+                    failure.sentence.contains("has infinity") && failure.kind == .inexpressible
                 )
                 continue
             }
@@ -109,7 +109,12 @@ struct TensorTests {
             var asked = wanted
             asked.isBinary = wantsBytes ? true : nil
             #expect(fromJSON.id == "i" && fromJSON.outputs == [asked])
-            #expect(try fromJSON.inputs.map { try $0.bytes } == request.inputs.map { try $0.bytes })
+            let found = try fromJSON.inputs.map { input in
+                try written { _, scratch throws(InferenceFailure) in
+                    unsafe [UInt8](try input.raw(&scratch, dialect))
+                }.result
+            }
+            #expect(try found == request.inputs.map { try $0.bytes })
             #expect(fromJSON.prefersBinary == wantsBytes)
             if dialect.tensorForm == .binary { #expect(wantsBytes) }
             if dialect.tensorForm == .json { #expect(body.1 == nil) }
@@ -210,13 +215,14 @@ struct TensorTests {
         #expect(request.parameters["z"] == nil)
         #expect(try request.inputs[0].bytes == [1, 0, 0, 0, 0, 0, 32, 0])
         #expect(Cacheability(request) == .bypass(.sharedMemory))
-        #expect(
-            sentence {
-                _ = try written { output, scratch throws(InferenceFailure) in
-                    try request.writeProtobuf(to: &output, scratch: &scratch, .generic)
-                }
-            }?.contains("'o'") ?? false
+        // Protobuf has no parameters that are objects: they are told as text.
+        let message = Kept(
+            try written { output, scratch throws(InferenceFailure) in
+                try request.writeProtobuf(to: &output, scratch: &scratch, .generic)
+            }.bytes
         )
+        let told = try unsafe InferenceRequest(protobuf: message.bytes)
+        #expect(told.parameters["o"] == .string(#"{"a":[1]}"#))
     }
 
     @Test("BYTES that aren't text become marked base64 in JSON, and text again behind it")

@@ -103,12 +103,20 @@ struct JSONNumberArrayTests {
             let (least, most) = (Number.min, Number.max)
             let bytes = try? Self.read(type, "[\(least),\(most),0]").get().bytes
             #expect(bytes == Self.packed([least, most, 0]))
-            for text in ["\(most)0", "1.0", "1e0", "-", "true", "1.5", "NaN", "9\(UInt64.max)"] {
+            for text in [
+                "\(most)0", "1.01", "1e-1", "1e20", "-", "true", "1.5", "NaN", "9\(UInt64.max)",
+            ] {
                 #expect(Self.sentence(type, "[\(text)]") != nil, "\(type) \(text)")
             }
             let above = UInt64(most) == .max ? "18446744073709551616" : "\(UInt64(most) + 1)"
             #expect(Self.sentence(type, "[\(above)]") != nil)
             #expect((try? Self.read(type, "[-0]").get().bytes) == Self.packed([Number(0)]))
+            // Pandas, JavaScript's toFixed and others write whole numbers so.
+            let written =
+                "[5.0,5e0,50e-1,0.5e1,500.00E-2,-0.0,0e99,\(most).0,\(most).000000000000000000]"
+            let bytesOfWhole = try? Self.read(type, written).get().bytes
+            let numbers = Array(repeating: Number(5), count: 5) + [0, 0, most, most]
+            #expect(bytesOfWhole == Self.packed(numbers))
         }
         check(.int8, Int8.self)
         check(.int16, Int16.self)
@@ -128,8 +136,10 @@ struct JSONNumberArrayTests {
     @Test("Bools are words or bits")
     func bools() {
         #expect((try? Self.read(.bool, "[true,false,1,0]").get().bytes) == [1, 0, 1, 0])
+        #expect((try? Self.read(.bool, "[1.0,0.0,1e0]").get().bytes) == [1, 0, 1])
         for text in [
-            "[2]", "[1.0]", "[-1]", "[-0]", "[tru]", "[null]", "[truee]", "[00]", "[\"true\"]",
+            "[2]", "[1.5]", "[10]", "[-1]", "[-0]", "[tru]", "[null]", "[truee]", "[00]",
+            "[\"true\"]",
         ] {
             #expect(Self.sentence(.bool, text) != nil, "\(text)")
         }
@@ -177,7 +187,52 @@ struct JSONNumberArrayTests {
             let text = JSONNumberTextTests.array(type, bytes, shape: shape)
             let result = try? Self.read(type, text).get()
             #expect(result?.bytes == bytes)
-            #expect(result?.shape == (count == 0 ? [0] : shape))
+            #expect(result?.shape == shape)
         }
+    }
+
+    @Test(
+        "Arrays without elements nest as far as the first dimension of zero",
+        arguments: [
+            ([0], "[]"), ([1, 0, 4], "[[]]"), ([2, 0], "[[],[]]"),
+            ([2, 2, 0], "[[[],[]],[[],[]]]"),
+            ([0, 3], "[]"), ([1_000_000_000_000, 0], "[]"), ([1, -1, 0], "[]"),
+        ] as [([Int], String)]
+    )
+    func empty(shape: [Int], text: String) {
+        #expect(JSONNumberTextTests.array(.float32, [], shape: shape) == text)
+    }
+
+    @Test("Null is NaN where it was agreed, both ways, and nothing elsewhere")
+    func nulls() {
+        let types: [(JSONNumberType, [UInt8])] = [
+            (.float16, [0, 0x3C]), (.bfloat16, [0x80, 0x3F]), (.float32, [0, 0, 0x80, 0x3F]),
+            (.float64, [0, 0, 0, 0, 0, 0, 0xF0, 0x3F]),
+        ]
+        for (type, one) in types {
+            var buffer = ByteBuffer(pool: BufferPool(retainedMaximum: 0))
+            let isRead = unsafe Array("[1,null]".utf8).withUnsafeBytes { bytes in
+                var cursor = unsafe JSONCursor(bytes, nullIsNaN: true)
+                return (try? cursor.numbers(type, appendedTo: &buffer))?.array == [2]
+            }
+            #expect(isRead, "\(type)")
+            #expect(unsafe Array(buffer.bytes.prefix(type.size)) == one)
+            var text = ByteBuffer(pool: BufferPool(retainedMaximum: 0))
+            unsafe JSONNumberText.append(
+                type,
+                buffer.bytes,
+                shape: [2, 1],
+                nullForNaN: true,
+                to: &text
+            )
+            #expect(unsafe String(decoding: text.bytes, as: UTF8.self) == "[[1.0],[null]]")
+            #expect(Self.sentence(type, "[null]") != nil)
+        }
+        let isRead = unsafe Array("[null]".utf8).withUnsafeBytes { bytes in
+            var cursor = unsafe JSONCursor(bytes, nullIsNaN: true)
+            var buffer = ByteBuffer(pool: BufferPool(retainedMaximum: 0))
+            return (try? cursor.numbers(.int32, appendedTo: &buffer)) != nil
+        }
+        #expect(!isRead, "no whole number is NaN")
     }
 }

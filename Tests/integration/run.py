@@ -19,6 +19,7 @@ import numpy
 import tritonclient.grpc
 from tritonclient.utils import InferenceServerException
 
+import answers
 import attacks
 import cache
 import chaos
@@ -442,6 +443,7 @@ for module in (
     resilience,
     overload,
     cache,
+    answers,
     rows,
     warm,
     translation,

@@ -32,6 +32,14 @@ public struct ByteBuffer: ~Copyable {
     @inlinable
     public mutating func consume(_ count: Int) { content.consume(count, pool: pool) }
 
+    /// Takes the waiting bytes out, in the memory they are in; the buffer is empty then.
+    ///
+    /// Release them to any pool.
+    public mutating func takeContent() -> PooledBytes {
+        defer { content = PooledBytes() }
+        return content
+    }
+
     /// Drops everything and gives the memory back.
     public mutating func removeAll() { content.release(to: pool) }
 

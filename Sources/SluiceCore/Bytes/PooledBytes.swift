@@ -93,9 +93,10 @@ public struct PooledBytes: BitwiseCopyable {
         if let memory = unsafe base, live + count <= capacity / 2 {
             unsafe memory.copyMemory(from: memory + start, byteCount: live)
         } else {
-            let larger = unsafe pool.take(
-                minimum: Swift.max(live + count, Swift.min(2 * capacity, 1 << 22))
-            )
+            // Doubling makes the copies of all growth together no more than what was appended, at
+            // any size. Memory of more than the pool's largest piece comes in pages that take no
+            // room until they are written.
+            let larger = unsafe pool.take(minimum: Swift.max(live + count, 2 * capacity))
             if let memory = unsafe base, let target = larger.baseAddress {
                 unsafe target.copyMemory(from: memory + start, byteCount: live)
                 unsafe pool.give(UnsafeMutableRawBufferPointer(start: memory, count: capacity))

@@ -38,6 +38,8 @@ struct CacheState: BitwiseCopyable {
     /// The answer's body as it comes by, until it is whole or too large.
     var captured = PooledBytes()
     var isCapturing = false
+    /// What the answer itself says of being kept.
+    var control = AnswerControl()
     /// `inference-header-content-length` of the answer, or -1.
     var headerLength = -1
 

@@ -15,24 +15,27 @@ struct RowQuestion {
 // The cache's side of requests and answers that are cut into rows. Everything here is in the caller's
 // form; where the backend speaks another, translation stands between.
 extension PredictCodec {
-    /// The keys of a whole request and its rows; fails when it can't be cut or has more than `maximum`.
+    /// Rows above which a request is looked up whole: each costs a digest and a look-up.
+    private static var rowsMaximum: Int { 4096 }
+
+    /// The keys of a whole request and its rows; fails when it can't be cut or has too many.
     mutating func readRows(
         _ body: UnsafeRawBufferPointer,
-        _ form: CallerWishes.Form,
-        headerLength: Int?,
-        model: String,
-        version: String,
-        revision: [UInt8],
-        meaning: V1Meaning?,
-        maximum: Int
+        _ order: KeyOrder
     ) -> Result<RowQuestion, RowFailure> {
+        let (form, model, version) = (order.form, order.model, order.version)
+        let (revision, maximum) = (order.revision, PredictCodec.rowsMaximum)
         do throws(InferenceFailure) {
             let rows: TensorRows
             let wishes: CallerWishes
             let key: CacheKey
             let meant =
                 form == .v1
-                ? meaning?.read(unsafe try V1Request(body), version: version, scratch: &scratch)
+                ? order.meaning?.read(
+                    unsafe try V1Request(body),
+                    version: version,
+                    scratch: &scratch
+                )
                 : nil
             switch form {
             case .v1 where meant == nil:
@@ -53,7 +56,7 @@ extension PredictCodec {
                 if let meant {
                     request = meant.request
                 } else {
-                    request = unsafe try self.request(body, form, headerLength, version)
+                    request = unsafe try self.request(body, form, order.headerLength, version)
                 }
                 guard Cacheability(request) == .cacheable else { return .failure(.request) }
                 guard request.inputs.first?.shape.first ?? 0 <= maximum else {
@@ -72,7 +75,7 @@ extension PredictCodec {
             }
             var keys: [CacheKey] = []
             keys.reserveCapacity(rows.count)
-            unsafe rows.writeKeys(
+            try unsafe rows.writeKeys(
                 model: model,
                 version: version,
                 revision: revision,
@@ -138,6 +141,44 @@ extension PredictCodec {
             return nil
         }
         return unsafe ([UInt8](output.bytes), length)
+    }
+
+    /// How an answer to some rows is cut.
+    struct CutOrder: Sendable {
+        var answer: AnswerOrder
+        /// Whether it must be turned into another form first.
+        var isTranslated: Bool
+        var rows: Int
+    }
+
+    /// What to keep for each row of an answer; nil when it can't be cut, a failure when it can't be read.
+    mutating func cutRows(
+        _ body: UnsafeRawBufferPointer,
+        _ order: CutOrder
+    ) -> Result<[[UInt8]]?, InferenceFailure> {
+        let wishes = order.answer.wishes
+        guard order.isTranslated else {
+            return unsafe .success(
+                cutRows(
+                    body,
+                    headerLength: order.answer.headerLength,
+                    rows: order.rows,
+                    for: wishes,
+                    order.answer.dialect
+                )
+            )
+        }
+        return unsafe answer(body, order.answer).map { made in
+            unsafe made.body.withUnsafeBytes {
+                unsafe cutRows(
+                    $0,
+                    headerLength: made.headerLength < 0 ? nil : made.headerLength,
+                    rows: order.rows,
+                    for: wishes,
+                    .generic
+                )
+            }
+        }
     }
 
     /// What to keep for each row of an answer to `rows` rows; nil when it can't be cut.

@@ -65,6 +65,44 @@ struct PredictCodec: ~Copyable {
 
     // MARK: - Questions
 
+    /// What the keys of a request are made of beside its body.
+    struct KeyOrder: Sendable {
+        var form: CallerWishes.Form
+        var headerLength: Int?
+        var model: String
+        var version: String
+        var revision: [UInt8]
+        var meaning: V1Meaning?
+    }
+
+    /// The keys of a request.
+    struct Reading {
+        /// The whole request's and what its caller wants, if it can be cached and has no rows.
+        var whole: (key: CacheKey, wishes: CallerWishes)?
+        /// Its rows', or why there are none; nil where they weren't asked for.
+        var rows: Result<RowQuestion, RowFailure>?
+    }
+
+    /// The keys of a whole request: by rows if that is asked for and possible, else its own.
+    mutating func read(
+        _ body: UnsafeRawBufferPointer,
+        _ order: KeyOrder,
+        byRows: Bool
+    ) -> Reading {
+        let rows = unsafe byRows ? readRows(body, order) : nil
+        if case .success? = rows { return Reading(whole: nil, rows: rows) }
+        let whole = unsafe read(
+            body,
+            order.form,
+            headerLength: order.headerLength,
+            model: order.model,
+            version: order.version,
+            revision: order.revision,
+            meaning: order.meaning
+        )
+        return Reading(whole: whole, rows: rows)
+    }
+
     /// The key of a whole request and what its caller wants; nil when it can't be cached.
     ///
     /// A request that isn't the protocol's goes on to the backend, which says what is wrong with it.
@@ -201,21 +239,26 @@ struct PredictCodec: ~Copyable {
     // MARK: - Answers
 
     /// What to keep of a whole answer; nil when it isn't one that can be told in other forms.
+    ///
+    /// That is also one of which something would be missing when it is told again: members that aren't
+    /// the protocol's, data that nests.
     mutating func keep(
         _ body: UnsafeRawBufferPointer,
         _ form: CallerWishes.Form,
-        headerLength: Int?
+        headerLength: Int?,
+        _ dialect: Dialect
     ) -> [UInt8]? {
         if form == .v1 { return unsafe [Kept.v1] + [UInt8](body) }
         do throws(InferenceFailure) {
             var response =
                 form == .v2
                 ? unsafe try InferenceResponse(json: body, headerLength: headerLength)
-                : unsafe try InferenceResponse(protobuf: PredictCodec.message(body))
+                : unsafe try InferenceResponse(protobuf: PredictCodec.message(body), dialect)
+            guard response.isWholeInProtobuf else { return nil }
             response.id = ""
             var output = ByteBuffer(pool: pool)
             output.append(byte: Kept.v2)
-            try response.writeProtobuf(raw: true, to: &output, scratch: &scratch)
+            try response.writeProtobuf(raw: true, to: &output, scratch: &scratch, dialect)
             return unsafe [UInt8](output.bytes)
         } catch {
             return nil
@@ -223,12 +266,15 @@ struct PredictCodec: ~Copyable {
     }
 
     /// A kept answer in a caller's form; nil when that form can't express it.
+    ///
+    /// `dialect` is that of the backend which gave it.
     mutating func render(
         _ kept: UnsafeRawBufferPointer,
-        for wishes: CallerWishes
+        for wishes: CallerWishes,
+        _ dialect: Dialect
     ) -> RenderedAnswer? {
         if unsafe kept.first == RowAnswer.textKind {
-            return unsafe join([kept], for: wishes, RowSeparators(), .generic)
+            return unsafe join([kept], for: wishes, RowSeparators(), dialect)
         }
         guard let kind = unsafe kept.first, kind != Kept.v1 || wishes.form == .v1 else {
             return nil
@@ -242,14 +288,19 @@ struct PredictCodec: ~Copyable {
             response.id = wishes.id
             var output = ByteBuffer(pool: pool)
             if wishes.form == .v1 {
-                try response.writeV1(for: wishes, to: &output, scratch: &scratch)
+                try response.writeV1(for: wishes, to: &output, scratch: &scratch, dialect)
                 return unsafe RenderedAnswer(
                     contentType: "application/json",
                     body: [UInt8](output.bytes)
                 )
             }
             if wishes.form == .v2 {
-                let length = try response.writeJSON(for: wishes, to: &output, scratch: &scratch)
+                let length = try response.writeJSON(
+                    for: wishes,
+                    to: &output,
+                    scratch: &scratch,
+                    dialect
+                )
                 return unsafe RenderedAnswer(
                     contentType: length == nil ? "application/json" : "application/octet-stream",
                     body: [UInt8](output.bytes),
@@ -268,106 +319,7 @@ struct PredictCodec: ~Copyable {
         }
     }
 
-    // MARK: - Translation
-
-    /// A request in the form of its backend.
-    struct Translation {
-        var body: [UInt8]
-        var headerLength: Int?
-        /// Where it goes over REST.
-        var path: String
-        var wishes: CallerWishes
-    }
-
-    /// Turns a whole request into another form.
-    mutating func translate(
-        _ body: UnsafeRawBufferPointer,
-        headerLength: Int?,
-        from caller: CallerWishes.Form,
-        to backend: CallerWishes.Form,
-        _ dialect: Dialect,
-        _ signature: ModelSignature?,
-        model: String,
-        version: String,
-        backendName: String
-    ) -> Result<Translation, InferenceFailure> {
-        let transcoder = Transcoder(
-            caller: caller,
-            backend: backend,
-            dialect,
-            signature: signature
-        )
-        var output = ByteBuffer(pool: pool)
-        do throws(InferenceFailure) {
-            if backend == .grpc { PredictCodec.beginFrame(&output) }
-            let call = try unsafe transcoder.request(
-                caller == .grpc ? PredictCodec.message(body) : body,
-                headerLength: headerLength,
-                model: model,
-                version: version,
-                modelName: backendName,
-                to: &output,
-                scratch: &scratch
-            )
-            if backend == .grpc { PredictCodec.endFrame(&output) }
-            // A message may name anything as its version, a path may not.
-            let named = caller == .grpc ? PathSegment.escaped(call.version) : call.version
-            return unsafe .success(
-                Translation(
-                    body: [UInt8](output.bytes),
-                    headerLength: call.headerLength,
-                    path: backend == .v1
-                        ? "/v1/models/\(backendName):predict"
-                        : dialect.inferPath(model: backendName, version: named),
-                    wishes: call.wishes
-                )
-            )
-        } catch {
-            return .failure(error)
-        }
-    }
-
-    /// Turns a whole answer into the caller's form.
-    mutating func answer(
-        _ body: UnsafeRawBufferPointer,
-        headerLength: Int?,
-        from backend: CallerWishes.Form,
-        _ dialect: Dialect,
-        _ signature: ModelSignature?,
-        for wishes: CallerWishes
-    ) -> Result<RenderedAnswer, InferenceFailure> {
-        let transcoder = Transcoder(
-            caller: wishes.form,
-            backend: backend,
-            dialect,
-            signature: signature
-        )
-        var output = ByteBuffer(pool: pool)
-        do throws(InferenceFailure) {
-            if wishes.form == .grpc { PredictCodec.beginFrame(&output) }
-            let length = try unsafe transcoder.answer(
-                backend == .grpc ? PredictCodec.message(body) : body,
-                headerLength: headerLength,
-                for: wishes,
-                to: &output,
-                scratch: &scratch
-            )
-            if wishes.form == .grpc { PredictCodec.endFrame(&output) }
-            let type: StaticString =
-                wishes.form == .grpc
-                ? "application/grpc"
-                : length == nil ? "application/json" : "application/octet-stream"
-            return unsafe .success(
-                RenderedAnswer(
-                    contentType: type,
-                    body: [UInt8](output.bytes),
-                    headerLength: length ?? -1
-                )
-            )
-        } catch {
-            return .failure(error)
-        }
-    }
+    // MARK: - Frames
 
     /// Appends what comes before a message of `count` bytes that is kept: flag, length, and its caller's
     /// `id`.

@@ -3,7 +3,7 @@ import SluiceInference
 
 /// What V1 means to a revision whose backends speak V2: there its requests share their entries with
 /// every other form.
-struct V1Meaning {
+struct V1Meaning: Sendable {
     let signature: ModelSignature
     let dialect: Dialect
 
@@ -13,9 +13,9 @@ struct V1Meaning {
         version: String,
         scratch: inout ByteBuffer
     ) -> (request: InferenceRequest, wishes: CallerWishes)? {
-        guard var request = try? InferenceRequest(text, signature, scratch: &scratch) else {
-            return nil
-        }
+        guard
+            var request = try? InferenceRequest(text, signature, dialect, scratch: &scratch)
+        else { return nil }
         request.modelVersion = version
         var wishes = CallerWishes(.v1, request)
         if text.isRows(dialect) {

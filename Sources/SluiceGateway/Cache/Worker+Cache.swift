@@ -79,8 +79,37 @@ extension Worker {
         if unsafe flow.pointee.revision == nil, unsafe !chooseRevision(flow) { return }
         unsafe beginWaiting(flow)
         unsafe sampleHot(flow, flow.pointee.held.bytes)
+        if unsafe isLong(flow.pointee.held.count), let order = unsafe keyOrder(of: flow) {
+            let byRows = unsafe keepsRows(flow) && mayLookUpRows(flow)
+            unsafe offload(flow, .key, on: .held) { codec, body in
+                unsafe Handed(codec.read(body, order, byRows: byRows))
+            } then: { worker, flow, read in
+                if let flow = unsafe flow { unsafe worker.lookUp(flow, read) }
+            }
+            return
+        }
         if unsafe keepsRows(flow), unsafe looksUpRows(flow) { return }
-        guard let (key, wishes) = unsafe question(of: flow) else {
+        unsafe lookUp(flow, question(of: flow), cache)
+    }
+
+    /// Goes on with the keys that a helper thread has made.
+    private func lookUp(_ flow: FlowPointer, _ read: PredictCodec.Reading) {
+        guard let cache = shared.cache else { return }
+        var whole = read.whole
+        if let rows = read.rows {
+            if unsafe looksUpRows(flow, rows) { return }
+            if case .success(let question) = rows { whole = (question.key, question.wishes) }
+        }
+        unsafe lookUp(flow, whole, cache)
+    }
+
+    /// Looks a whole request up, if it has a key.
+    private func lookUp(
+        _ flow: FlowPointer,
+        _ question: (key: CacheKey, wishes: CallerWishes)?,
+        _ cache: ResultCache
+    ) {
+        guard let (key, wishes) = question else {
             unsafe bypass(flow)
             unsafe attempt(flow)
             return
@@ -221,7 +250,9 @@ extension Worker {
             }
             return
         }
-        guard let wishes, let answer = unsafe codec.render(entry.answer, for: wishes) else {
+        guard let wishes,
+            let answer = unsafe codec.render(entry.answer, for: wishes, dialect(of: flow))
+        else {
             // It can't be told in this form; ask the model.
             unsafe flow.pointee.cache.role = .bypass
             unsafe attempt(flow)
@@ -245,7 +276,7 @@ extension Worker {
         unsafe flow.pointee.cache.spare = nil
         let entry = unsafe CacheEntry(spare.takeRetainedValue())
         guard loop.now < entry.lifetime.useUntil, let wishes = unsafe wishes(of: flow),
-            let answer = unsafe codec.render(entry.answer, for: wishes)
+            let answer = unsafe codec.render(entry.answer, for: wishes, dialect(of: flow))
         else { return false }
         let age = loop.now.nanoseconds(since: entry.lifetime.freshUntil) / 1_000_000_000
         unsafe land(flow, .answered(entry))
@@ -279,21 +310,24 @@ extension Worker {
 
     /// The request's key, and what its answer must look like; nil when it can't be cached.
     private func question(of flow: FlowPointer) -> (key: CacheKey, wishes: CallerWishes)? {
+        guard let order = unsafe keyOrder(of: flow) else { return nil }
+        return unsafe codec.read(flow.pointee.held.bytes, order, byRows: false).whole
+    }
+
+    /// What keys of the request are made of beside its body; nil when it can't have one.
+    func keyOrder(of flow: FlowPointer) -> PredictCodec.KeyOrder? {
         guard let form = unsafe form(of: flow), let model = unsafe flow.pointee.model,
             let revision = unsafe flow.pointee.revision, let head = unsafe flow.pointee.head
         else { return nil }
         let length = requestHeaderLength(head)
         // 0 is a raw request, which only the model's signature explains.
         if length == 0 { return nil }
-        let identity = unsafe revision._withUnsafeGuaranteedRef { $0.identity }
-        let name = unsafe model._withUnsafeGuaranteedRef { $0.plan.name }
-        return unsafe codec.read(
-            flow.pointee.held.bytes,
-            form,
+        return unsafe PredictCodec.KeyOrder(
+            form: form,
             headerLength: length,
-            model: name,
+            model: model._withUnsafeGuaranteedRef { $0.plan.name },
             version: pathVersion(head),
-            revision: identity,
+            revision: revision._withUnsafeGuaranteedRef { $0.identity },
             meaning: meaning(of: flow, form)
         )
     }

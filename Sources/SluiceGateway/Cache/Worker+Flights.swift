@@ -105,6 +105,10 @@ extension Worker {
     func land(_ flow: FlowPointer, _ outcome: FlightOutcome) {
         guard let ticket = unsafe flow.pointee.cache.ticket else { return }
         unsafe flow.pointee.cache.ticket = nil
+        land(ticket, outcome)
+    }
+
+    func land(_ ticket: FlightTicket, _ outcome: FlightOutcome) {
         let waiters = unsafe cache?._withUnsafeGuaranteedRef { cache in
             if case .failed = outcome { return cache.flights.fail(ticket) }
             return cache.flights.land(ticket)

@@ -8,6 +8,20 @@ import SluiceTelemetry
 
 // A call's answer passes by on its way to the caller; what may be kept is copied, and kept once it
 // is whole.
+
+/// A long answer that a helper thread makes into what is kept; its request is over.
+struct LongKeep {
+    let key: CacheKey
+    let stamp: CacheStamp
+    /// The call that others wait for, if it has a place in the table.
+    let ticket: FlightTicket?
+    let lifetime: CacheLifetime
+    let born: Instant
+    let control: AnswerControl
+    let model: WorkerModel
+    let revision: WorkerRevision
+}
+
 extension Worker {
     /// Begins to copy an answer that may be kept.
     func beginCapture(_ flow: FlowPointer, _ head: FieldBlock) {
@@ -15,6 +29,8 @@ extension Worker {
         guard role == .leads || role == .alone, unsafe flow.pointee.cache.key != nil,
             unsafe flow.pointee.status == 200, unsafe head.first(.contentEncoding) == nil
         else { return }
+        unsafe flow.pointee.cache.control = AnswerControl(head)
+        guard unsafe flow.pointee.cache.control.isStorable else { return }
         unsafe flow.pointee.cache.isCapturing = true
         if let text = unsafe head.first(.inferenceHeaderContentLength) {
             unsafe flow.pointee.cache.headerLength = ASCII.decimal(text) ?? -1
@@ -36,17 +52,22 @@ extension Worker {
     func finishCapture(_ flow: FlowPointer) {
         guard let cache = shared.cache else { return }
         if let batch = unsafe rows(of: flow), unsafe keepWhole(flow, batch) { return }
+        if unsafe flow.pointee.cache.isCapturing, unsafe isLong(flow.pointee.cache.captured.count) {
+            unsafe keepLater(flow)
+            return
+        }
         guard unsafe flow.pointee.cache.isCapturing, let key = unsafe flow.pointee.cache.key,
             let stamp = unsafe flow.pointee.cache.stamp,
             let kept = unsafe codec.keep(
                 flow.pointee.cache.captured.bytes,
                 flow.spoken == .grpc ? .grpc : flow.spoken == .v1 ? .v1 : .v2,
-                headerLength: headerLength(flow.pointee.cache.headerLength)
+                headerLength: headerLength(flow.pointee.cache.headerLength),
+                dialect(of: flow)
             ),
             let policy = unsafe flow.pointee.model?._withUnsafeGuaranteedRef({ $0.plan.cache })
         else {
             // A failure is everybody's, and told when the flow ends; an answer that is merely too
-            // large, or can't be told in other forms, sends each to the backend.
+            // large, can't be told in other forms or forbids it itself sends each to the backend.
             if unsafe flow.pointee.status < 400 { unsafe land(flow, .unshared) }
             return
         }
@@ -54,7 +75,7 @@ extension Worker {
             unsafe CacheEntry(
                 tag: tag(of: flow),
                 born: loop.now,
-                lifetime: policy.lifetime(bornAt: loop.now, random: &random),
+                lifetime: lifetime(of: flow, policy),
                 answer: $0
             )
         }
@@ -62,5 +83,79 @@ extension Worker {
             unsafe keepInRedis(flow, entry, key)
         }
         unsafe land(flow, .answered(entry))
+    }
+
+    /// Has a long answer made into what is kept by a helper thread; the flow itself needn't wait for that.
+    private func keepLater(_ flow: FlowPointer) {
+        guard let pool = shared.offload, let key = unsafe flow.pointee.cache.key,
+            let stamp = unsafe flow.pointee.cache.stamp, let model = unsafe flow.pointee.model,
+            let revision = unsafe flow.pointee.revision,
+            let policy = unsafe model._withUnsafeGuaranteedRef({ $0.plan.cache })
+        else { return unsafe land(flow, .unshared) }
+        nextToken += 1
+        let token = nextToken
+        let body = unsafe Handed(flow.pointee.cache.captured)
+        let form: CallerWishes.Form =
+            unsafe flow.spoken == .grpc ? .grpc : flow.spoken == .v1 ? .v1 : .v2
+        let length = unsafe headerLength(flow.pointee.cache.headerLength)
+        let (dialect, home, worker) = (unsafe dialect(of: flow), loop.handle, Handed(self))
+        // There may be more of these than requests, since nobody waits for them: too many are refused.
+        let isTaken = pool.submit(isRefusable: true) {
+            var codec = PredictCodec(pool: BufferPool(retainedMaximum: 0))
+            let kept = unsafe codec.keep(body.value.bytes, form, headerLength: length, dialect)
+            home.submit { worker.value.kept(token, kept, body.value) }
+        }
+        countOffload(.capture, isTaken: isTaken)
+        guard isTaken else { return unsafe land(flow, .unshared) }
+        unsafe keeping[token] = LongKeep(
+            key: key,
+            stamp: stamp,
+            ticket: flow.pointee.cache.ticket,
+            lifetime: lifetime(of: flow, policy),
+            born: loop.now,
+            control: flow.pointee.cache.control,
+            model: model._withUnsafeGuaranteedRef { $0 },
+            revision: revision._withUnsafeGuaranteedRef { $0 }
+        )
+        unsafe flow.pointee.cache.captured = PooledBytes()
+        unsafe flow.pointee.cache.ticket = nil
+    }
+
+    /// What is to be kept of a long answer is made, if it can be.
+    private func kept(_ token: UInt64, _ kept: [UInt8]?, _ body: PooledBytes) {
+        var body = body
+        body.release(to: buffers)
+        shard.add(shared.store.gauge(OffloadMetrics.active, []), -1)
+        guard let keep = keeping.removeValue(forKey: token), let cache = shared.cache else {
+            return
+        }
+        guard let kept else {
+            if let ticket = keep.ticket { land(ticket, .unshared) }
+            return
+        }
+        let entry = unsafe kept.withUnsafeBytes {
+            unsafe CacheEntry(
+                tag: keep.revision.tag,
+                born: keep.born,
+                lifetime: keep.lifetime,
+                answer: $0
+            )
+        }
+        if cache.memory.store(entry, for: keep.key, asked: keep.stamp, at: loop.now) {
+            keepInRedis(entry, keep.key, keep.control, keep.model, keep.revision)
+        }
+        if let ticket = keep.ticket { land(ticket, .answered(entry)) }
+    }
+
+    /// How long the answer that came may be used: as the policy has it, or for less where it says so.
+    func lifetime(of flow: FlowPointer, _ policy: CachePolicy) -> CacheLifetime {
+        let own = policy.lifetime(bornAt: loop.now, random: &random)
+        let control = unsafe flow.pointee.cache.control
+        guard control.freshness < .max || control.mustRevalidate else { return own }
+        var end = own.freshUntil
+        if control.freshness < .max {
+            end = min(end, loop.now.advanced(byNanoseconds: control.freshness))
+        }
+        return policy.lifetime(freshUntil: end, mustRevalidate: control.mustRevalidate)
     }
 }

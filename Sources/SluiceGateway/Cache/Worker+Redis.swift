@@ -112,7 +112,28 @@ extension Worker: RedisReceiver {
 
     /// Keeps an answer for other processes and for after a restart; never waits.
     func keepInRedis(_ flow: FlowPointer, _ entry: CacheEntry, _ key: CacheKey) {
-        guard let redis else { return }
+        guard redis != nil, let model = unsafe flow.pointee.model,
+            let revision = unsafe flow.pointee.revision
+        else { return }
+        unsafe model._withUnsafeGuaranteedRef { model in
+            unsafe revision._withUnsafeGuaranteedRef { revision in
+                unsafe keepInRedis(entry, key, flow.pointee.cache.control, model, revision)
+            }
+        }
+    }
+
+    /// Keeps an answer of a model's revision for other processes; never waits.
+    func keepInRedis(
+        _ entry: CacheEntry,
+        _ key: CacheKey,
+        _ control: AnswerControl,
+        _ model: WorkerModel,
+        _ revision: WorkerRevision
+    ) {
+        guard let redis, let name = unsafe redisNames?.name(key, model: model, revision: revision)
+        else { return }
+        // There an answer's time is told, but not that it is of no use afterwards.
+        if control.mustRevalidate, model.plan.cache?.servesStale ?? false { return }
         let left = entry.lifetime.freshUntil.nanoseconds(since: loop.now) / 1_000_000
         guard left > 0 else { return }
         let stored = StoredValue(
@@ -122,7 +143,7 @@ extension Worker: RedisReceiver {
         var header = ByteBuffer(pool: buffers)
         unsafe stored.appendHeader(key: key.sample, answer: entry.answer, to: &header)
         unsafe redis.set(
-            redisName(key, flow),
+            name,
             header: header.bytes,
             body: entry.answer,
             expiresInMilliseconds: Int(left)

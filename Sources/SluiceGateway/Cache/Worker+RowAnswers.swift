@@ -12,33 +12,48 @@ extension Worker {
     /// The answer to a request for some rows is whole and a success.
     func rowsAnswered(_ flow: FlowPointer, _ batch: RowBatch, _ wishes: CallerWishes) {
         if unsafe flow.pointee.mirror != nil { unsafe mirrorRows(flow, batch, wishes) }
-        let records: [[UInt8]]?
-        if unsafe flow.spoken == flow.pointee.wire {
-            records = unsafe codec.cutRows(
-                flow.pointee.cache.captured.bytes,
-                headerLength: headerLength(flow.pointee.cache.headerLength),
-                rows: batch.asked.count,
-                for: wishes,
-                dialect(of: flow)
-            )
-        } else {
-            // V1 that was understood is kept as what it means, for all to use.
-            let kept = wishes.form == .v1 ? CallerWishes(.grpc, InferenceRequest()) : wishes
-            switch unsafe translatedAnswer(flow, kept) {
-            case .failure(let failure):
-                unsafe refuse(flow, .answerUntranslatable(failure))
-                return
-            case .success(let made):
-                records = unsafe made.body.withUnsafeBytes {
-                    unsafe codec.cutRows(
-                        $0,
-                        headerLength: headerLength(made.headerLength),
-                        rows: batch.asked.count,
-                        for: kept,
-                        .generic
-                    )
-                }
+        // V1 that was understood is kept as what it means, for all to use.
+        let isTranslated = unsafe flow.spoken != flow.pointee.wire
+        let kept =
+            isTranslated && wishes.form == .v1
+            ? CallerWishes(.grpc, InferenceRequest()) : wishes
+        let order = unsafe PredictCodec.CutOrder(
+            answer: answerOrder(flow, kept),
+            isTranslated: isTranslated,
+            rows: batch.asked.count
+        )
+        if unsafe isLong(flow.pointee.cache.captured.count) {
+            unsafe offload(flow, .answer, on: .captured) { codec, body in
+                unsafe Handed(codec.cutRows(body, order))
+            } then: { worker, flow, cut in
+                guard let flow = unsafe flow, let batch = unsafe worker.rows(of: flow),
+                    let wishes = unsafe worker.wishes(of: flow)
+                else { return }
+                unsafe worker.rowsCut(flow, batch, wishes, cut)
             }
+            return
+        }
+        unsafe rowsCut(
+            flow,
+            batch,
+            wishes,
+            codec.cutRows(flow.pointee.cache.captured.bytes, order)
+        )
+    }
+
+    /// The answer to a request for some rows has been cut, or can't be.
+    private func rowsCut(
+        _ flow: FlowPointer,
+        _ batch: RowBatch,
+        _ wishes: CallerWishes,
+        _ cut: Result<[[UInt8]]?, InferenceFailure>
+    ) {
+        let records: [[UInt8]]?
+        switch cut {
+        case .failure(let failure):
+            unsafe refuse(flow, .answerUntranslatable(failure))
+            return
+        case .success(let made): records = made
         }
         guard let records else {
             _ = unsafe asksWhole(flow)
@@ -53,15 +68,21 @@ extension Worker {
         let known = batch.count - batch.asked.count
         let forward = known > 0 ? "partial" : "miss"
         let detail = "rows:\(known)/\(batch.count)"
+        let stored = unsafe flow.pointee.cache.control.isStorable ? " stored;" : ""
         unsafe reply(
             flow,
             answer,
-            cacheStatus: "sluice; fwd=\(forward); stored; detail=\(detail)"
+            cacheStatus: "sluice; fwd=\(forward);\(stored) detail=\(detail)"
         )
     }
 
     /// Shows the answer for some rows, in the caller's form, to who compares it with a shadow's.
     private func mirrorRows(_ flow: FlowPointer, _ batch: RowBatch, _ wishes: CallerWishes) {
+        // What is too long to be compared needn't be copied or translated for that.
+        guard unsafe flow.pointee.cache.captured.count <= MirroredAnswer.maximum else {
+            unsafe mirrorAnswer(flow, flow.pointee.cache.captured.bytes)
+            return
+        }
         guard unsafe flow.spoken != flow.pointee.wire else {
             unsafe mirrorAnswer(
                 flow,
@@ -120,16 +141,19 @@ extension Worker {
             }
         }
         let tag = unsafe tag(of: flow)
+        let isStorable = unsafe flow.pointee.cache.control.isStorable
         for (index, place) in places.enumerated() {
             let entry = unsafe records[index].withUnsafeBytes {
                 unsafe CacheEntry(
                     tag: tag,
                     born: loop.now,
-                    lifetime: policy.lifetime(bornAt: loop.now, random: &random),
+                    lifetime: lifetime(of: flow, policy),
                     answer: $0
                 )
             }
             batch.entries[place] = entry
+            // It makes this answer, whether it may make others or not.
+            guard isStorable else { continue }
             let isKept = cache.memory.store(
                 entry,
                 for: batch.keys[place],
@@ -155,7 +179,13 @@ extension Worker {
             unsafe flow.pointee.cache.ticket != nil
         else { return }
         guard body.count <= cache.memory.maximumEntryBytes,
-            let kept = unsafe codec.keep(body, form, headerLength: headerLength(length)),
+            unsafe flow.pointee.cache.control.isStorable,
+            let kept = unsafe codec.keep(
+                body,
+                form,
+                headerLength: headerLength(length),
+                dialect(of: flow)
+            ),
             let policy = unsafe flow.pointee.model?._withUnsafeGuaranteedRef({ $0.plan.cache })
         else {
             unsafe land(flow, .unshared)
@@ -165,7 +195,7 @@ extension Worker {
             unsafe CacheEntry(
                 tag: tag(of: flow),
                 born: loop.now,
-                lifetime: policy.lifetime(bornAt: loop.now, random: &random),
+                lifetime: lifetime(of: flow, policy),
                 answer: $0
             )
         }

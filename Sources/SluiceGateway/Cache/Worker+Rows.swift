@@ -21,9 +21,6 @@ import SluiceTelemetry
 //    ▼                                        │ can't be cut, or put together
 //   can't be cut: looked up whole  ◄──────────┘ the caller's request, rows left alone for a while
 extension Worker {
-    /// Rows above which a request is looked up whole: each costs a digest and a look-up.
-    private static let rowsMaximum = 4096
-
     /// Whether the model is cached row by row.
     func keepsRows(_ flow: FlowPointer) -> Bool {
         unsafe flow.pointee.model?._withUnsafeGuaranteedRef { $0.plan.cache?.rows } ?? false
@@ -38,21 +35,22 @@ extension Worker {
 
     /// Looks a request up row by row; false when it is to be looked up whole.
     func looksUpRows(_ flow: FlowPointer) -> Bool {
-        guard let cache = shared.cache, let form = unsafe form(of: flow),
-            let head = unsafe flow.pointee.head, let model = unsafe flow.pointee.model,
-            let revision = unsafe flow.pointee.revision, requestHeaderLength(head) != 0,
-            unsafe revision._withUnsafeGuaranteedRef({ $0.rows.pausedUntil }) <= loop.now
-        else { return false }
-        let read = unsafe codec.readRows(
-            flow.pointee.held.bytes,
-            form,
-            headerLength: requestHeaderLength(head),
-            model: model._withUnsafeGuaranteedRef { $0.plan.name },
-            version: pathVersion(head),
-            revision: revision._withUnsafeGuaranteedRef { $0.identity },
-            meaning: meaning(of: flow, form),
-            maximum: Worker.rowsMaximum
-        )
+        guard unsafe mayLookUpRows(flow), let order = unsafe keyOrder(of: flow) else {
+            return false
+        }
+        return unsafe looksUpRows(flow, codec.readRows(flow.pointee.held.bytes, order))
+    }
+
+    /// Whether the revision's answers have let themselves be cut of late.
+    func mayLookUpRows(_ flow: FlowPointer) -> Bool {
+        unsafe flow.pointee.revision?._withUnsafeGuaranteedRef {
+            $0.rows.pausedUntil <= loop.now
+        } ?? false
+    }
+
+    /// Looks a request up by its rows' keys, if it has them; false when it is to be looked up whole.
+    func looksUpRows(_ flow: FlowPointer, _ read: Result<RowQuestion, RowFailure>) -> Bool {
+        guard let cache = shared.cache, let form = unsafe form(of: flow) else { return false }
         let question: RowQuestion
         switch read {
         case .failure(let reason):

@@ -151,7 +151,7 @@ extension Worker {
         unsafe flow.pointee.mirror = nil
         let call = unsafe held.takeRetainedValue()
         let isGood =
-            unsafe flow.pointee.why == .ok && flow.pointee.status == 200
+            unsafe flow.pointee.why == .ok && (200..<300).contains(flow.pointee.status)
             && (flow.pointee.wire != .grpc || flow.pointee.grpcStatus == 0)
         if unsafe flow.pointee.isUnheard {
             copyEnded(call, isGood: isGood)

@@ -103,6 +103,8 @@ struct Flow: BitwiseCopyable {
     var grpcStatus: Int = -1
     var backendCode: Int = 0
     var timer = TimerID.none
+    /// What `Worker.lent` knows it by while a helper thread works on its body; 0 while none does.
+    var offloadToken: UInt64 = 0
 }
 
 /// How a flow's scratch bytes are divided.

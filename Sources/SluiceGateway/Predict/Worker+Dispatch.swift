@@ -58,6 +58,11 @@ extension Worker {
         {
             return
         }
+        unsafe choose(flow, revision, model)
+    }
+
+    /// Chooses a backend for a request that is in the form of the revision's backends.
+    func choose(_ flow: FlowPointer, _ revision: WorkerRevision, _ model: WorkerModel) {
         let isGRPC = unsafe flow.spoken == .grpc
         let eligible = isGRPC ? revision.grpcBackends : revision.restBackends
         guard !eligible.isEmpty else {
@@ -344,7 +349,10 @@ extension Worker {
         }
         if unsafe flow.pointee.cache.role == .follows, unsafe looksAgain(flow) { return }
         let isTry = unsafe flow.pointee.retry.hasTryTimer
-        if unsafe isTry || hadItsTime(flow) { unsafe flow.pointee.outcome = .timedOut }
+        // With a helper thread it isn't the backend who is late.
+        if unsafe isTry || flow.pointee.offloadToken == 0 && hadItsTime(flow) {
+            unsafe flow.pointee.outcome = .timedOut
+        }
         if isTry {
             unsafe flow.pointee.retry.hasTryTimer = false
             if unsafe retry(flow, .timeout) { return }

@@ -225,6 +225,7 @@ extension Worker {
 
     /// Lets the backend go: cancels what runs there, or what waits for a connection.
     private func abandonCall(_ flow: FlowPointer) {
+        unsafe forgetOffload(flow)
         if let call = unsafe flow.pointee.call {
             call.cancel()
             unsafe flow.pointee.call = nil

@@ -44,41 +44,73 @@ extension Worker {
             unsafe refuse(flow, .codedBody(head))
             return false
         }
-        let name = revision.plan.backendModelName ?? model.plan.name
-        let result: Result<PredictCodec.Translation, InferenceFailure> = unsafe codec.translate(
-            flow.pointee.held.bytes,
+        let order = PredictCodec.TranslationOrder(
             headerLength: requestHeaderLength(head),
-            from: caller,
-            to: backend,
-            revision.plan.dialect,
-            revision.plan.signature.signature,
+            caller: caller,
+            backend: backend,
+            dialect: revision.plan.dialect,
+            signature: revision.plan.signature.signature,
             model: model.plan.name,
             version: pathVersion(head),
-            backendName: name
+            backendName: revision.plan.backendModelName ?? model.plan.name
         )
+        if unsafe isLong(flow.pointee.held.count) {
+            unsafe offload(flow, .request, on: .held) { codec, body in
+                unsafe Handed(codec.translate(body, order))
+            } then: { worker, flow, result in
+                guard let flow = unsafe flow else {
+                    if case .success(var made) = result { made.body.release(to: worker.buffers) }
+                    return
+                }
+                guard unsafe worker.translated(flow, order, result) else { return }
+                unsafe worker.chooseTranslated(flow)
+            }
+            return false
+        }
+        return unsafe translated(
+            flow,
+            order,
+            codec.translate(flow.pointee.held.bytes, order)
+        )
+    }
+
+    /// Goes on with a request that a helper thread has translated.
+    private func chooseTranslated(_ flow: FlowPointer) {
+        unsafe flow.pointee.revision?._withUnsafeGuaranteedRef { revision in
+            unsafe flow.pointee.model?._withUnsafeGuaranteedRef {
+                unsafe choose(flow, revision, $0)
+            }
+        }
+    }
+
+    /// Puts a translated request into the place of the caller's; false when it was refused.
+    private func translated(
+        _ flow: FlowPointer,
+        _ order: PredictCodec.TranslationOrder,
+        _ result: Result<PredictCodec.Translation, InferenceFailure>
+    ) -> Bool {
+        guard let head = unsafe flow.pointee.head else { return false }
         switch result {
         case .failure(let failure):
             unsafe refuse(flow, .untranslatable(failure))
             return false
         case .success(let made):
             unsafe flow.pointee.held.release(to: buffers)
-            unsafe made.body.withUnsafeBytes {
-                unsafe flow.pointee.held.append($0, pool: buffers)
-            }
+            unsafe flow.pointee.held = made.body
             if let question = unsafe flow.pointee.cache.question {
                 // V2 wishes are the caller's, whatever part of its request goes out.
-                if caller == .v1 {
+                if order.caller == .v1 {
                     unsafe question._withUnsafeGuaranteedRef { $0.learnLayout(from: made.wishes) }
                 }
             } else {
                 unsafe flow.pointee.cache.question = .passRetained(Question(made.wishes))
             }
             unsafe flow.pointee.backendWire =
-                backend == .grpc ? .grpc : backend == .v1 ? .v1 : .v2
+                order.backend == .grpc ? .grpc : order.backend == .v1 ? .v1 : .v2
             // The caller has heard of all it sent.
             unsafe flow.pointee.credited = made.body.count
             unsafe flow.pointee.isTranslated = true
-            unsafe rewrite(head, flow, made, name)
+            unsafe rewrite(head, flow, made)
             return true
         }
     }
@@ -87,8 +119,7 @@ extension Worker {
     private func rewrite(
         _ head: FieldBlock,
         _ flow: FlowPointer,
-        _ made: PredictCodec.Translation,
-        _ name: String
+        _ made: PredictCodec.Translation
     ) {
         for field in [
             FieldName.contentType, .contentLength, .transferCodings, .grpcEncoding,
@@ -119,6 +150,8 @@ extension Worker {
     /// A translated call's head: its status is noted, its body will be gathered.
     func translatedHead(_ flow: FlowPointer, _ head: FieldBlock, endStream: Bool) {
         defer { blocks.give(head) }
+        unsafe flow.pointee.cache.control =
+            head.status == 200 ? AnswerControl(head) : .unstorable
         if unsafe flow.pointee.backendWire == .grpc {
             guard head.status == 200, let type = unsafe head.first(.contentType),
                 unsafe ASCII.hasPrefix(type, "application/grpc")
@@ -167,7 +200,7 @@ extension Worker {
                 unsafe refuse(flow, .backendStatus(grpc: code, text))
                 return
             }
-        } else if unsafe flow.pointee.backendCode != 200 {
+        } else if unsafe !(200..<300).contains(flow.pointee.backendCode) {
             let status = unsafe flow.pointee.backendCode
             let text = unsafe ErrorBody.sentence(
                 in: flow.pointee.cache.captured.bytes,
@@ -185,14 +218,31 @@ extension Worker {
             unsafe rowsAnswered(flow, batch, wishes)
             return
         }
-        let answer = unsafe translatedAnswer(flow, wishes)
+        if unsafe isLong(flow.pointee.cache.captured.count) {
+            let order = unsafe answerOrder(flow, wishes)
+            unsafe offload(flow, .answer, on: .captured) { codec, body in
+                unsafe Handed(codec.answer(body, order))
+            } then: { worker, flow, answer in
+                if let flow = unsafe flow { unsafe worker.translatedWhole(flow, answer) }
+            }
+            return
+        }
+        unsafe translatedWhole(flow, translatedAnswer(flow, wishes))
+    }
+
+    /// The answer is in the caller's form, or can't be.
+    private func translatedWhole(
+        _ flow: FlowPointer,
+        _ answer: Result<RenderedAnswer, InferenceFailure>
+    ) {
         switch answer {
         case .failure(let failure): unsafe refuse(flow, .answerUntranslatable(failure))
         case .success(let rendered):
             if unsafe flow.pointee.mirror != nil { unsafe mirrorAnswer(flow, rendered) }
             unsafe flow.pointee.cache.isCapturing =
-                flow.pointee.cache.captured.count
-                <= shared.cache?.memory.maximumEntryBytes ?? 0
+                flow.pointee.cache.control.isStorable
+                && flow.pointee.cache.captured.count
+                    <= shared.cache?.memory.maximumEntryBytes ?? 0
             if unsafe flow.pointee.cache.role == .leads || flow.pointee.cache.role == .alone {
                 unsafe finishCapture(flow)
             }
@@ -205,14 +255,23 @@ extension Worker {
         _ flow: FlowPointer,
         _ wishes: CallerWishes
     ) -> Result<RenderedAnswer, InferenceFailure> {
-        unsafe codec.answer(
-            flow.pointee.cache.captured.bytes,
+        unsafe codec.answer(flow.pointee.cache.captured.bytes, answerOrder(flow, wishes))
+    }
+
+    /// What the answer that was gathered is to be turned into for these wishes.
+    func answerOrder(
+        _ flow: FlowPointer,
+        _ wishes: CallerWishes
+    ) -> PredictCodec.AnswerOrder {
+        unsafe PredictCodec.AnswerOrder(
             headerLength: headerLength(flow.pointee.cache.headerLength),
-            from: flow.pointee.backendWire == .grpc
+            backend: flow.pointee.backendWire == .grpc
                 ? .grpc : flow.pointee.backendWire == .v1 ? .v1 : .v2,
-            dialect(of: flow),
-            flow.pointee.revision?._withUnsafeGuaranteedRef { $0.plan.signature.signature },
-            for: wishes
+            dialect: dialect(of: flow),
+            signature: flow.pointee.revision?._withUnsafeGuaranteedRef {
+                $0.plan.signature.signature
+            },
+            wishes: wishes
         )
     }
 

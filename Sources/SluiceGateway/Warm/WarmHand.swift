@@ -60,7 +60,7 @@ final class WarmHand: TimerTarget {
         }
         let grpc = unsafe flow.pointee.grpcStatus
         let http = unsafe flow.pointee.status
-        let isGood = unsafe flow.pointee.why == .ok && http == 200 && grpc <= 0
+        let isGood = unsafe flow.pointee.why == .ok && (200..<300).contains(http) && grpc <= 0
         let result: WarmResult =
             unsafe !isGood ? .failed : flow.pointee.sent == .zero ? .skipped : .answered
         worker.shard.add(

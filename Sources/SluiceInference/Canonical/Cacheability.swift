@@ -16,11 +16,13 @@ package enum Cacheability: Equatable, Sendable {
         case sharedMemory = "shared-memory"
         /// It asks for the empty final response that only streams send.
         case stream
+        /// It has members that aren't the protocol's: what they mean to the model isn't in its key.
+        case unknownMember = "unknown-member"
     }
 
     /// What holds for a request.
     package init(_ request: InferenceRequest) {
-        self = .cacheable
+        self = request.hasUnknownMembers ? .bypass(.unknownMember) : .cacheable
         for entry in request.parameters.entries {
             switch (entry.name, entry.value) {
             // Triton: 0 and "" are no sequence.

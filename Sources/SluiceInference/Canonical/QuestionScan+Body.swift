@@ -70,7 +70,8 @@ extension QuestionScan {
                     guard try output(&cursor) else { return false }
                 }
             case "model_name", "model_version": _ = try cursor.string()
-            default: unsafe try cursor.skip()
+            // Members that aren't the protocol's may mean anything.
+            default: return false
             }
         }
         try cursor.finish()
@@ -156,7 +157,8 @@ extension QuestionScan {
                     }
                     output.isBinary = try cursor.bool()
                 }
-            default: unsafe try cursor.skip()
+            // Members that aren't the protocol's may mean anything.
+            default: return false
             }
         }
         guard found.contains(0) else { return false }
@@ -203,7 +205,8 @@ extension QuestionScan {
                 // Brackets are matched now; what is between them is read when it is written.
                 unsafe input.data = try cursor.skim()
                 input.form = .json
-            default: unsafe try cursor.skip()
+            // Members that aren't the protocol's may mean anything.
+            default: return false
             }
         }
         guard found.contains(0), found.contains(1), found.contains(2),

@@ -38,7 +38,8 @@ extension QuestionScan {
                 }
                 unsafe raws[rawCount] = fields.bytes
                 rawCount += 1
-            default: break
+            // Members that aren't the protocol's may mean anything.
+            default: return false
             }
         }
         return !fields.isBroken && settle()
@@ -80,7 +81,8 @@ extension QuestionScan {
                 input.form = .typed
                 unsafe input.data = fields.bytes
                 isRaw = false
-            default: break
+            // Members that aren't the protocol's may mean anything.
+            default: return false
             }
         }
         guard !fields.isBroken, let datatype = unsafe DataType(name: input.typeName) else {
@@ -131,9 +133,7 @@ extension QuestionScan {
         var fields = unsafe FieldCursor(message)
         while fields.next() {
             // Those with parameters (`classification`) are rare.
-            guard fields.number != 2 else { return false }
-            guard fields.number == 1 else { continue }
-            guard fields.isText else { return false }
+            guard fields.number == 1, fields.isText else { return false }
             unsafe output.name = fields.bytes
         }
         guard !fields.isBroken else { return false }

@@ -133,6 +133,14 @@ package enum RowAnswer {
         return try result.get()
     }
 
+    /// Whether `shared` bytes may be repeated for each row of a text of `count` bytes.
+    ///
+    /// Up to 4 KiB they always may; above, only while all of it together is of the text's order. So what
+    /// is done and kept for rows is linear in what came.
+    static func isWorthRepeating(_ shared: Int, rows: Int, of count: Int) -> Bool {
+        shared <= 4096 || shared <= 4 * count / max(rows, 1)
+    }
+
     static func refused(_ reason: String) -> InferenceFailure {
         InferenceFailure("the answer can't be handled by rows: \(reason)", .inexpressible)
     }
@@ -182,6 +190,9 @@ package enum RowAnswer {
             again.removeAll()
             again.append(byte: RowRecord.message)
             try row.writeProtobuf(raw: true, to: &again, scratch: &scratch, dialect)
+            guard isWorthRepeating(again.count, rows: rows, of: body.count) else {
+                throw refused("there is too much around its rows to keep it with each")
+            }
             records.append(unsafe [UInt8](again.bytes))
         }
         return records

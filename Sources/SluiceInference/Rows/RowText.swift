@@ -263,6 +263,9 @@ struct RowText {
             }
         }
         unsafe template.withUnsafeBytes { unsafe head.append(piece: $0) }
+        guard unsafe RowAnswer.isWorthRepeating(head.count, rows: rows, of: text.count) else {
+            throw RowAnswer.refused("there is too much around its rows to keep it with each")
+        }
         var records: [[UInt8]] = []
         for row in 0..<rows {
             var record = head

@@ -105,7 +105,8 @@ package struct TensorRows {
     /// Feeds what each row means to a digest, one after the other; `finish` is called behind each.
     ///
     /// A V2 row means what the request of that one row means, byte for byte of ``CanonicalRequest``; a
-    /// V1 row has a domain of its own. What all rows share is written once.
+    /// V1 row has a domain of its own. Throws where what all rows share is so much that to digest it for
+    /// each would cost more than the request.
     package func writeKeys(
         model: String,
         version: String,
@@ -113,10 +114,11 @@ package struct TensorRows {
         scratch: inout ByteBuffer,
         into digest: (UnsafeRawBufferPointer) -> Void,
         finish: () -> Void
-    ) {
+    ) throws(InferenceFailure) {
         switch source {
         case .v1(let request, let instances):
             let around = TensorRows.around(request, model, version, revision, &scratch)
+            try unsafe checkShared(around.before.count + around.after.count, request.body.count)
             for index in unsafe instances.indices {
                 scratch.removeAll()
                 unsafe scratch.append(compact: instances[index])
@@ -136,6 +138,8 @@ package struct TensorRows {
                 head.append(headOf: single.inputs[$0])
                 return head.take()
             }
+            let byteCount = columns.reduce(0) { $0 + ($1.places.last ?? 0) }
+            try checkShared(heads.reduce(0) { $0 + $1.count }, byteCount)
             for row in 0..<count {
                 for (place, index) in order.enumerated() {
                     unsafe heads[place].withUnsafeBytes { unsafe digest($0) }
@@ -146,6 +150,15 @@ package struct TensorRows {
                 }
                 finish()
             }
+        }
+    }
+
+    private func checkShared(_ shared: Int, _ whole: Int) throws(InferenceFailure) {
+        guard RowAnswer.isWorthRepeating(shared, rows: count, of: whole) else {
+            throw InferenceFailure(
+                "there is too much beside the rows to ask for each",
+                .inexpressible
+            )
         }
     }
 

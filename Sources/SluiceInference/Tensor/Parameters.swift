@@ -6,7 +6,7 @@ package enum InferenceParameter: Equatable, Sendable {
     case uint64(UInt64)
     case double(Double)
     case string(String)
-    /// An array, object or null as written: only JSON can carry it.
+    /// An array or object as written; protobuf carries it as text.
     case json(String)
 
     /// An unsigned number in the one form that compares equal however it was sent.

@@ -8,6 +8,7 @@ struct TensorText {
     private let name: String
     private let datatype: DataType
     private let isBase64: Bool
+    private let nullIsNaN: Bool
 
     /// The text of `tensor`'s data, which must outlive this.
     init(_ text: UnsafeRawBufferPointer, _ tensor: Tensor, _ dialect: Dialect) {
@@ -15,6 +16,7 @@ struct TensorText {
         name = tensor.name
         datatype = tensor.datatype
         isBase64 = tensor.isBase64(dialect)
+        nullIsNaN = dialect.nullIsNaN
     }
 
     // MARK: - Reading
@@ -27,7 +29,7 @@ struct TensorText {
         count: Int? = nil,
         to output: inout ByteBuffer
     ) throws(InferenceFailure) -> [Int] {
-        var cursor = unsafe JSONCursor(text)
+        var cursor = unsafe JSONCursor(text, nullIsNaN: nullIsNaN)
         do throws(JSONFailure) {
             let shape: [Int]
             if let type = datatype.numberType {
@@ -181,16 +183,23 @@ extension ByteBuffer {
         json raw: UnsafeRawBufferPointer,
         _ datatype: DataType,
         shape: [Int],
-        _ form: BytesForm
+        _ form: BytesForm,
+        nullForNaN: Bool = false
     ) {
         if let type = datatype.numberType {
-            unsafe JSONNumberText.append(type, raw, shape: shape, to: &self)
+            unsafe JSONNumberText.append(
+                type,
+                raw,
+                shape: shape,
+                nullForNaN: nullForNaN,
+                to: &self
+            )
             return
         }
         var elements = unsafe BytesElements(raw)
         var written = 0
         let count = shape.reduce(1, *)
-        guard count > 0 else { return append("[]") }
+        guard count > 0 else { return JSONNumberText.appendEmpty(shape: shape, to: &self) }
         while let element = unsafe elements.next() {
             if written > 0 { append(byte: ASCII.comma) }
             appendBrackets(UInt8(ascii: "["), written, shape)
@@ -246,24 +255,32 @@ extension Tensor {
         }
     }
 
-    /// Whether no element of FP32 or FP64 is NaN or infinite; others are numbers always.
-    func isFinite(_ raw: UnsafeRawBufferPointer) -> Bool {
+    /// Whether no floating-point element is NaN or infinite; others are numbers always.
+    ///
+    /// With `orNaN` only infinite ones count.
+    func isFinite(_ raw: UnsafeRawBufferPointer, orNaN: Bool = false) -> Bool {
         switch datatype {
         case .fp32:
             for offset in stride(from: 0, to: raw.count, by: 4) {
                 let bits = unsafe raw.loadUnaligned(fromByteOffset: offset, as: UInt32.self)
-                if bits & 0x7F80_0000 == 0x7F80_0000 { return false }
+                if bits & 0x7F80_0000 == 0x7F80_0000, !orNaN || bits & 0x007F_FFFF == 0 {
+                    return false
+                }
             }
         case .fp64:
             for offset in stride(from: 0, to: raw.count, by: 8) {
                 let bits = unsafe raw.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
-                if bits & 0x7FF0_0000_0000_0000 == 0x7FF0_0000_0000_0000 { return false }
+                if bits & 0x7FF0_0000_0000_0000 == 0x7FF0_0000_0000_0000,
+                    !orNaN || bits & 0x000F_FFFF_FFFF_FFFF == 0
+                {
+                    return false
+                }
             }
         case .fp16, .bf16:
             let mask: UInt16 = datatype == .fp16 ? 0x7C00 : 0x7F80
             for offset in stride(from: 0, to: raw.count, by: 2) {
                 let bits = unsafe raw.loadUnaligned(fromByteOffset: offset, as: UInt16.self)
-                if bits & mask == mask { return false }
+                if bits & mask == mask, !orNaN || bits & ~mask & 0x7FFF == 0 { return false }
             }
         default: break
         }

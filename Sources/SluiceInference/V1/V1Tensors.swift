@@ -14,6 +14,7 @@ enum V1Tensors {
         _ text: UnsafeRawBufferPointer,
         _ signatures: [TensorSignature],
         what: String,
+        nullIsNaN: Bool,
         _ scratch: inout ByteBuffer
     ) throws(InferenceFailure) -> [Tensor] {
         var cursor = unsafe JSONCursor(text)
@@ -36,15 +37,15 @@ enum V1Tensors {
             throw InferenceFailure(error)
         }
         if let columns = unsafe columns {
-            return try unsafe named(columns, signatures, what, &scratch)
+            return try unsafe named(columns, signatures, what, nullIsNaN, &scratch)
         }
-        if isRows { return try rows(&cursor, signatures, what, &scratch) }
+        if isRows { return try rows(&cursor, signatures, what, nullIsNaN, &scratch) }
         guard signatures.count == 1, let only = signatures.first else {
             throw InferenceFailure(
                 "\(what) has no names, but the model has \(list(signatures)); send objects with those names"
             )
         }
-        return [try unsafe tensor(text, only, &scratch)]
+        return [try unsafe tensor(text, only, nullIsNaN, &scratch)]
     }
 
     /// Whether an object of named tensors is next, and not `{"b64": …}`.
@@ -60,6 +61,7 @@ enum V1Tensors {
         _ columns: [(String, UnsafeRawBufferPointer)],
         _ signatures: [TensorSignature],
         _ what: String,
+        _ nullIsNaN: Bool,
         _ scratch: inout ByteBuffer
     ) throws(InferenceFailure) -> [Tensor] {
         var tensors: [Tensor] = []
@@ -71,7 +73,7 @@ enum V1Tensors {
             guard !tensors.contains(where: { $0.name == name }) else {
                 throw InferenceFailure("\(what) has '\(name)' twice")
             }
-            tensors.append(try unsafe tensor(text, signature, &scratch))
+            tensors.append(try unsafe tensor(text, signature, nullIsNaN, &scratch))
         }
         return tensors
     }
@@ -81,6 +83,7 @@ enum V1Tensors {
         _ cursor: inout JSONCursor,
         _ signatures: [TensorSignature],
         _ what: String,
+        _ nullIsNaN: Bool,
         _ scratch: inout ByteBuffer
     ) throws(InferenceFailure) -> [Tensor] {
         var columns = [[UInt8]](repeating: [], count: signatures.count)
@@ -121,7 +124,7 @@ enum V1Tensors {
             let found: Result<Tensor, InferenceFailure> = unsafe columns[index].withUnsafeBytes {
                 text in
                 do throws(InferenceFailure) {
-                    return .success(try unsafe tensor(text, signature, &scratch))
+                    return .success(try unsafe tensor(text, signature, nullIsNaN, &scratch))
                 } catch {
                     return .failure(error)
                 }
@@ -134,6 +137,7 @@ enum V1Tensors {
     private static func tensor(
         _ text: UnsafeRawBufferPointer,
         _ signature: TensorSignature,
+        _ nullIsNaN: Bool,
         _ scratch: inout ByteBuffer
     ) throws(InferenceFailure) -> Tensor {
         var tensor = Tensor(
@@ -143,7 +147,12 @@ enum V1Tensors {
             data: .absent
         )
         scratch.removeAll()
-        tensor.shape = try unsafe TensorText(text, tensor, .generic).appendElements(to: &scratch)
+        let dialect: Dialect = nullIsNaN ? .mlserver : .generic
+        tensor.shape = try unsafe TensorText(text, tensor, dialect).appendElements(to: &scratch)
+        // `[[]]` doesn't say what is within the dimension of zero; the signature may.
+        if tensor.shape.last == 0, tensor.shape.count < signature.shape.count {
+            tensor.shape += signature.shape[tensor.shape.count...].map { max($0, 0) }
+        }
         unsafe tensor.data = .owned([UInt8](scratch.bytes))
         return tensor
     }

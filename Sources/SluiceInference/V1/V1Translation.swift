@@ -6,11 +6,14 @@ import SluiceWire
 extension InferenceRequest {
     /// The V2 meaning of a V1 request to a model with this signature.
     ///
+    /// `dialect` is the backend's: where its `null` is NaN, a caller's is too.
+    ///
     /// Throws when the request names another signature, carries members that V2 has no place for, or
     /// leaves open which tensor is meant.
     package init(
         _ request: V1Request,
         _ signature: ModelSignature,
+        _ dialect: Dialect = .generic,
         scratch: inout ByteBuffer
     ) throws(InferenceFailure) {
         self.init()
@@ -28,7 +31,13 @@ extension InferenceRequest {
             )
         }
         let what = request.isInstances ? "'instances'" : "'inputs'"
-        inputs = try unsafe V1Tensors.read(request.data, signature.inputs, what: what, &scratch)
+        inputs = try unsafe V1Tensors.read(
+            request.data,
+            signature.inputs,
+            what: what,
+            nullIsNaN: dialect.nullIsNaN,
+            &scratch
+        )
     }
 
     /// Appends the request as V1: by columns for TensorFlow Serving, by rows for everybody else.
@@ -48,7 +57,9 @@ extension InferenceRequest {
                 .inexpressible
             )
         }
-        guard Cacheability(self) == .cacheable else {
+        switch Cacheability(self) {
+        case .cacheable, .bypass(.unknownMember): break
+        default:
             throw InferenceFailure(
                 "sequences and shared memory can't be carried to a V1 backend",
                 .inexpressible
@@ -111,6 +122,7 @@ extension InferenceResponse {
             data,
             signature.outputs,
             what: "the backend's answer",
+            nullIsNaN: false,
             &scratch
         )
         guard !wishes.outputs.isEmpty else { return }

@@ -21,6 +21,7 @@ extension InferenceRequest {
         parameters = reader.parameters
         inputs = reader.tensors
         outputs = reader.requested
+        hasUnknownMembers = reader.hasUnknownMembers
         prefersBinary = parameters.takeFlag("binary_data_output") ?? false
         for index in outputs.indices {
             outputs[index].isBinary = outputs[index].parameters.takeFlag("binary_data")
@@ -90,6 +91,7 @@ extension InferenceResponse {
         id = reader.id
         parameters = reader.parameters
         outputs = reader.tensors
+        hasUnknownMembers = reader.hasUnknownMembers
         try Tensor.check(outputs, "outputs")
     }
 }
@@ -103,6 +105,7 @@ private struct InferJSONReader {
     private(set) var parameters = Parameters()
     private(set) var tensors: [Tensor] = []
     private(set) var requested: [RequestedOutput] = []
+    private(set) var hasUnknownMembers = false
     private let tensorsName: StaticString
     private var cursor: JSONCursor
     /// What of the binary part no tensor has taken yet.
@@ -243,9 +246,12 @@ private struct InferJSONReader {
         do throws(JSONFailure) {
             try cursor.enterArray()
             while try cursor.nextElement() {
-                guard let dimension = try cursor.number().int64 else {
-                    throw cursor.failure("not a whole number")
-                }
+                let number = try cursor.number()
+                // Some write 2.0 for 2.
+                guard
+                    let dimension = number.int64
+                        ?? number.double.flatMap({ Int64(exactly: $0) })
+                else { throw cursor.failure("not a whole number") }
                 shape.append(Int(dimension))
             }
         } catch {
@@ -336,7 +342,9 @@ private struct InferJSONReader {
         do throws(JSONFailure) { return try cursor.nextMember() } catch { throw notJSON(error) }
     }
 
+    /// Steps over the value of a member that isn't the protocol's.
     private mutating func skip() throws(InferenceFailure) {
+        hasUnknownMembers = true
         do throws(JSONFailure) { _ = unsafe try cursor.skip() } catch { throw notJSON(error) }
     }
 

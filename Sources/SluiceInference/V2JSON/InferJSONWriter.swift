@@ -168,8 +168,10 @@ extension ByteBuffer {
             dialect = backend
             isBinary = wish
         }
-        // Text for text: no number is read.
-        if !isBinary, case .json(let text) = tensor.data {
+        // Text for text: no number is read, unless there may be tokens that the backend refuses.
+        if !isBinary, case .json(let text) = tensor.data,
+            unsafe !mayHaveTokens(text, tensor.datatype, reader)
+        {
             // Found by its brackets only; what goes on must be checked first.
             var cursor = unsafe JSONCursor(text)
             do throws(JSONFailure) {
@@ -195,9 +197,12 @@ extension ByteBuffer {
             truncate(1)
             return true
         }
-        if case .backend = reader, !dialect.readsNaNTokens, unsafe !tensor.isFinite(raw) {
+        if case .backend = reader, !dialect.readsNaNTokens,
+            unsafe !tensor.isFinite(raw, orNaN: dialect.nullIsNaN)
+        {
+            let what = dialect.nullIsNaN ? "infinity" : "NaN or infinity"
             throw InferenceFailure(
-                "tensor '\(tensor.name)' has NaN or infinity, which the JSON of a \(dialect.rawValue) backend can't carry; give it a gRPC backend",
+                "tensor '\(tensor.name)' has \(what), which the JSON of a \(dialect.rawValue) backend can't carry; give it a gRPC backend",
                 .inexpressible
             )
         }
@@ -212,7 +217,25 @@ extension ByteBuffer {
         }
         append(parameters: tensor.parameters)
         append("\"data\":")
-        unsafe append(json: raw, tensor.datatype, shape: [try tensor.elementCount], form)
+        unsafe append(
+            json: raw,
+            tensor.datatype,
+            shape: [try tensor.elementCount],
+            form,
+            nullForNaN: dialect.nullIsNaN
+        )
         return false
+    }
+
+    /// Whether numbers may be written as `NaN` or `Infinity` for a backend that has `null` instead.
+    private func mayHaveTokens(
+        _ text: UnsafeRawBufferPointer,
+        _ datatype: DataType,
+        _ reader: Reader
+    ) -> Bool {
+        guard case .backend(let dialect) = reader, dialect.nullIsNaN, datatype != .bytes else {
+            return false
+        }
+        return unsafe text.contains { $0 == UInt8(ascii: "N") || $0 == UInt8(ascii: "I") }
     }
 }

@@ -17,9 +17,13 @@ extension InferenceRequest {
         self.init()
         var reader = unsafe InferMessageReader(message, tensors: 5, raw: 7)
         while let field = try reader.next() {
-            guard field.number == 6 else { continue }
-            outputs.append(try unsafe InferMessageReader.output(field.bytes("'outputs'")))
+            guard field.number == 6 else {
+                hasUnknownMembers = true
+                continue
+            }
+            outputs.append(try unsafe reader.output(field.bytes("'outputs'")))
         }
+        hasUnknownMembers = hasUnknownMembers || reader.hasUnknownFields
         (modelName, modelVersion, id) = (reader.modelName, reader.modelVersion, reader.id)
         parameters = reader.parameters
         isRaw = reader.hasRaw || !reader.hasContents
@@ -39,7 +43,8 @@ extension InferenceResponse {
     ) throws(InferenceFailure) {
         self.init()
         var reader = unsafe InferMessageReader(message, tensors: 5, raw: 6)
-        while try reader.next() != nil {}
+        while try reader.next() != nil { hasUnknownMembers = true }
+        hasUnknownMembers = hasUnknownMembers || reader.hasUnknownFields
         (modelName, modelVersion, id) = (reader.modelName, reader.modelVersion, reader.id)
         parameters = reader.parameters
         outputs = try reader.finish(dialect)
@@ -55,6 +60,8 @@ struct InferMessageReader {
     private(set) var id = ""
     private(set) var parameters = Parameters()
     private(set) var hasContents = false
+    /// Whether a tensor, a requested output or a parameter had a field that isn't known.
+    private(set) var hasUnknownFields = false
     var hasRaw: Bool { unsafe !raw.isEmpty }
     private var tensors: [Tensor] = []
     private var raw: [UnsafeRawBufferPointer] = unsafe []
@@ -75,7 +82,8 @@ struct InferMessageReader {
             case 1: modelName = try field.text("'model_name'")
             case 2: modelVersion = try field.text("'model_version'")
             case 3: id = try field.text("'id'")
-            case 4: try InferMessageReader.parameter(field, &parameters)
+            case 4:
+                if try InferMessageReader.parameter(field, &parameters) { hasUnknownFields = true }
             case tensorField: tensors.append(try unsafe tensor(field.bytes("a tensor")))
             case rawField: unsafe raw.append(try unsafe field.bytes("raw contents"))
             default: return field
@@ -130,7 +138,10 @@ struct InferMessageReader {
             case 1: tensor.name = try field.text("a tensor's 'name'")
             case 2: typeName = try field.text("a tensor's 'datatype'")
             case 3: try InferMessageReader.shape(field, &tensor.shape)
-            case 4: try InferMessageReader.parameter(field, &tensor.parameters)
+            case 4:
+                if try InferMessageReader.parameter(field, &tensor.parameters) {
+                    hasUnknownFields = true
+                }
             case 5:
                 guard unsafe contents.baseAddress == nil else {
                     throw InferenceFailure(
@@ -139,7 +150,7 @@ struct InferMessageReader {
                 }
                 unsafe contents = try unsafe field.bytes("'contents'")
                 hasContents = true
-            default: break
+            default: hasUnknownFields = true
             }
         }
         tensor.datatype = try DataType(typeName, of: tensor.name)
@@ -148,7 +159,7 @@ struct InferMessageReader {
         return tensor
     }
 
-    static func output(
+    mutating func output(
         _ message: UnsafeRawBufferPointer
     ) throws(InferenceFailure) -> RequestedOutput {
         var output = RequestedOutput(name: "")
@@ -156,8 +167,11 @@ struct InferMessageReader {
         while let field = try reader.next() {
             switch field.number {
             case 1: output.name = try field.text("a requested output's 'name'")
-            case 2: try parameter(field, &output.parameters)
-            default: break
+            case 2:
+                if try InferMessageReader.parameter(field, &output.parameters) {
+                    hasUnknownFields = true
+                }
+            default: hasUnknownFields = true
             }
         }
         output.isBinary = output.parameters.takeFlag("binary_data")
@@ -180,11 +194,13 @@ struct InferMessageReader {
         }
     }
 
-    /// Reads one entry of a `map<string, InferParameter>`; a value that none of us knows is skipped.
+    /// Reads one entry of a `map<string, InferParameter>`; a value that isn't known is skipped.
+    ///
+    /// True when that was so.
     static func parameter(
         _ field: WireField,
         _ parameters: inout Parameters
-    ) throws(InferenceFailure) {
+    ) throws(InferenceFailure) -> Bool {
         var name = ""
         var value: InferenceParameter?
         var entry = unsafe WireReader(try unsafe field.bytes("'parameters'"))
@@ -207,7 +223,9 @@ struct InferMessageReader {
                 }
             }
         }
-        if let value { try parameters.read(name, value) }
+        guard let value else { return true }
+        try parameters.read(name, value)
+        return false
     }
 }
 

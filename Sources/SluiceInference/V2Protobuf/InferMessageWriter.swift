@@ -3,8 +3,8 @@ package import SluiceCore
 extension InferenceRequest {
     /// Appends the request as a ModelInferRequest with raw contents, which every server reads.
     ///
-    /// Bytes that came as such are copied once, into `output`; others pass through `scratch`. Throws
-    /// for tensors that aren't what their shape says and for parameters the dialect has no field for.
+    /// Bytes that came as such are copied once, into `output`; others pass through `scratch`.
+    /// Parameters that are lists or objects become their JSON as text. Throws for tensors that aren't what their shape says and for parameters the dialect has no field for.
     package func writeProtobuf(
         to output: inout ByteBuffer,
         scratch: inout ByteBuffer,
@@ -115,7 +115,8 @@ extension ByteBuffer {
                     throw inexpressible(entry, "a number beyond 63 bits", dialect)
                 }
                 append(field: 5, varint: number)
-            case .json: throw inexpressible(entry, "neither bool, number nor text", dialect)
+            // A list or an object is told as its text: protobuf has no other place for it.
+            case .json(let text): append(field: 3, text: text)
             }
             endField(value)
             endField(start)

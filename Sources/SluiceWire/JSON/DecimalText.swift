@@ -92,6 +92,48 @@ struct DecimalText: BitwiseCopyable {
         return value
     }
 
+    /// The value as a whole number, however it is written: 5, 5.0, 50e-1 and 0.5e1 are all five.
+    ///
+    /// Nil when it has a fraction, or needs more than 64 bits. Cost: one step a digit.
+    @inline(never)
+    var wholeMagnitude: UInt64? {
+        if isInteger { return magnitude }
+        var value: UInt64 = 0
+        // Zeros at the end belong to the exponent, so that what has none can't be divided by ten.
+        var zeros = 0
+        var place = unsafe first
+        while unsafe place < end, unsafe place.pointee | 0x20 != UInt8(ascii: "e") {
+            let byte = unsafe place.pointee
+            unsafe place += 1
+            if byte == ASCII.dot { continue }
+            guard byte != ASCII.zero else {
+                zeros += value == 0 ? 0 : 1
+                continue
+            }
+            guard let shifted = DecimalText.scaled(value, by: zeros + 1) else { return nil }
+            let (sum, carry) = shifted.addingReportingOverflow(UInt64(byte - ASCII.zero))
+            guard !carry else { return nil }
+            (value, zeros) = (sum, 0)
+        }
+        guard value > 0 else { return 0 }
+        let power = exponent + zeros
+        return power < 0 ? nil : DecimalText.scaled(value, by: power)
+    }
+
+    /// `value` · 10^`power`, or nil when that needs more than 64 bits.
+    private static func scaled(_ value: UInt64, by power: Int) -> UInt64? {
+        guard value > 0 else { return 0 }
+        // 10^20 is beyond 64 bits.
+        guard power < 20 else { return nil }
+        var value = value
+        for _ in 0..<power {
+            let (product, isWide) = value.multipliedReportingOverflow(by: 10)
+            guard !isWide else { return nil }
+            value = product
+        }
+        return value
+    }
+
     // MARK: - Digits
 
     /// Steps over the digits at `start` and appends them to `value`, which may wrap.

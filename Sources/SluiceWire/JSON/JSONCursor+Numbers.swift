@@ -12,9 +12,11 @@ extension JSONCursor {
     /// `[1,[2]]`. A lone number counts as rank 0. The elements are written packed, in the order of
     /// the text, little-endian; `memory` needs no alignment and must have room for all of them.
     ///
-    /// - Whole-number types take neither points nor exponents, and nothing out of their range.
+    /// - Whole-number types take whole numbers however they are written (`5`, `5.0`, `5e0`), and
+    ///   nothing out of their range.
     /// - Fractions are rounded once to the nearest; what rounds to infinity is refused, the token
     ///   `Infinity` is how to say it. FP16 and BF16 are rounded through single precision.
+    /// - `null` is NaN to floating-point types where ``nullIsNaN`` says so.
     /// - Bools are `true`, `false`, 1 and 0.
     ///
     /// Throws where the text isn't that, and when `memory` is full; what was written until then
@@ -77,7 +79,11 @@ extension JSONCursor {
     ) throws(JSONFailure) -> JSONShape {
         var shape = JSONShape()
         var output = unsafe NumberOutput(memory, growing, Element.size)
-        let context = unsafe NumberContext(end: end, allowsNonFinite: allowsNonFinite)
+        let context = unsafe NumberContext(
+            end: end,
+            allowsNonFinite: allowsNonFinite,
+            nullIsNaN: nullIsNaN
+        )
         guard nextByte() == UInt8(ascii: "[") else {
             guard output.hasRoom(0, ahead: 0) else { throw tooMany(0) }
             guard unsafe Element.read(&place, context, output.next) else { throw refusal(element) }

@@ -41,13 +41,19 @@ package struct JSONCursor: BitwiseCopyable {
     var place: UnsafePointer<UInt8>
     /// Whether `NaN`, `Infinity` and `-Infinity` are numbers.
     package let allowsNonFinite: Bool
+    /// Whether `null` among the elements of a floating-point array is NaN, as MLServer writes it.
+    package let nullIsNaN: Bool
     /// How many arrays and objects are open.
     package private(set) var depth = 0
     // Whether the innermost array or object was just entered: no comma goes before what is next.
     private var isFresh = false
 
     /// A reader at the beginning of `bytes`, which must outlive it.
-    package init(_ bytes: UnsafeRawBufferPointer, allowsNonFinite: Bool = true) {
+    package init(
+        _ bytes: UnsafeRawBufferPointer,
+        allowsNonFinite: Bool = true,
+        nullIsNaN: Bool = false
+    ) {
         // No bytes may come without an address; any will do, as it's never read.
         unsafe start =
             unsafe bytes.baseAddress?.assumingMemoryBound(to: UInt8.self)
@@ -55,6 +61,7 @@ package struct JSONCursor: BitwiseCopyable {
         unsafe end = unsafe start + bytes.count
         unsafe place = unsafe start
         self.allowsNonFinite = allowsNonFinite
+        self.nullIsNaN = nullIsNaN
     }
 
     /// Where the reader stands, in bytes from the beginning.

@@ -14,14 +14,29 @@ extension JSONNumberText {
     /// Appends the elements that lie packed and little-endian in `elements` as an array of arrays.
     ///
     /// `shape` says how they nest, outermost first; its product must be the number of elements. An
-    /// empty shape is a lone number. Without elements the text is `[]` whatever the shape: that of
-    /// [10^12, 0] would have no end.
+    /// empty shape is a lone number. Without elements the arrays around the first dimension of zero
+    /// are written ([1, 0, 4] is `[[]]`), see ``appendEmpty(shape:to:)``. With `nullForNaN` a NaN is
+    /// `null`, else the token `NaN`.
     package static func append(
         _ type: JSONNumberType,
         _ elements: UnsafeRawBufferPointer,
         shape: [Int],
+        nullForNaN: Bool = false,
         to buffer: inout ByteBuffer
     ) {
+        if nullForNaN {
+            switch type {
+            case .float16:
+                return unsafe write(NullForNaN<HalfText>.self, elements, shape, &buffer)
+            case .bfloat16:
+                return unsafe write(NullForNaN<BrainText>.self, elements, shape, &buffer)
+            case .float32:
+                return unsafe write(NullForNaN<FloatText>.self, elements, shape, &buffer)
+            case .float64:
+                return unsafe write(NullForNaN<DoubleText>.self, elements, shape, &buffer)
+            default: break
+            }
+        }
         switch type {
         case .bool: unsafe write(BoolText.self, elements, shape, &buffer)
         case .int8: unsafe write(IntegerText<Int8>.self, elements, shape, &buffer)
@@ -48,7 +63,7 @@ extension JSONNumberText {
     ) {
         let count = elements.count / Element.size
         guard let base = elements.baseAddress, count > 0 else {
-            buffer.append("[]")
+            appendEmpty(shape: shape, to: &buffer)
             return
         }
         precondition(
@@ -84,6 +99,28 @@ extension JSONNumberText {
         }
     }
 
+    /// The most arrays that ``appendEmpty(shape:to:)`` writes for elements that don't exist.
+    package static let emptyMaximum = 1 << 20
+
+    /// Appends the arrays of a shape that holds no element: [2, 0, 4] is `[[],[]]`.
+    ///
+    /// That of [10^12, 0] would have no end: beyond ``emptyMaximum`` arrays it is `[]`.
+    package static func appendEmpty(shape: [Int], to buffer: inout ByteBuffer) {
+        let outer = Array(shape.prefix { $0 != 0 })
+        guard !outer.isEmpty, outer.count < shape.count, let count = product(outer),
+            count <= emptyMaximum
+        else {
+            buffer.append("[]")
+            return
+        }
+        for written in 0..<count {
+            if written > 0 { buffer.append(byte: ASCII.comma) }
+            brackets(UInt8(ascii: "["), written, outer, &buffer)
+            buffer.append("[]")
+            brackets(UInt8(ascii: "]"), written + 1, outer, &buffer)
+        }
+    }
+
     /// How many elements a shape holds, or nil when that isn't a number from 1 on.
     private static func product(_ shape: [Int]) -> Int? {
         var product = 1
@@ -114,6 +151,8 @@ extension JSONNumberText {
 /// How one element type is written; the loop over an array is compiled for each.
 private protocol ElementText {
     static var size: Int { get }
+    /// Whether the element that lies at `element` is not a number.
+    static func isNaN(_ element: UnsafeRawPointer) -> Bool
     /// Writes the element that lies at `element` to `place`, and returns the text's length.
     static func write(
         _ element: UnsafeRawPointer,
@@ -122,8 +161,35 @@ private protocol ElementText {
     ) -> Int
 }
 
+extension ElementText {
+    static func isNaN(_ element: UnsafeRawPointer) -> Bool { false }
+}
+
+/// As `Element`, but `null` for NaN: what JSON without tokens of its own can say (orjson, MLServer).
+private enum NullForNaN<Element: ElementText>: ElementText {
+    static var size: Int { Element.size }
+
+    @inline(__always)
+    static func write(
+        _ element: UnsafeRawPointer,
+        _ powers: PowersOfFive,
+        _ place: UnsafeMutablePointer<UInt8>
+    ) -> Int {
+        guard unsafe Element.isNaN(element) else {
+            return unsafe Element.write(element, powers, place)
+        }
+        let word: StaticString = "null"
+        unsafe ShortBytes.copy(word.utf8Start, to: place, count: word.utf8CodeUnitCount)
+        return word.utf8CodeUnitCount
+    }
+}
+
 private enum FloatText: ElementText {
     static var size: Int { 4 }
+
+    static func isNaN(_ element: UnsafeRawPointer) -> Bool {
+        unsafe element.loadUnaligned(as: Float.self).isNaN
+    }
 
     @inline(__always)
     static func write(
@@ -138,6 +204,10 @@ private enum FloatText: ElementText {
 private enum DoubleText: ElementText {
     static var size: Int { 8 }
 
+    static func isNaN(_ element: UnsafeRawPointer) -> Bool {
+        unsafe element.loadUnaligned(as: Double.self).isNaN
+    }
+
     @inline(__always)
     static func write(
         _ element: UnsafeRawPointer,
@@ -151,6 +221,10 @@ private enum DoubleText: ElementText {
 private enum HalfText: ElementText {
     static var size: Int { 2 }
 
+    static func isNaN(_ element: UnsafeRawPointer) -> Bool {
+        unsafe element.loadUnaligned(as: UInt16.self) & 0x7FFF > 0x7C00
+    }
+
     @inline(__always)
     static func write(
         _ element: UnsafeRawPointer,
@@ -163,6 +237,10 @@ private enum HalfText: ElementText {
 
 private enum BrainText: ElementText {
     static var size: Int { 2 }
+
+    static func isNaN(_ element: UnsafeRawPointer) -> Bool {
+        unsafe element.loadUnaligned(as: UInt16.self) & 0x7FFF > 0x7F80
+    }
 
     @inline(__always)
     static func write(

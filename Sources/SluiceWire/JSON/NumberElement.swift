@@ -5,6 +5,7 @@ private import SluiceCore
 struct NumberContext: BitwiseCopyable {
     let end: UnsafePointer<UInt8>
     let allowsNonFinite: Bool
+    let nullIsNaN: Bool
     // Kept here so that the loop doesn't ask each time whether the table has been made.
     let powers = unsafe PowersOfFive.table
 }
@@ -58,10 +59,14 @@ enum FloatElement: NumberElement {
         _ place: inout UnsafePointer<UInt8>,
         _ context: NumberContext
     ) -> Float? {
-        guard context.allowsNonFinite else { return nil }
         var cursor = unsafe JSONCursor(
             UnsafeRawBufferPointer(start: place, count: context.end - place)
         )
+        if context.nullIsNaN, cursor.take("null") {
+            unsafe place = unsafe cursor.place
+            return .nan
+        }
+        guard context.allowsNonFinite else { return nil }
         if cursor.take("NaN") {
             unsafe place = unsafe cursor.place
             return .nan
@@ -155,13 +160,15 @@ enum SignedElement<Number: FixedWidthInteger & SignedInteger & BitwiseCopyable>:
                 scanning: place,
                 end: context.end,
                 powers: context.powers
-            ), text.isInteger,
-            text.digits <= 19
+            ),
+            // A point or an exponent is rare in whole numbers.
+            let magnitude = text.isInteger && text.digits <= 19
+                ? text.significand : text.wholeMagnitude
         else { return false }
         // The magnitude of the least number is one more than that of the largest.
         let largest = UInt64(truncatingIfNeeded: Number.max) &+ (text.isNegative ? 1 : 0)
-        guard text.significand <= largest else { return false }
-        let bits = text.isNegative ? 0 &- text.significand : text.significand
+        guard magnitude <= largest else { return false }
+        let bits = text.isNegative ? 0 &- magnitude : magnitude
         unsafe output.storeBytes(of: Number(truncatingIfNeeded: bits), as: Number.self)
         unsafe place = unsafe text.end
         return true
@@ -183,8 +190,9 @@ enum UnsignedElement<Number: FixedWidthInteger & UnsignedInteger & BitwiseCopyab
                 scanning: place,
                 end: context.end,
                 powers: context.powers
-            ), text.isInteger,
-            let magnitude = text.digits <= 19 ? text.significand : text.magnitude,
+            ),
+            let magnitude = text.isInteger && text.digits <= 19
+                ? text.significand : text.wholeMagnitude,
             magnitude <= UInt64(truncatingIfNeeded: Number.max),
             !text.isNegative || magnitude == 0
         else { return false }
@@ -218,10 +226,9 @@ enum BoolElement: NumberElement {
                     scanning: place,
                     end: context.end,
                     powers: context.powers
-                ), text.isInteger,
-                text.digits == 1, text.significand <= 1, !text.isNegative
+                ), let number = text.wholeMagnitude, number <= 1, !text.isNegative
             else { return false }
-            value = UInt8(text.significand)
+            value = UInt8(number)
             unsafe cursor.place = unsafe text.end
         }
         unsafe output.storeBytes(of: value, as: UInt8.self)

@@ -1,0 +1,118 @@
+import SluiceCore
+import SluiceInference
+
+// Whole requests and answers in another form than they came in; see ``Transcoder``.
+extension PredictCodec {
+    /// What a request is to be turned into, and from what.
+    struct TranslationOrder: Sendable {
+        var headerLength: Int?
+        var caller: CallerWishes.Form
+        var backend: CallerWishes.Form
+        var dialect: Dialect
+        var signature: ModelSignature?
+        var model: String
+        var version: String
+        /// The model's name at the backend.
+        var backendName: String
+    }
+
+    /// A request in the form of its backend.
+    struct Translation {
+        /// Whoever has it gives it back.
+        var body: PooledBytes
+        var headerLength: Int?
+        /// Where it goes over REST.
+        var path: String
+        var wishes: CallerWishes
+    }
+
+    /// Turns a whole request into another form.
+    mutating func translate(
+        _ body: UnsafeRawBufferPointer,
+        _ order: TranslationOrder
+    ) -> Result<Translation, InferenceFailure> {
+        let transcoder = Transcoder(
+            caller: order.caller,
+            backend: order.backend,
+            order.dialect,
+            signature: order.signature
+        )
+        var output = ByteBuffer(pool: pool)
+        do throws(InferenceFailure) {
+            if order.backend == .grpc { PredictCodec.beginFrame(&output) }
+            let call = try unsafe transcoder.request(
+                order.caller == .grpc ? PredictCodec.message(body) : body,
+                headerLength: order.headerLength,
+                model: order.model,
+                version: order.version,
+                modelName: order.backendName,
+                to: &output,
+                scratch: &scratch
+            )
+            if order.backend == .grpc { PredictCodec.endFrame(&output) }
+            // A message may name anything as its version, a path may not.
+            let named =
+                order.caller == .grpc ? PathSegment.escaped(call.version) : call.version
+            return .success(
+                Translation(
+                    body: output.takeContent(),
+                    headerLength: call.headerLength,
+                    path: order.backend == .v1
+                        ? "/v1/models/\(order.backendName):predict"
+                        : order.dialect.inferPath(model: order.backendName, version: named),
+                    wishes: call.wishes
+                )
+            )
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    /// What an answer is to be turned into, and from what.
+    struct AnswerOrder: Sendable {
+        var headerLength: Int?
+        var backend: CallerWishes.Form
+        var dialect: Dialect
+        var signature: ModelSignature?
+        var wishes: CallerWishes
+    }
+
+    /// Turns a whole answer into the caller's form.
+    mutating func answer(
+        _ body: UnsafeRawBufferPointer,
+        _ order: AnswerOrder
+    ) -> Result<RenderedAnswer, InferenceFailure> {
+        let wishes = order.wishes
+        let transcoder = Transcoder(
+            caller: wishes.form,
+            backend: order.backend,
+            order.dialect,
+            signature: order.signature
+        )
+        var output = ByteBuffer(pool: pool)
+        do throws(InferenceFailure) {
+            if wishes.form == .grpc { PredictCodec.beginFrame(&output) }
+            let length = try unsafe transcoder.answer(
+                order.backend == .grpc ? PredictCodec.message(body) : body,
+                headerLength: order.headerLength,
+                for: wishes,
+                to: &output,
+                scratch: &scratch
+            )
+            if wishes.form == .grpc { PredictCodec.endFrame(&output) }
+            let type: StaticString =
+                wishes.form == .grpc
+                ? "application/grpc"
+                : length == nil ? "application/json" : "application/octet-stream"
+            return unsafe .success(
+                RenderedAnswer(
+                    contentType: type,
+                    body: [UInt8](output.bytes),
+                    headerLength: length ?? -1
+                )
+            )
+        } catch {
+            return .failure(error)
+        }
+    }
+}

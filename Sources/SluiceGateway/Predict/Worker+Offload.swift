@@ -1,0 +1,158 @@
+import SluiceCore
+import SluiceIO
+import SluiceInference
+import SluiceTelemetry
+private import Synchronization
+
+// Long bodies are translated, digested and cut on helper threads, so that one request never holds a loop:
+//
+//   loop      gathered ──► lent, with its body ┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄► goes on with the result
+//                              │ deadline, caller gone: forgotten            ▲
+//   helper                     └────────► reads, writes in memory of its own ┘
+//
+// What is at most a turn (1 MiB) stays in place and costs nothing more than a comparison.
+extension Worker {
+    /// Bytes that a loop works on in one go: about a millisecond.
+    static let turnMaximum = 1 << 20
+
+    /// The body that work is about; it is lent while the work is done.
+    enum LentBody: Sendable {
+        /// The request, as it was gathered.
+        case held
+        /// The answer, as it was gathered.
+        case captured
+    }
+
+    /// What kind of work it is, as metrics say it.
+    enum OffloadedWork: String, Sendable {
+        /// A request's key, or keys.
+        case key
+        case request
+        case answer
+        /// What the cache keeps of an answer.
+        case capture
+    }
+
+    /// Whether work on so many bytes is for a helper thread.
+    @inline(__always)
+    func isLong(_ byteCount: Int) -> Bool {
+        byteCount > Worker.turnMaximum && shared.offload != nil
+    }
+
+    /// Has `work` done on a helper thread, and then `then` here, unless the request is over by then.
+    ///
+    /// Until then the flow waits, with nothing but its deadline and its caller to wake it. `then` gets no flow when
+    /// that is over; what the result owns must be given back all the same. Refuses a request for which there is no
+    /// room.
+    func offload<Made>(
+        _ flow: FlowPointer,
+        _ kind: OffloadedWork,
+        on place: LentBody,
+        _ work:
+            @escaping @Sendable (inout PredictCodec, UnsafeRawBufferPointer) -> Handed<Made>,
+        then: @escaping @Sendable (Worker, FlowPointer?, Made) -> Void
+    ) {
+        guard let pool = shared.offload else { preconditionFailure("there are no helper threads") }
+        let body = Handed(unsafe place == .held ? flow.pointee.held : flow.pointee.cache.captured)
+        let (home, worker) = (loop.handle, Handed(self))
+        nextToken += 1
+        let token = nextToken
+        let isGone = Flag()
+        let isTaken = pool.submit(isRefusable: kind != .answer) {
+            guard !isGone.isSet else {
+                home.submit { worker.value.unlent(body.value) }
+                return
+            }
+            var codec = PredictCodec(pool: BufferPool(retainedMaximum: 0))
+            let made = unsafe work(&codec, body.value.bytes)
+            home.submit {
+                unsafe worker.value.offloaded(token, place, body.value, made.value, then)
+            }
+        }
+        countOffload(kind, isTaken: isTaken)
+        guard isTaken else {
+            unsafe refuse(flow, .overloaded("the queue of long bodies"))
+            return
+        }
+        gone[token] = isGone
+        unsafe lend(flow, place, token)
+    }
+
+    /// The body of a request that was over before a helper thread came to it is back.
+    private func unlent(_ body: PooledBytes) {
+        var body = body
+        shard.add(shared.store.gauge(OffloadMetrics.active, []), -1)
+        body.release(to: buffers)
+    }
+
+    /// Counts work that helper threads took, or had no room for.
+    func countOffload(_ kind: OffloadedWork, isTaken: Bool) {
+        let result = isTaken ? "taken" : "refused"
+        shard.add(shared.store.counter(OffloadMetrics.tasks, [kind.rawValue, result]))
+        if isTaken { shard.add(shared.store.gauge(OffloadMetrics.active, []), 1) }
+    }
+
+    private func lend(_ flow: FlowPointer, _ place: LentBody, _ token: UInt64) {
+        switch place {
+        case .held: unsafe flow.pointee.held = PooledBytes()
+        case .captured: unsafe flow.pointee.cache.captured = PooledBytes()
+        }
+        if unsafe flow.pointee.stage == .gathering { unsafe flow.pointee.stage = .waiting }
+        unsafe flow.pointee.offloadToken = token
+        unsafe lent.insert(token, flow)
+    }
+
+    /// The work is done: its body is back.
+    private func offloaded<Made>(
+        _ token: UInt64,
+        _ place: LentBody,
+        _ body: PooledBytes,
+        _ made: Made,
+        _ then: (Worker, FlowPointer?, Made) -> Void
+    ) {
+        gone[token] = nil
+        guard let flow = unsafe lent.remove(token)?.assumingMemoryBound(to: Flow.self) else {
+            unlent(body)
+            then(self, nil, made)
+            return
+        }
+        shard.add(shared.store.gauge(OffloadMetrics.active, []), -1)
+        unsafe flow.pointee.offloadToken = 0
+        switch place {
+        case .held: unsafe flow.pointee.held = body
+        case .captured: unsafe flow.pointee.cache.captured = body
+        }
+        unsafe then(self, flow, made)
+    }
+
+    /// Forgets work whose request is over: it isn't begun any more, and its body is given back.
+    @inline(__always)
+    func forgetOffload(_ flow: FlowPointer) {
+        if unsafe flow.pointee.offloadToken != 0 { unsafe forgetLent(flow) }
+    }
+
+    private func forgetLent(_ flow: FlowPointer) {
+        let token = unsafe flow.pointee.offloadToken
+        _ = unsafe lent.remove(token)
+        gone.removeValue(forKey: token)?.set()
+        unsafe flow.pointee.offloadToken = 0
+    }
+}
+
+/// Whether something has happened, told from one thread to another.
+final class Flag: Sendable {
+    private let value = Atomic(false)
+
+    var isSet: Bool { value.load(ordering: .relaxed) }
+
+    func set() { value.store(true, ordering: .relaxed) }
+}
+
+/// A value that one thread hands to another, and has no hold of any more.
+///
+/// Unchecked: who hands it over doesn't touch it again.
+struct Handed<Value>: @unchecked Sendable {
+    let value: Value
+
+    init(_ value: Value) { self.value = value }
+}
