@@ -14,6 +14,7 @@ import ssl
 import subprocess
 import threading
 
+import page
 import processes
 from processes import V1, Process, config, folder, gateway, get, until
 from tls import certificate
@@ -191,6 +192,25 @@ def a_probe_says_why_and_a_v1_server_just_works():
     assert said == 1, proxy.lines
 
 
+def the_page_says_why_a_backend_is_down():
+    if not page.PROGRAM:
+        print("      skipped: there is no chromium here")
+        return
+    old, address = serve("old", paths={})
+    row = f"{{rest: 'http://{address}'}}, {{rest: 'http://gone.invalid:80'}}"
+    proxy = started(Process(processes.SLUICE, "serve", "--config", written(one_model(row))))
+    with page.looking_at(proxy) as shown:
+        def says(words, is_shown=True):
+            return (f"[...document.querySelectorAll('.backends .reason')].some((e) => e.textContent.includes({json.dumps(words)}) "
+                    f"&& (e.offsetParent !== null) === {json.dumps(is_shown)})")
+
+        shown.until(says("GET /v2/health/ready: 404; GET /v1/models/m: 404"))
+        shown.until(says("gone.invalid:80 can't be looked up"))
+        page.picture(shown, "reasons")
+        old.paths = READY
+        shown.until(says("", is_shown=False))
+
+
 def certificates_towards_backends_rotate():
     """The CA and our own certificate change, by themselves and at SIGHUP; a broken file changes nothing."""
     certificate("rotated-1", is_authority=True)
@@ -265,6 +285,7 @@ CHECKS = [
     a_name_that_is_not_there_keeps_nothing_from_starting,
     every_address_of_a_listeners_name_is_listened_on,
     a_probe_says_why_and_a_v1_server_just_works,
+    the_page_says_why_a_backend_is_down,
     certificates_towards_backends_rotate,
     more_than_sixty_four_backends,
 ]
