@@ -70,7 +70,7 @@ package final class SampleServer: RequestHandler, TimerTarget {
     /// Predictions asked for so far.
     package private(set) var predictionCount = 0
 
-    private static let bodyMaximum = 256 << 20
+    private static let bodyMaximum = 512 << 20
 
     /// A server without listeners.
     package init(
