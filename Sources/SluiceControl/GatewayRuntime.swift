@@ -79,7 +79,7 @@ package final class GatewayRuntime: Sendable {
             )
         }
         do throws(KernelFailure) {
-            writer = try AccessLogWriter.make(for: configuration.accessLog)
+            writer = try AccessLogWriter.make(for: configuration.accessLog, log: log)
             let count = ConnectionCount(
                 maximum: budget.connectionsMaximum,
                 descriptorCeiling: budget.ceiling,
@@ -152,16 +152,7 @@ package final class GatewayRuntime: Sendable {
             }
             ProcessReading.now()?.report(to: &sink)
         }
-        if let writer {
-            let channel = writer.channel
-            store.collect { sink in
-                sink.counter(
-                    GatewayMetrics.accessLogDropped,
-                    [],
-                    value: Double(channel.droppedLines)
-                )
-            }
-        }
+        collectLosses()
     }
 
     // MARK: - Looking
@@ -262,6 +253,23 @@ package final class GatewayRuntime: Sendable {
         limits.idleTimeout = configuration.limits.idleTimeout
         limits.bodyTimeout = configuration.limits.bodyTimeout
         return limits
+    }
+
+    // MARK: - Logs
+
+    /// Opens the access log's file anew, soon; for whoever has renamed it.
+    package func reopenLogs() { writer?.reopen() }
+
+    private func collectLosses() {
+        let (channel, log) = (writer?.channel, log)
+        store.collect { sink in
+            let family = GatewayMetrics.logLinesDropped
+            sink.counter(family, ["events"], value: Double(log.droppedLines))
+            guard let channel else { return }
+            let count = Double(channel.droppedLines)
+            sink.counter(family, ["access"], value: count)
+            sink.counter(GatewayMetrics.accessLogDropped, [], value: count)
+        }
     }
 
     // MARK: - Ending

@@ -28,6 +28,7 @@ import hedge
 import manifests
 import mirror
 import names
+import logs
 import observability
 import overload
 import page
@@ -450,6 +451,7 @@ for module in (
     hedge,
     page,
     observability,
+    logs,
     manifests,
     smuggling,
     tls,

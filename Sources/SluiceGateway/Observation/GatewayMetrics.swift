@@ -118,7 +118,12 @@ package enum GatewayMetrics {
     )
     package static let accessLogDropped = MetricFamily.counter(
         "sluice_access_log_dropped_total",
-        help: "Access log lines that found no room."
+        help: "Access log lines that found no room or could not be written."
+    )
+    package static let logLinesDropped = MetricFamily.counter(
+        "sluice_log_lines_dropped_total",
+        help: "Lines that found no room or could not be written, by log: access or events.",
+        labels: ["target"]
     )
     package static let reloads = MetricFamily.counter(
         "sluice_config_reloads_total",
