@@ -134,6 +134,8 @@ package final class GatewayRuntime: Sendable {
         try GatewayRuntime.open(configuration, on: workers, desk, log)
         rollouts = GatewayRuntime.rollouts(of: desk, on: control, store)
         GatewayRuntime.watchMemory(of: workers, desk, on: control, store, log)
+        // Without a scrape, series of what is gone go at the second call: after five minutes at most.
+        control.repeatedly(every: .seconds(150)) { store.age() }
         let desk = desk
         store.collect { sink in
             GatewayRuntime.collect(desk.snapshot, into: &sink)
