@@ -10,6 +10,7 @@
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -228,6 +229,8 @@ int clinux_raise_descriptor_limit(void) {
 }
 
 void clinux_trim_memory(void) { (void)malloc_trim(0); }
+
+void clinux_line_buffer_stdout(void) { (void)setvbuf(stdout, NULL, _IOLBF, 0); }
 
 void clinux_use_one_arena(void) { (void)mallopt(M_ARENA_MAX, 1); }
 

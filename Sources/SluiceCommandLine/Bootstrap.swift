@@ -30,6 +30,7 @@ enum Bootstrap {
             )
             return try GatewayProcess(runtime: runtime, log: log)
         } catch {
+            log.close()
             Terminal.complain("sluice: \(error.sentence)")
             throw ExitCode(1)
         }
@@ -104,16 +105,19 @@ final class GatewayProcess: Sendable {
     private static func signals() -> sigset_t {
         var set = sigset_t()
         unsafe sigemptyset(&set)
-        for number in [SIGTERM, SIGINT, SIGHUP] { unsafe sigaddset(&set, number) }
+        for number in [SIGTERM, SIGINT, SIGHUP, SIGUSR1] { unsafe sigaddset(&set, number) }
         return set
     }
 
-    /// Serves until SIGTERM or SIGINT, then drains; SIGHUP reloads; a second SIGTERM ends at once.
+    /// Serves until SIGTERM or SIGINT, then drains; SIGHUP reloads and opens the log anew,
+    /// SIGUSR1 the latter alone; a second SIGTERM ends at once.
     func waitForSignals() {
         var set = GatewayProcess.signals()
         while true {
             var number: Int32 = 0
             guard unsafe sigwait(&set, &number) == 0 else { continue }
+            if number == SIGHUP || number == SIGUSR1 { runtime.reopenLogs() }
+            if number == SIGUSR1 { continue }
             if number == SIGHUP {
                 runtime.desk.submit(.reload, by: "signal") { _ in }
                 continue

@@ -47,7 +47,10 @@ package struct SampleModelCommand: ParsableCommand {
     package init() {}
 
     /// Parses the process's arguments and serves.
-    package static func start() { main() }
+    package static func start() {
+        Terminal.showLinesAsTheyCome()
+        main()
+    }
 
     package func validate() throws {
         guard (0...1).contains(failRate) else {

@@ -9,7 +9,8 @@ struct ServeCommand: ParsableCommand {
         discussion: """
             Logs go to stderr, access log lines (JSON) to stdout unless `accessLog` says otherwise.
             SIGTERM or SIGINT drains: readiness goes false, clients are told to go elsewhere,
-            requests under way finish. SIGHUP reads the file again.
+            requests under way finish. SIGHUP reads the file again and opens the access log's file
+            anew, SIGUSR1 does the latter alone.
             """
     )
 
@@ -64,6 +65,7 @@ struct ServeCommand: ParsableCommand {
         let log = EventLog()
         let process = try Bootstrap.start(settings, file: config, log: log)
         process.waitForSignals()
+        log.close()
     }
 
     private func configuration() throws -> Configuration {

@@ -24,5 +24,8 @@ package struct Sluice: ParsableCommand {
     package init() {}
 
     /// Parses the process's arguments and runs what they ask for.
-    package static func start() { main() }
+    package static func start() {
+        Terminal.showLinesAsTheyCome()
+        main()
+    }
 }

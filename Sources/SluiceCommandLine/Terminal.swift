@@ -1,11 +1,22 @@
 import Foundation
+import SluiceControl
+import SluiceIO
 
 /// What people see of a command.
 enum Terminal {
-    /// Writes one line to stderr.
+    /// Writes one line to stderr; a reader that takes nothing for two seconds, or is gone, misses it.
     static func complain(_ line: String) {
-        FileHandle.standardError.write(Data((line + "\n").utf8))
+        guard var output = try? LogOutput(.descriptor(STDERR_FILENO)) else { return }
+        let deadline = ContinuousClock.now + .seconds(2)
+        let bytes = Array((line + "\n").utf8)
+        // The array lives through the call.
+        _ = unsafe bytes.withUnsafeBytes {
+            unsafe output.write($0) { ContinuousClock.now < deadline }
+        }
     }
+
+    /// Sends each line of stdout on its way as it comes, into a pipe or file as well as to a terminal.
+    static func showLinesAsTheyCome() { Machine.bufferStandardOutputByLine() }
 
     /// Sends what `print` has kept back on its way, as a pipe's reader expects.
     static func flush() { fflush(nil) }

@@ -46,6 +46,7 @@ extension ConfigurationReader {
         limits(&section, &model)
         for (place, node) in section.list("revisions").enumerated() {
             if let revision = revision(node, "\(name).revisions[\(place)]") {
+                checkPlaceholder("revision", revision.name, at: node)
                 if model.revisions.contains(where: { $0.name == revision.name }) {
                     findings.add(
                         "revision '\(revision.name)' stands twice in model '\(model.name)'",
@@ -62,6 +63,15 @@ extension ConfigurationReader {
         checkMirror(model, node)
         model.split = split(&section, model.revisions.map(\.name))
         return model
+    }
+
+    /// Refuses the names by which metrics say that there is no name, or no room for one.
+    func checkPlaceholder(_ kind: String, _ name: String, at node: Node) {
+        guard name == "-" || name == "other" else { return }
+        findings.add(
+            "a \(kind) can't be called '\(name)': metrics say so for none and for those beyond their bound; choose another name",
+            at: node
+        )
     }
 
     func checkSum(_ model: Configuration.Model, _ node: Node) {

@@ -120,6 +120,7 @@ struct ConfigurationReader {
         if let node = top.value("limits") { limits(node, &result.limits) }
         for (index, node) in top.list("models").enumerated() {
             if let model = model(node, index) {
+                checkPlaceholder("model", model.name, at: node)
                 if result.models.contains(where: { $0.name == model.name }) {
                     findings.add(
                         "model '\(model.name)' stands twice; names must differ",

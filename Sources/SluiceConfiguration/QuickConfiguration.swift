@@ -27,6 +27,11 @@ extension Configuration {
                 throw QuickFailure("--model takes NAME=URL,URL…, not '\(text)'")
             }
             let name = String(text[..<equals])
+            if name == "-" || name == "other" {
+                throw QuickFailure(
+                    "a model can't be called '\(name)', as metrics say so for none; choose another name"
+                )
+            }
             var backends: [Backend] = []
             for part in text[text.index(after: equals)...].split(separator: ",") {
                 backends.append(try backend(String(part)))

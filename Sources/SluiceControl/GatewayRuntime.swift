@@ -79,7 +79,7 @@ package final class GatewayRuntime: Sendable {
             )
         }
         do throws(KernelFailure) {
-            writer = try AccessLogWriter.make(for: configuration.accessLog)
+            writer = try AccessLogWriter.make(for: configuration.accessLog, log: log)
             let count = ConnectionCount(
                 maximum: budget.connectionsMaximum,
                 descriptorCeiling: budget.ceiling,
@@ -134,6 +134,8 @@ package final class GatewayRuntime: Sendable {
         try GatewayRuntime.open(configuration, on: workers, desk, log)
         rollouts = GatewayRuntime.rollouts(of: desk, on: control, store)
         GatewayRuntime.watchMemory(of: workers, desk, on: control, store, log)
+        // Without a scrape, series of what is gone go at the second call: after five minutes at most.
+        control.repeatedly(every: .seconds(150)) { store.age() }
         let desk = desk
         store.collect { sink in
             GatewayRuntime.collect(desk.snapshot, into: &sink)
@@ -152,16 +154,7 @@ package final class GatewayRuntime: Sendable {
             }
             ProcessReading.now()?.report(to: &sink)
         }
-        if let writer {
-            let channel = writer.channel
-            store.collect { sink in
-                sink.counter(
-                    GatewayMetrics.accessLogDropped,
-                    [],
-                    value: Double(channel.droppedLines)
-                )
-            }
-        }
+        collectLosses()
     }
 
     // MARK: - Looking
@@ -262,6 +255,23 @@ package final class GatewayRuntime: Sendable {
         limits.idleTimeout = configuration.limits.idleTimeout
         limits.bodyTimeout = configuration.limits.bodyTimeout
         return limits
+    }
+
+    // MARK: - Logs
+
+    /// Opens the access log's file anew, soon; for whoever has renamed it.
+    package func reopenLogs() { writer?.reopen() }
+
+    private func collectLosses() {
+        let (channel, log) = (writer?.channel, log)
+        store.collect { sink in
+            let family = GatewayMetrics.logLinesDropped
+            sink.counter(family, ["events"], value: Double(log.droppedLines))
+            guard let channel else { return }
+            let count = Double(channel.droppedLines)
+            sink.counter(family, ["access"], value: count)
+            sink.counter(GatewayMetrics.accessLogDropped, [], value: count)
+        }
     }
 
     // MARK: - Ending

@@ -80,9 +80,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     var replica: Replica
     private var retired: [Replica] = []
     private var routes: [String: BackendRoute] = [:]
-    private var metrics: [String: RevisionMetrics] = [:]
-    private var revisionNumbers: [String: UInt32] = [:]
-    private var answerNames: [String: UInt64] = [:]
+    private var revisionNames = RevisionNames(firstAnswer: Worker.endName + 1)
     private(set) var listeners: [IngressListener] = []
     /// Whether new requests are refused because the process is short of memory.
     var isShedding = false
@@ -170,6 +168,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     /// they began with.
     package func publish(_ snapshot: Snapshot) {
         var kept: [String: BackendRoute] = [:]
+        revisionNames.begin()
         let models = snapshot.models.map { plan in
             WorkerModel(
                 plan: plan,
@@ -181,10 +180,15 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
                         balancing: plan.balancing,
                         resilience: plan.resilience,
                         start: number,
-                        metrics: revisionMetrics(model: plan.name, revision: revision.name),
+                        metrics: revisionNames.metrics(
+                            of: revision.name,
+                            in: plan.name,
+                            store: shared.store,
+                            codes: codes
+                        ),
                         tag: CacheTag(model: plan.name, revision: revision.name),
-                        number: revisionNumber(revision, of: plan.name),
-                        answerName: answerName(of: revision.name)
+                        number: revisionNames.number(of: revision, in: plan.name),
+                        answerName: revisionNames.answer(of: revision.name)
                     )
                 },
                 cacheMetrics: plan.cache == nil
@@ -215,6 +219,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
             route.pool.close()
         }
         routes = kept
+        revisionNames.end()
         if old.flowCount > 0 { retired.append(old) }
         wallOffset = loop.kernel.wallClock() - loop.kernel.now().nanoseconds
     }
@@ -246,6 +251,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
             rest: route(to: plan.rest, load: plan.load, keeping: &kept),
             grpc: route(to: plan.grpc, load: plan.load, keeping: &kept),
             metrics: BackendMetrics(
+                store: shared.store,
                 codes: codes,
                 model: model,
                 revision: revision,
@@ -274,38 +280,14 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
             // A refusal takes the backend out at once; only its probe brings it back.
             if failure != nil { load.health = .down }
         }
-        pool.keepAliveTimedOut = { [shared, shard] in
-            let backend = target.endpoint.address.description
+        let backend = target.endpoint.address.description
+        let hold = shared.store.hold(backend: backend)
+        pool.keepAliveTimedOut = { [shared, shard, hold] in
+            _ = hold
             shard.add(shared.store.counter(GatewayMetrics.backendKeepAliveTimeouts, [backend]))
         }
         let made = BackendRoute(target: target, pool: pool)
         kept[target.key] = made
-        return made
-    }
-
-    private func revisionNumber(_ revision: RevisionPlan, of model: String) -> UInt32 {
-        let identity = "\(model)\u{0}\(revision.name)\u{0}\(revision.backendModelName ?? "")"
-        let number = revisionNumbers[identity] ?? UInt32(revisionNumbers.count)
-        revisionNumbers[identity] = number
-        return number
-    }
-
-    private func answerName(of revision: String) -> UInt64 {
-        let name = answerNames[revision] ?? UInt64(answerNames.count) + Worker.endName + 1
-        answerNames[revision] = name
-        return name
-    }
-
-    private func revisionMetrics(model: String, revision: String) -> RevisionMetrics {
-        let key = "\(model)\u{0}\(revision)"
-        if let known = metrics[key] { return known }
-        let made = RevisionMetrics(
-            store: shared.store,
-            codes: codes,
-            model: model,
-            revision: revision
-        )
-        metrics[key] = made
         return made
     }
 

@@ -271,6 +271,9 @@ package enum Machine {
     /// cache does, so there is next to nothing to wait for.
     package static func useOneArena() { clinux_use_one_arena() }
 
+    /// Writes each line of the process's stdout when it ends, whatever stdout is.
+    package static func bufferStandardOutputByLine() { clinux_line_buffer_stdout() }
+
     /// Lifts the soft limit on descriptors to the hard one; returns the limit in force.
     package static func raiseDescriptorLimit() -> Int {
         Int(max(0, clinux_raise_descriptor_limit()))

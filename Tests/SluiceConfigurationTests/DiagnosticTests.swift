@@ -199,6 +199,8 @@ struct DiagnosticTests {
         Broken("traffic: 99.99", "traffic: 101", 17, "must be a percentage from 0 to 100"),
         Broken("traffic: 99.99", "traffic: 99.999", 17, "up to two decimals"),
         Broken("- name: v2", "- name: v1", 19, "revision 'v1' stands twice"),
+        Broken("- name: v2", "- name: other", 19, "a revision can't be called 'other'"),
+        Broken("- name: v2", "- name: \"-\"", 19, "a revision can't be called '-'"),
         Broken("http://127.0.0.1:8001", "ftp://127.0.0.1:8001", 18, "must be http://HOST:PORT"),
         Broken("http://127.0.0.1:8001", "http://127.0.0.1:8001/path", 18, "without a path"),
         Broken(

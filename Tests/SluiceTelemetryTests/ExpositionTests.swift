@@ -49,6 +49,13 @@ struct ExpositionTests {
                 # HELP sluice_half A fraction.
                 # TYPE sluice_half gauge
                 sluice_half 0.1
+                # HELP sluice_metric_family_series Series in use, by family of metrics.
+                # TYPE sluice_metric_family_series gauge
+                sluice_metric_family_series{family="sluice_request_duration_seconds"} 1
+                sluice_metric_family_series{family="sluice_requests_total"} 3
+                # HELP sluice_metric_family_series_limit Series that a family of metrics may have.
+                # TYPE sluice_metric_family_series_limit gauge
+                sluice_metric_family_series_limit 65536
                 # HELP sluice_metric_series_dropped_total Registrations beyond a bound; they count in series labelled other.
                 # TYPE sluice_metric_series_dropped_total counter
                 sluice_metric_series_dropped_total 0
@@ -92,7 +99,7 @@ struct ExpositionTests {
         let lines = example().scrape(as: .openMetrics).split(separator: "\n").map(String.init)
         #expect(lines.last == "# EOF")
         #expect(
-            lines.filter { $0.contains("sluice_requests") } == [
+            lines.filter { $0.contains("sluice_requests") && !$0.contains("family=") } == [
                 #"# HELP sluice_requests Requests, \"all\" of \\ them.\nReally."#,
                 "# TYPE sluice_requests counter",
                 #"sluice_requests_total{model="a\"b\\c\nd",code="200"} 1"#,

@@ -14,7 +14,7 @@ import threading
 import time
 
 import processes
-from processes import accepted, config, gateway, get, model, one, predictions, resident, until
+from processes import Control, accepted, config, gateway, get, model, one, predictions, resident, until
 from slow_clients import PREFACE, SLACK, frame, honest_p99, literal, unread_connection
 
 ATTACKERS, ROUNDS = 4, 3
@@ -161,15 +161,17 @@ def held(proxy, name, attack, reason, count=1):
     # The machine may be busy with something else for a moment; three times in a row it is the gateway.
     # A bomb of 10,000 fields takes a millisecond of an optimized build, and forty of another.
     slack = SLACK if "release" in processes.SLUICE else 10 * SLACK
-    while len(tries) < 3 and (not tries or tries[-1][1] > 2 * tries[-1][0] + slack):
+    while len(tries) < 3 and (not tries or tries[-1][1] > allowed):
         alone, before = honest_p99(proxy.address), abuse(proxy)
-        p99, faults = beside(proxy, attack)
+        with Control() as control:
+            p99, faults = beside(proxy, attack)
+        allowed = 2 * alone + control.allows(slack)
         tries.append((alone, p99))
         assert not faults, f"{name}: {faults[0]} ({len(faults)} faults)"
         counted = abuse(proxy).get(reason, 0) - before.get(reason, 0)
         assert counted >= count, f"{name}: counted {counted} times as {reason}, not {count}; {abuse(proxy)}"
     alone, p99 = tries[-1]
-    assert p99 <= 2 * alone + slack, f"{name}: p99 {tries}"
+    assert p99 <= allowed, f"{name}: p99 {tries}, {allowed:.3f} s are allowed here"
     until(lambda: in_flight(proxy) == 0, what=lambda: f"{name}: {in_flight(proxy)} requests are still in flight")
     until(lambda: accepted(proxy.address) == 0, what=lambda: f"{name}: {accepted(proxy.address)} connections stay")
     return f"      {name:42} {reason:20} p99 {alone * 1000:5.1f} ms alone, {p99 * 1000:5.1f} ms beside it"
@@ -341,7 +343,8 @@ def ten_thousand_connections_from_one_client():
 
         thread = threading.Thread(target=crowd)
         thread.start()
-        beside_it = p99(thread.is_alive)
+        with Control() as control:
+            beside_it = p99(thread.is_alive)
         thread.join()
         text = get(proxy.admin, "/metrics")[2].decode()
         refused = int(re.search(r'connections_refused_total\{.*reason="limit"\} (\d+)', text)[1])
@@ -354,7 +357,7 @@ def ten_thousand_connections_from_one_client():
         client.close()
     print(f"      {count} connections: {refused} refused; p99 {alone * 1000:.1f} ms alone, {beside_it * 1000:.1f} ms beside them")
     assert refused >= count - room - count // 10, f"{refused} were refused of {count}, with room for {room}"
-    assert beside_it <= 2 * alone + 2 * SLACK, f"p99 {alone * 1000:.1f} ms alone and {beside_it * 1000:.1f} ms beside them"
+    assert beside_it <= 2 * alone + control.allows(2 * SLACK), f"p99 {alone * 1000:.1f} ms alone and {beside_it * 1000:.1f} ms beside them"
     assert abuse(proxy).get("slow_head", 0) >= room // 2, abuse(proxy)
     grown = resident(proxy) - memory
     assert grown < memory // 10 + MEMORY_SLACK, f"memory grew by {grown >> 20} MB from {memory >> 20} MB"

@@ -15,7 +15,7 @@ import time
 import numpy
 import tritonclient.grpc
 
-from processes import V1, config, gateway, get, model, predictions, resident, until
+from processes import Control, V1, config, gateway, get, model, predictions, resident, until
 
 V2 = "/v2/models/iris/infer"
 ROWS = [[5.1, 3.5, 1.4, 0.2], [6.3, 3.3, 6.0, 2.5], [5.9, 3.0, 4.2, 1.5]]
@@ -198,9 +198,10 @@ def a_hung_shadow_changes_nothing():
     stopped.child.send_signal(signal.SIGSTOP)
     # Interleaved, so that what else the machine does meets all of them.
     rounds = {kind: [] for kind in kinds}
-    for _ in range(3):
-        for kind, proxy in proxies.items():
-            rounds[kind].append(load(proxy))
+    with Control() as control:
+        for _ in range(3):
+            for kind, proxy in proxies.items():
+                rounds[kind].append(load(proxy))
     print(f"      {'shadow':8}{'p50 ms':>8}{'p99 ms':>8}{'RSS MB':>8}{'sent':>7}{'dropped':>9}")
     figures = {}
     for kind, proxy in proxies.items():
@@ -210,7 +211,7 @@ def a_hung_shadow_changes_nothing():
     for kind in ("stopped", "slow"):
         assert count(proxies[kind], "dropped") > 1000, "copies beyond maxInFlight are dropped"
         p99, memory = figures[kind]
-        assert p99 < 2 * figures["none"][0] + 10, f"{kind}: p99 is {p99:.1f} ms beside {figures['none'][0]:.1f} without"
+        assert p99 < 2 * figures["none"][0] + 1000 * control.allows(0.01), f"{kind}: p99 is {p99:.1f} ms beside {figures['none'][0]:.1f} without"
         assert memory - figures["none"][1] < 8 << 20, f"{kind}: {memory >> 20} MB beside {figures['none'][1] >> 20}"
         # They end with their deadline, and nothing is left of them.
         until(lambda: settled(proxies[kind]))

@@ -12,7 +12,7 @@ import tritonclient.grpc
 import processes
 from cache import ask_grpc, v2
 from open_loop import OpenLoop, quantile
-from processes import V1, Process, config, folder, gateway, get, model, until
+from processes import Control, V1, Process, config, folder, gateway, get, model, until
 from resilience import echo, entry, metric
 from slow_clients import PREFACE, frame, literal
 
@@ -98,16 +98,18 @@ def three_times_the_capacity():
     for _ in range(3):
         # As many at once as there are places and a few in line keep it busy without a refusal.
         capacity = closed_loop(proxy, 10, 3)
-        load = OpenLoop(proxy.address, PREDICT, V1, 3 * capacity, seconds)
+        with Control() as control:
+            load = OpenLoop(proxy.address, PREDICT, V1, 3 * capacity, seconds)
         good, refused = figures(f"capacity {capacity:.0f}/s", load, seconds)
         turned_away += len(refused)
         assert all(row[2] for row in load.rows if row[0] == 503), "each refusal says when to try again"
         assert metric(proxy, "sluice_rejected_total", model="echo", reason="queue_full") == turned_away
-        if len(good) / seconds >= 0.9 * capacity and quantile(good, .99) <= deadline:
+        least, latest = 0.9 * capacity / control.slowdown, control.allows(deadline)
+        if len(good) / seconds >= least and quantile(good, .99) <= latest:
             break
     assert len(good) + len(refused) == load.sent, {row[0] for row in load.rows}
-    assert len(good) / seconds >= 0.9 * capacity, f"{len(good) / seconds:.0f}/s of {capacity:.0f}/s"
-    assert quantile(good, .99) <= deadline, quantile(good, .99)
+    assert len(good) / seconds >= least, f"{len(good) / seconds:.0f}/s of {capacity:.0f}/s"
+    assert quantile(good, .99) <= latest, (quantile(good, .99), latest)
     assert quantile(refused, .5) < quantile(good, .5) / 2, "to refuse takes less time than to answer"
     assert proxy.stop() == 0, "".join(proxy.lines)
     # The gateway's own clock, which it reads once in each turn of its loop.
@@ -140,14 +142,16 @@ def concurrency_is_learnt_where_nobody_has_configured_it():
     proxy = gateway(config([echo(entry(backend.address), adaptiveConcurrency="{min: 2, max: 200}")]))
     assert metric(proxy, "sluice_concurrency_limit", model="echo", revision="v1") == 2
     before = len(logged("overload"))
-    load = OpenLoop(proxy.address, PREDICT, V1, 300, seconds)
+    with Control() as control:
+        load = OpenLoop(proxy.address, PREDICT, V1, 300, seconds)
     good, refused = figures("adaptive, capacity at most 100/s", load, seconds)
     limit = metric(proxy, "sluice_concurrency_limit", model="echo", revision="v1")
     print(f"      the limit went from 2 to {limit:.0f}; the model takes 4 at once")
     assert 4 <= limit <= 20, limit
     assert len(good) + len(refused) == load.sent, {row[0] for row in load.rows}
     # Without a limit 1,600 requests would wait at the model in the end, for 16 s.
-    assert quantile(good, .99) < 0.5, quantile(good, .99)
+    allowed = min(seconds, control.allows(0.5))
+    assert quantile(good, .99) < allowed, (quantile(good, .99), allowed)
     assert metric(proxy, "sluice_rejected_total", model="echo", revision="v1", reason="overload") == len(refused)
     assert proxy.stop() == 0
     assert len(logged("overload")) - before == len(refused)
@@ -201,6 +205,10 @@ def open_stream(host, port):
     """An HTTP/2 connection with a prediction begun on stream 1 that doesn't end."""
     client = socket.create_connection((host, int(port)), timeout=10)
     client.sendall(PREFACE + frame(4, 0, 0, b"") + frame(1, 4, 1, predict_head()))
+    # A client that leaves the settings unacknowledged is cut off (RFC 9113, 6.5.3), on a slow machine before it is
+    # needed here.
+    assert client.recv(1 << 16)[3] == 4, "the first frame is SETTINGS"
+    client.sendall(frame(4, 1, 0, b""))
     return client
 
 

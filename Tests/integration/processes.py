@@ -92,6 +92,42 @@ def until(condition, timeout=20, what=lambda: "it did not happen"):
         time.sleep(0.02)
 
 
+class Control:
+    """How slow the machine itself is meanwhile: what is judged by the clock is judged against this.
+
+    On a machine that does other work too, timers ring late and work takes longer than it costs. A thread measures both
+    while the block runs: how late it wakes, and how long a few milliseconds of its own work take by the clock."""
+    PAUSE, WORK = 0.05, 0.004
+
+    def __enter__(self):
+        self.lateness, self.slowdown, self.stopping = 0.0, 1.0, threading.Event()
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stopping.set()
+        self.thread.join()
+
+    def _run(self):
+        slowest = []
+        while not self.stopping.is_set():
+            began = time.monotonic()
+            self.stopping.wait(self.PAUSE)
+            if not self.stopping.is_set():
+                self.lateness = max(self.lateness, time.monotonic() - began - self.PAUSE)
+            began, spent = time.monotonic(), time.thread_time()
+            while time.thread_time() - spent < self.WORK:
+                pass
+            # One pause between two turns is no measure of all; the fifth slowest turn is.
+            slowest = sorted(slowest + [(time.monotonic() - began) / self.WORK])[-5:]
+            self.slowdown = max(1.0, slowest[0])
+
+    def allows(self, seconds):
+        """What may take so long on a machine that does nothing else may take so long on this one."""
+        return seconds * self.slowdown + self.lateness
+
+
 def get(address, path, body=None, headers={}, method=None):
     request = urllib.request.Request(f"http://{address}{path}", data=body, headers=headers, method=method)
     try:

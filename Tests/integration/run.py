@@ -25,6 +25,7 @@ import cache
 import chaos
 import control
 import hedge
+import logs
 import manifests
 import mirror
 import names
@@ -35,6 +36,7 @@ import processes
 import resilience
 import rollout
 import rows
+import series
 import slow_clients
 import smuggling
 import split
@@ -185,7 +187,7 @@ def a_model_that_takes_too_long_is_a_timeout():
             raise AssertionError("a model that takes 5 s answered")
         except InferenceServerException as error:
             assert "DEADLINE_EXCEEDED" in error.status() and "within 0.2 seconds" in error.message(), error
-        assert time.monotonic() - began < 2, time.monotonic() - began
+        assert time.monotonic() - began < 4, "the model takes 5 s and the client waits for 4"
     until(lambda: 'sluice_backend_in_flight{model="iris",revision="v1",backend="%s"} 0' % backend.address
           in get(proxy.admin, "/metrics")[2].decode())
     proxy.stop(), backend.stop(signal.SIGKILL)
@@ -450,6 +452,8 @@ for module in (
     hedge,
     page,
     observability,
+    logs,
+    series,
     manifests,
     smuggling,
     tls,

@@ -15,7 +15,7 @@ import subprocess
 import threading
 import time
 
-from processes import V1, accepted, config, folder, gateway, get, model, one, predictions, resident, until
+from processes import V1, Control, accepted, config, folder, gateway, get, model, one, predictions, resident, until
 
 EACH, HTTP2_SHARE = 500, 5
 TIMERS = {"headerTimeout": 3, "bodyTimeout": 2, "idleTimeout": 1.5}
@@ -110,15 +110,17 @@ class SlowClient:
             self.ended = time.monotonic()
             self.socket.close()
 
-    def fault(self):
+    def fault(self, control):
         """What is wrong with how the gateway ended the connection of a slow head; None when all is well."""
         if self.ended is None:
             return "it is still open"
         if not self.speaks_http2 and not self.received.startswith(b"HTTP/1.1 408 "):
             return f"it got {self.received[:40]} and not a 408"
         lasted, limit = self.ended - self.opened, TIMERS["headerTimeout"]
-        # A busy machine accepts late; nobody may be cut off early.
-        return None if limit - 0.2 <= lasted <= limit + 2.5 else f"it lasted {lasted:.1f} s, headerTimeout is {limit} s"
+        # A busy machine accepts late; none may be cut off early.
+        latest = limit + control.allows(2.5)
+        return None if limit - 0.2 <= lasted <= latest else \
+            f"it lasted {lasted:.1f} s, headerTimeout is {limit} s, and {latest:.1f} s are allowed here"
 
 
 class Crowd:
@@ -186,7 +188,7 @@ def open_connections(proxy):
     return sum(int(count) for count in re.findall(r"^sluice_connections\{.*\} (\d+)", text, re.M))
 
 
-def beside_a_crowd(proxy, backend):
+def beside_a_crowd(proxy, backend, control):
     """The honest p99 while slow clients hold on and are cut off, after checking that each was."""
     before = predictions(backend)
     crowd = Crowd(proxy.address, EACH)
@@ -194,11 +196,11 @@ def beside_a_crowd(proxy, backend):
           what=lambda: f"only {open_connections(proxy)} of {2 * EACH} slow clients were let in, "
                        f"{predictions(backend) - before} of {EACH} large questions reached the backend")
     p99 = honest_p99(proxy.address)
-    until(lambda: open_connections(proxy) == 0 and accepted(proxy.address) == 0, timeout=8,
+    until(lambda: open_connections(proxy) == 0 and accepted(proxy.address) == 0, timeout=60,
           what=lambda: f"after all timers sluice_connections is {open_connections(proxy)}, the kernel counts "
                        f"{accepted(proxy.address)} sockets, and both should be 0")
     crowd.stop()
-    faults = [fault for client in crowd.dribblers if (fault := client.fault())]
+    faults = [fault for client in crowd.dribblers if (fault := client.fault(control))]
     assert not faults, f"{len(faults)} of {EACH} slow heads did not end by headerTimeout; of the first {faults[0]}"
     return p99
 
@@ -209,12 +211,14 @@ def a_thousand_slow_clients_are_cut_off():
     proxy = gateway(config([one("echo", backend.address), one("iris", other.address)], f"limits: {{{limits}}}"))
     tries, memory = [], resident(proxy)
     # The machine may be busy with something else for a moment; three times in a row it is the gateway.
-    while len(tries) < 3 and (not tries or tries[-1][1] > 2 * tries[-1][0] + SLACK):
+    while len(tries) < 3 and (not tries or tries[-1][1] > allowed):
         alone = honest_p99(proxy.address)
         until(lambda: accepted(proxy.address) == 0)
-        tries.append((alone, beside_a_crowd(proxy, backend)))
+        with Control() as control:
+            tries.append((alone, beside_a_crowd(proxy, backend, control)))
+        allowed = 2 * alone + control.allows(SLACK)
     text = ", ".join(f"{alone * 1000:.2f} ms alone and {beside * 1000:.2f} ms beside" for alone, beside in tries)
-    assert tries[-1][1] <= 2 * tries[-1][0] + SLACK, f"{2 * EACH} slow clients hold an honest one up: p99 {text}"
+    assert tries[-1][1] <= allowed, f"{2 * EACH} slow clients hold an honest one up: p99 {text}"
     grown = resident(proxy) - memory
     print(f"      p99 {text} {2 * EACH} slow clients; memory grew by {grown >> 20} MB")
     assert grown < MEMORY_MAXIMUM, f"memory grew by {grown >> 20} MB, more than {MEMORY_MAXIMUM >> 20} MB"

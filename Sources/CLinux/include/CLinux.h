@@ -43,6 +43,8 @@ int clinux_raise_descriptor_limit(void);
 // Gives memory back to the system that the allocator has kept.
 void clinux_trim_memory(void);
 void clinux_use_one_arena(void);
+// Writes each line of stdout when it ends.
+void clinux_line_buffer_stdout(void);
 // Begins to write a file's range to disk without waiting; drops a range that is there from memory.
 void clinux_start_writing(int descriptor, int64_t offset, int64_t count);
 void clinux_drop_written(int descriptor, int64_t offset, int64_t count);

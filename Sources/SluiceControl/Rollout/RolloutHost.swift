@@ -98,6 +98,10 @@ final class GatewayRolloutHost: RolloutHost {
     }
 
     func count(_ result: RolloutResult, model: String, revision: String) {
-        shard.add(store.counter(GatewayMetrics.canaryChecks, [model, revision, result.rawValue]))
+        // The revision may be gone by now.
+        withExtendedLifetime(store.hold(model: model, revision: revision)) {
+            let labels = [model, revision, result.rawValue]
+            shard.add(store.counter(GatewayMetrics.canaryChecks, labels))
+        }
     }
 }

@@ -36,10 +36,12 @@ final class MirrorMetrics {
         labels: ["model", "revision", "result"]
     )
 
+    private let hold: MetricHold
     private let requests: [CounterID]
     private let comparisons: [CounterID]
 
     init(store: MetricStore, model: String, revision: String) {
+        hold = store.hold(model: model, revision: revision)
         requests = MirrorResult.allCases.map {
             store.counter(MirrorMetrics.requestFamily, [model, revision, $0.label])
         }

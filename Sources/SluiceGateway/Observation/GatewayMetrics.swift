@@ -118,7 +118,12 @@ package enum GatewayMetrics {
     )
     package static let accessLogDropped = MetricFamily.counter(
         "sluice_access_log_dropped_total",
-        help: "Access log lines that found no room."
+        help: "Access log lines that found no room or could not be written."
+    )
+    package static let logLinesDropped = MetricFamily.counter(
+        "sluice_log_lines_dropped_total",
+        help: "Lines that found no room or could not be written, by log: access or events.",
+        labels: ["target"]
     )
     package static let reloads = MetricFamily.counter(
         "sluice_config_reloads_total",
@@ -148,6 +153,7 @@ final class RevisionMetrics {
     let store: MetricStore
     private let codes: CodeTable
     let labels: [String]
+    private let hold: MetricHold
     private var durations: [HistogramID?] = [nil, nil, nil, nil]
     private var blocks: [CodeBlock?] = [nil, nil, nil, nil]
 
@@ -155,10 +161,18 @@ final class RevisionMetrics {
         self.store = store
         self.codes = codes
         labels = [model, revision]
+        hold = store.hold(model: model, revision: revision)
         inFlight = store.gauge(GatewayMetrics.requestsInFlight, labels)
         requestBytes = store.counter(GatewayMetrics.requestBytes, labels)
         responseBytes = store.counter(GatewayMetrics.responseBytes, labels)
         backendDuration = store.histogram(GatewayMetrics.backendDuration, labels)
+    }
+
+    deinit {
+        for block in blocks { if let block { codes.discard(block) } }
+        if let answers {
+            store.answers.discard(answers, model: labels[0], revision: labels[1])
+        }
     }
 
     /// Counts answers for a rollout from now on.
@@ -194,11 +208,19 @@ final class RevisionMetrics {
 final class BackendMetrics {
     private let codes: CodeTable
     private let labels: [String]
+    private let hold: MetricHold
     private var http: CodeBlock?
     private var grpc: CodeBlock?
 
-    init(codes: CodeTable, model: String, revision: String, backend: String) {
+    init(
+        store: MetricStore,
+        codes: CodeTable,
+        model: String,
+        revision: String,
+        backend: String
+    ) {
         self.codes = codes
+        hold = store.hold(model: model, revision: revision, backend: backend)
         labels = [model, revision, backend]
     }
 

@@ -76,6 +76,8 @@ package final class AccessChannel: Sendable {
         pieces.withLock { $0.full.append(memory) }
     }
 
-    /// Counts a line that found no room.
-    func countDropped() { dropped.add(1, ordering: .relaxed) }
+    /// Counts lines that found no room, or that could not be written.
+    package func countDropped(_ count: Int = 1) {
+        if count > 0 { dropped.add(UInt64(count), ordering: .relaxed) }
+    }
 }

@@ -59,7 +59,7 @@ package struct AnswerReading: Sendable, Equatable {
 
 /// The tallies of all workers, by model and revision; what a rollout judges by.
 ///
-/// Bound: ``tallyMaximum`` tallies of 2.9 KB each over the life of the process; revisions beyond have
+/// Bound: ``tallyMaximum`` tallies of 2.9 KB each at a time; revisions beyond have
 /// none, and a rollout of theirs finds no answers and holds.
 @safe
 package final class AnswerBoard: @unchecked Sendable {
@@ -72,6 +72,8 @@ package final class AnswerBoard: @unchecked Sendable {
 
     private struct State {
         var tallies: [Name: [Confined<AnswerTally>]] = [:]
+        /// What was counted in tallies that are gone, while the revision has others.
+        var past: [Name: AnswerReading] = [:]
         var count = 0
     }
 
@@ -111,21 +113,49 @@ package final class AnswerBoard: @unchecked Sendable {
         }
     }
 
+    /// Takes a tally back from its writer, which may not count in it any more.
+    ///
+    /// What it holds stays in the sum as long as the revision has another tally.
+    package func discard(_ tally: AnswerTally, model: String, revision: String) {
+        let name = Name(model: model, revision: revision)
+        state.withLock { state in
+            guard
+                let place = state.tallies[name]?.firstIndex(where: {
+                    unsafe $0.value.slots == tally.slots
+                })
+            else { preconditionFailure("a tally is discarded once") }
+            state.count -= 1
+            state.tallies[name]?.remove(at: place)
+            if state.tallies[name]?.isEmpty == true {
+                state.tallies[name] = nil
+                state.past[name] = nil
+            } else {
+                state.past[name, default: AnswerReading()].add(tally)
+            }
+            // Nothing but the list led a reader here, and readers hold the lock.
+            unsafe tally.slots.deallocate()
+        }
+    }
+
     /// What a revision's tallies hold now; any thread may ask, and counts may lag by moments.
     package func read(model: String, revision: String) -> AnswerReading {
         let name = Name(model: model, revision: revision)
-        let tallies = state.withLock { $0.tallies[name] ?? [] }
-        var reading = AnswerReading()
-        for tally in tallies {
-            let slots = unsafe tally.value.slots
-            for place in 0..<DurationScale.count {
-                unsafe reading.durations[place] &+= slots[place].load(ordering: .relaxed)
-            }
-            unsafe reading.unmeasured &+= slots[AnswerTally.unmeasured].load(ordering: .relaxed)
-            unsafe reading.failures &+= slots[AnswerTally.failures].load(ordering: .relaxed)
-            unsafe reading.clientFaults &+= slots[AnswerTally.clientFaults]
-                .load(ordering: .relaxed)
+        return state.withLock { state in
+            var reading = state.past[name] ?? AnswerReading()
+            for tally in state.tallies[name] ?? [] { reading.add(tally.value) }
+            return reading
         }
-        return reading
+    }
+}
+
+extension AnswerReading {
+    fileprivate mutating func add(_ tally: AnswerTally) {
+        let slots = unsafe tally.slots
+        for place in 0..<DurationScale.count {
+            unsafe durations[place] &+= slots[place].load(ordering: .relaxed)
+        }
+        unsafe unmeasured &+= slots[AnswerTally.unmeasured].load(ordering: .relaxed)
+        unsafe failures &+= slots[AnswerTally.failures].load(ordering: .relaxed)
+        unsafe clientFaults &+= slots[AnswerTally.clientFaults].load(ordering: .relaxed)
     }
 }

@@ -35,10 +35,10 @@ struct Exposition {
         format: ExpositionFormat
     ) {
         var byName: [String: Section] = [:]
-        for list in lists where !list.sorted.isEmpty {
+        for list in lists where !list.series.isEmpty {
             byName[list.family.name] = Section(
                 family: list.family,
-                lines: list.sorted.map { Line(labelText: $0.labelText, value: .slot($0.slot)) }
+                lines: list.series.map { Line(labelText: $0.labelText, value: .slot($0.slot)) }
             )
         }
         for (name, collected) in collected.families {

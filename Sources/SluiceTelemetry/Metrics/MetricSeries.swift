@@ -6,11 +6,14 @@ final class MetricSeries: Sendable {
     let values: [String]
     /// `name="value",…` without braces, escaped, ready for the scrape.
     let labelText: [UInt8]
+    /// What the series is about, if that comes and goes.
+    let scope: MetricScopeName?
 
     init(slot: UInt32, family: MetricFamily, values: [String]) {
         self.slot = slot
         self.values = values
         labelText = MetricSeries.labelText(names: family.labels, values: values)
+        scope = MetricScopeName(names: family.labels, values: values)
     }
 
     /// Label pairs as exposition text, where `\`, `"` and line feeds in values are escaped.
@@ -40,14 +43,22 @@ final class MetricSeries: Sendable {
     }
 }
 
-/// The series of one family, sorted by their label text.
+/// The series of one family.
 struct MetricSeriesList {
     let family: MetricFamily
-    private(set) var sorted: [MetricSeries] = []
+    /// All that are shown; in the order of their label text if ``isSorted``.
+    private(set) var series: [MetricSeries] = []
+    private(set) var isSorted = true
+    /// Counts what came and went, so that an order found meanwhile can be told from an old one.
+    private(set) var version = 0
     private var byValues: [[String]: MetricSeries] = [:]
-    /// Where series above the limit are counted; present in `sorted` once there was one.
+    /// Where series above the limit are counted; present in `series` once there was one.
     let overflow: MetricSeries
     private(set) var overflowed = false
+    /// Registrations that the limit sent to the overflow series.
+    var dropped: UInt64 = 0
+    /// How many scopes had died when this was last searched for their series to make room.
+    var deathsSeen: UInt64 = 0
 
     init(family: MetricFamily, overflowSlot: UInt32) {
         self.family = family
@@ -69,12 +80,17 @@ struct MetricSeriesList {
         place(series)
     }
 
-    mutating func remove(where isGone: (MetricSeries) -> Bool) {
-        sorted.removeAll { series in
-            guard isGone(series) else { return false }
+    /// Removes the series that `isGone` says; returns their slots.
+    mutating func remove(where isGone: (MetricSeries) -> Bool) -> [UInt32] {
+        var slots: [UInt32] = []
+        series.removeAll { series in
+            guard series !== overflow, isGone(series) else { return false }
             byValues[series.values] = nil
+            slots.append(series.slot)
             return true
         }
+        if !slots.isEmpty { version += 1 }
+        return slots
     }
 
     /// Shows the overflow series from now on and returns it.
@@ -89,17 +105,25 @@ struct MetricSeriesList {
         return overflow
     }
 
+    /// The list in order, which is sorted at most once for each series that came.
+    func inOrder() -> MetricSeriesList {
+        guard !isSorted else { return self }
+        var copy = self
+        copy.series.sort { $0.labelText.lexicographicallyPrecedes($1.labelText) }
+        copy.isSorted = true
+        return copy
+    }
+
+    /// Takes over the order that `other` found, if nothing came or went meanwhile.
+    mutating func adopt(_ other: MetricSeriesList) {
+        guard version == other.version else { return }
+        series = other.series
+        isSorted = true
+    }
+
     private mutating func place(_ series: MetricSeries) {
-        var low = 0
-        var high = sorted.count
-        while low < high {
-            let middle = (low + high) / 2
-            if sorted[middle].labelText.lexicographicallyPrecedes(series.labelText) {
-                low = middle + 1
-            } else {
-                high = middle
-            }
-        }
-        sorted.insert(series, at: low)
+        self.series.append(series)
+        isSorted = self.series.count == 1
+        version += 1
     }
 }

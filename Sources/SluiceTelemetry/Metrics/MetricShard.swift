@@ -4,7 +4,7 @@ import Synchronization
 ///
 /// One thread writes a shard, any thread reads it. As nobody else writes, an update is a relaxed
 /// load and a relaxed store (about a nanosecond) where a read-modify-write would lock the cache
-/// line (five to six). Memory comes in chunks of 4 KiB when a series in them is first touched,
+/// line (five to six). Memory comes in chunks of 16 KiB when a series in them is first touched,
 /// and stays until the shard goes; see `SlotLayout.swift`.
 ///
 /// Sendable without a lock: all shared state is atomic, and a chunk's address is published once,
@@ -96,6 +96,17 @@ package final class MetricShard: @unchecked Sendable {
         for place in 0..<SlotLayout.chunkSlots { unsafe (chunk + place).initialize(to: Atomic(0)) }
         unsafe table[index].store(chunk, ordering: .releasing)
         return unsafe chunk
+    }
+
+    // MARK: - Between two series
+
+    /// Zeroes `count` slots from `first` on, which no handle leads to now.
+    func clear(from first: UInt32, count: Int) {
+        let index = Int(first >> SlotLayout.chunkShift)
+        guard let chunk = unsafe table[index].load(ordering: .acquiring) else { return }
+        let place = Int(first & SlotLayout.placeMask)
+        precondition(place + count <= SlotLayout.chunkSlots, "a block lies in one chunk")
+        for offset in 0..<count { unsafe chunk[place + offset].store(0, ordering: .relaxed) }
     }
 
     // MARK: - Readers

@@ -5,9 +5,10 @@ import Synchronization
 ///
 /// Registering takes the lock and some hundred nanoseconds; counting takes neither. A scrape
 /// holds the lock only to copy the list of series, so a worker that meets a new status code never
-/// waits for a scrape's text. Bounds: 2,000 living series per family and half a million slots
-/// over the life of the process; beyond either, registration returns the family's overflow series,
-/// whose label values are all `other`, and `sluice_metric_series_dropped_total` counts.
+/// waits for a scrape's text. Series of what is gone go too (`MetricScope.swift`), and make way at once
+/// where a family is full. Bounds: 65,536 living series in each family and 4 million slots for all;
+/// beyond either, registration returns the family's overflow series, whose label values are all
+/// `other`, and `sluice_metric_series_dropped_total` counts.
 package final class MetricStore: Sendable {
     /// Adds values that nobody counts but somebody knows, once per scrape.
     package typealias Collector = @Sendable (inout MetricSink) -> Void
@@ -16,8 +17,16 @@ package final class MetricStore: Sendable {
         var slots = SlotAllocator()
         var families: [MetricSeriesList] = []
         var familyIndex: [String: Int] = [:]
-        // Series that are shown once more; by slot.
-        var retiring: Set<UInt32> = []
+        /// What is held how often; 0 is dead, and absent was never held.
+        var holds: [MetricScopeName: Int] = [:]
+        /// Scopes that died since the last `age()`, and those that did before.
+        var young: Set<MetricScopeName> = []
+        var old: Set<MetricScopeName> = []
+        /// Counts the scopes that died.
+        var deaths: UInt64 = 0
+        var isScraping = false
+        /// Slots that a scrape under way may still read.
+        var cooling: [(slot: UInt32, isBlock: Bool)] = []
         var shards: [MetricShard] = []
         var collectors: [Collector] = []
         var dropped: UInt64 = 0
@@ -27,10 +36,11 @@ package final class MetricStore: Sendable {
     package let answers = AnswerBoard()
 
     private let seriesPerFamily: Int
+    private let scrapes = Mutex(())
     private let state: Mutex<State>
 
     /// A store without series that allows each family `seriesPerFamily` of them.
-    package init(seriesPerFamily: Int = 2_000) {
+    package init(seriesPerFamily: Int = 65_536) {
         self.seriesPerFamily = seriesPerFamily
         state = Mutex(State())
     }
@@ -90,17 +100,23 @@ package final class MetricStore: Sendable {
         return state.withLock { state in
             let index = MetricStore.familyIndex(family, &state)
             if let known = state.families[index][labels] {
-                state.retiring.remove(known.slot)
                 return known.slot
             }
             // Who says `other` of his own accord means the overflow series.
             if !labels.isEmpty, labels == state.families[index].overflow.values {
                 return state.families[index].overflowNow().slot
             }
+            if state.families[index].count >= seriesPerFamily,
+                state.families[index].deathsSeen != state.deaths
+            {
+                state.families[index].deathsSeen = state.deaths
+                MetricStore.removeDead(from: index, &state) { _ in true }
+            }
             guard state.families[index].count < seriesPerFamily,
                 let slot = MetricStore.takeSlot(for: family, &state)
             else {
                 state.dropped += 1
+                state.families[index].dropped += 1
                 return state.families[index].overflowNow().slot
             }
             state.families[index].insert(
@@ -127,62 +143,105 @@ package final class MetricStore: Sendable {
     }
 
     private static func takeSlot(for family: MetricFamily, _ state: inout State) -> UInt32? {
-        family.kind == .histogram ? state.slots.takeBlock() : state.slots.takeSingle()
+        let isBlock = family.kind == .histogram
+        guard let slot = isBlock ? state.slots.takeBlock() : state.slots.takeSingle() else {
+            return nil
+        }
+        // What the slot's last series has left in the shards.
+        for shard in state.shards {
+            shard.clear(from: slot, count: isBlock ? SlotLayout.blockSlots : 1)
+        }
+        return slot
     }
 
-    // MARK: - Retiring
+    // MARK: - Coming and going
 
-    /// Shows a counter once more, then forgets it.
+    /// Holds the series of a model, of one of its revisions, or of one of that one's backends.
     ///
-    /// Registering the same labels before that scrape revives it with its count; afterwards it
-    /// starts over in a fresh slot. Late updates through the old handle are allowed and lost.
-    package func retire(_ counter: CounterID) {
-        retire { $0.slot == counter.slot }
-    }
-
-    /// Shows a gauge once more, then forgets it; as for counters.
-    package func retire(_ gauge: GaugeID) {
-        retire { $0.slot == gauge.slot }
-    }
-
-    /// Shows a histogram once more, then forgets it; as for counters.
-    package func retire(_ histogram: HistogramID) {
-        retire { $0.slot == histogram.slot }
-    }
-
-    /// Retires every series, of whatever family, that has all of `labels`.
-    ///
-    /// `retire(matching: [("model", "iris"), ("revision", "v1")])` is what a removed revision
-    /// needs. Call it when no flow runs on the revision any more: a worker that then meets a new
-    /// status code would register its series again.
-    ///
-    /// - Parameter labels: names and values; at least one.
-    package func retire(matching labels: [(name: String, value: String)]) {
-        precondition(!labels.isEmpty, "nobody retires every series")
+    /// A backend without model is an address by itself. Whoever keeps handles of such series keeps
+    /// what this returns as long.
+    package func hold(model: String = "", revision: String = "", backend: String = "") -> MetricHold
+    {
+        let name = MetricScopeName(model: model, revision: revision, backend: backend)
         state.withLock { state in
-            for list in state.families {
-                let places = labels.compactMap { label in
-                    list.family.labels.firstIndex(of: label.name)
+            for name in [name] + name.parents {
+                let count = state.holds[name] ?? 0
+                if count == 0 {
+                    state.young.remove(name)
+                    state.old.remove(name)
                 }
-                guard places.count == labels.count else { continue }
-                for series in list.sorted where series !== list.overflow {
-                    let matches = zip(places, labels).allSatisfy { place, label in
-                        series.values[place] == label.value
-                    }
-                    if matches { state.retiring.insert(series.slot) }
+                state.holds[name] = count + 1
+            }
+        }
+        return MetricHold(self, name)
+    }
+
+    func release(_ name: MetricScopeName) {
+        state.withLock { state in
+            for name in [name] + name.parents {
+                guard let count = state.holds[name], count > 0 else {
+                    preconditionFailure("a hold is released once")
                 }
+                state.holds[name] = count - 1
+                guard count == 1 else { continue }
+                state.deaths += 1
+                state.young.insert(name)
             }
         }
     }
 
-    private func retire(where isMeant: (MetricSeries) -> Bool) {
+    /// Forgets the series that were dead already when this was last called, whether a scrape saw
+    /// them or not; for a timer.
+    package func age() {
         state.withLock { state in
-            for list in state.families {
-                // The overflow series is shared by many and stays.
-                for series in list.sorted where series !== list.overflow && isMeant(series) {
-                    state.retiring.insert(series.slot)
-                }
+            let old = state.old
+            MetricStore.removeDead(&state) { old.contains($0) }
+            state.old.formUnion(state.young)
+            state.young = []
+        }
+    }
+
+    /// Removes the series of dead scopes that `isMeant` says, from all families.
+    private static func removeDead(
+        _ state: inout State,
+        _ isMeant: (MetricScopeName) -> Bool
+    ) {
+        guard !state.young.isEmpty || !state.old.isEmpty else { return }
+        for index in state.families.indices { removeDead(from: index, &state, isMeant) }
+        for name in [MetricScopeName](state.old) + state.young where isMeant(name) {
+            state.holds[name] = nil
+            state.old.remove(name)
+            state.young.remove(name)
+        }
+    }
+
+    /// Removes the dead series of one family and frees their slots.
+    private static func removeDead(
+        from index: Int,
+        _ state: inout State,
+        _ isMeant: (MetricScopeName) -> Bool
+    ) {
+        guard !state.young.isEmpty || !state.old.isEmpty else { return }
+        let isBlock = state.families[index].family.kind == .histogram
+        let holds = state.holds
+        let slots = state.families[index].remove { series in
+            guard let scope = series.scope else { return false }
+            return holds[scope] == 0 && isMeant(scope)
+        }
+        for slot in slots {
+            if state.isScraping {
+                state.cooling.append((slot, isBlock))
+            } else {
+                free(slot, isBlock, &state)
             }
+        }
+    }
+
+    private static func free(_ slot: UInt32, _ isBlock: Bool, _ state: inout State) {
+        if isBlock {
+            state.slots.giveBack(block: slot)
+        } else {
+            state.slots.giveBack(single: slot)
         }
     }
 
@@ -204,40 +263,84 @@ package final class MetricStore: Sendable {
         HistogramReading(slot: histogram.slot, shards: state.withLock { $0.shards })
     }
 
-    /// What a family's living series hold now, over all shards; none if nobody has registered any.
+    /// What a family's living series hold now, over all shards; none where none was registered.
+    ///
+    /// Under the lock, as a slot may have another series afterwards.
     package func readings(of family: MetricFamily) -> [SeriesReading] {
-        let (series, shards) = state.withLock { state in
-            let list = state.familyIndex[family.name].map { state.families[$0].sorted }
-            return (list ?? [], state.shards)
+        state.withLock { state in
+            guard let index = state.familyIndex[family.name] else { return [] }
+            let list = state.families[index].inOrder()
+            state.families[index].adopt(list)
+            return list.series.compactMap { series in
+                if let scope = series.scope, state.holds[scope] == 0 { return nil }
+                return SeriesReading(series, of: family.kind, in: state.shards)
+            }
         }
-        return series.map { SeriesReading($0, of: family.kind, in: shards) }
     }
 
-    /// Writes all series as text; the series that were retired go after this.
+    /// Writes all series as text; those of what is gone go after this.
     ///
-    /// Families are sorted by name and their series by labels. One thread at a time should
-    /// scrape; workers count on meanwhile.
+    /// Families are sorted by name and their series by labels. Scrapes come one after the other;
+    /// workers count on meanwhile.
     package func write(as format: ExpositionFormat, into buffer: inout ByteBuffer) {
-        let (lists, shards, collectors, dropped) = state.withLock { state in
-            let copies = (state.families, state.shards, state.collectors, state.dropped)
-            if !state.retiring.isEmpty {
-                let retiring = state.retiring
-                for index in state.families.indices {
-                    state.families[index].remove { retiring.contains($0.slot) }
+        scrapes.withLock { _ in
+            let (copies, shards, collectors, dropped, seen) = state.withLock { state in
+                // A gauge says what is, so one of what is gone goes at once.
+                for index in state.families.indices
+                where state.families[index].family.kind == .gauge {
+                    MetricStore.removeDead(from: index, &state) { _ in true }
                 }
-                state.retiring = []
+                state.isScraping = true
+                // What is dead by now has its last numbers in the shards.
+                let seen = state.young.union(state.old)
+                return (state.families, state.shards, state.collectors, state.dropped, seen)
             }
-            return copies
+            let lists = copies.map { $0.inOrder() }
+            var sink = MetricSink()
+            sink.counter(MetricStore.droppedSeries, value: Double(dropped))
+            report(lists, to: &sink)
+            for collector in collectors { collector(&sink) }
+            Exposition(lists: lists, collected: sink, shards: shards, format: format)
+                .write(into: &buffer)
+            state.withLock { state in
+                state.isScraping = false
+                for (slot, isBlock) in state.cooling { MetricStore.free(slot, isBlock, &state) }
+                state.cooling = []
+                for (index, list) in lists.enumerated() { state.families[index].adopt(list) }
+                MetricStore.removeDead(&state) { seen.contains($0) }
+            }
         }
-        var sink = MetricSink()
-        sink.counter(MetricStore.droppedSeries, value: Double(dropped))
-        for collector in collectors { collector(&sink) }
-        Exposition(lists: lists, collected: sink, shards: shards, format: format)
-            .write(into: &buffer)
+    }
+
+    private func report(_ lists: [MetricSeriesList], to sink: inout MetricSink) {
+        sink.gauge(MetricStore.seriesLimit, value: Double(seriesPerFamily))
+        for list in lists where !list.family.labels.isEmpty {
+            sink.gauge(MetricStore.familySeries, [list.family.name], value: Double(list.count))
+            guard list.dropped > 0 else { continue }
+            sink.counter(
+                MetricStore.familyDropped,
+                [list.family.name],
+                value: Double(list.dropped)
+            )
+        }
     }
 
     private static let droppedSeries = MetricFamily.counter(
         "sluice_metric_series_dropped_total",
         help: "Registrations beyond a bound; they count in series labelled other."
+    )
+    private static let familySeries = MetricFamily.gauge(
+        "sluice_metric_family_series",
+        help: "Series in use, by family of metrics.",
+        labels: ["family"]
+    )
+    private static let seriesLimit = MetricFamily.gauge(
+        "sluice_metric_family_series_limit",
+        help: "Series that a family of metrics may have."
+    )
+    private static let familyDropped = MetricFamily.counter(
+        "sluice_metric_family_series_dropped_total",
+        help: "Registrations beyond the family's bound; they count in its series labelled other.",
+        labels: ["family"]
     )
 }
