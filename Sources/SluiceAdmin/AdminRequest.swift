@@ -15,6 +15,8 @@ struct AdminRequest {
     var authorization: String?
     var ifMatch: String?
     var ifNoneMatch: String?
+    /// The authority it was sent to, as it came: `HOST[:PORT]`.
+    var host: String
     /// Whether a browser sends it for a page that isn't ours.
     ///
     /// A page of any site may have a browser send simple requests to a loopback address, and needs
@@ -50,19 +52,11 @@ struct AdminRequest {
         author = head.text(named: "x-sluice-author")
         let origin = head.text(named: "origin")
         let host = head.text(.authority) ?? ""
+        self.host = host
         isFromAnotherSite =
             origin.map { $0 != "http://\(host)" && $0 != "https://\(host)" } ?? false
-        isFromNamedSite = origin != nil && !AdminRequest.isAddress(host)
+        isFromNamedSite = origin != nil && !HostName.isAddress(host)
         self.client = client
-    }
-
-    /// Whether an authority is `localhost` or an address, with or without a port.
-    private static func isAddress(_ authority: String) -> Bool {
-        guard let address = Configuration.ListenAddress(authority) ?? .init("\(authority):0") else {
-            return false
-        }
-        return address.host == "localhost" || address.host.contains(":")
-            || address.host.allSatisfy { $0.isASCII && ($0.isNumber || $0 == ".") }
     }
 
     /// Who is asking, as events and logs say it.

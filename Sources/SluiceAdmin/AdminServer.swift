@@ -158,6 +158,7 @@ package final class AdminServer: RequestHandler {
         }
         let method = request.method == "HEAD" ? "GET" : request.method
         var allowed: [String] = []
+        let access = runtime.desk.access
         for route in routes {
             guard let values = route.match(request.segments) else { continue }
             guard route.method == method else {
@@ -166,6 +167,16 @@ package final class AdminServer: RequestHandler {
             }
             if route.changesState, request.isFromAnotherSite {
                 throw AdminRefusal(403, "a page of another site may not change anything here")
+            }
+            // Metrics and health are scraped by whatever name the gateway has.
+            if !route.changesState, route.pattern.hasPrefix("/api/"),
+                !HostName.isOurs(request.host, admin: runtime.configuration.admin.address.host),
+                !(access.asksForToken && access.allows(request.authorization))
+            {
+                throw AdminRefusal(
+                    403,
+                    "this is read by the gateway's address, localhost or a name of a private network; by another name it takes the token of `admin.tokenFile`"
+                )
             }
             if route.changesState, request.isFromNamedSite, !runtime.desk.access.asksForToken {
                 throw AdminRefusal(

@@ -48,7 +48,9 @@ final class HTTPClient: ResponseReceiver, TimerTarget {
         timeout: Duration = .seconds(30)
     ) throws(Failure) -> Answer {
         guard let url = ClientURL(base) else {
-            throw Failure(sentence: "'\(base)' is not http://HOST:PORT or h2c://HOST:PORT")
+            throw Failure(
+                sentence: "'\(Redaction.value(base))' is not http://HOST:PORT or h2c://HOST:PORT"
+            )
         }
         let addresses: [SocketAddress]
         do throws(KernelFailure) {

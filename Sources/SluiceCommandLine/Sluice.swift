@@ -24,8 +24,21 @@ package struct Sluice: ParsableCommand {
     package init() {}
 
     /// Parses the process's arguments and runs what they ask for.
+    ///
+    /// What can't be parsed is quoted, so that it must not show passwords: as ``ParsableCommand/main()``
+    /// does it, but for that.
     package static func start() {
         Terminal.showLinesAsTheyCome()
-        main()
+        do {
+            var command = try parseAsRoot()
+            try command.run()
+        } catch {
+            let code = exitCode(for: error)
+            // Help and the version aren't errors, and go to stdout as ever.
+            guard code != .success, !(error is ExitCode) else { exit(withError: error) }
+            let message = fullMessage(for: error)
+            if !message.isEmpty { Terminal.complain(message) }
+            exit(withError: code)
+        }
     }
 }

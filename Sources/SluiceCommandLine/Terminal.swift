@@ -1,5 +1,6 @@
 import Foundation
 import SluiceControl
+import SluiceCore
 import SluiceIO
 
 /// What people see of a command.
@@ -8,7 +9,7 @@ enum Terminal {
     static func complain(_ line: String) {
         guard var output = try? LogOutput(.descriptor(STDERR_FILENO)) else { return }
         let deadline = ContinuousClock.now + .seconds(2)
-        let bytes = Array((line + "\n").utf8)
+        let bytes = Array((Redaction.text(line) + "\n").utf8)
         // The array lives through the call.
         _ = unsafe bytes.withUnsafeBytes {
             unsafe output.write($0) { ContinuousClock.now < deadline }

@@ -1,3 +1,4 @@
+import SluiceCore
 package import SluiceRedis
 import Yams
 
@@ -56,7 +57,7 @@ extension ConfigurationReader {
                     cache.redis = Configuration.Redis(url: url)
                 } else {
                     findings.add(
-                        "`cache.redis.url` must be unix:///PATH or redis://[[USER]:PASSWORD@]HOST:PORT/DB, not '\(text)'",
+                        "`cache.redis.url` must be unix:///PATH or redis://[[USER]:PASSWORD@]HOST:PORT/DB, not '\(Redaction.value(text))'",
                         at: node
                     )
                 }

@@ -1,4 +1,5 @@
 import Foundation
+import SluiceCore
 import Yams
 
 // One replica of a revision.
@@ -39,7 +40,7 @@ extension ConfigurationReader {
         let text = node.scalar?.string ?? ""
         guard let url = Configuration.BackendURL(text) else {
             findings.add(
-                "`\(section.name).\(key)` must be http://HOST:PORT, h2c://HOST:PORT or https://HOST:PORT without a path, not '\(text)'",
+                "`\(section.name).\(key)` must be http://HOST:PORT, h2c://HOST:PORT or https://HOST:PORT without a path, not '\(Redaction.value(text))'",
                 at: node
             )
             return nil

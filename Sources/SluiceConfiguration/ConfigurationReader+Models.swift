@@ -1,4 +1,5 @@
 import SluiceBalancing
+import SluiceCore
 import SluiceInference
 import Yams
 
@@ -24,7 +25,7 @@ extension ConfigurationReader {
             } else {
                 let names = LoadBalancing.allCases.map(\.rawValue).joined(separator: ", ")
                 findings.add(
-                    "`\(name).loadBalancing` must be one of \(names), not '\(text)'",
+                    "`\(name).loadBalancing` must be one of \(names), not '\(Redaction.value(text))'",
                     at: node
                 )
             }
@@ -111,7 +112,7 @@ extension ConfigurationReader {
             } else {
                 let names = Dialect.allCases.map(\.rawValue).joined(separator: ", ")
                 findings.add(
-                    "`\(name).dialect` must be one of \(names), not '\(node.scalar?.string ?? "")'",
+                    "`\(name).dialect` must be one of \(names), not '\(Redaction.value(node.scalar?.string ?? ""))'",
                     at: node
                 )
             }

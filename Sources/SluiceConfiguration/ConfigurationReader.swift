@@ -1,5 +1,6 @@
 import Foundation
 import SluiceBalancing
+import SluiceCore
 import SluiceInference
 import Yams
 
@@ -49,46 +50,6 @@ extension Configuration {
         guard let slash = file.lastIndex(of: "/") else { return "." }
         return slash == file.startIndex ? "/" : String(file[..<slash])
     }
-
-    static func compose(_ yaml: String, _ findings: Findings) -> Node? {
-        do {
-            // Each alias may expand a large node; a configuration needs few, a bomb needs many.
-            guard yaml.filter({ $0 == "*" }).count <= 1000 else {
-                findings.add("too many aliases", line: 1, column: 1)
-                return nil
-            }
-            guard let root = try Yams.compose(yaml: yaml) else {
-                findings.add(
-                    "the configuration is empty; it needs `listeners` and `models`",
-                    line: 1,
-                    column: 1
-                )
-                return nil
-            }
-            return root
-        } catch let error as YamlError {
-            let (line, column, text) = place(of: error)
-            findings.add(text, line: line, column: column)
-        } catch {
-            findings.add("this is not YAML: \(error)", line: 1, column: 1)
-        }
-        return nil
-    }
-
-    private static func place(of error: YamlError) -> (Int, Int, String) {
-        switch error {
-        case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
-            .composer(_, let problem, let mark, _):
-            return (mark.line, mark.column, "this is not YAML: \(problem)")
-        case .duplicatedKeysInMapping(let keys, let context):
-            let names = keys.map { "`\($0)`" }.sorted().joined(separator: ", ")
-            return (
-                context.mark.line, context.mark.column,
-                "\(names) stands twice in this mapping; keep one"
-            )
-        default: return (1, 1, "this is not YAML: \(error)")
-        }
-    }
 }
 
 /// Walks the document, section by section.
@@ -99,24 +60,22 @@ struct ConfigurationReader {
     mutating func read(_ root: Node) -> Configuration {
         var result = Configuration()
         guard var top = Section(root, name: "", findings) else { return result }
+        var taken = TakenAddresses()
         for (index, node) in top.list("listeners").enumerated() {
-            if let listener = listener(node, index) { result.listeners.append(listener) }
+            if let listener = listener(node, index) {
+                taken.take(listener.address, "listeners[\(index)].address", node, findings)
+                result.listeners.append(listener)
+            }
         }
-        if let node = top.value("admin") { admin(node, &result.admin) }
+        let adminNode = top.value("admin")
+        if let adminNode { admin(adminNode, &result.admin) }
+        taken.take(result.admin.address, "admin.address", adminNode ?? root, findings)
         top.flag("watch", &result.watch)
         top.duration("dnsInterval", from: .seconds(1), &result.dnsInterval)
         top.number("workers", 0...1024, &result.workers)
         top.duration("drainTimeout", from: .zero, &result.drainTimeout)
         top.duration("drainDelay", from: .zero, &result.drainDelay)
-        if let text = top.text("accessLog") {
-            result.accessLog =
-                switch text {
-                case "stdout": .stdout
-                case "stderr": .stderr
-                case "off", "false": .off
-                default: .file(resolved(text))
-                }
-        }
+        accessLog(&top, &result.accessLog)
         if let node = top.value("limits") { limits(node, &result.limits) }
         for (index, node) in top.list("models").enumerated() {
             if let model = model(node, index) {
@@ -134,6 +93,22 @@ struct ConfigurationReader {
         checkMemory(result, root)
         top.finish()
         return result
+    }
+
+    /// `stdout`, `stderr`, `off` or a file; a bare word is more likely a slip than a file's name.
+    private func accessLog(_ top: inout Section, _ log: inout Configuration.AccessLog) {
+        guard let text = top.text("accessLog") else { return }
+        switch text {
+        case "stdout": log = .stdout
+        case "stderr": log = .stderr
+        case "off", "false": log = .off
+        case _ where text.contains("/") || text.contains("."): log = .file(resolved(text))
+        default:
+            findings.add(
+                "`accessLog` must be stdout, stderr, off or a file such as ./\(Redaction.value(text)), not '\(Redaction.value(text))'",
+                at: top.value("accessLog") ?? top.node
+            )
+        }
     }
 
     // MARK: - Listeners

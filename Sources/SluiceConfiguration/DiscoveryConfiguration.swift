@@ -54,6 +54,15 @@ extension ConfigurationReader {
         }
         for (place, node) in section.list("backends").enumerated() {
             if let backend = backend(node, "\(name).backends[\(place)]") {
+                let isTwin = revision.backends.contains {
+                    $0.rest == backend.rest && $0.grpc == backend.grpc
+                }
+                if isTwin {
+                    findings.add(
+                        "`\(name).backends[\(place)]` stands twice; a replica is listed once, and `weight` says how much it takes",
+                        at: node
+                    )
+                }
                 revision.backends.append(backend)
             }
         }

@@ -1,4 +1,5 @@
 import SluiceBalancing
+import SluiceCore
 import SluiceHTTP
 import Yams
 
@@ -54,7 +55,7 @@ extension ConfigurationReader {
         let text = value.scalar?.string ?? ""
         guard let (rate, period) = ConfigurationReader.rate(text) else {
             findings.add(
-                "`\(name).rate` must be requests per second, minute or hour, such as 100/s, 30/m or 500/h, from 1 to \(RateLimit.maximum), not '\(text)'",
+                "`\(name).rate` must be requests per second, minute or hour, such as 100/s, 30/m or 500/h, from 1 to \(RateLimit.maximum), not '\(Redaction.value(text))'",
                 at: value
             )
             return
@@ -107,7 +108,7 @@ extension ConfigurationReader {
         }
         guard isToken else {
             findings.add(
-                "`\(part.name).header` must be a header's name, not '\(text)'",
+                "`\(part.name).header` must be a header's name, not '\(Redaction.value(text))'",
                 at: value
             )
             return nil

@@ -1,3 +1,4 @@
+import SluiceCore
 import Yams
 
 extension Configuration {
@@ -45,7 +46,7 @@ extension ConfigurationReader {
                 mirror.tolerance = tolerance
             } else {
                 findings.add(
-                    "`\(name).tolerance` must be a number from 0 up, such as 1e-6, not '\(text)'",
+                    "`\(name).tolerance` must be a number from 0 up, such as 1e-6, not '\(Redaction.value(text))'",
                     at: node
                 )
             }

@@ -1,3 +1,4 @@
+import SluiceCore
 import SluiceRedis
 
 extension Configuration {
@@ -15,16 +16,16 @@ extension Configuration {
     ) throws(QuickFailure) -> Configuration {
         var configuration = Configuration()
         guard let address = ListenAddress(listen) else {
-            throw QuickFailure("--listen takes HOST:PORT, not '\(listen)'")
+            throw QuickFailure("--listen takes HOST:PORT, not '\(Redaction.value(listen))'")
         }
         configuration.listeners = [Listener(address: address, tls: nil)]
         guard let adminAddress = ListenAddress(admin) else {
-            throw QuickFailure("--admin takes HOST:PORT, not '\(admin)'")
+            throw QuickFailure("--admin takes HOST:PORT, not '\(Redaction.value(admin))'")
         }
         configuration.admin.address = adminAddress
         for text in models {
             guard let equals = text.firstIndex(of: "="), equals != text.startIndex else {
-                throw QuickFailure("--model takes NAME=URL,URL…, not '\(text)'")
+                throw QuickFailure("--model takes NAME=URL,URL…, not '\(Redaction.value(text))'")
             }
             let name = String(text[..<equals])
             if name == "-" || name == "other" {
@@ -50,7 +51,9 @@ extension Configuration {
         }
         if let cache {
             guard let ttl = Units.duration(cache), ttl > .zero else {
-                throw QuickFailure("--cache takes a time such as 60s or 5m, not '\(cache)'")
+                throw QuickFailure(
+                    "--cache takes a time such as 60s or 5m, not '\(Redaction.value(cache))'"
+                )
             }
             for index in configuration.models.indices {
                 configuration.models[index].cache = ModelCache(ttl: ttl)
@@ -72,7 +75,7 @@ extension Configuration {
         let plain = isGRPC ? "h2c://" + text.dropFirst("grpc://".count) : text
         guard let url = BackendURL(plain) else {
             throw QuickFailure(
-                "a backend is http://, h2c://, grpc:// or https:// with HOST:PORT, not '\(text)'"
+                "a backend is http://, h2c://, grpc:// or https:// with HOST:PORT, not '\(Redaction.value(text))'"
             )
         }
         return Backend(

@@ -1,3 +1,4 @@
+import SluiceCore
 import Yams
 
 /// Collects what is wrong, so that one run of `sluice check` shows everything.
@@ -16,7 +17,12 @@ final class Findings {
 
     func add(_ message: String, line: Int, column: Int) {
         diagnostics.append(
-            Diagnostic(file: file, line: line, column: column, message: message)
+            Diagnostic(
+                file: file,
+                line: line,
+                column: column,
+                message: Redaction.text(message)
+            )
         )
     }
 }
@@ -40,12 +46,31 @@ struct Section {
         self.node = node
         self.findings = findings
         var entries: [(String, Node, Node)] = []
+        var merged: [Node] = []
         for (key, value) in mapping {
             guard let text = key.string else {
                 findings.add("a key must be plain text", at: key)
                 continue
             }
-            entries.append((text, key, value))
+            if text == "<<" {
+                merged += value.sequence.map { Array($0) } ?? [value]
+            } else {
+                entries.append((text, key, value))
+            }
+        }
+        // `<<: *defaults` (YAML's "merge" type): what the mapping itself says, and what stands
+        // before, counts.
+        for node in merged {
+            guard let mapping = node.mapping else {
+                findings.add("`<<` takes a mapping or a list of them, such as *defaults", at: node)
+                continue
+            }
+            for (key, value) in mapping {
+                guard let text = key.string, !entries.contains(where: { $0.0 == text }) else {
+                    continue
+                }
+                entries.append((text, key, value))
+            }
         }
         self.entries = entries
     }
@@ -60,14 +85,25 @@ struct Section {
     mutating func value(_ key: String) -> Node? {
         known.append(key)
         guard let value = entries.first(where: { $0.key == key })?.value else { return nil }
-        // `key:` with nothing after it is the same as no key.
-        return value.scalar?.string.isEmpty == true && value.tag.description.hasSuffix("null")
-            ? nil : value
+        return Section.isNull(value) ? nil : value
+    }
+
+    /// `key:` with nothing after it, `key: ~` and `key: null` are the same as no key (YAML 1.2 §10.3.2).
+    private static func isNull(_ node: Node) -> Bool {
+        guard let scalar = node.scalar, scalar.style == .plain || scalar.style == .any,
+            ["", "~", "null", "Null", "NULL"].contains(scalar.string)
+        else { return false }
+        // `!!str null` is a text.
+        return node.tag.description.hasSuffix("null")
     }
 
     /// The value under `key`, or a diagnostic at the section.
     mutating func required(_ key: String) -> Node? {
         if let value = value(key) { return value }
+        if let empty = entries.first(where: { $0.key == key }) {
+            findings.add("`\(path(key))` has no value, and it must have one", at: empty.keyNode)
+            return nil
+        }
         findings.add("\(Section.called(name)) needs the key `\(key)`", at: node)
         return nil
     }
@@ -109,6 +145,11 @@ struct Section {
         place = number
     }
 
+    /// A year; longer times are slips of a unit, and would pass what a clock can count.
+    private static let durationMaximum = Duration.seconds(365 * 86_400)
+    /// 1 PiB.
+    private static let bytesMaximum = 1 << 50
+
     mutating func duration(_ key: String, from minimum: Duration, _ place: inout Duration) {
         guard let value = value(key) else { return }
         guard let text = value.scalar?.string, let duration = Units.duration(text) else {
@@ -121,6 +162,13 @@ struct Section {
         guard duration >= minimum else {
             findings.add(
                 "`\(path(key))` must be at least \(Units.text(minimum)), not \(found(value))",
+                at: value
+            )
+            return
+        }
+        guard duration <= Section.durationMaximum else {
+            findings.add(
+                "`\(path(key))` must be at most \(Units.text(Section.durationMaximum)), not \(found(value))",
                 at: value
             )
             return
@@ -140,6 +188,13 @@ struct Section {
         guard bytes >= minimum else {
             findings.add(
                 "`\(path(key))` must be at least \(Units.text(bytes: minimum)), not \(found(value))",
+                at: value
+            )
+            return
+        }
+        guard bytes <= Section.bytesMaximum else {
+            findings.add(
+                "`\(path(key))` must be at most \(Units.text(bytes: Section.bytesMaximum)), not \(found(value))",
                 at: value
             )
             return
@@ -172,7 +227,7 @@ struct Section {
     }
 
     private func found(_ node: Node) -> String {
-        if let text = node.scalar?.string { return "'\(text)'" }
+        if let text = node.scalar?.string { return "'\(Redaction.value(text))'" }
         return node.sequence != nil ? "a list" : "a mapping"
     }
 

@@ -1,3 +1,4 @@
+import SluiceCore
 import SluiceHTTP
 package import SluiceRouting
 import Yams
@@ -119,7 +120,7 @@ extension ConfigurationReader {
         }
         guard isToken else {
             findings.add(
-                "`\(section.name).\(key)` must be a name of letters, digits and - _ . without spaces or colons, not '\(text)'",
+                "`\(section.name).\(key)` must be a name of letters, digits and - _ . without spaces or colons, not '\(Redaction.value(text))'",
                 at: header ?? cookie ?? section.node
             )
             return nil

@@ -1,3 +1,4 @@
+import SluiceCore
 import Yams
 
 extension Configuration {
@@ -26,7 +27,7 @@ extension ConfigurationReader {
                 warm.rate = rate
             } else {
                 findings.add(
-                    "`\(model).warm.rate` is how many requests a second, from 1/s to 100000/s, such as 50/s, not '\(text)'",
+                    "`\(model).warm.rate` is how many requests a second, from 1/s to 100000/s, such as 50/s, not '\(Redaction.value(text))'",
                     at: value
                 )
             }

@@ -1,3 +1,4 @@
+import SluiceCore
 package import SluiceTelemetry
 package import SluiceWire
 import Synchronization
@@ -72,6 +73,7 @@ package final class EventHistory: Sendable {
         state.withLock { state in
             var event = event
             event.id = state.nextID
+            event.message = Redaction.text(event.message)
             state.nextID += 1
             state.events.append(event)
             if state.events.count > EventHistory.maximum { state.events.removeFirst() }

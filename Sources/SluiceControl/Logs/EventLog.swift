@@ -32,7 +32,7 @@ package final class EventLog: Sendable {
     package func write(_ level: LogLevel, _ message: String, _ fields: [(StaticString, String)]) {
         guard !isQuiet || level >= .warning else { return }
         var line = LogLine(level, message, at: WallTime(nanoseconds: Machine.wallClock()))
-        for (key, value) in fields { line.add(key, value) }
+        for (key, value) in fields { line.add(key, Redaction.text(value)) }
         queue.append(EventLog.bounded(line.bytes))
     }
 
