@@ -145,7 +145,7 @@ let package = Package(
                 "SluiceCore", "SluiceWire", "SluiceInference", "SluiceBalancing", "SluiceRouting",
                 "SluiceCache",
                 "SluiceTLS", "SluiceTelemetry", "SluiceIO", "SluiceIngress", "SluiceEgress",
-                "SluiceGateway",
+                "SluiceGateway", "SluiceRedis",
                 "SluiceConfiguration",
             ]
         ),
@@ -237,7 +237,8 @@ let package = Package(
             for: "SluiceControl",
             imports: [
                 "SluiceControl", "SluiceConfiguration", "SluiceCore", "SluiceEgress",
-                "SluiceGateway", "SluiceIO", "SluiceRouting", "SluiceTelemetry", "SluiceWire",
+                "SluiceGateway", "SluiceIO", "SluiceRedis", "SluiceRouting", "SluiceTelemetry",
+                "SluiceWire",
             ]
         ),
         tests(for: "SluiceAdmin", imports: ["SluiceAdmin"]),

@@ -33,6 +33,7 @@ final class GatewayState {
             .init("version", .string(runtime.version)), .init("ready", .bool(runtime.isReady)),
             .init("draining", .bool(runtime.readiness.isDraining)),
             .init("generation", models["generation"] ?? .null),
+            .init("redis", runtime.redisState),
             .init("models", models["models"] ?? .array([])),
         ])
     }

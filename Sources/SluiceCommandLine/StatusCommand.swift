@@ -26,6 +26,10 @@ struct StatusCommand: ParsableCommand {
             let models = document["models"]?.elements ?? [document]
             print(StatusTable.text(models))
             for line in StatusTable.troubles(models) { print(line) }
+            for trouble in document["redis"]?["troubles"]?.elements ?? [] {
+                let (use, message) = (trouble["use"]?.text ?? "", trouble["message"]?.text ?? "")
+                print("redis: \(use): \(message)")
+            }
             for line in models.flatMap(LimitText.lines) { print(line) }
             for model in models {
                 guard let rollout = model["rollout"], rollout != .null else { continue }

@@ -15,6 +15,10 @@ extension Configuration {
     /// Tier 2.
     package struct Redis: Sendable, Equatable {
         package var url: RedisURL
+        /// Whose first line is the password, read again whenever a connection couldn't be made.
+        package var passwordFile: String?
+        /// How to speak TLS, with `rediss://`.
+        package var tls: BackendTLS?
         /// How long a look-up may take before the request goes on without it.
         package var timeout = Duration.milliseconds(20)
         /// What every key begins with.
@@ -57,7 +61,7 @@ extension ConfigurationReader {
                     cache.redis = Configuration.Redis(url: url)
                 } else {
                     findings.add(
-                        "`cache.redis.url` must be unix:///PATH or redis://[[USER]:PASSWORD@]HOST:PORT/DB, not '\(Redaction.value(text))'",
+                        "`cache.redis.url` must be unix:///PATH, redis://[[USER]:PASSWORD@]HOST:PORT/DB or rediss://…, not '\(Redaction.value(text))'",
                         at: node
                     )
                 }
@@ -65,7 +69,21 @@ extension ConfigurationReader {
             var (timeout, prefix) = (Duration.milliseconds(20), "sluice:")
             redis.duration("timeout", from: .milliseconds(1), &timeout)
             if let text = redis.text("prefix") { prefix = text }
+            let passwordFile = file(&redis, "passwordFile", isRequired: false)
+            if passwordFile != nil, cache.redis?.url.password != nil {
+                findings.add(
+                    "`cache.redis` has a password in `url` and a `passwordFile`; one of them is enough",
+                    at: node
+                )
+            }
+            if let part = redis.value("tls") {
+                cache.redis?.tls = clientTLS(part, "cache.redis.tls")
+                if cache.redis?.url.isSecure == false {
+                    findings.add("`cache.redis.tls` goes with a `url` of rediss://", at: part)
+                }
+            }
             redis.finish()
+            cache.redis?.passwordFile = passwordFile
             cache.redis?.timeout = timeout
             cache.redis?.prefix = prefix
         }

@@ -12,19 +12,7 @@ extension ConfigurationReader {
         backend.grpc = url(&section, "grpc")
         backend.share = share(&section)
         discovered(&section, name, &backend)
-        if let node = section.value("tls"), var tls = Section(node, name: "\(name).tls", findings) {
-            var part = Configuration.BackendTLS()
-            part.ca = file(&tls, "ca", isRequired: false)
-            part.certificate = file(&tls, "certificate", isRequired: false)
-            part.privateKey = file(&tls, "privateKey", isRequired: false)
-            part.serverName = tls.text("serverName")
-            tls.flag("insecureSkipVerify", &part.insecureSkipVerify)
-            if (part.certificate == nil) != (part.privateKey == nil) {
-                findings.add("`certificate` and `privateKey` come together", at: node)
-            }
-            tls.finish()
-            backend.tls = part
-        }
+        if let node = section.value("tls") { backend.tls = clientTLS(node, "\(name).tls") }
         if section.value("rest") == nil, section.value("grpc") == nil, section.value("dns") == nil {
             findings.add(
                 "`\(name)` needs `rest:` or `grpc:` (a URL), or both, or `dns:` (HOST:PORT)",
@@ -33,6 +21,22 @@ extension ConfigurationReader {
             return nil
         }
         return backend
+    }
+
+    /// How to speak TLS to a server that we call.
+    func clientTLS(_ node: Node, _ name: String) -> Configuration.BackendTLS? {
+        guard var tls = Section(node, name: name, findings) else { return nil }
+        var part = Configuration.BackendTLS()
+        part.ca = file(&tls, "ca", isRequired: false)
+        part.certificate = file(&tls, "certificate", isRequired: false)
+        part.privateKey = file(&tls, "privateKey", isRequired: false)
+        part.serverName = tls.text("serverName")
+        tls.flag("insecureSkipVerify", &part.insecureSkipVerify)
+        if (part.certificate == nil) != (part.privateKey == nil) {
+            findings.add("`certificate` and `privateKey` come together", at: node)
+        }
+        tls.finish()
+        return part
     }
 
     func url(_ section: inout Section, _ key: String) -> Configuration.BackendURL? {

@@ -70,6 +70,10 @@ extension Configuration {
                 "    timeout: \(Units.text(redis.timeout))",
                 "    prefix: \(YAMLText.quoted(redis.prefix))",
             ]
+            if let file = redis.passwordFile {
+                lines.append("    passwordFile: \(YAMLText.quoted(file))")
+            }
+            if let tls = redis.tls { lines.append("    tls: \(tls.yamlText)") }
         }
         return lines
     }
@@ -133,17 +137,22 @@ extension Configuration {
             if let grpc = backend.grpc { fields.append("grpc: \(YAMLText.quoted(grpc.text))") }
         }
         if let tls = backend.tls {
-            var parts: [String] = []
-            if let ca = tls.ca { parts.append("ca: \(YAMLText.quoted(ca))") }
-            if let certificate = tls.certificate {
-                parts.append("certificate: \(YAMLText.quoted(certificate))")
-            }
-            if let key = tls.privateKey { parts.append("privateKey: \(YAMLText.quoted(key))") }
-            if let name = tls.serverName { parts.append("serverName: \(YAMLText.quoted(name))") }
-            if tls.insecureSkipVerify { parts.append("insecureSkipVerify: true") }
-            fields.append("tls: {\(parts.joined(separator: ", "))}")
+            fields.append("tls: \(tls.yamlText)")
         }
         fields += backend.share.yamlFields
         return ["          - {\(fields.joined(separator: ", "))}"]
+    }
+}
+
+extension Configuration.BackendTLS {
+    /// The value of `tls`.
+    fileprivate var yamlText: String {
+        var parts: [String] = []
+        if let ca { parts.append("ca: \(YAMLText.quoted(ca))") }
+        if let certificate { parts.append("certificate: \(YAMLText.quoted(certificate))") }
+        if let privateKey { parts.append("privateKey: \(YAMLText.quoted(privateKey))") }
+        if let serverName { parts.append("serverName: \(YAMLText.quoted(serverName))") }
+        if insecureSkipVerify { parts.append("insecureSkipVerify: true") }
+        return "{\(parts.joined(separator: ", "))}"
     }
 }

@@ -16,7 +16,7 @@ package final class GatewayRuntime: Sendable {
     /// Whether the gateway wants traffic.
     package let readiness: GatewayReadiness
     /// What is kept of answers.
-    private let cache: ResultCache
+    let cache: ResultCache
     /// The version in `sluice_build_info` and `GET /v2`.
     package let version: String
     /// The loop that admin server and probes share.
@@ -30,6 +30,7 @@ package final class GatewayRuntime: Sendable {
     /// The rollouts, on the control loop.
     package let rollouts: Confined<RolloutDriver>
     private let offload: OffloadPool
+    private let redisWatch: RedisWatch?
     private let endings = Mutex<[@Sendable () -> Void]>([])
 
     /// Starts everything and returns when all listeners accept.
@@ -45,16 +46,18 @@ package final class GatewayRuntime: Sendable {
         let readiness = GatewayReadiness()
         self.store = store
         self.readiness = readiness
+        let redisWatch = try configuration.cache.redis.map {
+            redis throws(CompileFailure) in try RedisWatch(redis)
+        }
+        self.redisWatch = redisWatch
         let cache = ResultCache(
             maxBytes: configuration.cache.maxBytes,
             maxEntryBytes: configuration.cache.maxEntryBytes,
-            redis: try SnapshotCompiler.redis(configuration),
+            redis: redisWatch?.tier,
             seed: .random(in: .min ... .max)
         ) { notice in
             switch notice {
-            case .up: log.write(.info, "redis is in use", [])
-            case .down(let reason):
-                log.write(.warning, "redis is not in use", [("reason", reason)])
+            case .health(let notice): log.write(notice)
             case .purgeFailed(let reason):
                 log.write(.warning, "redis was not purged", [("reason", reason)])
             }
@@ -141,9 +144,7 @@ package final class GatewayRuntime: Sendable {
             GatewayRuntime.collect(desk.snapshot, into: &sink)
             desk.report(to: &sink)
             sink.gauge(GatewayMetrics.buildInfo, [version], value: 1)
-            if let isUp = cache.isRedisUp {
-                sink.gauge(GatewayMetrics.redisUp, [], value: isUp ? 1 : 0)
-            }
+            GatewayRuntime.collectRedis(cache, into: &sink)
             sink.gauge(GatewayMetrics.cacheBytes, ["memory"], value: Double(cache.memoryBytes))
             for run in desk.warmed {
                 sink.gauge(
@@ -310,6 +311,7 @@ package final class GatewayRuntime: Sendable {
         desk.stop()
         // What helper threads are at comes back before the loops end.
         offload.stop()
+        redisWatch?.stop()
         workers.stop()
         let probe = probe
         let endings = endings.withLock { $0 }

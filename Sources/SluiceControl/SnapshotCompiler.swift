@@ -189,23 +189,6 @@ package struct SnapshotCompiler: Sendable {
         }
     }
 
-    /// Tier 2, looked up; nil when none is configured.
-    static func redis(_ configuration: Configuration) throws(CompileFailure) -> RedisTier? {
-        guard let redis = configuration.cache.redis else { return nil }
-        do throws(KernelFailure) {
-            return RedisTier(
-                endpoint: try RedisEndpoint.resolve(redis.url),
-                timeout: redis.timeout,
-                prefix: redis.prefix
-            )
-        } catch {
-            throw CompileFailure(
-                sentence:
-                    "cache.redis.url \(redis.url): the host can't be looked up (\(error.text))"
-            )
-        }
-    }
-
     private static func resilience(
         _ model: Configuration.Model,
         _ limiters: [RateLimiter]

@@ -1,41 +1,52 @@
 import SluiceCore
 import SluiceIO
 import SluiceRedis
+import SluiceTLS
 
 /// Attempts to connect, and the probes that find out when Redis is back.
 extension RedisConnection {
     func beginAttempt() {
-        addressesLeft = endpoint.addresses.count
+        if let directory = endpoint.directory { known = directory.current }
+        addressesLeft = known.addresses.count
+        addressIndex = addressIndex < addressesLeft ? addressIndex : 0
+        guard addressesLeft > 0 else {
+            counters.failedAttempts += 1
+            endpoint.directory?.wish()
+            waitAfter(known.complaint, "its name is being looked up")
+            return
+        }
         tryAddress()
     }
 
     private func tryAddress() {
         addressesLeft -= 1
-        let share = endpoint.attemptTimeout.nanoseconds / Int64(endpoint.addresses.count)
+        let share = endpoint.attemptTimeout.nanoseconds / Int64(known.addresses.count)
         attemptDeadline = loop.now.advanced(byNanoseconds: share)
         do throws(KernelFailure) {
             let stream = try TCPStream(
                 loop: loop,
-                connectingTo: endpoint.addresses[addressIndex],
-                tls: nil
+                connectingTo: known.addresses[addressIndex],
+                tls: known.tls?.makeSession(serverName: endpoint.serverName)
             )
             self.stream = stream
             stream.handler = self
             armTimer()
             stream.start()
         } catch {
-            attemptFailed(error.description)
+            attemptFailed(RedisComplaint(.connect, error.description))
         }
     }
 
     /// Another address is tried at once; otherwise it's time to wait.
-    func attemptFailed(_ reason: String) {
-        addressIndex = (addressIndex + 1) % endpoint.addresses.count
+    func attemptFailed(_ complaint: RedisComplaint) {
+        addressIndex = (addressIndex + 1) % max(1, known.addresses.count)
         if addressesLeft > 0 {
             tryAddress()
         } else {
             counters.failedAttempts += 1
-            waitAfter(reason)
+            // The name may lead elsewhere by now, and the password may be another.
+            endpoint.directory?.wish()
+            waitAfter(complaint, complaint.words)
         }
     }
 
@@ -45,6 +56,7 @@ extension RedisConnection {
         wasEverGreeted = true
         breaker.record(success: true, at: loop.now)
         tellChange(nil)
+        receiver.redisRecovered(.connection, at: loop.now)
     }
 
     /// The session is over; its look-ups have been told.
@@ -55,10 +67,15 @@ extension RedisConnection {
         }
         disconnect()
         guard !isClosed else { return }
-        if isGreeted {
-            waitAfter(failure.description)
+        let complaint = RedisComplaint(failure, secret: known.password)
+        if let leaving {
+            self.leaving = nil
+            waitAfter(nil, leaving.words)
+        } else if isGreeted {
+            endpoint.directory?.wish()
+            waitAfter(complaint, complaint.words)
         } else {
-            attemptFailed(failure.description)
+            attemptFailed(complaint)
         }
         endPurge(isComplete: false)
     }
@@ -73,9 +90,13 @@ extension RedisConnection {
         isPostponed = false
     }
 
-    private func waitAfter(_ reason: String) {
+    /// Told as a complaint only where there's one to tell.
+    private func waitAfter(_ complaint: RedisComplaint?, _ reason: String) {
         breaker.trip(at: loop.now)
         tellChange(reason)
+        if let complaint {
+            receiver.redisComplained(complaint, about: .connection, at: loop.now)
+        }
         scheduleProbe()
     }
 

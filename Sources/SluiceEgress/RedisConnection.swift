@@ -57,6 +57,17 @@ package final class RedisConnection: StreamHandler, TimerTarget {
     var wasEverGreeted = false
     private var wasUp = false
     var isClosed = false
+    /// As of the latest attempt.
+    var known: RedisDirectory.Entry
+    var lookUpTrouble = RedisTrouble(.lookUps)
+    var writeTrouble = RedisTrouble(.writes)
+    /// Why this connection is being left, when that's our own wish.
+    var leaving: RedisComplaint?
+    /// When a replica may next make us connect anew.
+    var nextLeave = Instant.zero
+    var leavePause = RedisConnection.leavePauseMinimum
+    static let leavePauseMinimum = Duration.seconds(1)
+    static let leavePauseMaximum = Duration.seconds(60)
 
     private static let deadlineTag: UInt = 0
     static let probeTag: UInt = 1
@@ -77,6 +88,9 @@ package final class RedisConnection: StreamHandler, TimerTarget {
         self.receiver = receiver
         random = RandomSource(seed: seed)
         session = RedisSession(over: endpoint.settings, pool: loop.buffers)
+        known = RedisDirectory.Entry()
+        known.addresses = endpoint.addresses
+        known.password = endpoint.settings.password
     }
 
     /// Begins to connect.
@@ -240,7 +254,7 @@ package final class RedisConnection: StreamHandler, TimerTarget {
         case .reply(let token, let reply):
             switch RedisAsker(token: token) {
             case .lookUp(let token): answered(token, reply)
-            case .write: if case .error = reply { counters.failedWrites += 1 }
+            case .write: written(reply)
             case .probe: probeAnswered(reply)
             case .scan: scanned(reply)
             case .unlink: unlinked(reply)
@@ -261,7 +275,8 @@ package final class RedisConnection: StreamHandler, TimerTarget {
 
     private func answered(_ token: UInt64, _ reply: RedisReply) {
         switch reply {
-        case .error:
+        case .error(let text):
+            complain(RedisComplaint(error: text, secret: known.password), &lookUpTrouble)
             cameToNothing(token, .refused)
             return
         case .array(let elements):
@@ -305,10 +320,14 @@ package final class RedisConnection: StreamHandler, TimerTarget {
 
     /// Counts a look-up's outcome; a probe's is for the probe to tell.
     private func count(success: Bool) {
+        if success, lookUpTrouble.isTold { wentWell(&lookUpTrouble) }
         guard breaker.admits else { return }
         breaker.record(success: success, at: loop.now)
         guard !breaker.admits else { return }
         tellChange("look-ups come to nothing")
+        if !lookUpTrouble.isTold {
+            complain(RedisComplaint(.silent, "look-ups aren't answered in time"), &lookUpTrouble)
+        }
         scheduleProbe()
     }
 
@@ -317,8 +336,10 @@ package final class RedisConnection: StreamHandler, TimerTarget {
     package func streamOpened(_ stream: TCPStream) {
         isGreeted = false
         hasSession = true
+        var settings = endpoint.settings
+        settings.password = known.password
         session = RedisSession(
-            endpoint.settings,
+            settings,
             pool: loop.buffers,
             at: loop.now,
             greetingDeadline: attemptDeadline
@@ -332,7 +353,7 @@ package final class RedisConnection: StreamHandler, TimerTarget {
         drain()
     }
 
-    package func streamEnded() { connectionEnded("closed at once") }
+    package func streamEnded() { connectionEnded("the connection was closed at once") }
 
     package func streamFailed(_ failure: StreamFailure) {
         stream = nil
@@ -352,7 +373,7 @@ package final class RedisConnection: StreamHandler, TimerTarget {
             return
         }
         disconnect()
-        attemptFailed(reason)
+        attemptFailed(RedisComplaint(.connect, reason))
     }
 
     func sendSoon() {

@@ -1,3 +1,6 @@
+package import SluiceCore
+package import SluiceRedis
+
 /// Why a look-up that had been sent brought neither a value nor its absence.
 package enum RedisLookupFailure: Hashable, Sendable {
     /// Its deadline came first.
@@ -6,6 +9,16 @@ package enum RedisLookupFailure: Hashable, Sendable {
     case lost
     /// Redis answered with an error: `LOADING …`, `NOPERM …`.
     case refused
+}
+
+/// What of Redis something is wrong with.
+package enum RedisUse: String, Hashable, Sendable, CaseIterable {
+    /// It can't be reached, or refuses us.
+    case connection
+    /// Look-ups come to nothing.
+    case lookUps
+    /// Values aren't stored.
+    case writes
 }
 
 /// Whoever looks up in Redis; called on the connection's loop, never while it is asking.
@@ -21,6 +34,10 @@ package protocol RedisReceiver: AnyObject {
     func redisFailed(_ token: UInt64, _ failure: RedisLookupFailure)
     /// A purge is over: so many keys are gone, and whether they were all there were.
     func redisPurged(_ token: UInt64, removed: Int, isComplete: Bool)
+    /// Something is wrong, told each time it shows; for counting, and the first time for the log.
+    func redisComplained(_ complaint: RedisComplaint, about use: RedisUse, at now: Instant)
+    /// What was wrong goes well.
+    func redisRecovered(_ use: RedisUse, at now: Instant)
     /// Redis came into use (nil), or went out of use and why; for the log.
     func redisChanged(_ problem: String?)
 }

@@ -2,11 +2,12 @@
 ///
 /// ```
 /// redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]
+/// rediss://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]     over TLS
 /// unix://[[USER]:PASSWORD@]/PATH[?db=DATABASE]
 /// ```
 ///
 /// As redis-cli and redis-py read them; characters that mean something in a URL are written `%XX`
-/// (RFC 3986 §2.1). `rediss://`, Redis over TLS, isn't spoken.
+/// (RFC 3986 §2.1).
 package struct RedisURL: Hashable, Sendable, CustomStringConvertible {
     /// Where to connect.
     package enum Place: Hashable, Sendable {
@@ -24,16 +25,19 @@ package struct RedisURL: Hashable, Sendable, CustomStringConvertible {
     package let password: String?
     /// The database to select.
     package let database: Int
+    /// Whether it is spoken to over TLS.
+    package let isSecure: Bool
 
-    /// Takes a URL apart; nil when it is none of the two forms.
+    /// Takes a URL apart; nil when it is none of the three forms.
     package init?(_ text: String) {
         let rest: Substring
         let isUnix = text.hasPrefix("unix://")
+        isSecure = text.hasPrefix("rediss://")
         if isUnix {
             rest = text.dropFirst("unix://".count)
         } else {
-            guard text.hasPrefix("redis://") else { return nil }
-            rest = text.dropFirst("redis://".count)
+            guard isSecure || text.hasPrefix("redis://") else { return nil }
+            rest = text.dropFirst(isSecure ? "rediss://".count : "redis://".count)
         }
         // What comes before the first slash may name a user; a path may well hold an `@`.
         let slash = rest.firstIndex(of: "/") ?? rest.endIndex
@@ -127,7 +131,7 @@ package struct RedisURL: Hashable, Sendable, CustomStringConvertible {
         switch place {
         case .host(let name, let port):
             let host = name.contains(":") ? "[\(name)]" : name
-            return "redis://\(host):\(port)/\(database)"
+            return "\(isSecure ? "rediss" : "redis")://\(host):\(port)/\(database)"
         case .path(let file): return "unix://\(file)" + (database == 0 ? "" : "?db=\(database)")
         }
     }

@@ -24,6 +24,8 @@ final class LookUpLedger: RedisReceiver {
     private(set) var entries: [UInt64: Entry] = [:]
     private(set) var purges: [UInt64: (removed: Int, isComplete: Bool)] = [:]
     private(set) var changes: [String?] = []
+    private(set) var complaints: [(use: RedisUse, complaint: RedisComplaint)] = []
+    private(set) var recoveries: [RedisUse] = []
     /// What mustn't happen and did.
     private(set) var violations: [String] = []
     private(set) var openCount = 0
@@ -141,6 +143,12 @@ final class LookUpLedger: RedisReceiver {
         if purges[token] != nil { violations.append("purge \(token) told twice") }
         purges[token] = (removed, isComplete)
     }
+
+    func redisComplained(_ complaint: RedisComplaint, about use: RedisUse, at now: Instant) {
+        complaints.append((use, complaint))
+    }
+
+    func redisRecovered(_ use: RedisUse, at now: Instant) { recoveries.append(use) }
 
     func redisChanged(_ problem: String?) {
         if let last = changes.last, (last == nil) == (problem == nil) {

@@ -24,6 +24,10 @@ final class ScriptedRedis {
         case errors
         /// `-LOADING`, to the greeting as well.
         case loading
+        /// A replica: reads go well.
+        case readonly
+        /// `-WRONGPASS` to the greeting.
+        case wrongPassword
         /// Closes each connection as soon as it is there.
         case slams
         /// Cursors that never come to an end, and keys nobody asked for.
@@ -180,6 +184,8 @@ private final class ScriptedPeer: StreamHandler, TimerTarget {
         case .outOfStep where !isGreeting: reply += reply
         case .wrongKind where !isGreeting: reply = Array(":12\r\n".utf8)
         case .errors where !isGreeting: reply = Array("-ERR no\r\n".utf8)
+        case .readonly where name == "SET": reply = Array("-READONLY replica\r\n".utf8)
+        case .wrongPassword: reply = Array("-WRONGPASS no\r\n".utf8)
         case .loading: reply = Array("-LOADING wait\r\n".utf8)
         case .endlessScan where name == "SCAN":
             let keys = "*2\r\n$3\r\nabc\r\n$5\r\nother\r\n"

@@ -8,7 +8,9 @@ extension AdminServer {
         [
             AdminRoute("GET", "/api/v1/models") { [runtime, live] _, _, respond in
                 let state = StatusBoard.models(runtime.desk, live.present)
-                var reply = AdminReply(200, state)
+                var members = [JSONValue.Member("redis", runtime.redisState)]
+                if case .object(let own) = state { members = own + members }
+                var reply = AdminReply(200, .object(members))
                 reply.fields = [("etag", "\"\(runtime.desk.snapshot.generation)\"")]
                 respond(reply)
             },

@@ -134,6 +134,10 @@ function connected(kind) {
     say(notice, heardAt
       ? `The gateway has been silent since ${clock(heardAt)}. What stands here is of that time; the page keeps trying.`
       : 'The gateway does not answer; the page keeps trying.');
+  } else if (kind === 'live') {
+    const troubles = state?.redis?.troubles ?? [];
+    mark(notice, 'hidden', !troubles.length);
+    if (troubles.length) say(notice, troubles.map(({ use, message }) => `Redis (${use}): ${message}.`).join(' '));
   }
 }
 

@@ -2,6 +2,7 @@ import SluiceCache
 import SluiceCore
 package import SluiceEgress
 import SluiceIO
+import SluiceRedis
 import SluiceTelemetry
 import Synchronization
 
@@ -23,10 +24,8 @@ package struct RedisTier: Sendable {
 
 /// What happened to tier 2.
 package enum RedisNotice: Sendable {
-    /// A first worker is connected.
-    case up
-    /// No worker is connected any more, and why.
-    case down(String)
+    /// Something of it goes wrong, or well again.
+    case health(RedisHealth.Notice)
     /// Entries that were to go may still be there; says what to do.
     case purgeFailed(String)
 }
@@ -39,6 +38,8 @@ package final class ResultCache: Sendable {
     let redis: RedisTier?
     /// Told what happens to tier 2 that an operator should know.
     private let redisNotice: @Sendable (RedisNotice) -> Void
+    /// What is wrong with tier 2.
+    package let redisHealth = RedisHealth()
     /// The workers whose connection is in use, a bit each.
     private let connected = Atomic<UInt64>(0)
     /// How answers are encoded in tier 2; changes with ``PredictCodec``.
@@ -92,15 +93,23 @@ package final class ResultCache: Sendable {
         redis == nil ? nil : connected.load(ordering: .relaxed) != 0
     }
 
-    func redisChanged(_ problem: String?, worker: Int) {
+    func redisChanged(isUp: Bool, worker: Int) {
         let bit = UInt64(1) << UInt64(worker & 63)
-        if let problem {
-            let before = connected.bitwiseAnd(~bit, ordering: .relaxed).oldValue
-            if before == bit { redisNotice(.down(problem)) }
+        if isUp {
+            connected.bitwiseOr(bit, ordering: .relaxed)
         } else {
-            let before = connected.bitwiseOr(bit, ordering: .relaxed).oldValue
-            if before == 0 { redisNotice(.up) }
+            connected.bitwiseAnd(~bit, ordering: .relaxed)
         }
+    }
+
+    func redisComplained(_ complaint: RedisComplaint, about use: RedisUse, at now: Instant) {
+        if let notice = redisHealth.complained(complaint, about: use, at: now) {
+            redisNotice(.health(notice))
+        }
+    }
+
+    func redisRecovered(_ use: RedisUse, at now: Instant) {
+        if let notice = redisHealth.recovered(use, at: now) { redisNotice(.health(notice)) }
     }
 
     /// Removes a model's or revision's answers from tier 2, on one worker, in the background.

@@ -1,8 +1,8 @@
 import SluiceCache
-import SluiceCore
+package import SluiceCore
 package import SluiceEgress
 import SluiceIO
-import SluiceRedis
+package import SluiceRedis
 import SluiceTelemetry
 
 // Tier 2: what another process, or this one before a restart, has been answered. Redis is never
@@ -107,7 +107,19 @@ extension Worker: RedisReceiver {
     }
 
     package func redisChanged(_ problem: String?) {
-        shared.cache?.redisChanged(problem, worker: number)
+        shared.cache?.redisChanged(isUp: problem == nil, worker: number)
+    }
+
+    package func redisComplained(
+        _ complaint: RedisComplaint,
+        about use: RedisUse,
+        at now: Instant
+    ) {
+        shared.cache?.redisComplained(complaint, about: use, at: now)
+    }
+
+    package func redisRecovered(_ use: RedisUse, at now: Instant) {
+        shared.cache?.redisRecovered(use, at: now)
     }
 
     /// Keeps an answer for other processes and for after a restart; never waits.

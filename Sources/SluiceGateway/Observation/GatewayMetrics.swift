@@ -96,6 +96,11 @@ package enum GatewayMetrics {
         "sluice_redis_up",
         help: "1 while a worker's connection to Redis is in use, else 0."
     )
+    package static let redisErrors = MetricFamily.counter(
+        "sluice_redis_errors_total",
+        help: "What went wrong with Redis, by reason: refused commands, failed attempts, ended connections.",
+        labels: ["reason"]
+    )
     static let connections = MetricFamily.gauge(
         "sluice_connections",
         help: "Open client connections.",
