@@ -55,7 +55,7 @@ package struct RedisComplaint: Hashable, Sendable {
     /// A server that doesn't know a command repeats its arguments, and those of AUTH are secrets.
     package init(error text: String, secret: String?) {
         reason = RedisComplaint.reason(of: text)
-        var line = text
+        var line = String(text.prefix(1000))
         if let secret, !secret.isEmpty { line = line.replacing(secret, with: Redaction.mark) }
         if let arguments = line.firstRange(of: ", with args beginning with") {
             line = String(line[..<arguments.lowerBound])

@@ -50,7 +50,7 @@ struct SlipTests {
             (base + "workers: -1\n", 3, "from 0 to 1024"),
             (base + "limits:\n\tmaxConnections: 5\n", 4, "tab"),
             ("listeners: [{address: \"127.0.0.1:1\"}]\nmodels: null\n", 2, "no value"),
-            (base + "workers: 1\nworkers: 2\n", 1, "stands twice"),
+            (base + "workers: 1\nworkers: 2\n", 3, "stands twice"),
             (
                 base.replacing("1\"}]}]", with: "1\"}, {rest: \"http://127.0.0.1:1\"}]}]"), 2,
                 "twice"

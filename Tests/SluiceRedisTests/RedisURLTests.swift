@@ -20,6 +20,13 @@ struct RedisURLTests {
             shown: "redis://cache:6380/3"
         ),
         Case(text: "redis://cache", place: .host("cache", port: 6379)),
+        Case(
+            text: "rediss://:secret@cache/1",
+            place: .host("cache", port: 6379),
+            password: "secret",
+            database: 1,
+            shown: "rediss://cache:6379/1"
+        ),
         Case(text: "redis://127.0.0.1/", place: .host("127.0.0.1", port: 6379)),
         Case(
             text: "redis://[::1]:7000/0",
@@ -70,7 +77,8 @@ struct RedisURLTests {
         arguments: [
             "", "redis:", "redis://", "redis:///0", "redis://h:", "redis://h:0", "redis://h:65536",
             "redis://h/x", "redis://h/-1", "redis://h/1/2", "redis://::1", "redis://[::1", "h:6379",
-            "rediss://h", "http://h", "redis://pass@h", "redis://me:@h", "redis://:%4@h",
+            "rediss://", "rediss:///1", "http://h", "redis://pass@h", "redis://me:@h",
+            "redis://:%4@h",
             "redis://:%zz@h", "redis://:%ff@h", "unix://", "unix:///", "unix://run/s",
             "unix:///s?database=1", "unix:///s?db=", "unix:///s?db=+1",
         ]

@@ -40,6 +40,7 @@ import series
 import slow_clients
 import smuggling
 import split
+import store
 import takeover
 import tls
 import translation
@@ -445,6 +446,7 @@ for module in (
     resilience,
     overload,
     cache,
+    store,
     answers,
     rows,
     warm,

@@ -98,7 +98,7 @@ package enum GatewayMetrics {
     )
     package static let redisErrors = MetricFamily.counter(
         "sluice_redis_errors_total",
-        help: "What went wrong with Redis, by reason: refused commands, failed attempts, ended connections.",
+        help: "What went wrong with Redis: refused commands, failed attempts, lost connections.",
         labels: ["reason"]
     )
     static let connections = MetricFamily.gauge(
