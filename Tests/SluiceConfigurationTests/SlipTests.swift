@@ -44,7 +44,7 @@ struct SlipTests {
                 base.replacing("8080\"}]", with: "8080\"}, {address: \"127.0.0.1:8080\"}]"), 1,
                 "listeners[0].address"
             ),
-            (base + "drainTimeout: 9000000h\n", 3, "at most 8760h"),
+            (base + "drainTimeout: 900000h\n", 3, "at most 8760h"),
             (base + "limits: {maxRequestBytes: 99999999GiB}\n", 3, "at most"),
             (base + "drainTimeout: nan\n", 3, "such as 250ms"),
             (base + "workers: -1\n", 3, "from 0 to 1024"),
