@@ -10,25 +10,33 @@ package final class ControlLoop: Sendable {
     private let handle: LoopHandle
     private let loop: Confined<EventLoop>
     private let shard = Mutex<MetricShard?>(nil)
-    private let repeated = Mutex<[Confined<RepeatedTask>]>([])
+    private let repeated: RepeatedTasks
 
-    private init(thread: LoopThread, handle: LoopHandle, loop: Confined<EventLoop>) {
+    private init(
+        thread: LoopThread,
+        handle: LoopHandle,
+        loop: Confined<EventLoop>,
+        repeated: RepeatedTasks
+    ) {
         self.thread = thread
         self.handle = handle
         self.loop = loop
+        self.repeated = repeated
     }
 
     /// Starts the thread.
     package static func start(name: String) throws(KernelFailure) -> ControlLoop {
         let kernel = Confined(try LinuxKernel())
         let made = Answer<(Confined<EventLoop>, LoopHandle)>()
+        let repeated = RepeatedTasks()
         let thread = LoopThread.start(core: nil) {
             let loop = EventLoop(kernel: kernel.value)
             made.put((Confined(loop), loop.handle))
-            loop.run(name: name)
+            // Timers don't hold what they call, and the thread may outlive the control loop's owner.
+            withExtendedLifetime(repeated) { loop.run(name: name) }
         }
         let (loop, handle) = made.wait()
-        return ControlLoop(thread: thread, handle: handle, loop: loop)
+        return ControlLoop(thread: thread, handle: handle, loop: loop, repeated: repeated)
     }
 
     /// Runs `task` on the loop and waits for its result; never call it on the loop itself.
@@ -46,12 +54,11 @@ package final class ControlLoop: Sendable {
     /// Runs `task` on the loop every `interval`, for as long as the loop runs.
     package func repeatedly(every interval: Duration, _ task: @escaping @Sendable () -> Void) {
         let loop = loop
-        handle.submit { [self] in
-            let repeated = RepeatedTask(loop.value, interval, task)
-            repeated.arm()
-            // The loop's timers don't hold whom they call.
-            let kept = Confined(repeated)
-            self.repeated.withLock { $0.append(kept) }
+        let repeated = repeated
+        handle.submit {
+            let made = RepeatedTask(loop.value, interval, task)
+            made.arm()
+            repeated.keep(made)
         }
     }
 
@@ -77,6 +84,16 @@ package final class ControlLoop: Sendable {
         let loop = loop
         handle.submit { loop.value.stop() }
         if isWaiting { thread.join() } else { thread.detach() }
+    }
+}
+
+/// What a loop calls again and again, for as long as its thread runs.
+private final class RepeatedTasks: Sendable {
+    private let tasks = Mutex<[Confined<RepeatedTask>]>([])
+
+    func keep(_ task: RepeatedTask) {
+        let kept = Confined(task)
+        tasks.withLock { $0.append(kept) }
     }
 }
 

@@ -98,7 +98,7 @@ struct SplitConfigurationTests {
         .init(first, "{header: a, value: \"\"}", 7, "must be text"),
         .init(first, "{header: a, valeu: b}", 7, "did you mean `value`?"),
         .init(first, "always", 7, "must be a mapping"),
-        .init("- match: \(first)\n", "- match:\n", 7, "needs the key `match`"),
+        .init("- match: \(first)\n", "- match:\n", 7, "has no value, and it must have one"),
         .init("\n        revision: v2", "", 7, "needs the key `revision`"),
         .init("revision: v2", "revision: v3", 8, "has no revision 'v3'; known: v1, v2"),
         .init("{cookie: beta}", "{header: x-canary, value: always}", 11, "is never reached"),

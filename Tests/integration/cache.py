@@ -125,8 +125,8 @@ def hits_over_one_connection_say_whose_they_are():
                          for name, share in zip(names, (100, 0)))
 
     proxy = gateway(config([f"  - {{name: {name}, cache: {{ttl: 60s}}, revisions: [{revisions(*names)}]}}"
-                            for name, names in (("echo", ("v1", "v2")), ("iris", ("v1",)), ("rose", ("other",)))]))
-    current = {"echo": "v1", "iris": "v1", "rose": "other"}
+                            for name, names in (("echo", ("v1", "v2")), ("iris", ("v1",)), ("rose", ("spare",)))]))
+    current = {"echo": "v1", "iris": "v1", "rose": "spare"}
     chance, statuses, ids = random.Random(7), {"hit": 0, "fwd=miss": 0}, set()
     with grpc.insecure_channel(proxy.address) as channel:
         infer = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer",
