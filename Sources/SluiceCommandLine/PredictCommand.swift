@@ -79,7 +79,9 @@ struct PredictCommand: ParsableCommand {
         return try HTTPClient().send(
             to: url,
             method: "POST",
-            path: isV1 ? "/v1/models/\(model):predict" : "/v2/models/\(model)/infer",
+            path: isV1
+                ? "/v1/models/\(PathSegment.escaped(model)):predict"
+                : "/v2/models/\(PathSegment.escaped(model))/infer",
             fields: [("content-type", "application/json")] + revisionFields,
             body: body
         )

@@ -5,6 +5,7 @@ import SluiceCore
 import SluiceEgress
 import SluiceGateway
 import SluiceIO
+import SluiceInference
 import SluiceTLS
 
 // One plan for each replica that a backend's entry stands for.
@@ -54,12 +55,7 @@ extension SnapshotCompiler {
         _ revision: Configuration.Revision
     ) -> String? {
         guard model.health.path == nil else { return nil }
-        let unreserved = CharacterSet(charactersIn: "-._~").union(
-            CharacterSet(charactersIn: "a"..."z").union(CharacterSet(charactersIn: "A"..."Z"))
-                .union(CharacterSet(charactersIn: "0"..."9"))
-        )
-        return (revision.modelName ?? model.name)
-            .addingPercentEncoding(withAllowedCharacters: unreserved).map { "/v1/models/\($0)" }
+        return "/v1/models/\(PathSegment.escaped(revision.modelName ?? model.name))"
     }
 
     /// REST and gRPC of one replica share its address; where no two do, as when each has a name of its

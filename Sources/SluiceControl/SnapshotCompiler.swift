@@ -221,7 +221,8 @@ package struct SnapshotCompiler: Sendable {
         let name = revision.modelName ?? model.name
         return MetadataPlan(
             path: revision.dialect == .tfserving
-                ? "/v1/models/\(name)/metadata" : "/v2/models/\(name)",
+                ? "/v1/models/\(PathSegment.escaped(name))/metadata"
+                : "/v2/models/\(PathSegment.escaped(name))",
             modelName: name,
             slot: slot
         )

@@ -63,9 +63,10 @@ package enum Dialect: String, Sendable, CaseIterable {
     /// Whether V1 `inputs` is another word for `instances`, rows and all, answered by `predictions`.
     package var v1InputsAreRows: Bool { self == .kserve }
 
-    /// The REST path of a V2 inference; `version` may be empty.
+    /// The REST path of a V2 inference; the names may hold anything, and `version` may be empty.
     package func inferPath(model: String, version: String) -> String {
-        version.isEmpty || !hasVersionedPaths
-            ? "/v2/models/\(model)/infer" : "/v2/models/\(model)/versions/\(version)/infer"
+        let path = "/v2/models/\(PathSegment.escaped(model))"
+        return version.isEmpty || !hasVersionedPaths
+            ? "\(path)/infer" : "\(path)/versions/\(PathSegment.escaped(version))/infer"
     }
 }

@@ -75,9 +75,10 @@ package struct InferencePath: Sendable {
     /// Bytes before the protocol's own path (`/serving/{namespace}/{name}`), to be dropped.
     package private(set) var prefixLength = 0
 
-    /// Reads an origin-form target without percent escapes; a query is ignored.
+    /// Reads an origin-form target; a query is ignored.
     ///
-    /// Escaped paths (`%3A` for the colon) go through ``decoded(_:)`` first.
+    /// Paths with escapes go through ``normalized(_:)`` first. The names found may still have escapes:
+    /// ``name(_:)`` says what they stand for.
     package init(_ path: UnsafeRawBufferPointer) {
         var end = path.count
         if let query = unsafe path.firstIndex(of: UInt8(ascii: "?")) { end = query }
@@ -108,29 +109,70 @@ package struct InferencePath: Sendable {
         }
     }
 
-    /// The path with its escapes resolved, or nil when it has none.
+    /// A target in the one form that is routed by and sent on: in its path, escapes of characters that
+    /// need none are resolved (`%3A` for the colon), all others stay (RFC 3986 §6.2.2). Its query is
+    /// the caller's, and stays byte for byte.
     ///
-    /// Nil also for escapes that must not be resolved: `%00`, `%2F`, and broken ones; those paths
-    /// name no model.
-    package static func decoded(_ path: UnsafeRawBufferPointer) -> [UInt8]? {
-        guard unsafe path.contains(ASCII.percent) else { return nil }
+    /// Nil for paths that name no model: with broken escapes, escaped control characters or slashes, or
+    /// with escaped dot segments.
+    package static func normalized(_ target: UnsafeRawBufferPointer) -> [UInt8]? {
+        let end = unsafe target.firstIndex(of: UInt8(ascii: "?")) ?? target.count
         var result: [UInt8] = []
+        result.reserveCapacity(target.count)
+        var segment = 0
+        var isResolved = false
         var index = 0
-        while index < path.count {
-            let byte = unsafe path[index]
+        while index < end {
+            let byte = unsafe target[index]
+            index += 1
+            if byte == ASCII.slash {
+                if isResolved, PathSegment.isDots(result[segment...]) { return nil }
+                isResolved = false
+                segment = result.count + 1
+            }
             guard byte == ASCII.percent else {
                 result.append(byte)
-                index += 1
                 continue
             }
-            guard index + 2 < path.count,
-                let high = unsafe ASCII.hexadecimalValue(path[index + 1]),
-                let low = unsafe ASCII.hexadecimalValue(path[index + 2])
+            guard let value = unsafe escape(target, at: index, end), value >= 0x20,
+                value != ASCII.slash, value != 0x7F
             else { return nil }
-            let value = high << 4 | low
-            guard value > 0x20, value != ASCII.slash, value != 0x7F else { return nil }
-            result.append(value)
-            index += 3
+            index += 2
+            isResolved = true
+            PathSegment.append(value, to: &result)
+        }
+        if isResolved, PathSegment.isDots(result[segment...]) { return nil }
+        unsafe result.append(contentsOf: target[end...])
+        return result
+    }
+
+    /// What the two digits at `index` stand for; nil when they are none.
+    private static func escape(
+        _ text: UnsafeRawBufferPointer,
+        at index: Int,
+        _ end: Int
+    ) -> UInt8? {
+        guard index + 1 < end, let high = unsafe ASCII.hexadecimalValue(text[index]),
+            let low = unsafe ASCII.hexadecimalValue(text[index + 1])
+        else { return nil }
+        return high << 4 | low
+    }
+
+    /// The name that a segment stands for; escapes that are broken stay as they are.
+    package static func name(_ segment: UnsafeRawBufferPointer) -> [UInt8] {
+        var result: [UInt8] = []
+        var index = 0
+        while index < segment.count {
+            let byte = unsafe segment[index]
+            index += 1
+            if byte == ASCII.percent,
+                let value = unsafe escape(segment, at: index, segment.count)
+            {
+                result.append(value)
+                index += 2
+            } else {
+                result.append(byte)
+            }
         }
         return result
     }

@@ -295,7 +295,7 @@ package final class SampleServer: RequestHandler, TimerTarget {
             return
         }
         let path = unsafe job.path.withUnsafeBytes { raw in
-            unsafe InferencePath.decoded(raw) ?? job.path
+            unsafe InferencePath.name(raw)
         }
         sendREST(
             ticket,

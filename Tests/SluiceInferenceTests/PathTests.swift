@@ -43,16 +43,34 @@ struct PathTests {
     }
 
     @Test(
-        "Escapes are resolved unless they could hide something",
+        "Escapes that need not be are resolved, others stay, and a query stays byte for byte",
         arguments: [
-            ("/v1/models/iris%3Apredict", "/v1/models/iris:predict"), ("/plain", nil),
-            ("/a%2Fb", nil), ("/a%00b", nil), ("/a%4", nil), ("/a%zz", nil), ("/%C3%A4", "/ä"),
+            ("/v1/models/iris%3Apredict", "/v1/models/iris:predict"), ("/plain", "/plain"),
+            ("/v2/models/my%20model/infer", "/v2/models/my%20model/infer"),
+            ("/%c3%a4", "/%C3%A4"), ("/a%25b", "/a%25b"), ("/%41%2d%7E", "/A-~"),
+            ("/m?user=a%20b&x=%2F%00%zz", "/m?user=a%20b&x=%2F%00%zz"),
+            ("/m%3Apredict?next=%3A", "/m:predict?next=%3A"),
+            ("/a%2Fb", nil), ("/a%00b", nil), ("/a%0d%0ab", nil), ("/a%7f", nil), ("/a%4", nil),
+            ("/a%zz", nil), ("/a%", nil), ("/a%4?b", nil), ("/a/%2e%2E/b", nil), ("/a/%2e", nil),
+            ("/a/b%2e%2e", "/a/b.."),
         ] as [(String, String?)]
     )
     func escapes(path: String, expected: String?) {
         let bytes = Array(path.utf8)
-        let decoded = unsafe bytes.withUnsafeBytes { unsafe InferencePath.decoded($0) }
-        #expect(decoded.map { String(decoding: $0, as: UTF8.self) } == expected)
+        let normalized = unsafe bytes.withUnsafeBytes { unsafe InferencePath.normalized($0) }
+        #expect(normalized.map { String(decoding: $0, as: UTF8.self) } == expected)
+    }
+
+    @Test(
+        "A name in a path stands for the same name again",
+        arguments: ["iris", "my model", "größe", "模型", "a%b", "a:b", "a/b?c#d", "", "\u{0}\n"]
+    )
+    func names(name: String) {
+        let segment = PathSegment.escaped(name)
+        #expect(segment.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "/") })
+        let bytes = Array(segment.utf8)
+        let back = unsafe bytes.withUnsafeBytes { unsafe InferencePath.name($0) }
+        #expect(String(decoding: back, as: UTF8.self) == name)
     }
 
     @Test(

@@ -50,16 +50,13 @@ extension PredictCodec {
                 scratch: &scratch
             )
             if order.backend == .grpc { PredictCodec.endFrame(&output) }
-            // A message may name anything as its version, a path may not.
-            let named =
-                order.caller == .grpc ? PathSegment.escaped(call.version) : call.version
             return .success(
                 Translation(
                     body: output.takeContent(),
                     headerLength: call.headerLength,
                     path: order.backend == .v1
-                        ? "/v1/models/\(order.backendName):predict"
-                        : order.dialect.inferPath(model: order.backendName, version: named),
+                        ? "/v1/models/\(PathSegment.escaped(order.backendName)):predict"
+                        : order.dialect.inferPath(model: order.backendName, version: call.version),
                     wishes: call.wishes
                 )
             )

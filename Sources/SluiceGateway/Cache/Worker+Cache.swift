@@ -352,7 +352,10 @@ extension Worker {
     func pathVersion(_ head: FieldBlock) -> String {
         guard let path = unsafe head.first(.path) else { return "" }
         let range = unsafe InferencePath(path).version
-        return unsafe String(decoding: path[range], as: UTF8.self)
+        return unsafe String(
+            decoding: InferencePath.name(UnsafeRawBufferPointer(rebasing: path[range])),
+            as: UTF8.self
+        )
     }
 
     func form(of flow: FlowPointer) -> CallerWishes.Form? {

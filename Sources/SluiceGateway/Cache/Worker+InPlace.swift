@@ -115,6 +115,7 @@ extension Worker {
             // 0 is a raw request, which only the model's signature explains.
             guard length != 0, let path = unsafe head.first(.path) else { return nil }
             unsafe version = UnsafeRawBufferPointer(rebasing: path[InferencePath(path).version])
+            guard unsafe !version.contains(ASCII.percent) else { return nil }
         }
         return unsafe model._withUnsafeGuaranteedRef { model in
             unsafe revision._withUnsafeGuaranteedRef { revision in

@@ -39,7 +39,7 @@ extension Worker {
             unsafe setHead(head, "POST", GRPCMethod.modelMetadata.path.utf8Bytes)
             head.append(.contentType, "application/grpc")
         } else {
-            var path = "/v2/models/\(name)"
+            var path = "/v2/models/\(PathSegment.escaped(name))"
             do throws(InferenceFailure) {
                 let question = unsafe PredictCodec.message(flow.pointee.held.bytes)
                 let version = try unsafe ModelDescription.version(in: question)

@@ -105,11 +105,11 @@ extension Worker {
         var path = unsafe raw
         if unsafe path.contains(ASCII.percent) {
             // Clients send `%3A` for the colon; what they meant replaces what they wrote.
-            guard let decoded = unsafe InferencePath.decoded(path) else {
+            guard let normalized = unsafe InferencePath.normalized(path) else {
                 unsafe refuse(flow, .notFound("the path has escapes that name nothing here"))
                 return
             }
-            unsafe decoded.withUnsafeBytes { unsafe head.set(.path, $0) }
+            unsafe normalized.withUnsafeBytes { unsafe head.set(.path, $0) }
             unsafe path = head.first(.path) ?? path
         }
         let parsed = unsafe InferencePath(path)
@@ -144,8 +144,11 @@ extension Worker {
             return
         }
         let name = unsafe UnsafeRawBufferPointer(rebasing: path[parsed.model])
-        guard let model = unsafe replica.model(named: name) else {
-            unsafe refuse(flow, .unknownModel(String(decoding: name, as: UTF8.self)))
+        guard let model = unsafe model(atPath: name) else {
+            unsafe refuse(
+                flow,
+                .unknownModel(String(decoding: InferencePath.name(name), as: UTF8.self))
+            )
             return
         }
         unsafe flow.pointee.model = model
@@ -155,6 +158,16 @@ extension Worker {
         }
         unsafe flow.pointee.timeout = model._withUnsafeGuaranteedRef { $0.timeout }
         unsafe routed(flow)
+    }
+
+    /// The model that a segment of a path names.
+    private func model(atPath segment: UnsafeRawBufferPointer) -> Unmanaged<WorkerModel>? {
+        guard unsafe segment.contains(ASCII.percent) else {
+            return unsafe replica.model(named: segment)
+        }
+        return unsafe InferencePath.name(segment).withUnsafeBytes {
+            unsafe replica.model(named: $0)
+        }
     }
 
     private func allowsMethod(_ flow: FlowPointer, _ head: FieldBlock) -> Bool {

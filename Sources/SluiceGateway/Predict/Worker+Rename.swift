@@ -2,6 +2,7 @@ import SluiceCore
 import SluiceGRPC
 import SluiceHTTP
 import SluiceIO
+import SluiceInference
 import SluiceIngress
 
 // A backend may know the model by another name, and nothing of our path prefixes.
@@ -27,7 +28,7 @@ extension Worker {
             let path = unsafe head.first(.path)
         else { return }
         var renamed = unsafe [UInt8](path[..<flow.pointee.modelStart])
-        renamed.append(contentsOf: name.utf8)
+        renamed.append(contentsOf: PathSegment.escaped(name).utf8)
         unsafe renamed.append(contentsOf: path[flow.pointee.modelEnd...])
         unsafe renamed.withUnsafeBytes { unsafe head.set(.path, $0) }
     }
