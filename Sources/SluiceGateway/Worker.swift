@@ -354,6 +354,9 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
         listeners.reduce(flows.liveCount - copies.count) { $0 + $1.connectionCount }
     }
 
+    /// Requests of callers that are under way.
+    package var openRequestCount: Int { flows.liveCount - copies.count }
+
     /// Records that are handed out: flows, HTTP/2 streams, heads; zero when all is quiet.
     package var liveRecordCount: Int {
         flows.liveCount + arena.openStreamCount + arena.blocks.liveCount

@@ -109,6 +109,23 @@ package struct Exchange: BitwiseCopyable {
         unsafe holder._withUnsafeGuaranteedRef { unsafe $0.upcomingBody(of: stream) }
     }
 
+    /// Whether the body of a request that has just begun is known to have come as a whole.
+    package var hasWholeBody: Bool {
+        unsafe holder._withUnsafeGuaranteedRef { $0.hasWholeBody(of: stream) }
+    }
+
+    /// `limits.bodyTimeout` of where it came in, in nanoseconds.
+    package var bodyTimeout: Int64 {
+        unsafe holder._withUnsafeGuaranteedRef { $0.bodyTimeout }
+    }
+
+    /// Says that all of the request's body that has come has moved on, or never will.
+    ///
+    /// What is yet to come is handed over as ever while there is a ``user``, and dropped after that.
+    package func releaseBody() {
+        unsafe holder._withUnsafeGuaranteedRef { $0.releaseBody(of: stream) }
+    }
+
     /// Says that `count` bytes of the request's body have moved on.
     package func consumed(_ count: Int) {
         unsafe holder._withUnsafeGuaranteedRef { $0.consumed(count, by: stream) }

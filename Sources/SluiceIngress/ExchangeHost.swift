@@ -27,6 +27,8 @@ package class ExchangeHost {
     var clientIdentity: UnsafeRawBufferPointer? { nil }
     /// `limits.maxHeaderBytes`.
     var maxHeaderBytes: Int { .max }
+    /// `limits.bodyTimeout`, in nanoseconds.
+    var bodyTimeout: Int64 { .max }
     /// Whether the client sends its body only when it has been told to continue.
     var expectsContinue: Bool { false }
 
@@ -47,7 +49,9 @@ package class ExchangeHost {
     func sendRepeated(_ answer: RepeatedAnswer, on stream: HTTP2Stream?) -> Bool { false }
 
     func upcomingBody(of stream: HTTP2Stream?) -> UnsafeRawBufferPointer? { nil }
+    func hasWholeBody(of stream: HTTP2Stream?) -> Bool { true }
     func consumed(_ count: Int, by stream: HTTP2Stream?) {}
+    func releaseBody(of stream: HTTP2Stream?) {}
     func sendContinue() {}
     func abort(_ stream: HTTP2Stream?, _ code: HTTP2ErrorCode) {}
 }

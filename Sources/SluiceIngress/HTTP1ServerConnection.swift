@@ -57,7 +57,15 @@ final class HTTP1ServerConnection: ServerConnection {
     }
 
     override func consumed(_ count: Int, by stream: HTTP2Stream?) {
-        unconsumed -= count
+        unconsumed = max(0, unconsumed - count)
+        updateReading()
+    }
+
+    override func hasWholeBody(of stream: HTTP2Stream?) -> Bool { session.hasWholeBody }
+
+    override func releaseBody(of stream: HTTP2Stream?) {
+        guard unconsumed > 0, !isClosed else { return }
+        unconsumed = 0
         updateReading()
     }
 

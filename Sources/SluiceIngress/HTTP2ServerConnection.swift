@@ -97,6 +97,15 @@ final class HTTP2ServerConnection: ServerConnection {
         if session.output.count != before { self.stream.touch() }
     }
 
+    override func hasWholeBody(of stream: HTTP2Stream?) -> Bool {
+        unsafe upcomingBody(of: stream) != nil
+    }
+
+    override func releaseBody(of stream: HTTP2Stream?) {
+        guard let stream, !isClosed else { return }
+        consumed(stream.unconsumedByteCount, by: stream)
+    }
+
     override func abort(_ stream: HTTP2Stream?, _ code: HTTP2ErrorCode) {
         guard let stream else { return }
         session.reset(stream, code)
@@ -276,6 +285,6 @@ final class HTTP2ServerConnection: ServerConnection {
         super.drain(isFinal: isFinal)
         session.sendGoAway(isFinal: isFinal)
         stream.touch()
-        if isFinal, session.openStreamCount == 0 { finish() }
+        if isFinal, openExchangeCount == 0 { finish() }
     }
 }

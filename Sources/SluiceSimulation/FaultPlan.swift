@@ -30,8 +30,22 @@ package struct FaultPlan: Sendable {
     package var reset = 0
     /// From some byte on nothing arrives any more, in either direction, without a word.
     package var silence = 0
-    /// How many bytes, both directions together, go well before a reset or silence.
+    /// What befalls one side after some bytes, with certainty and instead of the two above.
+    package var ailment: Ailment?
+    /// How many bytes, both directions together, go well before a reset, silence or ailment.
     package var horizon: ClosedRange<Int> = 0...2_000
+
+    /// What a process can do to its end of a connection, short of a reset; side 0 connected.
+    package enum Ailment: Sendable {
+        /// It reads no more.
+        case deaf(Int)
+        /// It writes no more.
+        case mute(Int)
+        /// It ends its direction (FIN).
+        case ended(Int)
+        /// It is killed: the other side is reset.
+        case killed(Int)
+    }
 
     /// A network that delays a little and does no harm.
     package init() {}
@@ -47,7 +61,9 @@ package struct FaultPlan: Sendable {
             fate.connecting = .unanswered
         }
         fate.isAborted = happens(aborted, &random)
-        if happens(reset, &random) {
+        if let ailment {
+            fate.end = .ailment(ailment)
+        } else if happens(reset, &random) {
             fate.end = .reset
         } else if happens(silence, &random) {
             fate.end = .silence
@@ -76,7 +92,10 @@ package struct FaultPlan: Sendable {
 /// What the plan has in mind for one connection.
 struct ConnectionFate {
     enum Connecting { case succeeds, refused, unreachable, unanswered }
-    enum End { case none, reset, silence }
+    enum End {
+        case none, reset, silence
+        case ailment(FaultPlan.Ailment)
+    }
 
     var connecting = Connecting.succeeds
     var isAborted = false

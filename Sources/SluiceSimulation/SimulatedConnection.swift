@@ -27,6 +27,9 @@ final class SimulatedConnection {
     private var carried = 0
     private var isOver = false
     private(set) var isSilent = false
+    /// The side that reads no more, and the side that writes no more.
+    private var deafSide = -1
+    private var muteSide = -1
     /// Why side 0 can't connect, once it learns.
     private(set) var connectFailure: Int32?
     /// Whether it died before anyone took it.
@@ -75,11 +78,12 @@ final class SimulatedConnection {
         if side == 0, connectFailure != nil { return (true, true, true) }
         if isReset(side, now) { return (true, true, true) }
         let hasEnded = ends[side].inbound.end.map { $0 <= now } ?? false
-        let isReadable = ends[side].inbound.isReadable(at: now) || hasEnded
+        let isReadable =
+            side != deafSide && (ends[side].inbound.isReadable(at: now) || hasEnded)
         let hasShutDown = ends[side].hasShutDown
         // Linux reports room only when a third of the buffer is free.
         let room = ends[1 - side].inbound.room
-        let isWritable = hasShutDown || room >= max(1, fate.capacity / 3)
+        let isWritable = hasShutDown || side != muteSide && room >= max(1, fate.capacity / 3)
         return (isReadable, isWritable, hasEnded && hasShutDown)
     }
 
@@ -118,6 +122,7 @@ final class SimulatedConnection {
         at now: Instant,
         _ random: inout RandomSource
     ) -> TransferResult {
+        if side == deafSide, !isReset(side, now) { return .wouldBlock }
         let horizon = min(now, ends[side].resets ?? now)
         let available = min(ends[side].inbound.available(at: horizon), memory.count)
         if available > 0 {
@@ -146,7 +151,10 @@ final class SimulatedConnection {
             return .failed(ECONNRESET)
         }
         if ends[side].hasShutDown { return .failed(EPIPE) }
-        let room = min(ends[1 - side].inbound.room, bytes.count)
+        var room = min(ends[1 - side].inbound.room, bytes.count)
+        if side == muteSide { room = 0 }
+        // An ailment comes at its very byte.
+        if case .ailment = fate.end, !isOver { room = min(room, max(1, fate.horizon - carried)) }
         guard room > 0 else { return .wouldBlock }
         let count = shortened(room, plan.shortWrite, &random)
         let arrival = sent(to: 1 - side, now, &random)
@@ -230,6 +238,12 @@ final class SimulatedConnection {
         case .none: break
         case .reset: breakOff(at: now, &random)
         case .silence: isSilent = true
+        case .ailment(.deaf(let side)): deafSide = side
+        case .ailment(.mute(let side)): muteSide = side
+        case .ailment(.ended(let side)): shutDown(side, at: now, &random)
+        case .ailment(.killed(let side)):
+            breakOff(side, at: now, &random)
+            ends[side].resets = ends[side].resets ?? now
         }
     }
 }

@@ -11,6 +11,8 @@ struct Ledger {
         let grpcStatus: String?
         let why: String?
         let attempts: Int
+        /// Seconds from its head to its end.
+        let seconds: Double
     }
 
     /// One sample of the exposition.
@@ -37,7 +39,8 @@ struct Ledger {
                 status: document["status"]?.integer ?? 0,
                 grpcStatus: document["grpc_status"]?.text,
                 why: document["why"]?.text,
-                attempts: document["attempts"]?.integer ?? 0
+                attempts: document["attempts"]?.integer ?? 0,
+                seconds: Double(document["duration_us"]?.integer ?? 0) / 1e6
             )
         }
         var buffer = ByteBuffer(pool: BufferPool())

@@ -54,6 +54,7 @@ extension Worker {
             return
         }
         unsafe hold(flow, bytes)
+        if !endStream { unsafe beginWaiting(flow) }
         if endStream {
             unsafe gathered(flow)
         } else if unsafe flow.pointee.cache.role == .alone,

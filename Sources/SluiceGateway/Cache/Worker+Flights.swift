@@ -79,12 +79,7 @@ extension Worker {
     }
 
     private func lookAgain(_ flow: FlowPointer, at time: Instant) {
-        unsafe loop.cancelTimer(&flow.pointee.timer)
-        unsafe flow.pointee.timer = loop.setTimer(
-            at: min(time, deadline(of: flow)),
-            target: self,
-            tag: UInt(bitPattern: flow)
-        )
+        unsafe setTimer(flow, .patience, at: time)
     }
 
     private func deadline(of flow: FlowPointer) -> Instant {

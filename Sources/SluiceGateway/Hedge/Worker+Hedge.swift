@@ -211,7 +211,7 @@ extension Worker {
         unsafe leaveBackend(flow)
         unsafe take(hedge.copies[place], from: hedge)
         // What was set may have been the failed try's end.
-        unsafe disarmTryTimer(flow)
+        unsafe armDeadline(flow)
         return true
     }
 

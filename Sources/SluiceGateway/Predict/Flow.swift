@@ -21,7 +21,8 @@ enum FlowStage: UInt8 {
     case relaying
     /// The gateway answers by itself once it has the request's message.
     case answering
-    /// An error is decided; it goes out when the client has sent its body, or too much of it.
+    /// An error is decided; it goes out when the client has sent its body, or too much of it,
+    /// or has been waited for long enough.
     case refusing
 }
 
@@ -103,6 +104,7 @@ struct Flow: BitwiseCopyable {
     var grpcStatus: Int = -1
     var backendCode: Int = 0
     var timer = TimerID.none
+    var timerPurpose = FlowTimer.deadline
     /// What `Worker.lent` knows it by while a helper thread works on its body; 0 while none does.
     var offloadToken: UInt64 = 0
 }

@@ -246,6 +246,14 @@ struct Refusal {
         )
     }
 
+    /// A single gRPC call whose message hasn't come, and which has no deadline of its own yet.
+    static let lateMessage = Refusal(
+        http: 408,
+        grpc: .deadlineExceeded,
+        why: .timeout,
+        sentence: "the request's message did not come within limits.bodyTimeout"
+    )
+
     static func notGRPC(status: Int) -> Refusal {
         Refusal(
             http: 502,

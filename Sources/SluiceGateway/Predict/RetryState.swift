@@ -15,10 +15,6 @@ struct RetryState: BitwiseCopyable {
     var isPrepared = false
     /// Whether it holds a place in the revision's budget.
     var isCounted = false
-    /// Whether it pauses before the next attempt.
-    var isPausing = false
-    /// Whether the timer is set to the try's end, not the request's.
-    var hasTryTimer = false
     /// How often it was sent again.
     var count: UInt8 = 0
     /// How often of these the backend may have seen it (`grpc-previous-rpc-attempts`).

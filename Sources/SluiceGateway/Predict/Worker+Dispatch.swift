@@ -17,14 +17,6 @@ extension Worker {
         unsafe attempt(flow)
     }
 
-    /// Sets the deadline of a request that isn't answered on the spot.
-    func beginWaiting(_ flow: FlowPointer) {
-        // The time of a call over gRPC that says its own runs already.
-        if unsafe flow.pointee.wire != .grpc || flow.pointee.timer == .none {
-            unsafe armDeadline(flow)
-        }
-    }
-
     /// Chooses a revision, once; false when there is none and the request is refused.
     func chooseRevision(_ flow: FlowPointer) -> Bool {
         unsafe flow.pointee.model?._withUnsafeGuaranteedRef { unsafe chooseRevision(flow, $0) }
@@ -322,44 +314,5 @@ extension Worker {
                 isVolatile: true
             )
         }
-    }
-
-    // MARK: - Time
-
-    /// Sets the request's one timer to its deadline, counted from the request's begin.
-    func armDeadline(_ flow: FlowPointer) {
-        let timeout = unsafe flow.pointee.timeout
-        guard timeout > 0 else { return }
-        unsafe loop.cancelTimer(&flow.pointee.timer)
-        unsafe flow.pointee.timer = loop.setTimer(
-            at: flow.pointee.started.advanced(byNanoseconds: timeout),
-            target: self,
-            tag: UInt(bitPattern: flow)
-        )
-    }
-
-    func timedOut(_ flow: FlowPointer) {
-        if unsafe flow.pointee.retry.isPausing {
-            unsafe resume(flow)
-            return
-        }
-        if unsafe flow.pointee.place.ticket != nil {
-            unsafe waitedInVain(flow)
-            return
-        }
-        if unsafe flow.pointee.cache.role == .follows, unsafe looksAgain(flow) { return }
-        let isTry = unsafe flow.pointee.retry.hasTryTimer
-        // With a helper thread it isn't the backend who is late.
-        if unsafe isTry || flow.pointee.offloadToken == 0 && hadItsTime(flow) {
-            unsafe flow.pointee.outcome = .timedOut
-        }
-        if isTry {
-            unsafe flow.pointee.retry.hasTryTimer = false
-            if unsafe retry(flow, .timeout) { return }
-            // Where it may not go elsewhere it stays, for as long as the request has.
-            unsafe armDeadline(flow)
-            return
-        }
-        unsafe refuse(flow, .deadline(.nanoseconds(flow.pointee.timeout)))
     }
 }

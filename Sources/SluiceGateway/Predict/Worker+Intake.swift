@@ -226,6 +226,7 @@ extension Worker {
         }
         if method.isAnsweredHere {
             unsafe flow.pointee.stage = .answering
+            unsafe armArrival(flow)
             unsafe answeringBegan(flow)
             return
         }
@@ -244,7 +245,11 @@ extension Worker {
             unsafe routeGRPC(flow, name)
             return
         }
-        if unsafe flow.pointee.hasRequestEnded { unsafe truncated(flow) }
+        if unsafe flow.pointee.hasRequestEnded {
+            unsafe truncated(flow)
+        } else {
+            unsafe armArrival(flow)
+        }
     }
 
     func truncated(_ flow: FlowPointer) {
@@ -287,8 +292,11 @@ extension Worker {
             return
         }
         unsafe flow.pointee.stage = .gathering
-        if unsafe flow.pointee.hasRequestEnded, unsafe flow.pointee.offered.isEmpty {
+        guard unsafe flow.pointee.offered.isEmpty else { return }
+        if unsafe flow.pointee.hasRequestEnded {
             unsafe gathered(flow)
+        } else if unsafe !flow.pointee.exchange.hasWholeBody {
+            unsafe beginWaiting(flow)
         }
     }
 }

@@ -58,19 +58,10 @@ extension Worker {
     }
 
     private func armLineDeadline(_ flow: FlowPointer, _ revision: WorkerRevision) {
-        var deadline = loop.now.advanced(byNanoseconds: revision.balance.queueTimeout)
-        let timeout = unsafe flow.pointee.timeout
-        if timeout > 0 {
-            deadline = unsafe min(
-                deadline,
-                flow.pointee.started.advanced(byNanoseconds: timeout)
-            )
-        }
-        unsafe loop.cancelTimer(&flow.pointee.timer)
-        unsafe flow.pointee.timer = loop.setTimer(
-            at: deadline,
-            target: self,
-            tag: UInt(bitPattern: flow)
+        unsafe setTimer(
+            flow,
+            .place,
+            at: loop.now.advanced(byNanoseconds: revision.balance.queueTimeout)
         )
     }
 
@@ -154,7 +145,6 @@ extension Worker {
         }
         unsafe flow.pointee.place.ticket = nil
         unsafe noteWait(flow, revision)
-        unsafe loop.cancelTimer(&flow.pointee.timer)
         unsafe armDeadline(flow)
         unsafe go(flow, revision, picked)
     }

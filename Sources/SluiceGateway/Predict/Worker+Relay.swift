@@ -57,7 +57,7 @@ extension Worker {
             }
             unsafe forget(flow)
         }
-        if unsafe flow.pointee.retry.hasTryTimer { unsafe disarmTryTimer(flow) }
+        if unsafe flow.pointee.timerPurpose == .tryEnd { unsafe armDeadline(flow) }
         unsafe flow.pointee.outcome = BackendOutcome(http: status)
         unsafe flow.pointee.backendCode = status
         unsafe flow.pointee.firstByte = loop.now
@@ -213,16 +213,23 @@ extension Worker {
     }
 
     /// The answer has begun and can't be completed: the client must not take it for whole.
-    func broken(_ flow: FlowPointer, _ sentence: String) {
+    ///
+    /// `why` and `status` say whose doing that is: the backend's, or ours when the time is over.
+    func broken(
+        _ flow: FlowPointer,
+        _ sentence: String,
+        why: Reason = .backendReset,
+        status: GRPCStatus = .unavailable
+    ) {
         let exchange = unsafe flow.pointee.exchange
-        unsafe flow.pointee.why = .backendReset
+        unsafe flow.pointee.why = why
         unsafe flow.pointee.call?.cancel()
         unsafe flow.pointee.call = nil
         unsafe exchange.user = nil
         if unsafe flow.pointee.wire == .grpc {
-            unsafe flow.pointee.grpcStatus = GRPCStatus.unavailable.rawValue
+            unsafe flow.pointee.grpcStatus = status.rawValue
             let trailers = blocks.take()
-            trailers.append(.grpcStatus, decimal: GRPCStatus.unavailable.rawValue)
+            trailers.append(.grpcStatus, decimal: status.rawValue)
             trailers.append(
                 .grpcMessage,
                 text: StatusMessage.encode(sentence),

@@ -12,8 +12,8 @@ import SluiceWire
 extension Worker {
     /// Gives the request up with an error in the caller's dialect.
     ///
-    /// Over HTTP/1.1 the reply waits until the client has sent its body (or a lot of it): an answer
-    /// in the middle of a request costs the connection. A client that asked whether to send it at
+    /// Over HTTP/1.1 the reply waits until the client has sent its body (or a lot of it, or for
+    /// ``refusalLinger``): an answer in the middle of a request costs the connection. A client that asked whether to send it at
     /// all (`Expect: 100-continue`) needn't.
     func refuse(_ flow: FlowPointer, _ refusal: Refusal) {
         if unsafe flow.pointee.why == .ok { unsafe flow.pointee.why = refusal.why }
@@ -22,10 +22,9 @@ extension Worker {
             return
         }
         if unsafe flow.pointee.hasResponseBegun {
-            unsafe broken(flow, refusal.sentence)
+            unsafe broken(flow, refusal.sentence, why: refusal.why, status: refusal.grpc)
             return
         }
-        unsafe loop.cancelTimer(&flow.pointee.timer)
         var sentence = refusal.sentence
         if refusal.why == .noRoute, refusal.sentence.hasPrefix("unknown model"),
             let known = replica.knownNames
@@ -49,11 +48,13 @@ extension Worker {
         {
             unsafe sendRefusal(flow)
         } else {
-            // What was held back counts as taken, so that the rest can come.
-            let held = unsafe max(0, flow.pointee.held.count - flow.pointee.credited)
+            // What has come counts as taken, whether it is held here or lies before a connection that
+            // is gone, so that the rest can come.
             unsafe flow.pointee.held.release(to: buffers)
+            unsafe flow.pointee.offered = UnsafeRawBufferPointer(start: nil, count: 0)
             unsafe flow.pointee.credited = 0
-            if held > 0 { unsafe flow.pointee.exchange.consumed(held) }
+            unsafe flow.pointee.exchange.releaseBody()
+            unsafe setTimer(flow, .linger, at: loop.now + Worker.refusalLinger)
         }
     }
 
@@ -237,13 +238,14 @@ extension Worker {
             }
         }
         if unsafe flow.pointee.place.ticket != nil { unsafe leaveLine(flow) }
-        unsafe flow.pointee.retry.isPausing = false
     }
 
     /// Ends a flow: everything it counted up comes down, everything it owned goes back.
     func end(_ flow: FlowPointer) {
         unsafe abandonCall(flow)
         unsafe loop.cancelTimer(&flow.pointee.timer)
+        // A client that goes on sending must not fill windows that its other requests share.
+        if unsafe !flow.pointee.hasRequestEnded { unsafe flow.pointee.exchange.releaseBody() }
         if unsafe flow.pointee.isListed {
             unsafe refusals[UnsafeMutableRawPointer(flow)] = nil
             unsafe watchers[UnsafeMutableRawPointer(flow)] = nil

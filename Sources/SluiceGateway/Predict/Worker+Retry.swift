@@ -111,6 +111,8 @@ extension Worker {
         if cause != .refused { unsafe flow.pointee.retry.seenCount += 1 }
         let delay = RetryPolicy.delay(cause, number: count + 1, random: &random)
         if delay == 0 {
+            // The timer may still be the failed try's, or have fired for it.
+            unsafe armDeadline(flow)
             unsafe attempt(flow)
         } else {
             unsafe pause(flow, delay)
@@ -144,29 +146,17 @@ extension Worker {
     }
 
     private func pause(_ flow: FlowPointer, _ delay: Int64) {
-        unsafe flow.pointee.retry.isPausing = true
-        unsafe loop.cancelTimer(&flow.pointee.timer)
-        unsafe flow.pointee.timer = loop.setTimer(
-            at: loop.now.advanced(byNanoseconds: delay),
-            target: self,
-            tag: UInt(bitPattern: flow)
-        )
+        unsafe setTimer(flow, .pause, at: loop.now.advanced(byNanoseconds: delay))
     }
 
     /// The pause is over.
     func resume(_ flow: FlowPointer) {
-        unsafe flow.pointee.retry.isPausing = false
         if unsafe isPastDeadline(flow) {
             unsafe refuse(flow, .deadline(.nanoseconds(flow.pointee.timeout)))
             return
         }
         unsafe armDeadline(flow)
         unsafe attempt(flow)
-    }
-
-    func isPastDeadline(_ flow: FlowPointer) -> Bool {
-        let timeout = unsafe flow.pointee.timeout
-        return unsafe timeout > 0 && loop.now.nanoseconds(since: flow.pointee.started) >= timeout
     }
 
     /// Sets the timer to the try's end if that comes before the request's.
@@ -176,20 +166,7 @@ extension Worker {
             unsafe timeout == 0
                 || loop.now.nanoseconds(since: flow.pointee.started) + tryTimeout < timeout
         else { return }
-        unsafe flow.pointee.retry.hasTryTimer = true
-        unsafe loop.cancelTimer(&flow.pointee.timer)
-        unsafe flow.pointee.timer = loop.setTimer(
-            at: loop.now.advanced(byNanoseconds: tryTimeout),
-            target: self,
-            tag: UInt(bitPattern: flow)
-        )
-    }
-
-    /// The try is over, one way or the other: the timer is the request's again.
-    func disarmTryTimer(_ flow: FlowPointer) {
-        unsafe flow.pointee.retry.hasTryTimer = false
-        unsafe loop.cancelTimer(&flow.pointee.timer)
-        unsafe armDeadline(flow)
+        unsafe setTimer(flow, .tryEnd, at: loop.now.advanced(byNanoseconds: tryTimeout))
     }
 
     /// Whether an answer's head says that the backend can't serve, and another may be asked.

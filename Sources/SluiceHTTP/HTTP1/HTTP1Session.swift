@@ -145,6 +145,12 @@ package struct HTTP1Session: ~Copyable {
         return head.byteCount > 0 || !partial.isEmpty
     }
 
+    /// Whether all of the body that a head has just announced lies there to be read.
+    package var hasWholeBody: Bool {
+        guard case .length(let remaining) = reading else { return false }
+        return unsafe input.count >= remaining
+    }
+
     /// Whether a request has begun and nothing of its answer has been written.
     package var owesWholeAnswer: Bool {
         if case .head = writing { true } else { false }

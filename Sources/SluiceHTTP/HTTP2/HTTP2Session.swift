@@ -164,11 +164,12 @@ package struct HTTP2Session: ~Copyable {
         }
     }
 
-    /// Whether the peer has been told to open nothing more, and nothing is open.
+    /// Whether the peer has been told to open nothing more, and nothing is open but requests that are
+    /// answered and that their client doesn't end.
     package var isFinished: Bool {
         mutating get {
             (goAwaySentLast != nil && goAwaySentLast != 0x7FFF_FFFF || goAwayReceivedLast != nil)
-                && streams.count == 0
+                && streams.count == answeredStreamCount
         }
     }
 

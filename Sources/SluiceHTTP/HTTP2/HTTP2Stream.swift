@@ -65,6 +65,9 @@ public struct HTTP2Stream: BitwiseCopyable, Equatable {
     /// Body bytes that wait in the session for window or room.
     package var pendingCount: Int { unsafe record.pointee.pending.count }
 
+    /// Body bytes that were delivered and haven't been passed on.
+    package var unconsumedByteCount: Int { unsafe record.pointee.unconsumed }
+
     /// Whether the peer has ended its side.
     package var isRemoteClosed: Bool { unsafe record.pointee.isRemoteClosed }
 
