@@ -27,7 +27,7 @@ package class ExchangeHost {
     var clientIdentity: UnsafeRawBufferPointer? { nil }
     /// `limits.maxHeaderBytes`.
     var maxHeaderBytes: Int { .max }
-    /// Whether the client sends its body only when it has been told to continue.
+    /// Whether the client of the one exchange sends its body only when it has been told to continue.
     var expectsContinue: Bool { false }
 
     // MARK: - What exchanges ask for
@@ -48,6 +48,6 @@ package class ExchangeHost {
 
     func upcomingBody(of stream: HTTP2Stream?) -> UnsafeRawBufferPointer? { nil }
     func consumed(_ count: Int, by stream: HTTP2Stream?) {}
-    func sendContinue() {}
+    func sendContinue(on stream: HTTP2Stream?) {}
     func abort(_ stream: HTTP2Stream?, _ code: HTTP2ErrorCode) {}
 }
