@@ -91,7 +91,7 @@ package final class AdminServer: RequestHandler {
         requests[key] = Call(exchange: exchange, request: AdminRequest(head, client: client))
         arena.blocks.give(head)
         unsafe exchange.user = UnsafeMutableRawPointer(bitPattern: key)
-        if endStream { answer(key) }
+        if endStream { answer(key) } else { exchange.sendContinue() }
     }
 
     package func requestOversized(_ exchange: Exchange, _ head: FieldBlock) {

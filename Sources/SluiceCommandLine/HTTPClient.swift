@@ -138,7 +138,9 @@ final class HTTPClient: ResponseReceiver, TimerTarget {
         guard !isDone else { return }
         self.failure =
             switch failure {
-            case .connectFailed(let text), .connectionLost(let text), .malformed(let text): text
+            case .connectFailed(let text), .connectionLost(let text), .staleConnection(let text),
+                .malformed(let text):
+                text
             case .poolFull: "too many calls"
             case .refused: "the server refused the request"
             case .reset(let code): "the server reset the request (\(code))"

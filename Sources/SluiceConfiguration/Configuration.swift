@@ -135,6 +135,8 @@ package struct Configuration: Sendable, Equatable {
         package var timeout = Duration.seconds(5)
         package var loadBalancing = LoadBalancing.leastRequest
         package var health = Health()
+        /// How long a connection to a backend may rest; absent is 4 s over HTTP/1.1, 60 s over HTTP/2.
+        package var backendIdleTimeout: Duration?
         /// Absent: the model's answers aren't kept.
         package var cache: ModelCache?
         /// Absent: nothing is copied to a shadow.

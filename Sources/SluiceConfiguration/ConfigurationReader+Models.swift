@@ -41,6 +41,11 @@ extension ConfigurationReader {
             }
             health.finish()
         }
+        if section.value("backendIdleTimeout") != nil {
+            var idle = Duration.seconds(4)
+            section.duration("backendIdleTimeout", from: .milliseconds(1), &idle)
+            model.backendIdleTimeout = idle
+        }
         if let node = section.value("cache") { model.cache = modelCache(node, "\(name).cache") }
         if let node = section.value("mirror") { model.mirror = mirror(node, "\(name).mirror") }
         resilience(&section, &model)

@@ -105,6 +105,9 @@ extension Configuration {
             if let warm = cache.warm { lines.append("      warm: \(warm.yamlText)") }
         }
         if let rollout = model.rollout { lines.append("    rollout: \(rollout.yamlText)") }
+        if let idle = model.backendIdleTimeout {
+            lines.append("    backendIdleTimeout: \(Units.text(idle))")
+        }
         lines += model.resilience.yamlLines
         lines += modelLimitLines(model)
         lines += splitLines(model.split)

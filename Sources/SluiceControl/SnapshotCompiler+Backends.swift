@@ -20,8 +20,20 @@ extension SnapshotCompiler {
         _ configuration: Configuration,
         _ used: inout [String: BackendLoad]
     ) throws(CompileFailure) -> [BackendPlan] {
-        let rest = try targets(backend, backend.rest, isGRPC: false, configuration)
-        let grpc = try targets(backend, backend.grpc, isGRPC: true, configuration)
+        let rest = try targets(
+            backend,
+            backend.rest,
+            isGRPC: false,
+            configuration,
+            model.backendIdleTimeout
+        )
+        let grpc = try targets(
+            backend,
+            backend.grpc,
+            isGRPC: true,
+            configuration,
+            model.backendIdleTimeout
+        )
         let urls = [backend.rest, backend.grpc].compactMap { $0 }
         var pairs = SnapshotCompiler.pairs(rest, grpc)
         if pairs.isEmpty { pairs.append((nil, nil)) }
@@ -83,7 +95,8 @@ extension SnapshotCompiler {
         _ backend: Configuration.Backend,
         _ url: Configuration.BackendURL?,
         isGRPC: Bool,
-        _ configuration: Configuration
+        _ configuration: Configuration,
+        _ idleTimeout: Duration?
     ) throws(CompileFailure) -> [BackendTarget] {
         guard let url else { return [] }
         let tls = backend.tls
@@ -117,10 +130,14 @@ extension SnapshotCompiler {
             )
             endpoint.alternates = replica.alternates
             endpoint.maxHeaderBytes = configuration.limits.maxHeaderBytes
+            if let idleTimeout {
+                endpoint.idleTimeout = idleTimeout
+                endpoint.multiplexedIdleTimeout = idleTimeout
+            }
             let places = ([replica.address] + replica.alternates).map(\.description)
             return BackendTarget(
                 key:
-                    "\(url.text) \(places.joined(separator: ",")) \(isGRPC) \(tls.map { "\($0)" } ?? "")\(version)",
+                    "\(url.text) \(places.joined(separator: ",")) \(isGRPC) \(tls.map { "\($0)" } ?? "")\(version)\(idleTimeout.map { " \($0)" } ?? "")",
                 endpoint: endpoint,
                 authority: url.authority
             )

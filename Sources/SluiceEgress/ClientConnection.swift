@@ -31,6 +31,10 @@ package class ClientConnection: StreamHandler {
 
     /// Whether responses come over HTTP/2.
     package var isHTTP2: Bool { false }
+    /// Whether it has answered a call before.
+    package var isKept: Bool { false }
+    /// Whether it has answered a call before, and has said nothing since those under way began.
+    var isSilentAgain: Bool { false }
     /// How many calls are under way.
     package var openCallCount: Int { 0 }
     /// Whether another call can begin now.
@@ -59,14 +63,19 @@ package class ClientConnection: StreamHandler {
 
     package func streamOpened(_ stream: TCPStream) {}
     package func streamReceived(_ bytes: UnsafeRawBufferPointer) {}
-    package func streamEnded() { close(.connectionLost("the backend closed the connection")) }
+    package func streamEnded() { close(lost("the backend closed the connection")) }
     package var streamOutput: UnsafeRawBufferPointer {
         unsafe UnsafeRawBufferPointer(start: nil, count: 0)
     }
     package func streamWrote(_ count: Int) {}
 
     package func streamFailed(_ failure: StreamFailure) {
-        closed(.connectionLost(failure.description))
+        closed(lost(failure.description))
+    }
+
+    /// What to call it that the backend has broken or ended the connection.
+    func lost(_ text: String) -> CallFailure {
+        isSilentAgain ? .staleConnection(text) : .connectionLost(text)
     }
 
     // MARK: - Closing

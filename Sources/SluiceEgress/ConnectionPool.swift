@@ -25,6 +25,13 @@ package struct Endpoint: Sendable {
     package var serverName: String
     package var connectTimeout = Duration.seconds(1)
     package var maxHeaderBytes = 64 << 10
+    /// How long an HTTP/1.1 connection may rest before it is closed.
+    ///
+    /// Below what servers grant (uvicorn 5 s), so that ours is the side that closes: a request never
+    /// meets a connection that its backend is giving up.
+    package var idleTimeout = Duration.seconds(4)
+    /// How long an HTTP/2 connection may rest; there a server says which requests it hasn't begun.
+    package var multiplexedIdleTimeout = Duration.seconds(60)
     /// Connections one worker opens, at most; over HTTP/1.1 this bounds its calls under way.
     package var maxConnections = 1024
 
@@ -87,7 +94,9 @@ package final class ConnectionPool: TimerTarget {
 
     /// Calls that may wait for a connection, at most.
     package static let waitingMaximum = 4096
-    private static let idleTime = Duration.seconds(60)
+    // A connection that has rested for so long is read before a call begins on it. One in steady use
+    // needs no such look: its end is noticed by the loop in time.
+    private static let restWorthALook = Duration.milliseconds(20)
 
     /// A pool without connections; they are made when calls need them.
     package init(
@@ -130,8 +139,8 @@ package final class ConnectionPool: TimerTarget {
             return unsafe .passUnretained(multiplexed[index])
         }
         while let connection = idle.popLast() {
-            guard connection.hasRoom else {
-                // It still sends, or the backend speaks unasked: not for another call.
+            guard connection.hasRoom, isFresh(connection) else {
+                // It still sends, or the backend speaks unasked or has ended it: not for another call.
                 connection.close(.connectionLost("the connection isn't idle"))
                 continue
             }
@@ -140,6 +149,18 @@ package final class ConnectionPool: TimerTarget {
             return unsafe .passUnretained(connection)
         }
         return nil
+    }
+
+    /// Whether a connection that rested is still there, as far as can be seen from here.
+    private func isFresh(_ connection: HTTP1ClientConnection) -> Bool {
+        let rest = loop.now - connection.idleSince
+        if rest < ConnectionPool.restWorthALook { return true }
+        return rest < endpoint.idleTimeout && connection.stream.isQuiet
+    }
+
+    /// Closes the connections that rest: one of them turned out to be dead.
+    package func dropIdle() {
+        for connection in idle { connection.close(.connectionLost("another one was dead")) }
     }
 
     /// One connection for HTTP/2 until its streams are used up; one for each call over HTTP/1.1.
@@ -166,6 +187,7 @@ package final class ConnectionPool: TimerTarget {
             if let single = connection as? HTTP1ClientConnection, single.hasRoom {
                 removeBusy(single)
                 idle.append(single)
+                armIdleTimer()
             }
         }
         if unsafe !waiting.isEmpty { connectIfNeeded() }
@@ -228,6 +250,7 @@ package final class ConnectionPool: TimerTarget {
     func becameIdle(_ connection: HTTP1ClientConnection) {
         removeBusy(connection)
         idle.append(connection)
+        if idleTimer == .none { armIdleTimer() }
         roomAppeared()
         closeUnneeded()
     }
@@ -263,21 +286,31 @@ package final class ConnectionPool: TimerTarget {
 
     // MARK: - Age
 
+    /// Sets the timer to when the first of the connections that rest has rested long enough.
+    ///
+    /// Once for each time it fires: connections that are busy in between are looked at again then.
     private func armIdleTimer() {
         guard idleTimer == .none, !isRetired else { return }
-        idleTimer = loop.setTimer(
-            after: .nanoseconds(ConnectionPool.idleTime.nanoseconds / 4),
-            target: self,
-            tag: 0
-        )
+        var due = Instant.distantFuture
+        for connection in idle { due = min(due, connection.idleSince + endpoint.idleTimeout) }
+        for connection in multiplexed {
+            let rest = connection.openCallCount == 0 ? connection.idleSince : loop.now
+            due = min(due, rest + endpoint.multiplexedIdleTimeout)
+        }
+        guard due < .distantFuture else { return }
+        idleTimer = loop.setTimer(at: due, target: self, tag: 0)
     }
 
     package func timerFired(_ tag: UInt, at now: Instant) {
         idleTimer = .none
-        for connection in idle where connection.idleSince + ConnectionPool.idleTime <= now {
+        for connection in idle where connection.idleSince + endpoint.idleTimeout <= now {
             connection.close(.connectionLost("idle"))
         }
-        if connectionCount > 0 { armIdleTimer() }
+        for connection in multiplexed
+        where connection.openCallCount == 0
+            && connection.idleSince + endpoint.multiplexedIdleTimeout <= now
+        { connection.close(.connectionLost("idle")) }
+        armIdleTimer()
     }
 
     /// Winds down: calls that wait or are under way end well, and so do those that requests older

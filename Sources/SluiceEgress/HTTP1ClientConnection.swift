@@ -12,6 +12,8 @@ final class HTTP1ClientConnection: ClientConnection {
     private var needsProcessing = false
     private var isRequestEnded = false
     private var isResponseEnded = false
+    private var hasAnswered = false
+    private var isSilent = true
     private var unconsumed = 0
 
     private static let bodyHighWater = 256 << 10
@@ -28,6 +30,9 @@ final class HTTP1ClientConnection: ClientConnection {
     override var openCallCount: Int { unsafe user == nil ? 0 : 1 }
     override var hasRoom: Bool { unsafe !isClosed && user == nil && session.isIdle }
 
+    override var isKept: Bool { hasAnswered }
+    override var isSilentAgain: Bool { hasAnswered && isSilent }
+
     // MARK: - Calls
 
     override func begin(
@@ -40,6 +45,7 @@ final class HTTP1ClientConnection: ClientConnection {
         unsafe self.user = user
         isRequestEnded = endStream
         isResponseEnded = false
+        isSilent = true
         unconsumed = 0
         session.sendRequest(head, endStream: endStream, keepsHead: keepsHead)
         // A head the session refuses is reported as an event, outside this call.
@@ -88,6 +94,7 @@ final class HTTP1ClientConnection: ClientConnection {
     /// The exchange is complete: back to the pool, or closed if the backend wants that.
     private func release() {
         unsafe user = nil
+        hasAnswered = true
         unconsumed = 0
         idleSince = stream.loop.now
         if session.shouldClose {
@@ -105,6 +112,7 @@ final class HTTP1ClientConnection: ClientConnection {
     // MARK: - Stream events
 
     override func streamReceived(_ bytes: UnsafeRawBufferPointer) {
+        isSilent = false
         unsafe session.receive(bytes)
         process()
     }
@@ -113,7 +121,7 @@ final class HTTP1ClientConnection: ClientConnection {
         do throws(HTTP1Failure) {
             try session.receiveEnd()
         } catch {
-            close(.connectionLost("the backend closed the connection before its answer's end"))
+            close(lost("the backend closed the connection before its answer's end"))
             return
         }
         process()

@@ -9,6 +9,9 @@ final class HTTP2ClientConnection: ClientConnection, TimerTarget {
     private var keepAliveTimer = TimerID.none
     private var isProcessing = false
     private var isRetiring = false
+    private var hasAnswered = false
+    /// When the first of the calls now under way began.
+    private var busySince: Instant
 
     private static let floodMark = 1 << 20
 
@@ -23,12 +26,15 @@ final class HTTP2ClientConnection: ClientConnection, TimerTarget {
             connectionWindow: 64 << 20
         )
         keepAlive = KeepAlive(now: stream.loop.now)
+        busySince = stream.loop.now
         super.init(stream: stream, pool: pool, number: number)
         stream.touch()
     }
 
     override var isHTTP2: Bool { true }
     override var openCallCount: Int { session.openStreamCount }
+    override var isKept: Bool { hasAnswered }
+    override var isSilentAgain: Bool { hasAnswered && keepAlive.heard <= busySince }
     override var hasRoom: Bool { !isClosed && !isRetiring && session.canOpenStream }
 
     // MARK: - Calls
@@ -48,6 +54,7 @@ final class HTTP2ClientConnection: ClientConnection, TimerTarget {
         guard let opened else { return nil }
         stream.touch()
         if keepAliveTimer == .none { listen() }
+        if session.openStreamCount == 1 { busySince = stream.loop.now }
         keepAlive.called = stream.loop.now
         return Call(self, opened)
     }
@@ -177,6 +184,7 @@ final class HTTP2ClientConnection: ClientConnection, TimerTarget {
         switch event {
         case .head(let stream, let head, let endStream):
             keepAlive.hasHeardMessage = true
+            hasAnswered = true
             receiver.responseHead(Call(self, stream), head, endStream: endStream)
             if endStream { responseEnded(stream) }
         case .oversizedHead(let stream, let head, _):

@@ -12,6 +12,9 @@ package enum CallFailure: Error, Sendable {
     case reset(HTTP2ErrorCode)
     /// The connection broke or was closed in the middle.
     case connectionLost(String)
+    /// A kept connection turned out dead: it had answered before, and broke without a word since
+    /// the call began. The backend may have seen the request all the same.
+    case staleConnection(String)
     /// The backend's answer wasn't HTTP.
     case malformed(String)
 
@@ -19,7 +22,7 @@ package enum CallFailure: Error, Sendable {
     package var isUnprocessed: Bool {
         switch self {
         case .connectFailed, .poolFull, .refused: true
-        case .reset, .connectionLost, .malformed: false
+        case .reset, .connectionLost, .staleConnection, .malformed: false
         }
     }
 }

@@ -133,13 +133,13 @@ package struct Exchange: BitwiseCopyable {
 
     /// Whether the client sends its body only when it has been told to continue.
     package var expectsContinue: Bool {
-        unsafe stream == nil && holder._withUnsafeGuaranteedRef { $0.expectsContinue }
+        if let stream { return stream.expectsContinue }
+        return unsafe holder._withUnsafeGuaranteedRef { $0.expectsContinue }
     }
 
-    /// Answers `Expect: 100-continue`, if the request asked for that; over HTTP/1.1 only.
+    /// Answers `Expect: 100-continue`, if the request asked for that and nothing was said yet.
     package func sendContinue() {
-        guard stream == nil else { return }
-        unsafe holder._withUnsafeGuaranteedRef { $0.sendContinue() }
+        unsafe holder._withUnsafeGuaranteedRef { $0.sendContinue(on: stream) }
     }
 
     /// Ends the exchange so that the client can't take it for a complete answer.

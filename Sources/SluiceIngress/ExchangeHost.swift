@@ -29,7 +29,7 @@ package class ExchangeHost {
     var maxHeaderBytes: Int { .max }
     /// `limits.bodyTimeout`, in nanoseconds.
     var bodyTimeout: Int64 { .max }
-    /// Whether the client sends its body only when it has been told to continue.
+    /// Whether the client of the one exchange sends its body only when it has been told to continue.
     var expectsContinue: Bool { false }
 
     // MARK: - What exchanges ask for
@@ -52,6 +52,6 @@ package class ExchangeHost {
     func hasWholeBody(of stream: HTTP2Stream?) -> Bool { true }
     func consumed(_ count: Int, by stream: HTTP2Stream?) {}
     func releaseBody(of stream: HTTP2Stream?) {}
-    func sendContinue() {}
+    func sendContinue(on stream: HTTP2Stream?) {}
     func abort(_ stream: HTTP2Stream?, _ code: HTTP2ErrorCode) {}
 }

@@ -11,6 +11,8 @@ final class HTTP1ServerConnection: ServerConnection {
     private var isOpen = false
     private var isRequestEnded = false
     private var unconsumed = 0
+    /// Whether the client has closed its sending side.
+    private var hasClientEnded = false
 
     // Body bytes the handler may have in hand before we stop reading.
     private static let bodyHighWater = 256 << 10
@@ -71,7 +73,7 @@ final class HTTP1ServerConnection: ServerConnection {
 
     override var expectsContinue: Bool { session.expectsContinue }
 
-    override func sendContinue() {
+    override func sendContinue(on stream: HTTP2Stream?) {
         if session.expectsContinue { awaitBody() }
         session.sendContinue()
         self.stream.touch()
@@ -126,9 +128,29 @@ final class HTTP1ServerConnection: ServerConnection {
     }
 
     override func streamEnded() {
-        // A client that closes its side while we work is taken to be gone: nobody would read
-        // the answer, and a model's time is dear.
-        close(.clientGone)
+        hasClientEnded = true
+        guard !judgeEnd() else { return }
+        if isOpen || session.output.isEmpty {
+            close(.clientGone)
+        } else {
+            // The last answer is still on its way.
+            finish()
+        }
+    }
+
+    /// Tells a client that has said all it will from one that is gone.
+    ///
+    /// Behind a whole request that is the connection's last, a FIN may only close the sending side
+    /// (RFC 9112 §9.6): the answer is still read. Behind anything else the client is taken to be
+    /// gone: the answer would not be read, and a model's time is dear. Requests that wait for the
+    /// answer to the one before them came before the FIN, so it is judged behind the last of them.
+    ///
+    /// False when it is gone.
+    private func judgeEnd() -> Bool {
+        if isClosed || !session.wantsInput { return true }
+        guard isOpen, isRequestEnded, session.isRequestTheLast else { return false }
+        session.closeAfterThisExchange()
+        return true
     }
 
     override var streamOutput: UnsafeRawBufferPointer {
@@ -159,6 +181,11 @@ final class HTTP1ServerConnection: ServerConnection {
             return
         }
         if session.shouldClose, !isOpen {
+            finish()
+            return
+        }
+        // Called while output is taken, so the connection can't be closed on the spot.
+        if hasClientEnded, !judgeEnd() {
             finish()
             return
         }

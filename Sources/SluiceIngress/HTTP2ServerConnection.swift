@@ -113,6 +113,15 @@ final class HTTP2ServerConnection: ServerConnection {
         exchangeEnded()
     }
 
+    override func sendContinue(on stream: HTTP2Stream?) {
+        guard let stream, stream.expectsContinue else { return }
+        stream.expectsContinue = false
+        let head = arena.blocks.take()
+        head.append(status: 100)
+        session.sendHead(head, endStream: false, on: stream)
+        self.stream.touch()
+    }
+
     private func exchangeEnded() {
         if openExchangeCount == 0 {
             idleSince = stream.loop.now
@@ -179,6 +188,12 @@ final class HTTP2ServerConnection: ServerConnection {
     private func handle(_ event: HTTP2Event) {
         switch event {
         case .head(let stream, let head, let endStream):
+            if head.index(of: .expect) != nil,
+                !acceptsExpectation(stream, head, endStream: endStream)
+            {
+                arena.blocks.give(head)
+                return
+            }
             handler.requestBegan(Exchange(self, stream), head, endStream: endStream)
         case .oversizedHead(let stream, let head, _):
             listener.count(.largeHead)

@@ -137,6 +137,8 @@ package final class NghttpPeer {
         defer { unsafe nghttp2_option_del(option) }
         unsafe nghttp2_option_set_no_auto_window_update(option, creditsByHand ? 1 : 0)
         unsafe nghttp2_option_set_max_send_header_block_length(option, 1 << 20)
+        // Ours takes white space off the ends of values, which real gRPC servers send.
+        unsafe nghttp2_option_set_no_rfc9113_leading_and_trailing_ws_validation(option, 1)
         var made: OpaquePointer?
         // The recorder is owned by `self`, which outlives the session.
         let userData = unsafe Unmanaged.passUnretained(recorder).toOpaque()

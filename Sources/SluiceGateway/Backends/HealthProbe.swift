@@ -178,6 +178,10 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
             target: self,
             tag: key | HealthProbe.giveUpBit
         )
+        acquire(key, target)
+    }
+
+    private func acquire(_ key: UInt, _ target: Target) {
         guard let user = unsafe UnsafeMutableRawPointer(bitPattern: key) else { return }
         switch unsafe target.pool.acquire(user) {
         case .ready(let connection): unsafe begin(user, connection.takeUnretainedValue())
@@ -291,6 +295,13 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
 
     package func callFailed(_ call: Call, _ failure: CallFailure) {
         guard let user = unsafe call.user, let target = targets[UInt(bitPattern: user)] else {
+            return
+        }
+        if case .staleConnection = failure {
+            // It says nothing of the backend that it ended a connection that rested.
+            target.call = nil
+            target.pool.dropIdle()
+            acquire(UInt(bitPattern: user), target)
             return
         }
         unsafe conclude(

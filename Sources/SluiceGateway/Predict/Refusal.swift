@@ -39,6 +39,13 @@ struct Refusal {
         Refusal(http: 501, grpc: .unimplemented, why: .noRoute, sentence: sentence)
     }
 
+    static func noSuchMethod(_ path: UnsafeRawBufferPointer) -> Refusal {
+        let shown = unsafe String(decoding: path.prefix(200), as: UTF8.self)
+        return unimplemented(
+            "no such method here: \(shown); predictions go to /inference.GRPCInferenceService/ModelInfer"
+        )
+    }
+
     /// The failure of a call that others made in this caller's place.
     static func shared(
         http: Int,
@@ -288,7 +295,7 @@ struct Refusal {
                 why: .backendReset,
                 sentence: "the backend reset the request (\(code))"
             )
-        case .connectionLost(let text):
+        case .connectionLost(let text), .staleConnection(let text):
             Refusal(
                 http: 502,
                 grpc: .unavailable,

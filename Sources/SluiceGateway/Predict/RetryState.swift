@@ -15,7 +15,9 @@ struct RetryState: BitwiseCopyable {
     var isPrepared = false
     /// Whether it holds a place in the revision's budget.
     var isCounted = false
-    /// How often it was sent again.
+    /// Whether it was sent again to the same backend, for a kept connection that was dead.
+    var wasStale = false
+    /// How often it was sent again, elsewhere.
     var count: UInt8 = 0
     /// How often of these the backend may have seen it (`grpc-previous-rpc-attempts`).
     var seenCount: UInt8 = 0

@@ -129,7 +129,8 @@ extension Worker {
         unsafe flow.pointee.backend?._withUnsafeGuaranteedRef { unsafe connect(flow, $0) }
     }
 
-    private func connect(_ flow: FlowPointer, _ backend: WorkerBackend) {
+    /// Waits for a connection to a backend, or begins at once on one that is there.
+    func connect(_ flow: FlowPointer, _ backend: WorkerBackend) {
         unsafe flow.pointee.stage = .connecting
         guard let route = unsafe backend.route(flow.spoken) else { return }
         switch unsafe route._withUnsafeGuaranteedRef({
@@ -175,7 +176,7 @@ extension Worker {
         else { return }
         guard unsafe renameMessage(flow, head) else { return }
         let keeps = unsafe revision._withUnsafeGuaranteedRef {
-            unsafe isWorthKeeping(flow, $0, isHTTP2: connection.isHTTP2)
+            unsafe isWorthKeeping(flow, $0, connection)
         }
         unsafe flow.pointee.retry.isKept = keeps
         if !keeps { unsafe flow.pointee.head = nil }

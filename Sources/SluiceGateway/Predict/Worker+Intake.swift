@@ -18,6 +18,7 @@ extension Worker {
             return
         }
         guard head.hasSoundTarget else {
+            if Worker.isGRPCCall(head) { unsafe flow.pointee.wire = .grpc }
             unsafe refuse(flow, .badRequest("the path or authority is not a valid one"))
             return
         }
@@ -106,7 +107,12 @@ extension Worker {
         if unsafe path.contains(ASCII.percent) {
             // Clients send `%3A` for the colon; what they meant replaces what they wrote.
             guard let normalized = unsafe InferencePath.normalized(path) else {
-                unsafe refuse(flow, .notFound("the path has escapes that name nothing here"))
+                unsafe refuseUnknown(
+                    flow,
+                    head,
+                    path,
+                    .notFound("the path has escapes that name nothing here")
+                )
                 return
             }
             unsafe normalized.withUnsafeBytes { unsafe head.set(.path, $0) }
@@ -120,8 +126,10 @@ extension Worker {
         unsafe flow.pointee.wire =
             parsed.operation == .unknown ? .other : parsed.operation.isV1 ? .v1 : .v2
         guard parsed.operation != .unknown else {
-            unsafe refuse(
+            unsafe refuseUnknown(
                 flow,
+                head,
+                path,
                 .notFound(
                     "no such path; predictions go to /v1/models/NAME:predict or /v2/models/NAME/infer"
                 )
@@ -170,6 +178,37 @@ extension Worker {
         }
     }
 
+    /// Refuses a request for a path that isn't ours, in its caller's dialect.
+    ///
+    /// A gRPC caller reads no other answer than a gRPC status (gRPC over HTTP/2, "Responses"), and
+    /// load balancers probe with a service of their own and wait for status 12.
+    private func refuseUnknown(
+        _ flow: FlowPointer,
+        _ head: FieldBlock,
+        _ path: UnsafeRawBufferPointer,
+        _ refusal: Refusal
+    ) {
+        guard Worker.isGRPCCall(head) else {
+            unsafe refuse(flow, refusal)
+            return
+        }
+        unsafe flow.pointee.wire = .grpc
+        unsafe refuse(flow, .noSuchMethod(path))
+    }
+
+    /// Whether a request is a gRPC call, whatever its path.
+    private static func isGRPCCall(_ head: FieldBlock) -> Bool {
+        unsafe head.first(.contentType).map { unsafe isGRPCType($0) } == true
+            && head.first(.method).map { unsafe ASCII.equal($0, "POST") } == true
+    }
+
+    /// Whether a content type is gRPC's (gRPC over HTTP/2, "Content-Type").
+    private static func isGRPCType(_ type: UnsafeRawBufferPointer) -> Bool {
+        unsafe ASCII.hasPrefix(type, "application/grpc")
+            && (type.count == 16
+                || [UInt8(ascii: "+"), UInt8(ascii: ";")].contains(type[16]))
+    }
+
     private func allowsMethod(_ flow: FlowPointer, _ head: FieldBlock) -> Bool {
         guard let method = unsafe head.first(.method) else { return false }
         let wanted = unsafe flow.pointee.operation.method
@@ -189,8 +228,7 @@ extension Worker {
         let method = unsafe GRPCMethod.lookup(path)
         unsafe flow.pointee.method = method
         guard let type = unsafe head.first(.contentType),
-            unsafe ASCII.hasPrefix(type, "application/grpc"),
-            unsafe type.count == 16 || [UInt8(ascii: "+"), UInt8(ascii: ";")].contains(type[16])
+            unsafe Worker.isGRPCType(type)
         else {
             // Not a gRPC caller, so a plain HTTP answer is right.
             unsafe flow.pointee.wire = .other
@@ -216,17 +254,13 @@ extension Worker {
             unsafe armDeadline(flow)
         }
         guard method != .unknown else {
-            unsafe refuse(
-                flow,
-                .unimplemented(
-                    "no such method here: \(String(decoding: path, as: UTF8.self))"
-                )
-            )
+            unsafe refuse(flow, .noSuchMethod(path))
             return
         }
         if method.isAnsweredHere {
             unsafe flow.pointee.stage = .answering
             unsafe armArrival(flow)
+            if unsafe !flow.pointee.hasRequestEnded { unsafe flow.pointee.exchange.sendContinue() }
             unsafe answeringBegan(flow)
             return
         }
@@ -249,6 +283,7 @@ extension Worker {
             unsafe truncated(flow)
         } else {
             unsafe armArrival(flow)
+            unsafe flow.pointee.exchange.sendContinue()
         }
     }
 
@@ -297,6 +332,7 @@ extension Worker {
             unsafe gathered(flow)
         } else if unsafe !flow.pointee.exchange.hasWholeBody {
             unsafe beginWaiting(flow)
+            unsafe flow.pointee.exchange.sendContinue()
         }
     }
 }

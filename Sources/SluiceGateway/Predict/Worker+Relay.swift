@@ -203,6 +203,7 @@ extension Worker {
             unsafe broken(flow, "the backend broke off its answer")
             return
         }
+        if case .staleConnection = failure, unsafe retryFresh(flow) { return }
         if failure.isUnprocessed {
             if unsafe retry(flow, .refused) { return }
         } else {

@@ -4,6 +4,7 @@ import SluiceEgress
 import SluiceGRPC
 import SluiceHTTP
 import SluiceIO
+import SluiceInference
 import SluiceTelemetry
 
 // Once more, elsewhere: only what no model can have seen, unless the model is idempotent (the table
@@ -12,13 +13,19 @@ extension Worker {
     /// Whether this attempt's request is to be kept, which costs a copy of its body.
     ///
     /// Over HTTP/1.1 a backend can't say that it hasn't begun, so there only an idempotent model's
-    /// request has a use for it. Streams and requests with trailers are never kept.
-    func isWorthKeeping(_ flow: FlowPointer, _ revision: WorkerRevision, isHTTP2: Bool) -> Bool {
+    /// request has a use for it, or on a kept connection one that is idempotent by its method (RFC
+    /// 9110 §9.2.2). Streams and requests with trailers are never kept.
+    func isWorthKeeping(
+        _ flow: FlowPointer,
+        _ revision: WorkerRevision,
+        _ connection: ClientConnection
+    ) -> Bool {
         let policy = revision.balance.retry
         let mayRepeat = unsafe flow.pointee.retry.count < policy.attempts
         guard
-            unsafe mayRepeat && (isHTTP2 || policy.isIdempotent)
-                || (revision.balance.hedge != nil && !flow.pointee.isUnheard),
+            unsafe mayRepeat && (connection.isHTTP2 || policy.isIdempotent)
+                || (revision.balance.hedge != nil && !flow.pointee.isUnheard)
+                || (connection.isKept && isIdempotent(flow, policy)),
             unsafe flow.pointee.heldTrailers == nil,
             unsafe flow.pointee.wire != .grpc || !flow.pointee.method.isStreaming
         else { return false }
@@ -79,6 +86,42 @@ extension Worker {
         else { return false }
         if unsafe flow.pointee.hedge != nil, unsafe takeCopy(flow, cause) { return true }
         return unsafe revision._withUnsafeGuaranteedRef { unsafe retry(flow, cause, $0) }
+    }
+
+    /// Whether the request may reach its model twice.
+    private func isIdempotent(_ flow: FlowPointer, _ policy: RetryPolicy) -> Bool {
+        if policy.isIdempotent { return true }
+        guard unsafe flow.pointee.wire == .v1 || flow.pointee.wire == .v2,
+            unsafe !flow.pointee.isTranslated
+        else { return false }
+        return unsafe ASCII.equal(flow.pointee.operation.method.utf8Bytes, "GET")
+    }
+
+    /// Sends an idempotent request again to the backend whose kept connection turned out dead.
+    ///
+    /// It is the same attempt on a connection that is new, so neither a retry by the model's count
+    /// and budget nor a failure of the backend. Once for a request; false when its failure stands.
+    func retryFresh(_ flow: FlowPointer) -> Bool {
+        guard unsafe flow.pointee.retry.isKept, unsafe !flow.pointee.retry.wasStale,
+            unsafe !flow.pointee.hasResponseBegun, unsafe !isPastDeadline(flow),
+            let revision = unsafe flow.pointee.revision,
+            let backend = unsafe flow.pointee.backend
+        else { return false }
+        return unsafe revision._withUnsafeGuaranteedRef { revision in
+            guard unsafe isIdempotent(flow, revision.balance.retry) else { return false }
+            // A copy that is under way elsewhere answers sooner.
+            if unsafe flow.pointee.hedge != nil, unsafe takeCopy(flow, .reset) { return true }
+            if unsafe flow.pointee.hedge != nil { unsafe leaveHedge(flow, .cancelled) }
+            shard.add(revision.metrics.retries(reason: "stale_connection"))
+            unsafe rewind(flow)
+            unsafe flow.pointee.retry.wasStale = true
+            if unsafe flow.pointee.timerPurpose == .tryEnd { unsafe armDeadline(flow) }
+            unsafe backend._withUnsafeGuaranteedRef {
+                unsafe $0.route(flow.spoken)?._withUnsafeGuaranteedRef { $0.pool.dropIdle() }
+                unsafe connect(flow, $0)
+            }
+            return true
+        }
     }
 
     private func retry(

@@ -331,7 +331,7 @@ struct HTTP1Head: BitwiseCopyable {
 
     // MARK: - Text
 
-    private static func isWhiteSpace(_ byte: UInt8) -> Bool {
+    static func isWhiteSpace(_ byte: UInt8) -> Bool {
         byte == ASCII.space || byte == ASCII.tab
     }
 

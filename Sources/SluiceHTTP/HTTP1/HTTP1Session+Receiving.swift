@@ -256,6 +256,7 @@ extension HTTP1Session {
         peerMinorVersion = head.minorVersion
         isHeadExchange = head.isHeadMethod
         isPersistent = head.isPersistent
+        isRequestTheLast = !isPersistent || head.minorVersion == 0
         writing = .head
         beginBody(head.isChunked ? -1 : max(0, head.contentLength))
         let endStream = isBodyless

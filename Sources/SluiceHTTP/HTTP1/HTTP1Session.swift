@@ -75,6 +75,10 @@ package struct HTTP1Session: ~Copyable {
     var isHeadExchange = false
     var isPersistent = true
     var isLastExchange = false
+    /// Whether the peer has said that its current message is its last, or speaks HTTP/1.0.
+    ///
+    /// A server's peer may then close its sending side and still read the answer.
+    package internal(set) var isRequestTheLast = false
     var hasPeerEnded = false
     /// Bytes of ours that weren't accepted at once and haven't been reported since.
     var owed = 0

@@ -6,6 +6,8 @@ enum HTTP2HeadCheck {
     struct Result {
         /// The `content-length`, or -1.
         var contentLength = -1
+        /// Whether white space was taken off a value, so that the head isn't as it came.
+        var isTrimmed = false
     }
 
     /// Checks a request head; nil means malformed.
@@ -16,13 +18,12 @@ enum HTTP2HeadCheck {
         var isConnect = false
         for index in 0..<block.count {
             let field = block[index]
-            guard field.isSound else { return nil }
             guard field.name.isPseudo else {
                 isRegular = true
-                guard regular(field, block, &result) else { return nil }
+                guard regular(index, block, &result) else { return nil }
                 continue
             }
-            guard !isRegular else { return nil }
+            guard !isRegular, field.isSound else { return nil }
             let value = unsafe block.value(of: field)
             let bit: UInt8
             switch field.name {
@@ -69,8 +70,7 @@ enum HTTP2HeadCheck {
         _ result: inout Result
     ) -> Bool {
         for index in start..<max(start, block.count) {
-            let field = block[index]
-            guard field.isSound, !field.name.isPseudo, regular(field, block, &result) else {
+            guard !block[index].name.isPseudo, regular(index, block, &result) else {
                 return false
             }
         }
@@ -79,10 +79,23 @@ enum HTTP2HeadCheck {
 
     @inline(__always)
     private static func regular(
-        _ field: Field,
+        _ index: Int,
         _ block: FieldBlock,
         _ result: inout Result
     ) -> Bool {
+        if !block[index].isSound {
+            // White space at a value's ends is malformed by RFC 9113 §8.2.1, and yet servers send
+            // it in `grpc-message` and callers in metadata. Like HTTP/1.1's (RFC 9112 §5.1) it is no
+            // part of the value: it is taken off before anything reads or passes on the field. What
+            // says where a message ends, and whom it is for, is taken as it should be or not at all.
+            switch block[index].name {
+            case .contentLength, .transferCodings, .host: return false
+            default: break
+            }
+            guard block.trim(at: index) else { return false }
+            result.isTrimmed = true
+        }
+        let field = block[index]
         switch field.name {
         case .transferCodings:
             return unsafe ASCII.equal(block.value(of: field), ignoringCaseOf: "trailers")

@@ -131,7 +131,10 @@ extension HTTP2Session {
         if role == .server, checked != nil {
             block.hasSoundTarget = RequestTarget.isSound(block, isHTTP2: true)
         }
-        coder.decoder.remember(promised: checked?.contentLength, of: block)
+        // What is remembered is the head as it came.
+        if checked?.isTrimmed != true {
+            coder.decoder.remember(promised: checked?.contentLength, of: block)
+        }
         return checked?.contentLength
     }
 

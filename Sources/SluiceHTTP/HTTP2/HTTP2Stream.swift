@@ -15,6 +15,8 @@ struct HTTP2StreamRecord: BitwiseCopyable {
     var endsAfterPending = false
     /// Whether the request was HEAD, whose response has no content (RFC 9110 §9.3.2).
     var isHead = false
+    /// Whether the request waits for a 100 (Continue) before it sends its body.
+    var expectsContinue = false
     /// Interim responses seen so far.
     var interimCount: UInt8 = 0
     var sendWindow: Int
@@ -60,6 +62,12 @@ public struct HTTP2Stream: BitwiseCopyable, Equatable {
     public var user: UnsafeMutableRawPointer? {
         get { unsafe record.pointee.user }
         nonmutating set { unsafe record.pointee.user = newValue }
+    }
+
+    /// Whether the request waits for a 100 (Continue) before it sends its body; kept by its owner.
+    package var expectsContinue: Bool {
+        get { unsafe record.pointee.expectsContinue }
+        nonmutating set { unsafe record.pointee.expectsContinue = newValue }
     }
 
     /// Body bytes that wait in the session for window or room.

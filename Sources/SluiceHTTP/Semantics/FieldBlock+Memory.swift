@@ -121,6 +121,23 @@ extension FieldBlock {
         unsafe storage.pointee.byteCount = start &+ kept &+ valueLength
     }
 
+    /// Takes white space off the ends of a received value; false when the field isn't sound then.
+    func trim(at index: Int) -> Bool {
+        let field = self[index]
+        let value = unsafe self.value(of: field)
+        guard
+            unsafe field.name != .other || FieldValidation.isLowercaseToken(name(of: field)),
+            unsafe FieldValidation.isText(value)
+        else { return false }
+        var (start, end) = (0, value.count)
+        while start < end, unsafe HTTP1Head.isWhiteSpace(value[start]) { start += 1 }
+        while end > start, unsafe HTTP1Head.isWhiteSpace(value[end - 1]) { end -= 1 }
+        unsafe storage.pointee.fields[index].valueStart += UInt32(start)
+        unsafe storage.pointee.fields[index].valueLength = UInt32(end - start)
+        unsafe storage.pointee.fields[index].marks |= Field.sound
+        return true
+    }
+
     // MARK: - Growth
 
     private func growBytes(to minimum: Int) {

@@ -1,0 +1,274 @@
+import SluiceBalancing
+import SluiceCore
+import SluiceEgress
+import SluiceGateway
+import SluiceIO
+import SluiceIngress
+import SluiceRouting
+import SluiceSimulation
+import SluiceTelemetry
+import Testing
+
+/// A model server that answers the first request on each connection and ends it in the second.
+private final class FickleBackend {
+    /// When it ends a connection that it has kept.
+    struct Fault: Sendable {
+        /// Bytes of the second request that it takes first.
+        var taken = 0
+        /// Bytes of its answer that it sends first.
+        var said = 0
+        var isReset = false
+    }
+
+    private final class Connection: StreamHandler {
+        private unowned let backend: FickleBackend
+        private var request: [UInt8] = []
+        private var output: [UInt8] = []
+        private var answered = 0
+        private var willEnd = false
+        let stream: TCPStream
+
+        init(_ backend: FickleBackend, _ descriptor: Int32, _ peer: SocketAddress) {
+            self.backend = backend
+            stream = TCPStream(loop: backend.loop, accepted: descriptor, peer: peer, tls: nil)
+            stream.handler = self
+            stream.start()
+        }
+
+        func streamOpened(_ stream: TCPStream) {}
+        func streamEnded() { stream.close() }
+        func streamFailed(_ failure: StreamFailure) {}
+
+        func streamReceived(_ bytes: UnsafeRawBufferPointer) {
+            unsafe request.append(contentsOf: bytes)
+            let fault = backend.fault
+            if answered == 1, request.count >= fault.taken {
+                output += FickleBackend.answer.prefix(fault.said)
+                backend.brokenCount += 1
+                willEnd = true
+                stream.touch()
+                if output.isEmpty { end() }
+                return
+            }
+            guard String(decoding: request, as: UTF8.self).hasSuffix("}") else { return }
+            request = []
+            answered += 1
+            backend.answeredCount += 1
+            output += FickleBackend.answer
+            stream.touch()
+        }
+
+        var streamOutput: UnsafeRawBufferPointer {
+            // The array's memory stays where it is until `streamWrote`, which is what the loop asks.
+            unsafe output.withUnsafeBytes { unsafe $0 }
+        }
+
+        func streamWrote(_ count: Int) {
+            output.removeFirst(count)
+            if willEnd, output.isEmpty { end() }
+        }
+
+        func end() {
+            if backend.fault.isReset {
+                stream.reset()
+            } else {
+                stream.finish(patience: .seconds(1))
+            }
+        }
+    }
+
+    static let answer = Array("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}".utf8)
+    let loop: EventLoop
+    var fault: Fault
+    private(set) var brokenCount = 0
+    private(set) var answeredCount = 0
+    private var connections: [Connection] = []
+    private var listener: TCPListener?
+
+    init(loop: EventLoop, on address: SocketAddress, fault: Fault) throws {
+        self.loop = loop
+        self.fault = fault
+        let listener = try TCPListener(loop: loop, address: address, sharesPort: false) {
+            [unowned self] descriptor, peer in
+            connections.append(Connection(self, descriptor, peer))
+            return true
+        }
+        self.listener = listener
+        listener.start()
+    }
+
+    var connectionCount: Int { connections.count }
+    var openCount: Int { connections.count { !$0.stream.isClosed } }
+
+    func close() {
+        for connection in connections { connection.stream.close() }
+        listener?.close()
+        listener = nil
+    }
+}
+
+@Suite("Kept connections to backends")
+struct StaleConnectionTests {
+    private static let post =
+        "POST /v1/models/m:predict HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n{\"a\":[1]}"
+
+    private final class Scene {
+        let world = World(seed: 1)
+        let store = MetricStore()
+        let backend: FickleBackend
+        let peer: RawPeer
+        private let worker: Worker
+        private let board = LoadBoard()
+
+        init(
+            _ fault: FickleBackend.Fault,
+            isIdempotent: Bool,
+            idleTimeout: Duration = .seconds(4)
+        ) throws {
+            worker = Worker(
+                loop: world.makeLoop(name: "gateway").loop,
+                number: 0,
+                shared: .simulated(store: store)
+            )
+            let address = SocketAddress.loopback(port: 80)
+            _ = try worker.listen(on: address, name: "main", tls: nil, limits: IngressLimits())
+            let model = SocketAddress.loopback(port: 9_001)
+            backend = try FickleBackend(
+                loop: world.makeLoop(name: "backend").loop,
+                on: model,
+                fault: fault
+            )
+            var endpoint = Endpoint(address: model, dialect: .http1, tls: nil, serverName: "b")
+            endpoint.idleTimeout = idleTimeout
+            let load = board.add()
+            load.health = .up
+            let plan = BackendPlan(
+                label: "b",
+                rest: BackendTarget(key: "b", endpoint: endpoint, authority: "b"),
+                grpc: nil,
+                load: load,
+                probePath: "/",
+                probeInterval: .seconds(5),
+                probeTimeout: .seconds(1)
+            )
+            var resilience = ResiliencePlan()
+            resilience.retry.isIdempotent = isIdempotent
+            // Going to the same backend again is no retry by the model's count.
+            resilience.retry.attempts = 0
+            worker.publish(
+                Snapshot(
+                    generation: 1,
+                    models: [
+                        ModelPlan(
+                            name: "m",
+                            timeout: .seconds(2),
+                            balancing: .leastRequest,
+                            split: TrafficSplit(weights: [10_000]),
+                            revisions: [
+                                RevisionPlan(name: "v1", backendModelName: nil, backends: [plan])
+                            ],
+                            resilience: resilience
+                        )
+                    ],
+                    maxRequestBytes: 1 << 20
+                )
+            )
+            peer = try RawPeer(
+                loop: world.makeLoop(name: "client").loop,
+                to: address,
+                saying: Array(StaleConnectionTests.post.utf8)
+            )
+            try world.pass(.milliseconds(50))
+        }
+
+        /// The status lines that the client has got.
+        var statuses: [String] {
+            peer.text.split(separator: "HTTP/1.1 ").map { String($0.prefix(3)) }
+        }
+
+        func ask() throws {
+            peer.say(Array(StaleConnectionTests.post.utf8))
+            try world.pass(.milliseconds(500))
+        }
+
+        func retries(_ reason: String) -> Int {
+            Ledger(log: AccessChannel(), store: store).sum("sluice_retries_total") {
+                $0.contains("reason=\"\(reason)\"")
+            }
+        }
+
+        func end() throws {
+            peer.close()
+            worker.closeAll()
+            backend.close()
+            world.tickAll()
+            try world.pass(.seconds(2))
+            #expect(worker.openWork == 0 && worker.liveRecordCount == 0)
+            #expect(world.network.openDescriptorCount == 0 && world.network.violations.isEmpty)
+        }
+    }
+
+    @Test(
+        "What an idempotent model's kept connection swallowed goes again, once, on a new one",
+        arguments: [false, true]
+    )
+    func everyCut(isReset: Bool) throws {
+        for taken in stride(from: 1, through: 197, by: 7) {
+            let fault = FickleBackend.Fault(taken: taken, isReset: isReset)
+            let scene = try Scene(fault, isIdempotent: true)
+            try scene.ask()
+            #expect(scene.statuses == ["200", "200"], "after \(taken) bytes")
+            #expect(scene.backend.brokenCount == 1 && scene.backend.answeredCount == 2)
+            #expect(scene.retries("stale_connection") == 1 && scene.retries("reset") == 0)
+            try scene.end()
+        }
+    }
+
+    @Test("What may have reached a model that isn't idempotent is never sent twice")
+    func notIdempotent() throws {
+        for taken in stride(from: 1, through: 197, by: 49) {
+            let scene = try Scene(.init(taken: taken), isIdempotent: false)
+            try scene.ask()
+            #expect(scene.statuses == ["200", "502"], "after \(taken) bytes")
+            #expect(scene.backend.brokenCount == 1 && scene.backend.answeredCount == 1)
+            #expect(scene.backend.connectionCount == 1)
+            try scene.end()
+        }
+    }
+
+    @Test("Behind a byte of the answer the connection wasn't dead, and the failure stands")
+    func answerBegan() throws {
+        for said in 1..<FickleBackend.answer.count {
+            let scene = try Scene(.init(taken: 1, said: said), isIdempotent: true)
+            try scene.ask()
+            #expect(scene.retries("stale_connection") == 0, "after \(said) bytes")
+            #expect(scene.backend.answeredCount == 1)
+            try scene.end()
+        }
+    }
+
+    @Test("The gateway closes what rests before its backend does")
+    func idleTimeout() throws {
+        let scene = try Scene(.init(taken: .max), isIdempotent: false)
+        #expect(scene.backend.openCount == 1)
+        try scene.world.pass(.milliseconds(3_900))
+        #expect(scene.backend.openCount == 1)
+        try scene.world.pass(.milliseconds(100))
+        #expect(scene.backend.openCount == 0)
+        try scene.ask()
+        #expect(scene.statuses == ["200", "200"] && scene.backend.connectionCount == 2)
+        try scene.end()
+    }
+
+    @Test("In steady use a connection outlives its idle timeout")
+    func steadyUse() throws {
+        let fault = FickleBackend.Fault(taken: .max)
+        let scene = try Scene(fault, isIdempotent: false, idleTimeout: .milliseconds(700))
+        for _ in 0..<10 { try scene.ask() }
+        #expect(scene.statuses == Array(repeating: "200", count: 11))
+        #expect(scene.backend.connectionCount == 1)
+        try scene.world.pass(.milliseconds(800))
+        #expect(scene.backend.openCount == 0)
+        try scene.end()
+    }
+}
