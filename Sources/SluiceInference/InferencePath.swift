@@ -109,9 +109,10 @@ package struct InferencePath: Sendable {
         }
     }
 
-    /// A target in the one form that is routed by and sent on: in its path, escapes of characters that
-    /// need none are resolved (`%3A` for the colon), all others stay (RFC 3986 §6.2.2). Its query is
-    /// the caller's, and stays byte for byte.
+    /// A target in the one form that is routed by and sent on.
+    ///
+    /// In its path, escapes of characters that need none are resolved (`%3A` for the colon), all others
+    /// stay (RFC 3986 §6.2.2). Its query is the caller's, and stays byte for byte.
     ///
     /// Nil for paths that name no model: with broken escapes, escaped control characters or slashes, or
     /// with escaped dot segments.
