@@ -40,7 +40,7 @@ enum Bootstrap {
 /// A started gateway, and the signals that steer it.
 final class GatewayProcess: Sendable {
     let runtime: GatewayRuntime
-    /// Where the admin API listens; nil while its name has no address.
+    /// Where the admin API listens; nil while its name has no address, or another has it.
     let adminAddress: SocketAddress?
     private let admin: Confined<AdminServer>
 
@@ -55,15 +55,30 @@ final class GatewayProcess: Sendable {
         runtime.atEnd { admin.value.close() }
         let known = name.isNumeric ? try? name.resolve() : runtime.desk.look(for: [name])[name]
         if let known {
-            adminAddress = try GatewayProcess.listen(admin, at: known, runtime.control, log).first
+            do throws(KernelFailure) {
+                let bound = try GatewayProcess.listen(admin, at: known, runtime.control, log)
+                adminAddress = bound.first
+            } catch {
+                guard error.code == EADDRINUSE else { throw GatewayProcess.refusal(error) }
+                // The gateway that this one is to replace has the port until it has drained.
+                adminAddress = nil
+                log.write(
+                    .warning,
+                    "the admin address is taken; it is served as soon as it is free (`--admin ADDRESS` serves another at once)",
+                    [("address", wanted.text)]
+                )
+                GatewayProcess.keepTrying(admin, at: known, runtime.control, log)
+            }
             return
         }
         adminAddress = nil
         runtime.desk.wait(for: [name]) { _, addresses in
-            do throws(CompileFailure) {
+            do throws(KernelFailure) {
                 _ = try GatewayProcess.listen(admin, at: addresses, runtime.control, log)
             } catch {
-                log.write(.error, error.sentence, [])
+                log.write(.error, GatewayProcess.refusal(error).sentence, [])
+                guard error.code == EADDRINUSE else { return }
+                GatewayProcess.keepTrying(admin, at: addresses, runtime.control, log)
             }
         }
     }
@@ -74,27 +89,52 @@ final class GatewayProcess: Sendable {
         at addresses: [SocketAddress],
         _ control: ControlLoop,
         _ log: EventLog
-    ) throws(CompileFailure) -> [SocketAddress] {
+    ) throws(KernelFailure) -> [SocketAddress] {
         let result: Result<[SocketAddress], KernelFailure> = control.run { _ in
             do throws(KernelFailure) {
-                return .success(
-                    try SocketAddress.listen(atEach: addresses) { address throws(KernelFailure) in
-                        try admin.value.listen(on: address)
-                    }
-                )
+                return .success(try bind(admin.value, at: addresses))
             } catch {
                 return .failure(error)
             }
         }
-        do throws(KernelFailure) {
-            let bound = try result.get()
-            for address in bound {
-                log.write(.info, "admin listening", [("address", address.description)])
-            }
-            return bound
-        } catch {
-            throw CompileFailure(sentence: "admin.address: \(error.description)")
+        let bound = try result.get()
+        say(bound, log)
+        return bound
+    }
+
+    /// Tries again on the control loop until the addresses are free.
+    private static func keepTrying(
+        _ admin: Confined<AdminServer>,
+        at addresses: [SocketAddress],
+        _ control: ControlLoop,
+        _ log: EventLog
+    ) {
+        let isBound = Mutex(false)
+        control.repeatedly(every: .milliseconds(250)) {
+            guard !isBound.withLock({ $0 }) else { return }
+            guard let bound = try? bind(admin.value, at: addresses) else { return }
+            isBound.withLock { $0 = true }
+            say(bound, log)
         }
+    }
+
+    private static func bind(
+        _ admin: AdminServer,
+        at addresses: [SocketAddress]
+    ) throws(KernelFailure) -> [SocketAddress] {
+        try SocketAddress.listen(atEach: addresses) { address throws(KernelFailure) in
+            try admin.listen(on: address)
+        }
+    }
+
+    private static func say(_ bound: [SocketAddress], _ log: EventLog) {
+        for address in bound {
+            log.write(.info, "admin listening", [("address", address.description)])
+        }
+    }
+
+    private static func refusal(_ failure: KernelFailure) -> CompileFailure {
+        CompileFailure(sentence: "admin.address: \(failure.description)")
     }
 
     static func blockSignals() {
@@ -121,6 +161,11 @@ final class GatewayProcess: Sendable {
             if number == SIGHUP {
                 runtime.desk.submit(.reload, by: "signal") { _ in }
                 continue
+            }
+            // The kernel ignores default actions of PID 1, as which it runs in a container: a second
+            // signal is ended by a handler, with the status that a shell gives the signal.
+            for number in [SIGTERM, SIGINT] {
+                _ = signal(number) { number in _exit(128 + number) }
             }
             var rest = sigset_t()
             unsafe sigemptyset(&rest)

@@ -29,8 +29,14 @@ struct ServeCommand: ParsableCommand {
     @Option(name: .long, help: "With --model: where to listen.")
     var listen = "0.0.0.0:8080"
 
-    @Option(name: .long, help: "With --model: where /metrics and the admin API are.")
-    var admin = "127.0.0.1:9901"
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Where /metrics and the admin API are, instead of the file's `admin.address`; with --model 127.0.0.1:9901 by default.",
+            valueName: "ADDRESS"
+        )
+    )
+    var admin: String?
 
     @Option(
         name: .long,
@@ -74,7 +80,7 @@ struct ServeCommand: ParsableCommand {
                 return try Configuration.quick(
                     models: model,
                     listen: listen,
-                    admin: admin,
+                    admin: admin ?? "127.0.0.1:9901",
                     cache: cache,
                     redis: redis
                 )
@@ -82,9 +88,17 @@ struct ServeCommand: ParsableCommand {
                 throw ValidationError(error.sentence)
             }
         }
-        do throws(ConfigurationFailure) {
-            return try Configuration.load(path: config)
-        } catch {
+        do {
+            var loaded = try Configuration.load(path: config)
+            if let admin {
+                guard let address = Configuration.ListenAddress(admin) else {
+                    Terminal.complain("sluice: --admin takes HOST:PORT, not '\(admin)'")
+                    throw ExitCode(64)
+                }
+                loaded.admin.give(address: address)
+            }
+            return loaded
+        } catch let error as ConfigurationFailure {
             for diagnostic in error.diagnostics { Terminal.complain("\(diagnostic)") }
             throw ExitCode(1)
         }

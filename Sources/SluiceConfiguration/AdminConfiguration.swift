@@ -5,10 +5,18 @@ extension Configuration {
     /// The admin port, and what guards and remembers what is changed there.
     package struct Admin: Sendable, Equatable {
         package var address = ListenAddress(host: "127.0.0.1", port: 9901)
+        /// Whether the command line has said the address, which then outlives reloads.
+        package private(set) var isAddressGiven = false
         /// Whose first line every call that changes something must carry; absent: nobody is asked.
         package var tokenFile: String?
         /// Where weights and states set at run time survive a restart; absent: they don't.
         package var stateFile: String?
+
+        /// Takes the command line's address over the file's.
+        package mutating func give(address: ListenAddress) {
+            self.address = address
+            isAddressGiven = true
+        }
     }
 }
 

@@ -84,6 +84,23 @@ package struct SnapshotCompiler: Sendable {
     /// Reads the certificates and keys towards backends again when it next compiles.
     mutating func readFilesAnew() { contexts.readAnew() }
 
+    /// Says of a model's revision whether it has a name that has not been found yet.
+    func unfound(in configuration: Configuration) -> (String, String) -> Bool {
+        var unfound: Set<[String]> = []
+        for model in configuration.models {
+            for revision in model.revisions {
+                let isUnfound = revision.allBackends.contains { backend in
+                    [backend.rest, backend.grpc].contains { url in
+                        guard let url, !url.name.isNumeric else { return false }
+                        return addresses[url.name] == nil
+                    }
+                }
+                if isUnfound { unfound.insert([model.name, revision.name]) }
+            }
+        }
+        return { unfound.contains([$0, $1]) }
+    }
+
     /// The snapshot, its generation not counted yet; loads certificates, so it may block.
     package mutating func compile(_ configuration: Configuration) throws(CompileFailure) -> Snapshot
     {

@@ -242,7 +242,10 @@ package enum Machine {
     package static func wallClock() -> Int64 { clinux_realtime_nanoseconds() }
 
     /// Cores this process may run on.
-    package static var coreCount: Int { Int(clinux_core_count()) }
+    package static var coreCount: Int {
+        let cores = max(1, Int(clinux_core_count()))
+        return min(cores, CPUQuota.ofThisProcess() ?? cores)
+    }
 
     /// What the system calls error number `code`.
     package static func describe(errno code: Int32) -> String {

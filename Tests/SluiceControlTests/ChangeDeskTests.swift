@@ -15,6 +15,8 @@ private final class Desk: Sendable {
     let desk: ChangeDesk
     let folder: URL
     let file: String
+    /// Whether another desk goes on with its files.
+    let keepsFolder = Mutex(false)
 
     static let yaml = """
         admin: {address: "127.0.0.1:0", stateFile: state.json}
@@ -89,6 +91,7 @@ private final class Desk: Sendable {
 
     deinit {
         desk.stop()
+        if keepsFolder.withLock({ $0 }) { return }
         try? FileManager.default.removeItem(at: folder)
     }
 }
@@ -245,6 +248,60 @@ struct ChangeDeskTests {
         let applied = try #require(desk.desk.perform(.reload, by: "file").applied)
         #expect(desk.weights() == [10_000])
         #expect(applied.notes.contains { $0.contains("'v2', which isn't configured") })
+    }
+
+    @Test(
+        "What was said of something that is gone doesn't come back with its name",
+        arguments: [false, true]
+    )
+    func noGhosts(restarts: Bool) throws {
+        var desk = try Desk()
+        _ = desk.shift(["v1": 5000, "v2": 5000])
+        _ = desk.desk.perform(
+            .backend(model: "rose", revision: "v1", address: "127.0.0.1:4", state: .maint),
+            by: "test"
+        )
+        #expect(!desk.desk.adjustments.models.isEmpty)
+        func become(_ yaml: String) throws {
+            if restarts {
+                // The folder stays: its state file is what the next process finds.
+                desk.keepsFolder.withLock { $0 = true }
+                desk = try Desk(yaml: yaml, in: desk.folder)
+            } else {
+                try desk.write(yaml)
+                #expect(desk.desk.perform(.reload, by: "file").applied != nil)
+            }
+        }
+        let other = Desk.yaml.replacingOccurrences(of: "name: v2", with: "name: v3")
+            .replacingOccurrences(of: "name: rose", with: "name: tulip")
+        try become(other)
+        #expect(desk.weights() == [9000, 1000] && desk.desk.adjustments == Adjustments())
+        try become(Desk.yaml)
+        #expect(desk.weights() == [9000, 1000])
+        #expect(desk.desk.snapshot.models[1].revisions[0].backends[0].state == .ready)
+    }
+
+    @Test("A revision without traffic that goes takes no shift with it")
+    func idleRevisionGoes() throws {
+        let three = """
+            admin: {address: "127.0.0.1:0", stateFile: state.json}
+            watch: false
+            models:
+              - name: iris
+                revisions:
+                  - {name: v1, traffic: 100, backends: [{rest: "http://127.0.0.1:1"}]}
+                  - {name: v2, traffic: 0, backends: [{rest: "http://127.0.0.1:2"}]}
+
+            """
+        let idle = "      - {name: v3, traffic: 0, backends: [{rest: \"http://127.0.0.1:3\"}]}\n"
+        let desk = try Desk(yaml: three + idle)
+        _ = desk.shift(["v1": 7000, "v2": 3000, "v3": 0])
+        try desk.write(three)
+        _ = desk.desk.perform(.reload, by: "file")
+        #expect(desk.weights() == [7000, 3000])
+        try desk.write(three + idle)
+        _ = desk.desk.perform(.reload, by: "file")
+        #expect(desk.weights() == [7000, 3000, 0])
     }
 
     @Test("A backend keeps its line on the board over changes")

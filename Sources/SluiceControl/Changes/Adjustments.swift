@@ -32,26 +32,72 @@ package struct Adjustments: Sendable, Equatable {
         models[name] = model.isEmpty ? nil : model
     }
 
+    // MARK: - What is gone
+
+    /// A shift that ended because a revision that it gave traffic to isn't configured any more.
+    struct Lost: Sendable, Equatable {
+        let model: String
+        let revision: String
+
+        var sentence: String {
+            "model '\(model)' was given weights at run time for revision '\(revision)', which isn't configured any more; the file's weights hold"
+        }
+    }
+
+    /// Forgets what was said of models, revisions and backends that `plain` doesn't have, so that it
+    /// doesn't come back with their names, and weights that are the file's own; returns the shifts
+    /// that ended.
+    ///
+    /// A revision that had no traffic takes no shift with it. `unfound` says of which revisions
+    /// some backends aren't known yet, because a name has not been looked up: their states stay.
+    mutating func keepOnly(
+        whatIsIn plain: Snapshot,
+        unfound: (_ model: String, _ revision: String) -> Bool
+    ) -> [Lost] {
+        var lost: [Lost] = []
+        var kept: [String: Model] = [:]
+        for plan in plain.models {
+            guard var model = models[plan.name] else { continue }
+            let names = plan.revisions.map(\.name)
+            if let traffic = model.traffic {
+                let strangers = traffic.filter { !names.contains($0.key) && $0.value > 0 }
+                if let stranger = strangers.keys.min() {
+                    lost.append(Lost(model: plan.name, revision: stranger))
+                    model.traffic = nil
+                } else {
+                    let isConfigured = names.map { traffic[$0] ?? 0 } == plan.split.weights
+                    model.traffic =
+                        isConfigured ? nil : traffic.filter { names.contains($0.key) }
+                }
+            }
+            var backends: [String: [String: BackendState]] = [:]
+            for revision in plan.revisions {
+                guard var states = model.backends[revision.name] else { continue }
+                if !unfound(plan.name, revision.name) {
+                    let labels = Set(revision.backends.map(\.label))
+                    states = states.filter { labels.contains($0.key) }
+                }
+                if !states.isEmpty { backends[revision.name] = states }
+            }
+            model.backends = backends
+            if !model.isEmpty { kept[plan.name] = model }
+        }
+        models = kept
+        return lost
+    }
+
     // MARK: - On top of a snapshot
 
-    /// `snapshot` with these on top, and a sentence for each that no longer fits it.
-    func laid(on snapshot: Snapshot) -> (Snapshot, [String]) {
+    /// `snapshot` with these on top; ``keepOnly(whatIsIn:unfound:)`` has dropped what doesn't fit it.
+    func laid(on snapshot: Snapshot) -> Snapshot {
         var result = snapshot
-        var notes: [String] = []
         for index in snapshot.models.indices {
             let plan = snapshot.models[index]
             guard let model = models[plan.name] else { continue }
             if let traffic = model.traffic {
-                let names = plan.revisions.map(\.name)
-                if let stranger = traffic.keys.sorted().first(where: { !names.contains($0) }) {
-                    notes.append(
-                        "model '\(plan.name)' was given weights at run time for revision '\(stranger)', which isn't configured any more; the file's weights hold"
-                    )
-                } else {
-                    result.models[index].split = TrafficSplit(
-                        weights: names.map { traffic[$0] ?? 0 }
-                    )
-                }
+                result.models[index].split = TrafficSplit(
+                    weights: plan.revisions.map { traffic[$0.name] ?? 0 }
+                )
             }
             for (place, revision) in plan.revisions.enumerated() {
                 guard let states = model.backends[revision.name] else { continue }
@@ -62,7 +108,7 @@ package struct Adjustments: Sendable, Equatable {
                 }
             }
         }
-        return (result, notes)
+        return result
     }
 
     // MARK: - As JSON

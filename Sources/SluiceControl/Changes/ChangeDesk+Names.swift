@@ -75,8 +75,15 @@ extension ChangeDesk {
             log.write(.error, error.sentence, [])
             throw ChangeRefusal(.invalid, error.sentence)
         }
-        let (snapshot, _) = state.adjustments.laid(on: plain)
+        var adjustments = state.adjustments
+        _ = adjustments.keepOnly(
+            whatIsIn: plain,
+            unfound: compiler.unfound(in: state.configuration)
+        )
+        if adjustments != state.adjustments { _ = save(adjustments) }
+        let snapshot = adjustments.laid(on: plain)
         publish(snapshot, changed: []) {
+            $0.adjustments = adjustments
             $0.compiler = compiler
             $0.plain = plain
         }

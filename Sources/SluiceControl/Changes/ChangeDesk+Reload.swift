@@ -47,7 +47,7 @@ extension ChangeDesk {
     }
 
     private func reload(_ file: String, by who: String) throws(ChangeRefusal) -> Applied {
-        let configuration: Configuration
+        var configuration: Configuration
         do throws(ConfigurationFailure) {
             configuration = try Configuration.load(path: file)
         } catch {
@@ -58,6 +58,9 @@ extension ChangeDesk {
             )
         }
         let before = state.withLock { $0 }
+        if before.configuration.admin.isAddressGiven {
+            configuration.admin.give(address: before.configuration.admin.address)
+        }
         var compiler = before.compiler
         let unfound = compiler.look(for: configuration.watchedNames, by: names)
         compiler.readFilesAnew()
@@ -78,8 +81,14 @@ extension ChangeDesk {
             let diagnostic = Diagnostic(file: file, line: 1, column: 1, message: error.sentence)
             throw ChangeRefusal(.invalid, diagnostic.description, diagnostics: [diagnostic])
         }
-        let (snapshot, strangers) = before.adjustments.laid(on: plain)
-        var notes = strangers
+        var adjustments = before.adjustments
+        let lost = adjustments.keepOnly(
+            whatIsIn: plain,
+            unfound: compiler.unfound(in: configuration)
+        )
+        let snapshot = adjustments.laid(on: plain)
+        var notes = lost.map(\.sentence)
+        if adjustments != before.adjustments { notes += save(adjustments) }
         for (model, now) in zip(plain.models, snapshot.models)
         where model.split.weights != now.split.weights {
             notes.append(
@@ -93,6 +102,7 @@ extension ChangeDesk {
             certificates: certificates
         ) {
             $0.configuration = configuration
+            $0.adjustments = adjustments
             $0.compiler = compiler
             $0.plain = plain
             $0.access = access
@@ -107,6 +117,18 @@ extension ChangeDesk {
                 message: "configuration reloaded from \(file)"
             )
         )
+        // Told as a change of traffic, which is how a rollout learns that its weights have gone.
+        for lost in lost {
+            announce(
+                ChangeEvent(
+                    time: wallTime,
+                    who: who,
+                    kind: .traffic,
+                    model: lost.model,
+                    message: lost.sentence
+                )
+            )
+        }
         // The log has been told of names by their watch.
         return Applied(snapshot: self.snapshot, notes: unfound + notes)
     }

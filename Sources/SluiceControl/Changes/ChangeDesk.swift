@@ -96,9 +96,22 @@ package final class ChangeDesk: Sendable {
                 )
             }
         }
-        var (snapshot, notes) = adjustments.laid(on: plain)
+        let found = adjustments
+        for lost in adjustments.keepOnly(
+            whatIsIn: plain,
+            unfound: compiler.unfound(in: configuration)
+        ) {
+            log.write(.warning, lost.sentence, [])
+        }
+        var snapshot = adjustments.laid(on: plain)
         snapshot.generation = 1
-        for note in notes { log.write(.warning, note, []) }
+        if adjustments != found, let stateFile {
+            do throws(StateFile.Failure) {
+                try stateFile.save(adjustments)
+            } catch {
+                log.write(.error, error.sentence, [])
+            }
+        }
         state = Mutex(
             State(
                 configuration: configuration,
@@ -230,10 +243,13 @@ package final class ChangeDesk: Sendable {
     // MARK: - Rollouts
 
     private func remember(rollout: JSONValue?, of model: String) -> Applied {
-        let adjustments = state.withLock { state in
+        let adjustments = state.withLock { state -> Adjustments? in
+            // A model that has gone meanwhile leaves nothing that would come back with its name.
+            guard state.plain.models.contains(where: { $0.name == model }) else { return nil }
             state.adjustments.change(model) { $0.rollout = rollout }
             return state.adjustments
         }
+        guard let adjustments else { return Applied(snapshot: snapshot, notes: []) }
         return Applied(snapshot: snapshot, notes: save(adjustments))
     }
 
@@ -278,7 +294,7 @@ package final class ChangeDesk: Sendable {
         publish(taken, certificates)
     }
 
-    private func save(_ adjustments: Adjustments) -> [String] {
+    func save(_ adjustments: Adjustments) -> [String] {
         guard let stateFile else { return [] }
         do throws(StateFile.Failure) {
             try stateFile.save(adjustments)

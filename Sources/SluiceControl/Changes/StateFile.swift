@@ -31,7 +31,8 @@ struct StateFile: Sendable {
     /// Replaces what the file says.
     func save(_ adjustments: Adjustments) throws(Failure) {
         let bytes = adjustments.json.serialized + [0x0A]
-        let draft = path + ".new"
+        // Two gateways may share the file: each writes a draft of its own, and the later one holds.
+        let draft = path + ".new-\(getpid())"
         let descriptor = unsafe open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else { throw failure("write") }
         var written = 0

@@ -67,9 +67,29 @@ package final class RolloutDriver {
         let snapshot = host.snapshot
         if snapshot.generation != seenGeneration {
             seenGeneration = snapshot.generation
+            forgetGone(snapshot)
             startConfigured(snapshot)
         }
         for (model, rollout) in rollouts { look(at: rollout, of: model, snapshot) }
+    }
+
+    /// A model that isn't configured any more takes its rollout along: one that comes by its name
+    /// later is another.
+    private func forgetGone(_ snapshot: Snapshot) {
+        let names = Set(snapshot.models.map(\.name))
+        for (model, rollout) in rollouts where !names.contains(model) {
+            if !rollout.isDone {
+                note("was given up: the model isn't configured any more", rollout, model)
+            }
+            rollouts[model] = nil
+            board.show(nil, of: model)
+            for answer in rollout.waiting {
+                answer(
+                    .failure(ChangeRefusal(.unknown, "model '\(model)' isn't configured any more"))
+                )
+            }
+            rollout.waiting = []
+        }
     }
 
     /// Somebody other than a rollout has shifted a model's weights.
