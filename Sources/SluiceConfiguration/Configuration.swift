@@ -9,6 +9,8 @@ package struct Configuration: Sendable, Equatable {
     package struct Listener: Sendable, Equatable {
         package var address: ListenAddress
         package var tls: ListenerTLS?
+        /// Absent: no web page of another origin may use it.
+        package var cors: CrossOrigin?
     }
 
     /// A listener's certificate and whom it lets in.

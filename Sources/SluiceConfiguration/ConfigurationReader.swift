@@ -134,7 +134,8 @@ struct ConfigurationReader {
                 )
             }
         }
-        return address.map { Configuration.Listener(address: $0, tls: tls) }
+        let cors = crossOrigin(&section)
+        return address.map { Configuration.Listener(address: $0, tls: tls, cors: cors) }
     }
 
     func address(

@@ -18,6 +18,7 @@ extension Configuration {
                     lines.append("      clientCA: \(YAMLText.quoted(authority))")
                 }
             }
+            if let cors = listener.cors { lines.append("    cors: \(cors.yamlText)") }
         }
         let plain = Configuration()
         lines.append("admin:")

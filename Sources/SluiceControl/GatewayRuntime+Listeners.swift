@@ -2,6 +2,7 @@ import SluiceConfiguration
 import SluiceCore
 import SluiceGateway
 import SluiceIO
+import SluiceIngress
 import SluiceTLS
 import SluiceTelemetry
 import Synchronization
@@ -58,6 +59,13 @@ extension GatewayRuntime {
     ) throws(CompileFailure) {
         let context = try SnapshotCompiler.certificates(of: listener)
         let limits = limits(configuration)
+        let crossOrigin = listener.cors.map {
+            CrossOriginPolicy(
+                origins: $0.origins,
+                headers: $0.headers,
+                maxAgeSeconds: Int($0.maxAge.components.seconds)
+            )
+        }
         do throws(KernelFailure) {
             let bound = try SocketAddress.listen(atEach: addresses) {
                 address throws(KernelFailure) in
@@ -65,7 +73,8 @@ extension GatewayRuntime {
                     on: address,
                     name: listener.address.text,
                     tls: context,
-                    limits: limits
+                    limits: limits,
+                    crossOrigin: crossOrigin
                 )
             }
             for address in bound {

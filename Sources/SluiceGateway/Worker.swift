@@ -108,6 +108,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     var codec: PredictCodec
     var memo = QuestionMemo()
     var foreseen: ForeseenMessage?
+    private(set) var mindsOrigins = false
     /// Absent until a revision is warmed.
     var warmHand: WarmHand?
     /// Tier 2, if there is one.
@@ -298,7 +299,8 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
         on address: SocketAddress,
         name: String,
         tls: TLSServerContext?,
-        limits: IngressLimits
+        limits: IngressLimits,
+        crossOrigin: CrossOriginPolicy? = nil
     ) throws(KernelFailure) -> SocketAddress {
         let http1 = shared.store.gauge(GatewayMetrics.connections, [name, "http1"])
         let http2 = shared.store.gauge(GatewayMetrics.connections, [name, "http2"])
@@ -315,6 +317,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
             name: name,
             tls: tls,
             limits: limits,
+            crossOrigin: crossOrigin,
             count: shared.connectionCount,
             handler: self
         ) { [shard] event in
@@ -332,6 +335,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
             }
         }
         listeners.append(listener)
+        if crossOrigin != nil { mindsOrigins = true }
         listener.start()
         return listener.address ?? address
     }

@@ -74,7 +74,8 @@ package final class WorkerGroup: Sendable {
         on address: SocketAddress,
         name: String,
         tls: TLSServerContext?,
-        limits: IngressLimits
+        limits: IngressLimits,
+        crossOrigin: CrossOriginPolicy? = nil
     ) throws(KernelFailure) -> SocketAddress {
         var bound = address
         for member in members {
@@ -88,7 +89,8 @@ package final class WorkerGroup: Sendable {
                                 on: target,
                                 name: name,
                                 tls: tls,
-                                limits: limits
+                                limits: limits,
+                                crossOrigin: crossOrigin
                             )
                         )
                     )

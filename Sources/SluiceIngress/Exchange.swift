@@ -73,6 +73,11 @@ package struct Exchange: BitwiseCopyable {
         unsafe holder._withUnsafeGuaranteedRef { $0.maxHeaderBytes }
     }
 
+    /// Which other origins' web pages may read its answer; nil where the listener has no such policy.
+    package var crossOrigin: CrossOriginPolicy? {
+        unsafe holder._withUnsafeGuaranteedRef { $0.crossOrigin }
+    }
+
     // A guaranteed reference saves counting it up and down.
 
     /// Sends an answer's head, interim or final; takes the block.

@@ -31,6 +31,8 @@ package class ExchangeHost {
     var bodyTimeout: Int64 { .max }
     /// Whether the client sends its body only when it has been told to continue.
     var expectsContinue: Bool { false }
+    /// Which other origins' web pages may read its answers; nil where the question doesn't arise.
+    var crossOrigin: CrossOriginPolicy? { nil }
 
     // MARK: - What exchanges ask for
 

@@ -40,6 +40,8 @@ package final class IngressListener {
     let pace: (head: Int64, body: Int64, idle: Int64)
     /// How the listener is called in metrics: its configured address.
     package let name: String
+    /// Which other origins' web pages may read its answers; nil asks for no origin.
+    let crossOrigin: CrossOriginPolicy?
     let handler: any RequestHandler
     let arena: HTTPArena
     let loop: EventLoop
@@ -65,6 +67,7 @@ package final class IngressListener {
         name: String,
         tls: TLSServerContext?,
         limits: IngressLimits,
+        crossOrigin: CrossOriginPolicy? = nil,
         count: ConnectionCount,
         sharesPort: Bool = true,
         handler: any RequestHandler,
@@ -75,6 +78,7 @@ package final class IngressListener {
         self.name = name
         self.tls = tls
         self.limits = limits
+        self.crossOrigin = crossOrigin
         pace = (
             limits.headerTimeout.nanoseconds, limits.bodyTimeout.nanoseconds,
             limits.idleTimeout.nanoseconds

@@ -55,6 +55,7 @@ package class ServerConnection: ExchangeHost, StreamHandler, TimerTarget {
     override var isTLS13: Bool { stream.tls?.isTLS13 ?? false }
     override var maxHeaderBytes: Int { listener.limits.maxHeaderBytes }
     override var bodyTimeout: Int64 { listener.pace.body }
+    override var crossOrigin: CrossOriginPolicy? { listener.crossOrigin }
 
     /// `1.1` or `2`.
     package var versionText: StaticString { "" }

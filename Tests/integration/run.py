@@ -24,6 +24,7 @@ import attacks
 import cache
 import chaos
 import control
+import cross_origin
 import hedge
 import logs
 import manifests
@@ -451,6 +452,7 @@ for module in (
     rows,
     warm,
     translation,
+    cross_origin,
     hedge,
     page,
     observability,

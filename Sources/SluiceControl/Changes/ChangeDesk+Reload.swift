@@ -123,7 +123,9 @@ extension ChangeDesk {
 
     private static func restartNotes(_ old: Configuration, _ new: Configuration) -> [String] {
         var notes: [String] = []
-        if old.listeners.map(\.address) != new.listeners.map(\.address) {
+        if old.listeners.map(\.address) != new.listeners.map(\.address)
+            || old.listeners.map(\.cors) != new.listeners.map(\.cors)
+        {
             notes.append("a change of `listeners` takes a restart")
         }
         if old.limits.maxConnections != new.limits.maxConnections

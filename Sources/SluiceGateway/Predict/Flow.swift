@@ -94,6 +94,8 @@ struct Flow: BitwiseCopyable {
     var backendWire = WireProtocol.other
     /// Whether we ask for ourselves, to refresh the cache or for a shadow; nobody hears the answer.
     var isUnheard = false
+    /// What the answer says of the caller's origin.
+    var origin = CrossOriginPolicy.Verdict.none
     var firstByte = Instant.zero
     var sent = Instant.zero
     var requestBytes = 0

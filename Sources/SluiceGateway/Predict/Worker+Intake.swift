@@ -24,6 +24,7 @@ extension Worker {
         if unsafe GRPCMethod.isGRPC(path) {
             unsafe beginGRPC(flow, head, path)
         } else {
+            if mindsOrigins, unsafe answerPreflight(flow, head) { return }
             unsafe beginREST(flow, head, path)
         }
     }

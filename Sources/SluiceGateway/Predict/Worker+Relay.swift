@@ -186,6 +186,7 @@ extension Worker {
         }
         head.append(.via, unsafe flow.pointee.wire == .grpc ? "2 sluice" : "1.1 sluice")
         unsafe head.append(.requestID, requestID(of: flow), isVolatile: true)
+        if unsafe flow.pointee.origin != .none { unsafe decorateOrigin(head, flow) }
     }
 
     // MARK: - Failures

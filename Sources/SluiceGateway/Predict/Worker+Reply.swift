@@ -96,6 +96,7 @@ extension Worker {
             if refusal.wantsUncoded { head.append(.acceptEncoding, "identity") }
         }
         unsafe head.append(.requestID, requestID(of: flow), isVolatile: true)
+        if unsafe flow.pointee.origin != .none { unsafe decorateOrigin(head, flow) }
         let exchange = unsafe flow.pointee.exchange
         unsafe flow.pointee.status = status
         unsafe exchange.user = nil
@@ -135,6 +136,7 @@ extension Worker {
         head.append(.contentType, contentType)
         unsafe appendOrigin(of: flow, to: head)
         unsafe head.append(.requestID, requestID(of: flow), isVolatile: true)
+        if unsafe flow.pointee.origin != .none { unsafe decorateOrigin(head, flow) }
         return head
     }
 
