@@ -108,7 +108,6 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     var codec: PredictCodec
     var memo = QuestionMemo()
     var foreseen: ForeseenMessage?
-    /// Whether any listener has a ``CrossOriginPolicy``.
     private(set) var mindsOrigins = false
     /// Absent until a revision is warmed.
     var warmHand: WarmHand?
