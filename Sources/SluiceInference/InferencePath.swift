@@ -7,7 +7,7 @@ import SluiceCore
 package struct InferencePath: Sendable {
     /// The operations, each with the path template that logs show.
     package enum Operation: UInt8, BitwiseCopyable, Sendable, CaseIterable {
-        case v1List, v1Status, v1Metadata, v1Predict, v1Explain, v1Classify, v1Regress
+        case v1Live, v1List, v1Status, v1Metadata, v1Predict, v1Explain, v1Classify, v1Regress
         case v2Server, v2Live, v2Ready, v2List, v2Model, v2ModelReady, v2Infer, v2Config, v2Stats
         case v2Generate, v2GenerateStream, v2InferStream
         case v2RepositoryIndex, v2RepositoryLoad, v2RepositoryUnload
@@ -20,6 +20,7 @@ package struct InferencePath: Sendable {
         /// The path with names in braces, for logs and metrics.
         package var template: StaticString {
             switch self {
+            case .v1Live: "/"
             case .v1List: "/v1/models"
             case .v1Status: "/v1/models/{m}"
             case .v1Metadata: "/v1/models/{m}/metadata"
@@ -49,7 +50,8 @@ package struct InferencePath: Sendable {
         /// The method the operation takes; `GET` also admits `HEAD`.
         package var method: StaticString {
             switch self {
-            case .v1List, .v1Status, .v1Metadata, .v2Server, .v2Live, .v2Ready, .v2List, .v2Model,
+            case .v1Live, .v1List, .v1Status, .v1Metadata, .v2Server, .v2Live, .v2Ready, .v2List,
+                .v2Model,
                 .v2ModelReady, .v2Config, .v2Stats, .unknown:
                 "GET"
             default: "POST"
@@ -102,7 +104,9 @@ package struct InferencePath: Sendable {
             first = 3
         }
         guard count > first else { return }
-        if unsafe InferencePath.equal(path, segments[first], "v1") {
+        if unsafe count == 1 && segments[0].isEmpty && path[0] == ASCII.slash {
+            operation = .v1Live
+        } else if unsafe InferencePath.equal(path, segments[first], "v1") {
             unsafe readV1(path, segments, first + 1, count)
         } else if unsafe InferencePath.equal(path, segments[first], "v2") {
             unsafe readV2(path, segments, first + 1, count)

@@ -48,6 +48,29 @@ struct TranscoderTests {
         }
     }
 
+    @Test("Binary tensors reach a backend that reads only JSON, and come back as bytes")
+    func binaryToJSON() throws {
+        let codec = Transcoder(caller: .v2, backend: .v2, .mlserver)
+        let text =
+            #"{"parameters":{"binary_data_output":true},"inputs":[{"name":"x","shape":[1],"datatype":"INT32","parameters":{"binary_data_size":4}}]}"#
+        let (sent, call) = try Self.send(
+            codec,
+            Kept(Array(text.utf8) + [7, 1, 0, 0]),
+            text.utf8.count
+        )
+        #expect(call.headerLength == nil)
+        #expect(
+            String(decoding: sent, as: UTF8.self)
+                == #"{"inputs":[{"name":"x","datatype":"INT32","shape":[1],"data":[263]}]}"#
+        )
+        let told = Kept(
+            #"{"model_name":"m","outputs":[{"name":"y","datatype":"INT32","shape":[1],"data":[258]}]}"#
+        )
+        let (answered, length) = try Self.answer(codec, told, nil, call.wishes)
+        #expect(length == answered.count - 4)
+        #expect(answered.suffix(4) == [2, 1, 0, 0])
+    }
+
     @Test(
         "V2 JSON to gRPC and back: numbers, id and parameters arrive",
         arguments: [Dialect.triton, .mlserver, .kserve, .generic]

@@ -1,9 +1,12 @@
 """Callers of one protocol, backends of the other: the numbers are the same, and so are the failures."""
 import gzip
+import http.client
+import http.server
 import json
 import re
 import struct
 import subprocess
+import threading
 
 import numpy
 import tritonclient.grpc
@@ -199,6 +202,72 @@ def compressed_messages_are_refused_as_grpc_says():
     backend.stop()
 
 
-CHECKS = [rest_callers_reach_grpc_backends, grpc_callers_reach_rest_backends,
+class JSONOnly(http.server.BaseHTTPRequestHandler):
+    """A V2 server that takes strict JSON of its own type only, as MLServer does, and echoes tensors."""
+
+    protocol_version = "HTTP/1.1"
+    seen = []
+
+    def do_GET(self):
+        self.reply(200, {"name": "echo", "inputs": [], "outputs": []})
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["content-length"]))
+        self.seen.append((self.path, self.headers, body))
+        if self.headers["content-type"] != "application/json" or self.headers["inference-header-content-length"]:
+            self.reply(415, {"error": "JSON only"})
+            return
+        outputs = [{key: tensor[key] for key in ("name", "datatype", "shape", "data")}
+                   for tensor in json.loads(body)["inputs"]]
+        self.reply(200, {"model_name": "echo", "outputs": outputs})
+
+    def reply(self, status, document):
+        body = json.dumps(document).encode()
+        self.send_response(status)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+def unmodified_clients_reach_backends_that_read_only_json():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), JSONOnly)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    way = f"backends: [{{rest: 'http://127.0.0.1:{server.server_port}'}}]"
+    for keys in ("", ", cache: {ttl: 60s}"):
+        proxy = gateway(config([f"  - {{name: echo{keys}, revisions: [{{name: v1, dialect: mlserver, modelName: other, {way}}}]}}"]))
+        client = tritonclient.http.InferenceServerClient(proxy.address)
+        for kind in (numpy.float32, numpy.int64, numpy.bool_, numpy.object_):
+            data = numpy.array([[1.5, -2.25, 1e30]], dtype=kind) if kind == numpy.float32 else sample(kind)
+            tensor = tritonclient.http.InferInput("input", data.shape, np_to_triton_dtype(data.dtype))
+            tensor.set_data_from_numpy(data)
+            for outputs in (None, [tritonclient.http.InferRequestedOutput("input", binary_data=True)]):
+                result = client.infer("echo", [tensor], request_id="mine", outputs=outputs)
+                assert result.get_response()["id"] == "mine"
+                # Binary was asked for, and binary it is.
+                assert "binary_data_size" in result.get_output("input")["parameters"], result.get_response()
+                assert (result.as_numpy("input") == data).all(), (kind, result.as_numpy("input"))
+        assert JSONOnly.seen[-1][0] == "/v2/models/other/infer"
+        # What a tool says of a form, or doesn't say.
+        body = b'{"inputs":[{"name":"input","datatype":"FP32","shape":[1,2],"data":[%d,2]}]}'
+        for number, fields in enumerate(({"content-type": "application/x-www-form-urlencoded"}, {"content-type": ""})):
+            connection = http.client.HTTPConnection(proxy.address)
+            fields = {name: value for name, value in fields.items() if value}
+            connection.request("POST", "/v2/models/echo/infer", body % number, fields)
+            answer = connection.getresponse()
+            assert answer.status == 200, (fields, answer.read())
+            connection.close()
+        code, _, told = get(proxy.address, "/")
+        assert code == 200 and json.loads(told) == {"status": "alive"}, (code, told)
+        code, _, told = get(proxy.address, "/v1/models/echo")
+        assert code == 200 and json.loads(told) == {"name": "echo", "ready": True}, (code, told)
+        assert proxy.stop() == 0
+    server.shutdown()
+
+
+CHECKS = [unmodified_clients_reach_backends_that_read_only_json, rest_callers_reach_grpc_backends, grpc_callers_reach_rest_backends,
           a_backend_may_know_a_model_by_another_name, coded_bodies_are_refused_only_where_they_must_be_read,
           compressed_messages_are_refused_as_grpc_says]

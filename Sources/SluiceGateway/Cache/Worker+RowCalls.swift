@@ -59,7 +59,9 @@ extension Worker {
 
     /// Whether the backend is spoken to as the caller speaks.
     func speaksCallersForm(_ flow: FlowPointer, _ form: CallerWishes.Form) -> Bool {
-        unsafe flow.pointee.revision?._withUnsafeGuaranteedRef { $0.form(for: form) } == form
+        unsafe flow.pointee.revision?._withUnsafeGuaranteedRef {
+            unsafe $0.form(for: form) == form && !($0.readsOnlyJSON && hasBinaryTensors(flow))
+        } ?? false
     }
 
     /// Whether nothing known says what stands between V1's rows, which only an answer can show.

@@ -4,6 +4,7 @@ package import SluiceEgress
 import SluiceGRPC
 import SluiceHTTP
 import SluiceIO
+import SluiceInference
 import SluiceIngress
 import SluiceRouting
 import SluiceTelemetry
@@ -45,7 +46,7 @@ extension Worker {
         if model.mirror != nil, unsafe flow.pointee.attempts == 0 {
             unsafe drawMirror(flow, model)
         }
-        if unsafe !model.translated.isEmpty || flow.pointee.isUnheard,
+        if unsafe !model.translated.isEmpty || model.readsOnlyJSON || flow.pointee.isUnheard,
             unsafe !translate(flow, revision, model)
         {
             return
@@ -293,7 +294,18 @@ extension Worker {
             if !acceptsTrailers { head.append(.transferCodings, "trailers") }
             unsafe writeTimeout(head, flow)
         }
+        if unsafe !isGRPC && flow.pointee.operation.isPrediction { nameType(of: head) }
         unsafe renameModel(head, flow)
+    }
+
+    /// Says what a prediction's body is where its caller didn't, or left its tool's default for forms.
+    private func nameType(of head: FieldBlock) {
+        if let type = unsafe head.first(.contentType) {
+            guard unsafe ASCII.hasPrefix(type, "application/x-www-form-urlencoded") else { return }
+            head.remove(.contentType)
+        }
+        let isBinary = head.index(of: .inferenceHeaderContentLength) != nil
+        head.append(.contentType, isBinary ? "application/octet-stream" : "application/json")
     }
 
     private func text(of head: FieldBlock, at index: Int) -> String? {

@@ -161,7 +161,10 @@ extension Worker {
             return
         }
         unsafe flow.pointee.model = model
-        if parsed.operation == .v2ModelReady, parsed.version.isEmpty {
+        let isReadiness =
+            unsafe parsed.operation == .v2ModelReady
+            || parsed.operation == .v1Status && model._withUnsafeGuaranteedRef { $0.lacksV1 }
+        if isReadiness, parsed.version.isEmpty {
             unsafe answerREST(flow)
             return
         }

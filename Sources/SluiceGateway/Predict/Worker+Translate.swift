@@ -15,8 +15,14 @@ extension Worker {
         guard unsafe isPrediction(flow) || isDescription(flow), let form = unsafe form(of: flow)
         else { return false }
         return unsafe flow.pointee.model?._withUnsafeGuaranteedRef {
-            $0.translated.contains(form)
+            unsafe $0.translated.contains(form) || $0.readsOnlyJSON && hasBinaryTensors(flow)
         } ?? false
+    }
+
+    /// Whether tensors follow the JSON of a V2 request, as its head says.
+    func hasBinaryTensors(_ flow: FlowPointer) -> Bool {
+        guard unsafe flow.pointee.operation == .v2Infer else { return false }
+        return unsafe flow.pointee.head?.index(of: .inferenceHeaderContentLength) != nil
     }
 
     /// Whether it asks a model for a single answer, in whichever form.
@@ -37,9 +43,12 @@ extension Worker {
         guard unsafe isPrediction(flow), unsafe !flow.pointee.isTranslated,
             let caller = unsafe form(of: flow), let head = unsafe flow.pointee.head,
             unsafe flow.pointee.isUnheard || model.translated.contains(caller)
+                || model.readsOnlyJSON
         else { return true }
         let backend = revision.form(for: caller)
-        guard backend != caller else { return true }
+        guard unsafe backend != caller || revision.readsOnlyJSON && hasBinaryTensors(flow) else {
+            return true
+        }
         guard !ContentCoding.isCoded(head) else {
             unsafe refuse(flow, .codedBody(head))
             return false
@@ -127,15 +136,19 @@ extension Worker {
             .contentEncoding,
         ] { head.remove(field) }
         unsafe head.set(.method, ("POST" as StaticString).utf8Bytes)
-        unsafe flow.pointee.prefixLength = 0
+        // In the caller's own protocol its path stays, and names what it always does.
+        let isOtherPath = unsafe flow.pointee.backendWire != flow.pointee.wire
+        if isOtherPath { unsafe flow.pointee.prefixLength = 0 }
         if unsafe flow.pointee.backendWire == .grpc {
             unsafe head.set(.path, GRPCMethod.modelInfer.path.utf8Bytes)
             head.append(.contentType, "application/grpc")
             return
         }
         head.remove(.grpcTimeout)
-        let path = made.path
-        unsafe Array(path.utf8).withUnsafeBytes { unsafe head.set(.path, $0) }
+        if isOtherPath {
+            let path = made.path
+            unsafe Array(path.utf8).withUnsafeBytes { unsafe head.set(.path, $0) }
+        }
         if let length = made.headerLength {
             head.append(.contentType, "application/octet-stream")
             head.append(.inferenceHeaderContentLength, decimal: length, isVolatile: true)

@@ -46,6 +46,10 @@ final class WorkerModel {
     let revisions: [WorkerRevision]
     /// The forms of a prediction that some revision must be told in another form.
     let translated: [CallerWishes.Form]
+    /// Whether some revision must be told binary tensors over V2 REST in JSON.
+    let readsOnlyJSON: Bool
+    /// Whether no revision that is asked speaks V1, so that its status is ours to tell.
+    let lacksV1: Bool
     /// Absent where the model isn't cached.
     let cacheMetrics: CacheMetrics?
     /// Absent unless it is cached row by row.
@@ -90,6 +94,8 @@ final class WorkerModel {
         translated = [.v1, .v2, .grpc].filter { form in
             asked.contains { revisions[$0].form(for: form) != form }
         }
+        lacksV1 = asked.allSatisfy { revisions[$0].form(for: .v1) != .v1 }
+        readsOnlyJSON = asked.contains { revisions[$0].readsOnlyJSON }
         self.cacheMetrics = cacheMetrics
         self.rowMetrics = rowMetrics
         self.hot = hot.map { HotSampler($0) }
@@ -181,6 +187,9 @@ final class WorkerRevision {
         if isV1Only { return .v1 }
         return isV2Only || form == .grpc ? .v2 : form
     }
+
+    /// Whether its backends take V2 over REST, but no binary tensors.
+    var readsOnlyJSON: Bool { plan.dialect.tensorForm == .json && form(for: .v2) == .v2 }
 
     /// Whether a backend is up.
     var isReady: Bool { loads.contains { $0.health == .up } }

@@ -15,6 +15,7 @@ extension Worker {
     /// Answers the REST paths that concern no model, or only its readiness.
     func answerREST(_ flow: FlowPointer) {
         switch unsafe flow.pointee.operation {
+        case .v1Live: unsafe answer(flow, 200, "{\"status\":\"alive\"}")
         case .v2Live: unsafe answer(flow, 200, "{\"live\":true}")
         case .v2Ready:
             unsafe answer(flow, isReady ? 200 : 503, "{\"ready\":\(isReady)}")
@@ -33,7 +34,7 @@ extension Worker {
                 "{\"name\":\(JSONStringText.quoted($0.plan.name)),\"state\":\"\($0.isReady ? "READY" : "UNAVAILABLE")\",\"reason\":\"\"}"
             }
             unsafe answer(flow, 200, "[\(rows.joined(separator: ","))]")
-        case .v2ModelReady:
+        case .v1Status, .v2ModelReady:
             guard let model = unsafe flow.pointee.model?._withUnsafeGuaranteedRef({ $0 }) else {
                 return
             }
