@@ -196,7 +196,7 @@ struct ChangeDeskTests {
     func unwritable() throws {
         let desk = try Desk()
         try FileManager.default.createDirectory(
-            at: desk.folder.appendingPathComponent("state.json.new"),
+            at: desk.folder.appendingPathComponent("state.json.new-\(getpid())"),
             withIntermediateDirectories: true
         )
         let applied = try #require(desk.shift(["v2": 10_000]).applied)
