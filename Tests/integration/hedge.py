@@ -62,7 +62,8 @@ def limits_are_where_an_operator_looks():
 
 def a_slow_backend_is_hedged():
     slow, quick = model("--delay", "2s"), model()
-    proxy = gateway(config([one("iris", slow.address, quick.address, **KEYS)], "workers: 1"))
+    log = f"{folder}/hedge-access.log"
+    proxy = gateway(config([one("iris", slow.address, quick.address, **KEYS)], "workers: 1", log=log))
     # In turn, whatever copies there are: every other begins at the slow one. None takes as long as the slow one.
     for ask in [lambda: get(proxy.address, PREDICT, V1)[0] == 200] * 6 + [lambda: infer(proxy) is not None] * 4:
         assert ask()
@@ -79,10 +80,10 @@ def a_slow_backend_is_hedged():
         r"iris v1: \S+ requests a second sent twice, after 60.0 ms, 100 % of the copies won", status(proxy)))
     # What is left of the log is written at the end.
     assert proxy.stop() == 0
-    with open(f"{folder}/access.log") as file:
+    with open(log) as file:
         lines = [json.loads(line) for line in file]
-    lines = [line for line in lines if line.get("backend") == quick.address]
-    assert sum(line["attempts"] == 2 for line in lines) == won, lines
+    answered = [line for line in lines if line.get("backend") == quick.address]
+    assert sum(line["attempts"] == 2 for line in answered) == won, lines
     slow.stop(), quick.stop()
 
 
