@@ -16,6 +16,7 @@
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -32,6 +33,7 @@ int clinux_epoll_control(int epoll, int operation, int descriptor, uint32_t inte
     memset(&event, 0, sizeof event);
     if (interest & CLINUX_READABLE) event.events |= EPOLLIN;
     if (interest & CLINUX_WRITABLE) event.events |= EPOLLOUT;
+    if (interest & CLINUX_EXCLUSIVE) event.events |= EPOLLEXCLUSIVE;
     event.data.u64 = token;
     static const int operations[] = {EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLL_CTL_DEL};
     return epoll_ctl(epoll, operations[operation], descriptor, &event) < 0 ? -errno : 0;
@@ -106,6 +108,8 @@ int clinux_listen(int family, const uint8_t *address, int length, uint16_t port,
     setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (reuse_port && setsockopt(descriptor, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) < 0) return fail(descriptor);
     if (bind(descriptor, (struct sockaddr *)&storage, size) < 0) return fail(descriptor);
+    // Before it listens, so that nothing connects under other permissions.
+    if (family == 1 && chmod(((struct sockaddr_un *)&storage)->sun_path, 0660) < 0) return fail(descriptor);
     if (listen(descriptor, backlog) < 0) return fail(descriptor);
     return descriptor;
 }
@@ -125,6 +129,13 @@ int clinux_connect_result(int descriptor) {
     socklen_t size = sizeof code;
     if (getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &code, &size) < 0) return -errno;
     return -code;
+}
+
+int clinux_peer_process(int descriptor) {
+    struct ucred peer;
+    socklen_t size = sizeof peer;
+    if (getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0) return -errno;
+    return peer.pid;
 }
 
 int clinux_accept(int listener, int *family, uint8_t *address, uint16_t *port) {

@@ -31,6 +31,8 @@ struct AdminRequest {
     var author: String?
     /// Where the caller is.
     var client: String
+    /// Whether it came over a socket's file, whose permissions say who may.
+    var isFromSocketFile: Bool { client.hasPrefix("unix:") }
     var body: [UInt8] = []
     /// Whether the body grew over ``AdminServer/bodyMaximum``.
     var isOversized = false

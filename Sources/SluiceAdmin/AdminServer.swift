@@ -169,7 +169,8 @@ package final class AdminServer: RequestHandler {
                 throw AdminRefusal(403, "a page of another site may not change anything here")
             }
             // Metrics and health are scraped by whatever name the gateway has.
-            if !route.changesState, route.pattern.hasPrefix("/api/"),
+            // No page of a browser reaches a socket's file.
+            if !route.changesState, route.pattern.hasPrefix("/api/"), !request.isFromSocketFile,
                 !HostName.isOurs(request.host, admin: runtime.configuration.admin.address.host),
                 !(access.asksForToken && access.allows(request.authorization))
             {

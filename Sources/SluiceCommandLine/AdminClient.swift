@@ -4,7 +4,7 @@ import SluiceWire
 
 /// What every operator command takes.
 struct AdminOptions: ParsableArguments {
-    @Option(name: .long, help: "Where the admin API is.")
+    @Option(name: .long, help: "Where the admin API is: http://HOST:PORT or unix:///PATH.")
     var admin = "http://127.0.0.1:9901"
 
     @Option(name: .long, help: "A file whose first line is the admin token.")
@@ -32,30 +32,42 @@ struct AdminClient {
             all.append(("x-sluice-author", user))
         }
         if body != nil { all.append(("content-type", "application/json")) }
-        let answer = try HTTPClient().send(
-            to: options.admin,
-            method: method,
-            path: path,
-            fields: all,
-            body: body?.serialized ?? [],
-            timeout: timeout
-        )
+        let answer: HTTPClient.Answer
+        do throws(HTTPClient.Failure) {
+            answer = try HTTPClient().send(
+                to: options.admin,
+                method: method,
+                path: path,
+                fields: all,
+                body: body?.serialized ?? [],
+                timeout: timeout
+            )
+        } catch {
+            throw HTTPClient.Failure(sentence: "\(error.sentence); \(AdminClient.advice)")
+        }
         let document: JSONValue
         do throws(JSONFailure) {
             document = try JSONParser.parse(answer.body)
         } catch {
-            throw HTTPClient.Failure(
-                sentence:
-                    "\(options.admin) doesn't answer like Sluice's admin API (HTTP \(answer.status))"
-            )
+            throw stranger(status: answer.status)
         }
         guard (200..<300).contains(answer.status) else {
-            throw HTTPClient.Failure(
-                sentence: document["error"]?.text
-                    ?? "HTTP \(answer.status) from \(options.admin)\(path)"
-            )
+            guard let sentence = document["error"]?.text else {
+                throw stranger(status: answer.status)
+            }
+            throw HTTPClient.Failure(sentence: sentence)
         }
         return document
+    }
+
+    private static let advice = "`--admin` says where a gateway's admin API is"
+
+    /// Why what listens there is no gateway.
+    func stranger(status: Int) -> HTTPClient.Failure {
+        HTTPClient.Failure(
+            sentence:
+                "\(options.admin) doesn't answer like Sluice's admin API (HTTP \(status)): another program listens there; \(AdminClient.advice)"
+        )
     }
 
     /// For calls that may wait until a cache is warm.

@@ -1,19 +1,19 @@
 import ArgumentParser
 private import Glibc
-import SluiceAdmin
 import SluiceConfiguration
 import SluiceControl
-import SluiceCore
 import SluiceIO
 import SluiceTelemetry
-import Synchronization
 
 /// The only place where rooms are wired together into a running gateway.
 enum Bootstrap {
     /// Starts gateway and admin server; throws an exit code after saying what is wrong.
+    ///
+    /// With `waitsForAdmin` an admin address that is in use is waited for.
     static func start(
         _ configuration: Configuration,
         file: String?,
+        waitsForAdmin: Bool = true,
         log: EventLog
     ) throws -> GatewayProcess {
         Machine.useOneArena()
@@ -28,7 +28,11 @@ enum Bootstrap {
                 version: Sluice.versionText,
                 log: log
             )
-            return try GatewayProcess(runtime: runtime, log: log)
+            return try GatewayProcess(
+                runtime: runtime,
+                waitsForAdmin: waitsForAdmin,
+                log: log
+            )
         } catch {
             log.close()
             Terminal.complain("sluice: \(error.sentence)")
@@ -40,101 +44,15 @@ enum Bootstrap {
 /// A started gateway, and the signals that steer it.
 final class GatewayProcess: Sendable {
     let runtime: GatewayRuntime
+    private let admin: AdminPort
+
     /// Where the admin API listens; nil while its name has no address, or another has it.
-    let adminAddress: SocketAddress?
-    private let admin: Confined<AdminServer>
+    var adminAddress: SocketAddress? { admin.address }
 
-    init(runtime: GatewayRuntime, log: EventLog) throws(CompileFailure) {
+    init(runtime: GatewayRuntime, waitsForAdmin: Bool, log: EventLog) throws(CompileFailure) {
         self.runtime = runtime
-        let wanted = runtime.configuration.admin.address
-        let name = HostName(host: wanted.host, port: wanted.port)
-        let admin = runtime.control.run { loop in
-            Confined(AdminServer(loop: loop, runtime: runtime))
-        }
-        self.admin = admin
-        runtime.atEnd { admin.value.close() }
-        let known = name.isNumeric ? try? name.resolve() : runtime.desk.look(for: [name])[name]
-        if let known {
-            do throws(KernelFailure) {
-                let bound = try GatewayProcess.listen(admin, at: known, runtime.control, log)
-                adminAddress = bound.first
-            } catch {
-                guard error.code == EADDRINUSE else { throw GatewayProcess.refusal(error) }
-                // The gateway that this one is to replace has the port until it has drained.
-                adminAddress = nil
-                log.write(
-                    .warning,
-                    "the admin address is taken; it is served as soon as it is free (`--admin ADDRESS` serves another at once)",
-                    [("address", wanted.text)]
-                )
-                GatewayProcess.keepTrying(admin, at: known, runtime.control, log)
-            }
-            return
-        }
-        adminAddress = nil
-        runtime.desk.wait(for: [name]) { _, addresses in
-            do throws(KernelFailure) {
-                _ = try GatewayProcess.listen(admin, at: addresses, runtime.control, log)
-            } catch {
-                log.write(.error, GatewayProcess.refusal(error).sentence, [])
-                guard error.code == EADDRINUSE else { return }
-                GatewayProcess.keepTrying(admin, at: addresses, runtime.control, log)
-            }
-        }
-    }
-
-    /// Serves the admin API at each of the addresses; returns where.
-    private static func listen(
-        _ admin: Confined<AdminServer>,
-        at addresses: [SocketAddress],
-        _ control: ControlLoop,
-        _ log: EventLog
-    ) throws(KernelFailure) -> [SocketAddress] {
-        let result: Result<[SocketAddress], KernelFailure> = control.run { _ in
-            do throws(KernelFailure) {
-                return .success(try bind(admin.value, at: addresses))
-            } catch {
-                return .failure(error)
-            }
-        }
-        let bound = try result.get()
-        say(bound, log)
-        return bound
-    }
-
-    /// Tries again on the control loop until the addresses are free.
-    private static func keepTrying(
-        _ admin: Confined<AdminServer>,
-        at addresses: [SocketAddress],
-        _ control: ControlLoop,
-        _ log: EventLog
-    ) {
-        let isBound = Mutex(false)
-        control.repeatedly(every: .milliseconds(250)) {
-            guard !isBound.withLock({ $0 }) else { return }
-            guard let bound = try? bind(admin.value, at: addresses) else { return }
-            isBound.withLock { $0 = true }
-            say(bound, log)
-        }
-    }
-
-    private static func bind(
-        _ admin: AdminServer,
-        at addresses: [SocketAddress]
-    ) throws(KernelFailure) -> [SocketAddress] {
-        try SocketAddress.listen(atEach: addresses) { address throws(KernelFailure) in
-            try admin.listen(on: address)
-        }
-    }
-
-    private static func say(_ bound: [SocketAddress], _ log: EventLog) {
-        for address in bound {
-            log.write(.info, "admin listening", [("address", address.description)])
-        }
-    }
-
-    private static func refusal(_ failure: KernelFailure) -> CompileFailure {
-        CompileFailure(sentence: "admin.address: \(failure.description)")
+        admin = AdminPort(runtime: runtime, isPatient: waitsForAdmin, log: log)
+        try admin.open()
     }
 
     static func blockSignals() {

@@ -33,7 +33,13 @@ struct DemoCommand: ParsableCommand {
         GatewayProcess.blockSignals()
         let models = try startModels()
         let configuration = try settings(models)
-        let process = try Bootstrap.start(configuration, file: nil, log: EventLog(isQuiet: true))
+        // What it shows is at its own address or nowhere.
+        let process = try Bootstrap.start(
+            configuration,
+            file: nil,
+            waitsForAdmin: false,
+            log: EventLog(isQuiet: true)
+        )
         guard process.runtime.waitUntilReady(.seconds(10)) else {
             Terminal.complain("sluice demo: the sample models did not become ready")
             throw ExitCode(1)

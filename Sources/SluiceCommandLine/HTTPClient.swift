@@ -38,7 +38,8 @@ final class HTTPClient: ResponseReceiver, TimerTarget {
         arena = HTTPArena(buffers: loop.buffers)
     }
 
-    /// Sends one request to `http://HOST:PORT` (HTTP/1.1) or `h2c://HOST:PORT` and waits.
+    /// Sends one request to `http://HOST:PORT` (HTTP/1.1) or `h2c://HOST:PORT`, or to the same at a Unix
+    /// socket, `unix:///PATH` or `h2c+unix:///PATH`, and waits.
     func send(
         to base: String,
         method: String,
@@ -47,25 +48,21 @@ final class HTTPClient: ResponseReceiver, TimerTarget {
         body: [UInt8] = [],
         timeout: Duration = .seconds(30)
     ) throws(Failure) -> Answer {
-        guard let url = ClientURL(base) else {
-            throw Failure(
-                sentence: "'\(Redaction.value(base))' is not http://HOST:PORT or h2c://HOST:PORT"
-            )
-        }
+        let url = try ClientURL(base)
         let addresses: [SocketAddress]
         do throws(KernelFailure) {
-            addresses = try SocketAddress.resolve(host: url.host, port: url.port)
+            addresses = try url.name.resolve()
         } catch {
             throw Failure(sentence: error.description)
         }
         guard let address = addresses.first else {
-            throw Failure(sentence: "\(url.host) has no address")
+            throw Failure(sentence: "\(url.name.host) has no address")
         }
         var endpoint = Endpoint(
             address: address,
             dialect: url.isHTTP2 ? .http2 : .http1,
             tls: nil,
-            serverName: url.host
+            serverName: url.name.host
         )
         // Whoever listens at one of `localhost`'s addresses listens at `localhost`.
         endpoint.alternates = Array(addresses.dropFirst())
@@ -75,7 +72,7 @@ final class HTTPClient: ResponseReceiver, TimerTarget {
         let head = arena.blocks.take()
         head.append(.method, text: method)
         head.append(.scheme, "http")
-        head.append(.authority, text: "\(url.host):\(url.port)")
+        head.append(.authority, text: url.name.isSocketFile ? "localhost" : url.name.text)
         head.append(.path, text: path)
         for (name, value) in fields { head.append(named: name, text: value) }
         if !body.isEmpty, !url.isHTTP2 { head.append(.contentLength, decimal: body.count) }
@@ -90,7 +87,7 @@ final class HTTPClient: ResponseReceiver, TimerTarget {
         loop.cancelTimer(&timer)
         pool.closeAll()
         loop.tick(until: loop.now)
-        if let failure { throw Failure(sentence: "\(url.host):\(url.port): \(failure)") }
+        if let failure { throw Failure(sentence: "\(url.name.text): \(failure)") }
         return answer
     }
 
@@ -161,25 +158,46 @@ final class HTTPClient: ResponseReceiver, TimerTarget {
 
 /// The few URLs that commands take.
 struct ClientURL {
-    let host: String
-    let port: UInt16
+    let name: HostName
     let isHTTP2: Bool
 
-    init?(_ text: String) {
+    init(_ text: String) throws(HTTPClient.Failure) {
+        let refusal = HTTPClient.Failure(
+            sentence:
+                "'\(Redaction.value(text))' is not http://HOST:PORT, h2c://HOST:PORT or unix:///PATH"
+        )
+        isHTTP2 = text.hasPrefix("h2c://") || text.hasPrefix("h2c+unix")
         var rest = text[...]
-        isHTTP2 = rest.hasPrefix("h2c://")
+        for scheme in ["http+", "h2c+"] where rest.hasPrefix(scheme + "unix") {
+            rest = rest.dropFirst(scheme.count)
+        }
+        switch SocketFile.read(String(rest)) {
+        case .path(let path):
+            name = HostName(host: path, port: 0)
+            return
+        case .wrong(let sentence):
+            throw HTTPClient.Failure(sentence: "'\(Redaction.value(text))': \(sentence)")
+        case .other: break
+        }
         for scheme in ["http://", "h2c://"] where rest.hasPrefix(scheme) {
             rest = rest.dropFirst(scheme.count)
         }
-        guard !rest.contains("://") else { return nil }
+        guard !rest.contains("://") else { throw refusal }
         if rest.hasSuffix("/") { rest = rest.dropLast() }
         guard let colon = rest.lastIndex(of: ":"),
             let port = UInt16(rest[rest.index(after: colon)...])
-        else { return nil }
+        else { throw refusal }
         var host = rest[..<colon]
         if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
-        guard !host.isEmpty else { return nil }
-        self.host = String(host)
-        self.port = port
+        guard !host.isEmpty, !host.contains("/") else { throw refusal }
+        name = HostName(host: String(host), port: port)
+    }
+
+    /// The same place, spoken to over HTTP/2.
+    static func overHTTP2(_ text: String) -> String {
+        for scheme in ["http+unix:", "h2c+unix:", "unix:"] where text.hasPrefix(scheme) {
+            return "h2c+unix:" + text.dropFirst(scheme.count)
+        }
+        return "h2c://" + text.replacing("http://", with: "").replacing("h2c://", with: "")
     }
 }

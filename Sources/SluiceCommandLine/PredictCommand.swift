@@ -23,7 +23,7 @@ struct PredictCommand: ParsableCommand {
     @Option(name: .long, help: "The request: JSON text, or @FILE.")
     var data: String
 
-    @Option(name: .long, help: "Where the gateway is.")
+    @Option(name: .long, help: "Where the gateway is: http://HOST:PORT or unix:///PATH.")
     var url = "http://127.0.0.1:8080"
 
     @Option(name: .long, help: "Which revision is to answer (x-sluice-revision).")
@@ -89,7 +89,7 @@ struct PredictCommand: ParsableCommand {
 
     private func sendGRPC(_ body: [UInt8]) throws(HTTPClient.Failure) -> HTTPClient.Answer {
         let message = try PredictMessage.frame(json: body, model: model)
-        let target = "h2c://" + url.replacing("http://", with: "").replacing("h2c://", with: "")
+        let target = ClientURL.overHTTP2(url)
         var answer = try HTTPClient().send(
             to: target,
             method: "POST",

@@ -61,6 +61,10 @@ package struct SampleModelCommand: ParsableCommand {
 
     package func run() throws {
         _ = signal(SIGPIPE, SIG_IGN)
+        // The kernel lets no signal of default action end the first process of a container.
+        if getpid() == 1 {
+            for number in [SIGTERM, SIGINT] { _ = signal(number) { _exit(128 + $0) } }
+        }
         _ = Machine.raiseDescriptorLimit()
         var options = SampleServerOptions()
         options.delay = delay.duration
@@ -81,15 +85,13 @@ package struct SampleModelCommand: ParsableCommand {
                 seed: UInt64(bitPattern: loop.kernel.wallClock())
             )
             for text in [listen, grpcListen].compactMap({ $0 }) {
-                guard let wanted = Configuration.ListenAddress(text) else {
-                    throw KernelFailure(
-                        call: "listen on \(text)",
-                        code: 0,
-                        text: "an address is HOST:PORT"
-                    )
+                let wanted: Configuration.ListenAddress
+                do throws(QuickFailure) {
+                    wanted = try .of(option: "--listen", text)
+                } catch {
+                    throw KernelFailure(call: "listen", code: 0, text: error.sentence)
                 }
-                let name = HostName(host: wanted.host, port: wanted.port)
-                let bound = try SocketAddress.listen(atEach: try name.resolve()) {
+                let bound = try SocketAddress.listen(atEach: try wanted.name.resolve()) {
                     address throws(KernelFailure) in
                     try server.listen(on: address)
                 }

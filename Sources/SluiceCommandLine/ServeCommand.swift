@@ -26,7 +26,7 @@ struct ServeCommand: ParsableCommand {
     )
     var model: [String] = []
 
-    @Option(name: .long, help: "With --model: where to listen.")
+    @Option(name: .long, help: "With --model: where to listen, HOST:PORT or unix:///PATH.")
     var listen = "0.0.0.0:8080"
 
     @Option(
@@ -77,13 +77,15 @@ struct ServeCommand: ParsableCommand {
     private func configuration() throws -> Configuration {
         guard let config else {
             do throws(QuickFailure) {
-                return try Configuration.quick(
+                var quick = try Configuration.quick(
                     models: model,
                     listen: listen,
-                    admin: admin ?? "127.0.0.1:9901",
+                    admin: admin,
                     cache: cache,
                     redis: redis
                 )
+                if let admin { try quick.give(admin: admin) }
+                return quick
             } catch {
                 throw ValidationError(error.sentence)
             }
@@ -91,16 +93,15 @@ struct ServeCommand: ParsableCommand {
         do {
             var loaded = try Configuration.load(path: config)
             if let admin {
-                guard let address = Configuration.ListenAddress(admin) else {
-                    Terminal.complain("sluice: --admin takes HOST:PORT, not '\(admin)'")
-                    throw ExitCode(64)
-                }
-                loaded.admin.give(address: address)
+                try loaded.give(admin: admin)
             }
             return loaded
         } catch let error as ConfigurationFailure {
             for diagnostic in error.diagnostics { Terminal.complain("\(diagnostic)") }
             throw ExitCode(1)
+        } catch let error as QuickFailure {
+            Terminal.complain("sluice serve: \(error.sentence)")
+            throw ExitCode(64)
         }
     }
 }

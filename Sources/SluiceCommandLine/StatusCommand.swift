@@ -46,6 +46,10 @@ extension AdminClient {
     /// The state of one model, or of all under `models`.
     func models(_ name: String?) throws(HTTPClient.Failure) -> JSONValue {
         let path = "/api/v1/models"
-        return try call("GET", name.map { "\(path)/\(AdminClient.segment($0))" } ?? path)
+        let document = try call("GET", name.map { "\(path)/\(AdminClient.segment($0))" } ?? path)
+        guard document[name == nil ? "models" : "revisions"]?.elements != nil else {
+            throw stranger(status: 200)
+        }
+        return document
     }
 }

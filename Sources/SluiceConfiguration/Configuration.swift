@@ -20,9 +20,10 @@ package struct Configuration: Sendable, Equatable {
         package var clientCA: String?
     }
 
-    /// `HOST:PORT`, a host being a numeric address or a name.
+    /// `HOST:PORT`, a host being a numeric address or a name; or a Unix socket's path for a host.
     package struct ListenAddress: Sendable, Equatable {
         package var host: String
+        /// 0 lets the kernel choose; and for a socket's path.
         package var port: UInt16
 
         /// An address.
@@ -31,8 +32,12 @@ package struct Configuration: Sendable, Equatable {
             self.port = port
         }
 
+        /// What is looked up to listen.
+        package var name: HostName { HostName(host: host, port: port) }
+        /// Whether it is a Unix socket's file.
+        package var isSocketFile: Bool { name.isSocketFile }
         /// As it is written; also the listener's name in metrics.
-        package var text: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+        package var text: String { name.text }
     }
 
     /// What clients may do.
@@ -75,8 +80,14 @@ package struct Configuration: Sendable, Equatable {
 
         /// Whom it leads to.
         package var name: HostName { HostName(host: host, port: port) }
-        package var authority: String { name.text }
-        package var text: String { "\(scheme.rawValue)://\(authority)" }
+        /// What requests carry as `host` or `:authority`: a socket's path is no host (RFC 3986 §3.2.2).
+        package var authority: String { name.isSocketFile ? "localhost" : name.text }
+        /// The name that a certificate must have, unless another is configured.
+        package var serverName: String { name.isSocketFile ? "localhost" : host }
+        package var text: String {
+            guard name.isSocketFile else { return "\(scheme.rawValue)://\(name.text)" }
+            return (scheme == .http ? "" : "\(scheme.rawValue)+") + name.text
+        }
     }
 
     /// How to speak TLS to a backend.

@@ -42,18 +42,43 @@ extension ConfigurationReader {
     func url(_ section: inout Section, _ key: String) -> Configuration.BackendURL? {
         guard let node = section.value(key) else { return nil }
         let text = node.scalar?.string ?? ""
-        guard let url = Configuration.BackendURL(text) else {
+        switch Configuration.BackendURL.read(text, relativeTo: folder) {
+        case .url(let url): return url
+        case .wrong(let sentence):
+            findings.add("`\(section.name).\(key)`: \(sentence)", at: node)
+        case .other:
             findings.add(
-                "`\(section.name).\(key)` must be http://HOST:PORT, h2c://HOST:PORT or https://HOST:PORT without a path, not '\(Redaction.value(text))'",
+                "`\(section.name).\(key)` must be http://HOST:PORT, h2c://HOST:PORT or https://HOST:PORT without a path, or unix:///PATH, not '\(Redaction.value(text))'",
                 at: node
             )
-            return nil
         }
-        return url
+        return nil
     }
 }
 
 extension Configuration.BackendURL {
+    /// What a text turned out to be.
+    package enum Reading: Sendable, Equatable {
+        case url(Configuration.BackendURL)
+        /// Meant for a socket's file, and what is wrong with it.
+        case wrong(String)
+        /// No URL of a backend.
+        case other
+    }
+
+    /// Reads `scheme://host[:port]`, or `unix:///PATH` with a scheme and a `+` before it if it isn't `http`; a
+    /// relative path is relative to `folder`.
+    package static func read(_ text: String, relativeTo folder: String = ".") -> Reading {
+        let named = Scheme.allCases.first { text.hasPrefix("\($0.rawValue)+unix") }
+        let file = text.dropFirst(named.map { $0.rawValue.count + 1 } ?? 0)
+        switch SocketFile.read(String(file), relativeTo: folder) {
+        case .path(let path):
+            return .url(Configuration.BackendURL(scheme: named ?? .http, host: path, port: 0))
+        case .wrong(let sentence): return .wrong(sentence)
+        case .other: return Configuration.BackendURL(text).map(Reading.url) ?? .other
+        }
+    }
+
     /// Takes `scheme://host[:port]` apart; nil when it is something else.
     package init?(_ text: String) {
         guard let separator = text.range(of: "://"),

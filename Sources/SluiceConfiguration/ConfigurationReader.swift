@@ -143,14 +143,17 @@ struct ConfigurationReader {
         _ key: String
     ) -> Configuration.ListenAddress? {
         guard let node = section.value(key) else { return nil }
-        guard let text = node.scalar?.string, let address = Configuration.ListenAddress(text) else {
+        switch Configuration.ListenAddress.read(node.scalar?.string ?? "", relativeTo: folder) {
+        case .address(let address): return address
+        case .wrong(let sentence):
+            findings.add("`\(section.name).\(key)`: \(sentence)", at: node)
+        case .other:
             findings.add(
-                "`\(section.name).\(key)` must be HOST:PORT, such as 0.0.0.0:8080 or [::1]:8080",
+                "`\(section.name).\(key)` must be HOST:PORT, such as 0.0.0.0:8080 or [::1]:8080, or unix:///PATH",
                 at: node
             )
-            return nil
         }
-        return address
+        return nil
     }
 
     private func limits(_ node: Node, _ limits: inout Configuration.Limits) {

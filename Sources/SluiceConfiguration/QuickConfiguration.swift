@@ -10,19 +10,18 @@ extension Configuration {
     package static func quick(
         models: [String],
         listen: String,
-        admin: String,
+        admin: String? = nil,
         cache: String? = nil,
         redis: String? = nil
     ) throws(QuickFailure) -> Configuration {
         var configuration = Configuration()
-        guard let address = ListenAddress(listen) else {
-            throw QuickFailure("--listen takes HOST:PORT, not '\(Redaction.value(listen))'")
-        }
+        let address = try ListenAddress.of(option: "--listen", listen)
         configuration.listeners = [Listener(address: address, tls: nil)]
-        guard let adminAddress = ListenAddress(admin) else {
-            throw QuickFailure("--admin takes HOST:PORT, not '\(Redaction.value(admin))'")
+        if let admin {
+            var given = configuration
+            try given.give(admin: admin)
+            configuration.admin.address = given.admin.address
         }
-        configuration.admin.address = adminAddress
         for text in models {
             guard let equals = text.firstIndex(of: "="), equals != text.startIndex else {
                 throw QuickFailure("--model takes NAME=URL,URL…, not '\(Redaction.value(text))'")
@@ -70,12 +69,28 @@ extension Configuration {
         return configuration
     }
 
-    private static func backend(_ text: String) throws(QuickFailure) -> Backend {
-        let isGRPC = text.hasPrefix("grpc://")
-        let plain = isGRPC ? "h2c://" + text.dropFirst("grpc://".count) : text
-        guard let url = BackendURL(plain) else {
+    /// Takes the address of `--admin` over the file's.
+    package mutating func give(admin text: String) throws(QuickFailure) {
+        let address = try ListenAddress.of(option: "--admin", text)
+        if let other = listeners.first(where: { $0.address.clashes(with: address) }) {
             throw QuickFailure(
-                "a backend is http://, h2c://, grpc:// or https:// with HOST:PORT, not '\(Redaction.value(text))'"
+                "--admin \(address.text) is taken by the listener \(other.address.text); it takes a \(address.isSocketFile ? "socket" : "port") of its own"
+            )
+        }
+        admin.give(address: address)
+    }
+
+    private static func backend(_ text: String) throws(QuickFailure) -> Backend {
+        let isGRPC = text.hasPrefix("grpc://") || text.hasPrefix("grpc+unix:")
+        let plain = isGRPC ? "h2c" + text.dropFirst("grpc".count) : text
+        let url: BackendURL
+        switch BackendURL.read(plain) {
+        case .url(let read): url = read
+        case .wrong(let sentence):
+            throw QuickFailure("the backend '\(Redaction.value(text))': \(sentence)")
+        case .other:
+            throw QuickFailure(
+                "a backend is http://, h2c://, grpc:// or https:// with HOST:PORT, or unix:///PATH, h2c+unix:///PATH or grpc+unix:///PATH, not '\(Redaction.value(text))'"
             )
         }
         return Backend(
@@ -94,6 +109,40 @@ package struct QuickFailure: Error, Sendable {
 }
 
 extension Configuration.ListenAddress {
+    /// What a text turned out to be.
+    package enum Reading: Sendable, Equatable {
+        case address(Configuration.ListenAddress)
+        /// Meant for a socket's file, and what is wrong with it.
+        case wrong(String)
+        /// Neither `HOST:PORT` nor `unix:///PATH`.
+        case other
+    }
+
+    /// Reads `HOST:PORT`, `[IPV6]:PORT` or `unix:///PATH`; a relative path is relative to `folder`.
+    package static func read(_ text: String, relativeTo folder: String = ".") -> Reading {
+        switch SocketFile.read(text, relativeTo: folder) {
+        case .path(let path): .address(Configuration.ListenAddress(host: path, port: 0))
+        case .wrong(let sentence): .wrong(sentence)
+        case .other: Configuration.ListenAddress(text).map(Reading.address) ?? .other
+        }
+    }
+
+    /// The address that a command's option says.
+    package static func of(
+        option: String,
+        _ text: String
+    ) throws(QuickFailure) -> Configuration.ListenAddress {
+        switch read(text) {
+        case .address(let address): return address
+        case .wrong(let sentence):
+            throw QuickFailure("\(option) '\(Redaction.value(text))': \(sentence)")
+        case .other:
+            throw QuickFailure(
+                "\(option) takes HOST:PORT or unix:///PATH, not '\(Redaction.value(text))'"
+            )
+        }
+    }
+
     /// Reads `HOST:PORT` or `[IPV6]:PORT`; nil when it is something else.
     package init?(_ text: String) {
         guard let colon = text.lastIndex(of: ":"),
@@ -105,7 +154,7 @@ extension Configuration.ListenAddress {
         } else if host.contains(":") {
             return nil
         }
-        guard !host.isEmpty, !host.contains(" ") else { return nil }
+        guard !host.isEmpty, !host.contains(" "), !host.contains("/") else { return nil }
         self.init(host: host, port: port)
     }
 }

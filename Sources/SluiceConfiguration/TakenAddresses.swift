@@ -14,27 +14,26 @@ struct TakenAddresses {
         _ findings: Findings
     ) {
         defer { taken.append((address, name)) }
-        guard address.port != 0,
-            let other = taken.first(where: { TakenAddresses.clash($0.address, address) })
-        else { return }
+        guard let other = taken.first(where: { $0.address.clashes(with: address) }) else { return }
         findings.add(
-            "`\(name)`: \(address.text) is taken by `\(other.name)` (\(other.address.text)); it takes a port of its own",
+            "`\(name)`: \(address.text) is taken by `\(other.name)` (\(other.address.text)); it takes a \(address.isSocketFile ? "socket" : "port") of its own",
             at: node.mapping?["address"] ?? node
         )
     }
+}
 
-    private static func clash(
-        _ one: Configuration.ListenAddress,
-        _ other: Configuration.ListenAddress
-    ) -> Bool {
-        guard one.port == other.port else { return false }
-        let (one, other) = (host(one), host(other))
+extension Configuration.ListenAddress {
+    /// Whether no two sockets can have both; port 0 is any free one.
+    func clashes(with other: Configuration.ListenAddress) -> Bool {
+        if isSocketFile || other.isSocketFile { return self == other }
+        guard port == other.port, port != 0 else { return false }
+        let (one, other) = (boundHost, other.boundHost)
         guard one != other else { return true }
         guard one.contains(":") == other.contains(":") else { return false }
         return ["0.0.0.0", "::"].contains { $0 == one || $0 == other }
     }
 
-    private static func host(_ address: Configuration.ListenAddress) -> String {
-        address.host.lowercased() == "localhost" ? "127.0.0.1" : address.host.lowercased()
+    private var boundHost: String {
+        host.lowercased() == "localhost" ? "127.0.0.1" : host.lowercased()
     }
 }

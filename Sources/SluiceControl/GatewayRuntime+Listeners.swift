@@ -1,3 +1,4 @@
+private import Glibc
 import SluiceConfiguration
 import SluiceCore
 import SluiceGateway
@@ -8,23 +9,33 @@ import SluiceTelemetry
 import Synchronization
 
 // Where the data plane listens: at each address of each listener's name. A name that isn't found is
-// looked for again like a backend's, and listened on when it is there.
+// looked for again like a backend's, and listened on when it is there. Ports are shared with a gateway that
+// this one is to replace; a socket's file is one process's, and is taken when the first lets go.
 extension GatewayRuntime {
     /// Opens all listeners whose names are found now; the others follow when theirs are.
     static func open(
         _ configuration: Configuration,
         on workers: WorkerGroup,
         _ desk: ChangeDesk,
+        _ control: ControlLoop,
         _ log: EventLog
     ) throws(CompileFailure) {
-        let names = configuration.listeners.map { name(of: $0) }
+        let names = configuration.listeners.map(\.address.name)
+        var taken: [(listener: Configuration.Listener, failure: CompileFailure)] = []
+        var isServing = false
         let found = desk.look(for: names.filter { !$0.isNumeric })
         var waiting: [HostName: [Configuration.Listener]] = [:]
         for (listener, name) in zip(configuration.listeners, names) {
             // Also a broken certificate of a listener that waits ends the start.
             _ = try SnapshotCompiler.certificates(of: listener)
             if let addresses = found[name] ?? (name.isNumeric ? try? name.resolve() : nil) {
-                try open(listener, at: addresses, on: workers, configuration, log)
+                do throws(CompileFailure) {
+                    try open(listener, at: addresses, on: workers, configuration, log)
+                    isServing = true
+                } catch {
+                    guard error.isAddressTaken else { throw error }
+                    taken.append((listener, error))
+                }
             } else if name.isNumeric {
                 throw CompileFailure(
                     sentence: "listener \(listener.address.text): it isn't an address"
@@ -33,6 +44,8 @@ extension GatewayRuntime {
                 waiting[name, default: []].append(listener)
             }
         }
+        if !isServing, waiting.isEmpty, let first = taken.first { throw first.failure }
+        keepTrying(taken, on: workers, configuration, control, log)
         guard !waiting.isEmpty else { return }
         let left = Mutex(waiting)
         desk.wait(for: Array(waiting.keys)) { name, addresses in
@@ -46,8 +59,33 @@ extension GatewayRuntime {
         }
     }
 
-    private static func name(of listener: Configuration.Listener) -> HostName {
-        HostName(host: listener.address.host, port: listener.address.port)
+    /// Tries socket files that another process listens on until it doesn't; the other listeners serve.
+    private static func keepTrying(
+        _ taken: [(listener: Configuration.Listener, failure: CompileFailure)],
+        on workers: WorkerGroup,
+        _ configuration: Configuration,
+        _ control: ControlLoop,
+        _ log: EventLog
+    ) {
+        guard !taken.isEmpty else { return }
+        for (_, failure) in taken {
+            log.write(.warning, failure.sentence + "; it is served as soon as it is free", [])
+        }
+        let left = Mutex(taken.map(\.listener))
+        control.repeatedly(every: .milliseconds(250)) {
+            left.withLock { listeners in
+                listeners.removeAll { listener in
+                    do throws(CompileFailure) {
+                        let addresses = (try? listener.address.name.resolve()) ?? []
+                        try open(listener, at: addresses, on: workers, configuration, log)
+                    } catch {
+                        guard !error.isAddressTaken else { return false }
+                        log.write(.error, error.sentence, [])
+                    }
+                    return true
+                }
+            }
+        }
     }
 
     private static func open(
@@ -85,9 +123,11 @@ extension GatewayRuntime {
                 )
             }
         } catch {
-            throw CompileFailure(
+            var failure = CompileFailure(
                 sentence: "listener \(listener.address.text): \(error.description)"
             )
+            failure.isAddressTaken = listener.address.isSocketFile && error.code == EADDRINUSE
+            throw failure
         }
     }
 }

@@ -134,7 +134,7 @@ package final class GatewayRuntime: Sendable {
         let snapshot = desk.snapshot
         workers.publish(snapshot)
         control.run { _ in probe.value.watch(snapshot) }
-        try GatewayRuntime.open(configuration, on: workers, desk, log)
+        try GatewayRuntime.open(configuration, on: workers, desk, control, log)
         rollouts = GatewayRuntime.rollouts(of: desk, on: control, store)
         GatewayRuntime.watchMemory(of: workers, desk, on: control, store, log)
         // Without a scrape, series of what is gone go at the second call: after five minutes at most.

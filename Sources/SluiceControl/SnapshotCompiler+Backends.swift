@@ -126,7 +126,7 @@ extension SnapshotCompiler {
                 address: replica.address,
                 dialect: dialect,
                 tls: context,
-                serverName: tls?.serverName ?? url.host
+                serverName: tls?.serverName ?? url.serverName
             )
             endpoint.alternates = replica.alternates
             endpoint.maxHeaderBytes = configuration.limits.maxHeaderBytes

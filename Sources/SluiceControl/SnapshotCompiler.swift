@@ -14,6 +14,8 @@ import SluiceTLS
 package struct CompileFailure: Error, Sendable {
     /// What is wrong and what to do.
     package let sentence: String
+    /// Whether it is only that another process has an address, which it may let go.
+    var isAddressTaken = false
 
     /// A failure.
     package init(sentence: String) { self.sentence = sentence }

@@ -1,3 +1,4 @@
+private import Glibc
 import SluiceCore
 import SluiceIO
 import SluiceTLS
@@ -19,6 +20,10 @@ final class ConnectAttempt: StreamHandler, TimerTarget {
     }
 
     private let first: Int
+    /// Until when a socket file's full queue is waited for.
+    private var queueDeadline: Instant?
+
+    private static let queuePause = Duration.milliseconds(5)
 
     /// Which of the endpoint's addresses is being tried.
     private var place: Int { (first + failures.count) % (1 + pool.endpoint.alternates.count) }
@@ -41,10 +46,23 @@ final class ConnectAttempt: StreamHandler, TimerTarget {
             stream.handler = self
             stream.start()
         } catch {
+            if error.code == EAGAIN, address.isUnix, waitForRoom() { return }
             // Told on the next tick, so that nobody hears of a failure while still asking.
             immediateFailure = error.description
             timer = pool.loop.setTimer(after: .zero, target: self, tag: 0)
         }
+    }
+
+    /// Tries again soon; false once that has gone on for as long as connecting may take.
+    ///
+    /// A full queue holds a connection over TCP back; at a socket file it answers EAGAIN (unix(7)).
+    private func waitForRoom() -> Bool {
+        let now = pool.loop.now
+        let deadline = queueDeadline ?? now + pool.endpoint.connectTimeout
+        queueDeadline = deadline
+        guard now < deadline else { return false }
+        timer = pool.loop.setTimer(after: ConnectAttempt.queuePause, target: self, tag: 1)
+        return true
     }
 
     func cancel() {
@@ -85,6 +103,10 @@ final class ConnectAttempt: StreamHandler, TimerTarget {
 
     func timerFired(_ tag: UInt, at now: Instant) {
         timer = .none
+        guard tag == 0 else {
+            start()
+            return
+        }
         fail(immediateFailure ?? "connect timed out after \(pool.endpoint.connectTimeout)")
     }
 

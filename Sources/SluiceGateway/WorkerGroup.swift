@@ -15,14 +15,16 @@ package final class WorkerGroup: Sendable {
 
     private let members: [Member]
 
-    /// Starts `count` workers, one to a core if there are several.
+    /// Starts `count` workers, one to a core if there are several and no quota bounds them.
     package init(count: Int, shared: Worker.Shared) throws(KernelFailure) {
         let cores = Machine.coreCount
+        // Processes with a share of the machine's time would all sit on its first cores.
+        let isBounded = CPUQuota.ofThisProcess() != nil
         var members: [Member] = []
         for number in 0..<count {
             let kernel = Confined(try LinuxKernel())
             let made = Handover<(Confined<Worker>, LoopHandle)>()
-            let core = count > 1 || cores == 1 ? number : nil
+            let core = !isBounded && (count > 1 || cores == 1) ? number : nil
             let thread = LoopThread.start(core: core) {
                 let loop = EventLoop(kernel: kernel.value)
                 let worker = Worker(loop: loop, number: number, shared: shared)

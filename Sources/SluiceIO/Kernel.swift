@@ -86,7 +86,7 @@ package protocol Kernel: AnyObject {
     /// What other threads use to interrupt ``wait(into:until:)``.
     var waker: any LoopWaker { get }
 
-    /// Opens a listening socket; several loops share one port with `sharesPort`.
+    /// Opens a listening socket; several loops share one port, or one queue of a socket file, with `sharesPort`.
     func listen(
         on address: SocketAddress,
         backlog: Int,
@@ -95,6 +95,8 @@ package protocol Kernel: AnyObject {
         -> Int32
     /// The port a listening socket was given.
     func localPort(of descriptor: Int32) -> UInt16
+    /// Lets nothing new reach a listening socket where that can be: removes its file, if it is one.
+    func withdraw(_ listener: Int32)
     /// Takes one waiting connection.
     func accept(from listener: Int32) -> AcceptResult
     /// Begins to connect; writability tells when ``connectFailure(of:)`` has the result.

@@ -8,6 +8,8 @@ package final class LinuxKernel: Kernel {
     private let epoll: Int32
     private let wakeup: EventDescriptor
     private let batch: UnsafeMutablePointer<clinux_event>
+    /// Listening descriptors of socket files.
+    private var socketFiles: Set<Int32> = []
     private static let batchCapacity = 512
     private static let wakeToken = UInt64.max
 
@@ -77,7 +79,15 @@ package final class LinuxKernel: Kernel {
         backlog: Int,
         sharesPort: Bool
     ) throws(KernelFailure) -> Int32 {
-        if address.family == .unix { _ = unsafe Glibc.unlink(address.description) }
+        if address.family == .unix {
+            let descriptor = try ListeningFiles.ofThisProcess.listen(
+                at: address,
+                backlog: backlog,
+                isShared: sharesPort
+            )
+            socketFiles.insert(descriptor)
+            return descriptor
+        }
         let result = unsafe address.bytes.withUnsafeBufferPointer { bytes in
             unsafe clinux_listen(
                 address.family.rawValue,
@@ -85,10 +95,14 @@ package final class LinuxKernel: Kernel {
                 Int32(bytes.count),
                 address.port,
                 Int32(backlog),
-                sharesPort && address.family != .unix ? 1 : 0
+                sharesPort ? 1 : 0
             )
         }
         return try LinuxKernel.check(result, "listen on \(address)")
+    }
+
+    package func withdraw(_ listener: Int32) {
+        if socketFiles.contains(listener) { ListeningFiles.ofThisProcess.withdraw(listener) }
     }
 
     package func localPort(of descriptor: Int32) -> UInt16 {
@@ -174,7 +188,13 @@ package final class LinuxKernel: Kernel {
         _ = Glibc.shutdown(descriptor, Int32(SHUT_WR))
     }
 
-    package func close(_ descriptor: Int32) { _ = Glibc.close(descriptor) }
+    package func close(_ descriptor: Int32) {
+        if !socketFiles.isEmpty, socketFiles.remove(descriptor) != nil {
+            ListeningFiles.ofThisProcess.close(descriptor)
+        } else {
+            _ = Glibc.close(descriptor)
+        }
+    }
 
     package func reset(_ descriptor: Int32) {
         // No time to linger: socket(7), "SO_LINGER"; what waits to be sent is dropped.
@@ -185,26 +205,29 @@ package final class LinuxKernel: Kernel {
     }
 
     package func watch(_ descriptor: Int32, for interest: Interest, token: UInt64) {
-        control(0, descriptor, interest, token)
+        // Of the loops that wait for one queue, one wakes for a connection and not all.
+        let isShared = !socketFiles.isEmpty && socketFiles.contains(descriptor)
+        let flag = isShared ? UInt32(CLINUX_EXCLUSIVE) : 0
+        control(0, descriptor, interest.rawValue | flag, token)
     }
 
     package func rewatch(_ descriptor: Int32, for interest: Interest, token: UInt64) {
-        control(1, descriptor, interest, token)
+        control(1, descriptor, interest.rawValue, token)
     }
 
-    package func unwatch(_ descriptor: Int32) { control(2, descriptor, [], 0) }
+    package func unwatch(_ descriptor: Int32) { control(2, descriptor, 0, 0) }
 
     private func control(
         _ operation: Int32,
         _ descriptor: Int32,
-        _ interest: Interest,
+        _ interest: UInt32,
         _ token: UInt64
     ) {
-        let result = clinux_epoll_control(epoll, operation, descriptor, interest.rawValue, token)
+        let result = clinux_epoll_control(epoll, operation, descriptor, interest, token)
         precondition(result == 0, "epoll_ctl was asked about a descriptor it doesn't know")
     }
 
-    private static func check(
+    static func check(
         _ result: Int32,
         _ call: @autoclosure () -> String
     ) throws(KernelFailure) -> Int32 {

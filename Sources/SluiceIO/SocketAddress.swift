@@ -77,18 +77,22 @@ package struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
         return found
     }
 
-    /// `127.0.0.1:8080`, `[::1]:8080` or the path of a Unix socket.
+    /// The path of a socket file; empty for a peer that has bound none.
+    var path: String { family == .unix ? String(decoding: bytes, as: UTF8.self) : "" }
+
+    /// `127.0.0.1:8080`, `[::1]:8080` or `unix:///PATH`.
     package var description: String {
         switch family {
-        case .unix: String(decoding: bytes, as: UTF8.self)
+        case .unix: bytes.isEmpty ? "unix:" : SocketFile.text(of: path)
         case .ipv4, .ipv6: family == .ipv4 ? "\(host):\(port)" : "[\(host)]:\(port)"
         }
     }
 
-    /// The address without its port.
+    /// The address without its port; of a Unix socket `unix:` and its path, which a client's mostly has
+    /// none of.
     package var host: String {
         switch family {
-        case .unix: String(decoding: bytes, as: UTF8.self)
+        case .unix: description
         case .ipv4: bytes.map(String.init).joined(separator: ".")
         case .ipv6: SocketAddress.ipv6Text(bytes)
         }

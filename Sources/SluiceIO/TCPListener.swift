@@ -10,6 +10,8 @@ package final class TCPListener: ReadinessHandler, TimerTarget {
     private var isStarted = false
     private var retry = TimerID.none
     private let accepted: (Int32, SocketAddress) -> Bool
+    /// Whether all loops wait for one queue's connections, as they do at a socket file.
+    private let isTakingTurns: Bool
     /// Where it listens, with the port the kernel chose.
     package let address: SocketAddress
 
@@ -20,7 +22,8 @@ package final class TCPListener: ReadinessHandler, TimerTarget {
     /// Opens the socket; connections wait until ``start()``.
     ///
     /// `accepted` owns each new descriptor; it answers false when accepting should rest for 50 ms. With `sharesPort`
-    /// every loop has a socket of its own on one port and the kernel deals connections out.
+    /// every loop has a socket of its own on one port and the kernel deals connections out; at a socket file they
+    /// take turns at one queue.
     package init(
         loop: EventLoop,
         address: SocketAddress,
@@ -30,8 +33,10 @@ package final class TCPListener: ReadinessHandler, TimerTarget {
         self.loop = loop
         self.accepted = accepted
         descriptor = try loop.kernel.listen(on: address, backlog: 4096, sharesPort: sharesPort)
-        let port = loop.kernel.localPort(of: descriptor)
-        self.address = address.port == 0 ? address.with(port: port) : address
+        isTakingTurns = sharesPort && address.isUnix
+        let isChosen = address.port == 0 && !address.isUnix
+        self.address =
+            isChosen ? address.with(port: loop.kernel.localPort(of: descriptor)) : address
     }
 
     /// Begins or resumes accepting.
@@ -55,6 +60,16 @@ package final class TCPListener: ReadinessHandler, TimerTarget {
         loop.unregister(token, descriptor: descriptor)
     }
 
+    /// Lets the other loops have the next connections.
+    ///
+    /// The kernel wakes the first of those that wait for a queue together, so the first would have
+    /// all of them; who begins to wait anew is its last.
+    private func goToTheEnd() {
+        guard isWatching else { return }
+        unwatch()
+        start()
+    }
+
     /// Looks again when something may have closed: level-triggered readiness would spin.
     private func rest() {
         unwatch()
@@ -62,7 +77,10 @@ package final class TCPListener: ReadinessHandler, TimerTarget {
     }
 
     /// Takes all that wait in the kernel's backlog, however many; for the moment before closing.
+    ///
+    /// A socket file goes first, so that no connection comes after the last look.
     package func acceptWaiting() {
+        loop.kernel.withdraw(descriptor)
         while true {
             switch loop.kernel.accept(from: descriptor) {
             case .accepted(let descriptor, let peer): if !accepted(descriptor, peer) { return }
@@ -79,7 +97,7 @@ package final class TCPListener: ReadinessHandler, TimerTarget {
     }
 
     package func ready(_ readiness: Readiness) {
-        for _ in 0..<TCPListener.batch {
+        for _ in 0..<(isTakingTurns ? 1 : TCPListener.batch) {
             switch loop.kernel.accept(from: descriptor) {
             case .accepted(let descriptor, let peer):
                 if !accepted(descriptor, peer) {
@@ -87,6 +105,7 @@ package final class TCPListener: ReadinessHandler, TimerTarget {
                     if isStarted { rest() }
                     return
                 }
+                if isTakingTurns { goToTheEnd() }
             case .wouldBlock: return
             case .aborted: continue
             case .exhausted:

@@ -199,7 +199,7 @@ package final class IngressListener {
 
     /// Winds all connections down: `isFinal` false announces, true refuses new requests.
     ///
-    /// The socket accepts until the final stage, and what waits in the kernel's queue then is
+    /// The socket accepts until the final stage (a socket file is removed then), and what waits in the kernel's queue then is
     /// accepted before it closes: the kernel would reset it.
     package func drain(isFinal: Bool) {
         isDraining = true

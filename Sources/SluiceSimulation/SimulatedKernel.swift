@@ -139,6 +139,12 @@ package final class SimulatedKernel: Kernel {
         return listener.port
     }
 
+    package func withdraw(_ listener: Int32) {
+        guard case .listener(let socket) = object(listener, "withdraw") else { return }
+        network.changed()
+        network.withdraw(socket)
+    }
+
     package func accept(from listener: Int32) -> AcceptResult {
         network.changed()
         guard case .listener(let socket) = object(listener, "accept"),
@@ -158,7 +164,9 @@ package final class SimulatedKernel: Kernel {
         }
         let descriptor = open(.connection(connection, side: 1))
         network.trace.note(.accept, number, Int(descriptor), Int(connection.clientPort))
-        return .accepted(descriptor: descriptor, peer: .loopback(port: connection.clientPort))
+        let peer: SocketAddress =
+            socket.isFile ? .unix(path: "") : .loopback(port: connection.clientPort)
+        return .accepted(descriptor: descriptor, peer: peer)
     }
 
     package func connect(to address: SocketAddress) throws(KernelFailure) -> Int32 {

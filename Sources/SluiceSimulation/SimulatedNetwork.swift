@@ -24,6 +24,7 @@ package final class SimulatedNetwork {
     private var nextPort: UInt16 = 20_000
     /// Socket files stand for ports that no address names.
     private var files: [String: UInt16] = [:]
+    private var withdrawnFiles = 0
     private var nextClientPort: UInt16 = 40_000
 
     /// A network without anybody, whose every whim follows from `seed`.
@@ -61,7 +62,7 @@ package final class SimulatedNetwork {
     private func port(of address: SocketAddress) -> UInt16 {
         guard address.isUnix else { return address.port }
         if let port = files[address.description] { return port }
-        let port = 60_000 + UInt16(files.count)
+        let port = 60_000 + UInt16(files.count + withdrawnFiles)
         files[address.description] = port
         return port
     }
@@ -74,9 +75,18 @@ package final class SimulatedNetwork {
         } else if let others = listeners[port], !others.isEmpty, !sharesPort {
             return nil
         }
-        let listener = SimulatedListener(port: port)
+        let listener = SimulatedListener(port: port, isFile: address.isUnix)
         listeners[port, default: []].append(listener)
         return listener
+    }
+
+    /// Removes a socket's file: what waits can still be accepted, and nothing new comes.
+    func withdraw(_ listener: SimulatedListener) {
+        guard listener.isFile, let path = files.first(where: { $0.value == listener.port })?.key
+        else { return }
+        // Another listener at this path is another file. The port stays taken, as its number.
+        files[path] = nil
+        withdrawnFiles += 1
     }
 
     func remove(_ listener: SimulatedListener) {
@@ -134,9 +144,14 @@ package final class SimulatedNetwork {
 /// A listening socket with the connections that wait in it.
 final class SimulatedListener {
     let port: UInt16
+    /// Whether it is a socket's file.
+    let isFile: Bool
     private var waiting: [SimulatedConnection] = []
 
-    init(port: UInt16) { self.port = port }
+    init(port: UInt16, isFile: Bool) {
+        self.port = port
+        self.isFile = isFile
+    }
 
     func add(_ connection: SimulatedConnection) { waiting.append(connection) }
 

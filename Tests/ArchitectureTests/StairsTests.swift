@@ -188,7 +188,8 @@ struct StairsTests {
         "func timerFired",
         "func ready(", "func run()", "func validate()", "static func ==", "static func <",
         "func next()", "func predict(", "func now()", "func wallClock()", "func wait(",
-        "func listen(", "func localPort(", "func accept(", "func connect", "func read(",
+        "func listen(", "func localPort(", "func accept(", "func withdraw(", "func connect",
+        "func read(",
         "func write(", "func shutdownWrite(", "func close(", "func watch(", "func rewatch(",
         "func unwatch(", "func reset(_ descriptor",
     ]

@@ -78,7 +78,9 @@ final class GatewayWorld {
         let number = plans.count
         let (loop, _) = world.makeLoop(name: "backend-\(number)")
         loops.append(("backend-\(number)", loop))
-        var address = SocketAddress.loopback(port: UInt16(9_000 + number))
+        var address: SocketAddress =
+            scenario.usesSocketFiles
+            ? .unix(path: "/run/backend-\(number)") : .loopback(port: UInt16(9_000 + number))
         world.network.use(scenario.backendSide, for: address)
         switch role {
         case .absent: break
@@ -199,7 +201,8 @@ final class GatewayWorld {
     }
 
     private func addClients() throws {
-        let address = SocketAddress.loopback(port: 8_080)
+        let address: SocketAddress =
+            scenario.usesSocketFiles ? .unix(path: "/run/gateway") : .loopback(port: 8_080)
         world.network.use(scenario.clientSide, for: address)
         let isTLS = scenario.wire == .tls
         _ = try worker.listen(

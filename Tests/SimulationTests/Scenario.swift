@@ -39,6 +39,8 @@ struct Scenario {
     let usesProbe: Bool
     /// REST goes to backends over HTTP/2 as well.
     let usesHTTP2Backends: Bool
+    /// Gateway and backends listen on socket files instead of ports.
+    let usesSocketFiles: Bool
     let reload: Int64?
     let drain: Int64?
     let timeout: Duration
@@ -67,6 +69,7 @@ struct Scenario {
             seed % 7 == 3 && (!isCalm || maxInFlight > 0)
             ? ConcurrencyBounds(minimum: 1 + Int(seed % 3), maximum: 6) : nil
         isIdempotent = seed % 5 == 2
+        usesSocketFiles = seed % 11 < 3
         usesHTTP2Backends = random.next(below: 3) == 0
         // On a calm day nothing may fail, so nobody is in a hurry.
         timeout = isCalm ? .seconds(60) : .milliseconds(1_500 + random.next(below: 2_000))

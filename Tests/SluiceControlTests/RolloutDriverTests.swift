@@ -288,6 +288,26 @@ struct RolloutDriverTests {
         #expect(stage.notes.last?.contains("was given up") == true)
     }
 
+    @Test(
+        "A rollout goes with its model, and one of that name starts anew",
+        arguments: [false, true]
+    )
+    func goneModel(isOver: Bool) throws {
+        let stage = try Stage()
+        let (driver, board) = try Self.started(stage)
+        if isOver { try driver.grant(.abort, "iris", by: "test") { _ in } }
+        let model = stage.snapshot.models.removeFirst()
+        stage.snapshot.generation += 1
+        driver.tick()
+        #expect(board["iris"] == nil && driver.view(of: "iris") == nil)
+        stage.snapshot.models = [model]
+        stage.move([10_000, 0, 0])
+        driver.tick()
+        #expect(stage.weights == [10_000, 0, 0])
+        try driver.start("iris", Self.body, by: "test") { _ in }
+        #expect(stage.weights == [9_000, 1_000, 0])
+    }
+
     @Test("What the configuration wants started is started, once for each revision")
     func autoStart() throws {
         let stage = try Stage(rollout: "rollout: {revision: v2, autoStart: true}")

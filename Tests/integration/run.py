@@ -23,6 +23,7 @@ import answers
 import attacks
 import cache
 import chaos
+import containers
 import control
 import cross_origin
 import hedge
@@ -40,6 +41,7 @@ import rows
 import series
 import slow_clients
 import smuggling
+import sockets
 import split
 import store
 import takeover
@@ -462,6 +464,8 @@ for module in (
     smuggling,
     tls,
     takeover,
+    containers,
+    sockets,
     attacks,
     chaos,
 ):

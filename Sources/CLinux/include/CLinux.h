@@ -16,18 +16,22 @@ enum {
     CLINUX_READABLE = 1,
     CLINUX_WRITABLE = 2,
     CLINUX_HANGUP = 4,
+    CLINUX_EXCLUSIVE = 8,
 };
 
 int clinux_epoll_create(void);
-// interest: CLINUX_READABLE | CLINUX_WRITABLE; operation 0 add, 1 modify, 2 remove
+// interest: CLINUX_READABLE | CLINUX_WRITABLE, and CLINUX_EXCLUSIVE to add; operation 0 add, 1 modify, 2 remove
 int clinux_epoll_control(int epoll, int operation, int descriptor, uint32_t interest, uint64_t token);
 int clinux_epoll_wait(int epoll, struct clinux_event *events, int capacity, int timeout_milliseconds);
 int clinux_eventfd(void);
 
-// family 4 or 6 with `port` in host order and `address` of 4 or 16 bytes; 1 = Unix path of `length` bytes
+// family 4 or 6 with `port` in host order and `address` of 4 or 16 bytes; 1 = Unix path of `length` bytes, whose
+// file is for owner and group (0660) when it listens
 int clinux_listen(int family, const uint8_t *address, int length, uint16_t port, int backlog, int reuse_port);
 int clinux_connect(int family, const uint8_t *address, int length, uint16_t port);
 int clinux_connect_result(int descriptor);
+// the process that listens at the other end of a Unix socket; 0 if it is of another namespace
+int clinux_peer_process(int descriptor);
 // fills family, 16 address bytes and port of the peer
 int clinux_accept(int listener, int *family, uint8_t *address, uint16_t *port);
 int clinux_local_port(int descriptor);

@@ -14,8 +14,14 @@ struct StateFile: Sendable {
 
     let path: String
 
+    /// What a draft's name has after the file's.
+    private static let draftMark = ".new-"
+    /// How old a draft is before it counts as left behind: no write takes so long.
+    private static let draftAge = 600
+
     /// What the file says; none when there is no file yet.
     func load() throws(Failure) -> Adjustments {
+        removeLeftDrafts()
         guard FileManager.default.fileExists(atPath: path) else { return Adjustments() }
         guard let data = FileManager.default.contents(atPath: path) else { throw failure("read") }
         let bytes = [UInt8](data)
@@ -31,9 +37,11 @@ struct StateFile: Sendable {
     /// Replaces what the file says.
     func save(_ adjustments: Adjustments) throws(Failure) {
         let bytes = adjustments.json.serialized + [0x0A]
-        // Two gateways may share the file: each writes a draft of its own, and the later one holds.
-        let draft = path + ".new-\(getpid())"
-        let descriptor = unsafe open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+        // Two gateways may share the file, both of them process 1 of their containers: each writes a
+        // draft of its own, and the later one holds.
+        let number = String(UInt64.random(in: .min ... .max), radix: 16)
+        let draft = path + StateFile.draftMark + number
+        let descriptor = unsafe open(draft, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else { throw failure("write") }
         var written = 0
         while written < bytes.count {
@@ -58,8 +66,28 @@ struct StateFile: Sendable {
             throw failure
         }
         close(descriptor)
-        guard unsafe rename(draft, path) == 0 else { throw failure("write") }
+        guard unsafe rename(draft, path) == 0 else {
+            let failure = failure("write")
+            _ = unsafe unlink(draft)
+            throw failure
+        }
         syncFolder()
+    }
+
+    /// Removes the drafts that processes left behind which were killed while they wrote.
+    private func removeLeftDrafts() {
+        let name = path.split(separator: "/").last.map(String.init) ?? path
+        let folder = String(path.dropLast(name.count))
+        let entries = try? FileManager.default.contentsOfDirectory(
+            atPath: folder.isEmpty ? "." : folder
+        )
+        for entry in entries ?? [] where entry.hasPrefix(name + StateFile.draftMark) {
+            var status = stat()
+            guard unsafe lstat(folder + entry, &status) == 0, status.st_mode & S_IFMT == S_IFREG,
+                status.st_mtim.tv_sec + StateFile.draftAge < time(nil)
+            else { continue }
+            _ = unsafe unlink(folder + entry)
+        }
     }
 
     /// The new name is in the folder, which is written by itself.

@@ -1,7 +1,9 @@
-/// A host and a port as configuration has them: a name that is looked up, or a numeric address.
+/// A host and a port as configuration has them: a name that is looked up, a numeric address, or the
+/// path of a Unix socket's file in place of both.
 package struct HostName: Hashable, Sendable {
-    /// A DNS name, a name of the hosts file, or a numeric address without brackets.
+    /// A DNS name, a name of the hosts file, a numeric address without brackets, or a socket's path.
     package let host: String
+    /// 0 for a socket's path.
     package let port: UInt16
 
     /// A host as written.
@@ -10,12 +12,18 @@ package struct HostName: Hashable, Sendable {
         self.port = port
     }
 
-    /// `HOST:PORT`, IPv6 addresses in brackets.
-    package var text: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+    /// Whether it is a socket's path: no host has a slash.
+    package var isSocketFile: Bool { host.utf8.contains(UInt8(ascii: "/")) }
+
+    /// `HOST:PORT`, IPv6 addresses in brackets, or `unix:///PATH`.
+    package var text: String {
+        if isSocketFile { return SocketFile.text(of: host) }
+        return host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+    }
 
     /// Whether the host is an address already, so that nothing has to be asked.
     package var isNumeric: Bool {
-        if host.contains(":") { return true }
+        if isSocketFile || host.contains(":") { return true }
         let parts = host.split(separator: ".", omittingEmptySubsequences: false)
         return parts.count == 4
             && parts.allSatisfy { part in
