@@ -31,7 +31,18 @@ final class ListeningFiles: Sendable {
         let inode: ino_t
     }
 
+    /// A look at a file that another process listens on; it counts for a while, as looking is a
+    /// connection to that process.
+    private struct Look {
+        let identity: Identity
+        let failure: KernelFailure
+        let until: Int64
+    }
+
     private let files = Mutex<[String: File]>([:])
+    private let looks = Mutex<[String: Look]>([:])
+
+    private static let lookNanoseconds: Int64 = 5_000_000_000
 
     /// Listens at a path, in place of a file that no process listens on.
     ///
@@ -57,7 +68,7 @@ final class ListeningFiles: Sendable {
                     files[path] = file
                     return .success(descriptor)
                 }
-                let (descriptor, made) = try ListeningFiles.make(address, backlog)
+                let (descriptor, made) = try make(address, backlog)
                 files[path] = File(descriptors: [descriptor], made: made)
                 return .success(descriptor)
             } catch {
@@ -94,24 +105,54 @@ final class ListeningFiles: Sendable {
 
     // MARK: - Making a file
 
-    private static func make(
+    private func make(
         _ address: SocketAddress,
         _ backlog: Int
     ) throws(KernelFailure) -> (Int32, Identity) {
         let path = address.path
-        let folder = try lockedFolder(of: address)
+        let folder = try ListeningFiles.lockedFolder(of: address)
         defer { _ = Glibc.close(folder) }
-        var result = bind(address, backlog)
+        var result = ListeningFiles.bind(address, backlog)
         if result == -EADDRINUSE {
             try removeUnused(address)
-            result = bind(address, backlog)
+            result = ListeningFiles.bind(address, backlog)
         }
         let descriptor = try LinuxKernel.check(result, "listen on \(address)")
-        guard let made = identity(of: path) else {
+        guard let made = ListeningFiles.identity(of: path) else {
             _ = Glibc.close(descriptor)
-            throw failure(address, ENOENT, "the file was removed at once by another process")
+            throw ListeningFiles.failure(
+                address,
+                ENOENT,
+                "the file was removed at once by another process"
+            )
         }
         return (descriptor, made)
+    }
+
+    /// Removes a socket file that no process listens on; throws what it is instead, from memory where
+    /// it was in use a moment ago.
+    private func removeUnused(_ address: SocketAddress) throws(KernelFailure) {
+        let (path, now) = (address.path, clinux_monotonic_nanoseconds())
+        let identity = ListeningFiles.identity(of: path)
+        let known = looks.withLock { looks -> KernelFailure? in
+            guard let look = looks[path], look.identity == identity, now < look.until else {
+                looks[path] = nil
+                return nil
+            }
+            return look.failure
+        }
+        if let known { throw known }
+        do throws(KernelFailure) {
+            try ListeningFiles.removeUnused(address)
+        } catch {
+            if error.code == EADDRINUSE, let identity {
+                let until = now + ListeningFiles.lookNanoseconds
+                looks.withLock {
+                    $0[path] = Look(identity: identity, failure: error, until: until)
+                }
+            }
+            throw error
+        }
     }
 
     private static func bind(_ address: SocketAddress, _ backlog: Int) -> Int32 {

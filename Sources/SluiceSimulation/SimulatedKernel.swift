@@ -127,7 +127,13 @@ package final class SimulatedKernel: Kernel {
         backlog: Int,
         sharesPort: Bool
     ) throws(KernelFailure) -> Int32 {
-        guard let listener = network.listen(on: address, sharesPort: sharesPort) else {
+        guard
+            let listener = network.listen(
+                on: address,
+                backlog: backlog,
+                sharesPort: sharesPort
+            )
+        else {
             throw KernelFailure(call: "listen on \(address)", code: EADDRINUSE, text: "in use")
         }
         network.trace.note(.listen, number, Int(listener.port), 0)
@@ -170,6 +176,9 @@ package final class SimulatedKernel: Kernel {
     }
 
     package func connect(to address: SocketAddress) throws(KernelFailure) -> Int32 {
+        guard !network.isFull(address) else {
+            throw KernelFailure(call: "connect to \(address)", code: EAGAIN, text: "try again")
+        }
         guard let connection = network.connect(to: address) else {
             throw KernelFailure(
                 call: "connect to \(address)",

@@ -67,7 +67,11 @@ package final class SimulatedNetwork {
         return port
     }
 
-    func listen(on address: SocketAddress, sharesPort: Bool) -> SimulatedListener? {
+    func listen(
+        on address: SocketAddress,
+        backlog: Int,
+        sharesPort: Bool
+    ) -> SimulatedListener? {
         var port = port(of: address)
         if port == 0 {
             nextPort += 1
@@ -75,7 +79,10 @@ package final class SimulatedNetwork {
         } else if let others = listeners[port], !others.isEmpty, !sharesPort {
             return nil
         }
-        let listener = SimulatedListener(port: port, isFile: address.isUnix)
+        let listener = SimulatedListener(
+            port: port,
+            fileBacklog: address.isUnix ? backlog : nil
+        )
         listeners[port, default: []].append(listener)
         return listener
     }
@@ -96,6 +103,14 @@ package final class SimulatedNetwork {
             connection.close(1, at: clock.now, &random)
         }
         sweep()
+    }
+
+    /// Whether connecting to a socket's file fails for now, as it does when its queue is full (unix(7)).
+    func isFull(_ address: SocketAddress) -> Bool {
+        guard address.isUnix, let choices = listeners[port(of: address)], !choices.isEmpty else {
+            return false
+        }
+        return choices.allSatisfy(\.isFull)
     }
 
     /// A connection attempt; nil when there's no way to the address at all.
@@ -121,7 +136,8 @@ package final class SimulatedNetwork {
             connection.close(1, at: clock.now, &random)
         } else {
             // As the kernel does with shared ports: any of the sockets.
-            choices[random.next(below: choices.count)].add(connection)
+            let open = choices.filter { !$0.isFull }
+            open[random.next(below: open.count)].add(connection)
         }
         return connection
     }
@@ -144,14 +160,18 @@ package final class SimulatedNetwork {
 /// A listening socket with the connections that wait in it.
 final class SimulatedListener {
     let port: UInt16
-    /// Whether it is a socket's file.
-    let isFile: Bool
+    /// How many may wait, if it is a socket's file; over TCP more of them only wait longer.
+    private let fileBacklog: Int?
     private var waiting: [SimulatedConnection] = []
 
-    init(port: UInt16, isFile: Bool) {
+    init(port: UInt16, fileBacklog: Int?) {
         self.port = port
-        self.isFile = isFile
+        self.fileBacklog = fileBacklog
     }
+
+    /// Whether it is a socket's file.
+    var isFile: Bool { fileBacklog != nil }
+    var isFull: Bool { fileBacklog.map { waiting.count > $0 } ?? false }
 
     func add(_ connection: SimulatedConnection) { waiting.append(connection) }
 

@@ -94,6 +94,12 @@ private final class Edited: Sendable {
         ).get()
     }
 
+    /// Drafts of the state file.
+    func drafts() throws -> [String] {
+        try FileManager.default.contentsOfDirectory(atPath: folder.path)
+            .filter { $0.contains(".new-") }
+    }
+
     func remember(_ record: RolloutRecord, of model: String = "iris") throws {
         _ = try desk.perform(.rollout(model: model, record: record.json), by: "rollout").get()
     }
@@ -186,5 +192,50 @@ struct AdjustmentsTests {
         #expect(edited.weights == ["v1": 9000, "v2": 1000, "v3": 0])
         #expect(edited.states == [.ready, .drain])
         #expect(edited.record?.status == .progressing)
+    }
+}
+
+@Suite("Drafts of the state file")
+struct StateDraftTests {
+    @Test("Those that a killed process left go; one that may be in use stays")
+    func left() throws {
+        let edited = try Edited()
+        defer { edited.remove() }
+        try edited.shift(["v1": 2500, "v2": 7500])
+        #expect(try edited.drafts().isEmpty)
+        for (name, age) in [("1", 0), ("2af", 3600), ("old", 86_400)] {
+            let path = edited.folder.appendingPathComponent("state.json.new-\(name)").path
+            try Data("{".utf8).write(to: URL(fileURLWithPath: path))
+            try FileManager.default.setAttributes(
+                [.modificationDate: Date(timeIntervalSinceNow: -Double(age))],
+                ofItemAtPath: path
+            )
+        }
+        let again = try Edited(in: edited.folder)
+        #expect(again.weights == ["v1": 2500, "v2": 7500])
+        #expect(try again.drafts() == ["state.json.new-1"])
+    }
+
+    @Test("Two gateways that write one state file at once leave it whole")
+    func shared() async throws {
+        let edited = try Edited()
+        defer { edited.remove() }
+        let other = try Edited(in: edited.folder)
+        await withTaskGroup { group in
+            for desk in [edited.desk, other.desk] {
+                group.addTask {
+                    for share in 1...50 {
+                        let shift = TrafficShift(
+                            model: "iris",
+                            weights: ["v1": share * 100, "v2": 10_000 - share * 100]
+                        )
+                        let notes = try? desk.perform(.shift(shift), by: "test").get().notes
+                        #expect(notes == [])
+                    }
+                }
+            }
+        }
+        #expect(try edited.drafts().isEmpty)
+        #expect(try Edited(in: edited.folder).weights == ["v1": 5000, "v2": 5000])
     }
 }

@@ -20,6 +20,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 import processes
 from processes import V1, Process, get, model, until
+from tls import certificate
 
 V2 = b'{"inputs":[{"name":"input","datatype":"FP32","shape":[1,4],"data":[5.1,3.5,1.4,0.2]}]}'
 
@@ -272,6 +273,38 @@ def socket_files_outlive_a_kill_and_are_one_process_s():
     backend.stop()
 
 
+def sockets_speak_tls():
+    authority, _ = certificate("authority", "/CN=test authority", is_authority=True)
+    certificate("server", by="authority")
+    cert, key = certificate("socket", "/CN=model", names="DNS:model.example", by="authority")
+    folder, backend = Folder(), model()
+    inner = start(folder, settings(folder, f"{{rest: 'http://{backend.address}', grpc: 'http://{backend.address}'}}").replace(
+        "data.sock'", f"data.sock', tls: {{certificate: {cert}, privateKey: {key}}}"))
+    inner.wait_for("admin listening")
+    ready(folder("admin.sock"))
+    url = f"https+unix://{folder('data.sock')}"
+    outer = Folder()
+
+    def answers(tls, name):
+        gateway = start(outer, settings(outer, f"{{rest: '{url}', grpc: '{url}', tls: {tls}}}"), name=name)
+        gateway.wait_for("admin listening")
+        if "serverName" not in tls:
+            gateway.wait_for("TLS failed|certificate")
+        else:
+            ready(outer("admin.sock"))
+            infer(f"unix:{outer('data.sock')}")
+        status = curl(outer("data.sock"), "http://localhost/v1/models/iris:predict", body=V1)[0]
+        assert gateway.stop() == 0, "".join(gateway.lines)
+        return status
+    assert answers(f"{{ca: {authority}, serverName: model.example}}", "named.yaml") == 200
+    # Without a name of its own it must be localhost's.
+    assert answers(f"{{ca: {authority}}}", "localhost.yaml") == 503
+    flags = ["--cacert", authority, "--resolve", "model.example:443:127.0.0.1"]
+    assert curl(folder("data.sock"), "https://model.example/v1/models/iris:predict", *flags, body=V1)[0] == 200
+    assert inner.stop() == 0
+    backend.stop()
+
+
 class Stranger(http.server.BaseHTTPRequestHandler):
     """Speaks HTTP and JSON, and is no gateway."""
 
@@ -323,5 +356,6 @@ CHECKS = [
     sockets_serve_every_protocol,
     backends_on_sockets_are_asked_as_localhost,
     socket_files_outlive_a_kill_and_are_one_process_s,
+    sockets_speak_tls,
     an_admin_port_that_a_stranger_holds_stops_nothing,
 ]
