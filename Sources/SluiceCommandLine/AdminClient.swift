@@ -24,7 +24,7 @@ struct AdminClient {
         _ path: String,
         fields: [(String, String)] = [],
         body: JSONValue? = nil,
-        timeout: Duration = .seconds(30)
+        timeout: Duration? = nil
     ) throws(HTTPClient.Failure) -> JSONValue {
         var all = fields
         if let token = try token() { all.append(("authorization", "Bearer \(token)")) }
@@ -40,7 +40,7 @@ struct AdminClient {
                 path: path,
                 fields: all,
                 body: body?.serialized ?? [],
-                timeout: timeout
+                timeout: timeout ?? .seconds(method == "GET" ? 10 : 30)
             )
         } catch {
             throw HTTPClient.Failure(sentence: "\(error.sentence); \(AdminClient.advice)")

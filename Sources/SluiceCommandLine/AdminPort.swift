@@ -65,7 +65,10 @@ final class AdminPort: Sendable {
         do throws(KernelFailure) {
             outcome = try control.run { [self] _ in bind(addresses) }.get()
         } catch {
-            throw CompileFailure(sentence: "admin.address: \(error.description)")
+            let sentence = ListenerHolder.sentence(of: error, at: addresses)
+            throw CompileFailure(
+                sentence: "admin.address: \(sentence); `--admin ADDRESS` takes another"
+            )
         }
         take(outcome)
         guard !outcome.busy.isEmpty else { return }

@@ -124,7 +124,8 @@ extension GatewayRuntime {
             }
         } catch {
             var failure = CompileFailure(
-                sentence: "listener \(listener.address.text): \(error.description)"
+                sentence:
+                    "listener \(listener.address.text): \(ListenerHolder.sentence(of: error, at: addresses))"
             )
             failure.isAddressTaken = listener.address.isSocketFile && error.code == EADDRINUSE
             throw failure

@@ -23,6 +23,17 @@ package struct ListenerHolder: Sendable, CustomStringConvertible {
         name == nil || name == ListenerHolder(process: getpid()).name
     }
 
+    /// What a failure to listen says, with what has the port, where that is the trouble and can be seen.
+    package static func sentence(of failure: KernelFailure, at addresses: [SocketAddress]) -> String
+    {
+        // Of a socket's file it is said already.
+        let ports = addresses.filter { !$0.isUnix }
+        guard failure.code == EADDRINUSE, let holder = ListenerHolder.of(ports) else {
+            return failure.description
+        }
+        return "\(failure.description) (\(holder))"
+    }
+
     /// What listens at one of the addresses; nil where that can't be seen.
     ///
     /// Reads the list of all connections and of all processes' descriptors: for a start, not for a loop.

@@ -344,6 +344,11 @@ models: [{{name: iris, revisions: [{{name: v1, backends: [{{rest: 'http://{backe
         own = second.wait_for(r"admin listening address=(\S+) from=--admin")
         until(lambda: get(own, "/readyz")[0] == 200)
         assert second.stop() == 0
+        # At a listener's port there is nothing to wait for.
+        third = start(folder, text.replace("address: '127.0.0.1:0'", f"address: '{taken}'").replace(
+            f"admin: {{address: '{taken}'", "admin: {address: '127.0.0.1:0'"), name="third.yaml")
+        assert third.child.wait(20) == 1
+        third.wait_for(rf"listener {taken}: .*Address already in use \(python.*, process {os.getpid()}\)")
         stranger.shutdown()
     # The stranger is gone: what was configured is served.
     assert gateway.wait_for(r"admin listening address=(\S+) from=admin.address") == taken
