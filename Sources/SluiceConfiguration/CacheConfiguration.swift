@@ -59,6 +59,12 @@ extension ConfigurationReader {
                 let text = node.scalar?.string ?? ""
                 if let url = RedisURL(text) {
                     cache.redis = Configuration.Redis(url: url)
+                    if case .path(let file) = url.place, file.utf8.count > SocketFile.pathMaximum {
+                        findings.add(
+                            "`cache.redis.url`: a socket's path has at most \(SocketFile.pathMaximum) bytes, and this one has \(file.utf8.count)",
+                            at: node
+                        )
+                    }
                 } else {
                     findings.add(
                         "`cache.redis.url` must be unix:///PATH, redis://[[USER]:PASSWORD@]HOST:PORT/DB or rediss://…, not '\(Redaction.value(text))'",

@@ -18,6 +18,7 @@ extension GatewayRuntime {
         on workers: WorkerGroup,
         _ desk: ChangeDesk,
         _ control: ControlLoop,
+        _ readiness: GatewayReadiness,
         _ log: EventLog
     ) throws(CompileFailure) {
         let names = configuration.listeners.map(\.address.name)
@@ -45,7 +46,7 @@ extension GatewayRuntime {
             }
         }
         if !isServing, waiting.isEmpty, let first = taken.first { throw first.failure }
-        keepTrying(taken, on: workers, configuration, control, log)
+        keepTrying(taken, on: workers, configuration, control, readiness, log)
         guard !waiting.isEmpty else { return }
         let left = Mutex(waiting)
         desk.wait(for: Array(waiting.keys)) { name, addresses in
@@ -65,6 +66,7 @@ extension GatewayRuntime {
         on workers: WorkerGroup,
         _ configuration: Configuration,
         _ control: ControlLoop,
+        _ readiness: GatewayReadiness,
         _ log: EventLog
     ) {
         guard !taken.isEmpty else { return }
@@ -73,6 +75,8 @@ extension GatewayRuntime {
         }
         let left = Mutex(taken.map(\.listener))
         control.repeatedly(every: .milliseconds(250)) {
+            // What leaves begins nothing, and workers that have ended would never answer.
+            guard !readiness.isDraining else { return }
             left.withLock { listeners in
                 listeners.removeAll { listener in
                     do throws(CompileFailure) {

@@ -134,7 +134,7 @@ package final class GatewayRuntime: Sendable {
         let snapshot = desk.snapshot
         workers.publish(snapshot)
         control.run { _ in probe.value.watch(snapshot) }
-        try GatewayRuntime.open(configuration, on: workers, desk, control, log)
+        try GatewayRuntime.open(configuration, on: workers, desk, control, readiness, log)
         rollouts = GatewayRuntime.rollouts(of: desk, on: control, store)
         GatewayRuntime.watchMemory(of: workers, desk, on: control, store, log)
         // Without a scrape, series of what is gone go at the second call: after five minutes at most.
@@ -308,7 +308,10 @@ package final class GatewayRuntime: Sendable {
 
     /// Closes everything at once.
     package func stop() {
+        readiness.beginDraining()
         desk.stop()
+        // A listener that the control loop is opening is open after this, and it opens no other.
+        control.run { _ in }
         // What helper threads are at comes back before the loops end.
         offload.stop()
         redisWatch?.stop()

@@ -82,6 +82,9 @@ struct SocketConfigurationTests {
         #expect(all.first?.message.contains("at most 107 bytes, and this one has 108") == true)
         #expect(all.dropFirst().first?.message.contains("abstract") == true)
         #expect(all.last?.message.contains("a slash of its own") == true)
+        let redis = DiagnosticTests.failures("\(Self.yaml())\ncache: {redis: {url: '\(long)'}}")
+        #expect(redis.map(\.line) == [6])
+        #expect(redis.first?.message.contains("at most 107 bytes, and this one has 108") == true)
         let dns = DiagnosticTests.failures(
             Self.yaml(backend: "dns: 'unix:///run/x', protocol: rest")
         )

@@ -252,6 +252,11 @@ def socket_files_outlive_a_kill_and_are_one_process_s():
     fourth.wait_for(rf"another process listens there \(sluice, process {second.child.pid}\); it is served as soon as it is free")
     fourth.wait_for(rf"the admin address is taken.*address=unix://{admin} holder=.*process {second.child.pid}")
     until(lambda: get(address, "/v1/models/iris:predict", V1)[0] == 200)
+    # One that ends while it waits leaves the file to the one that has it.
+    passing = start(folder, None, name="fourth.yaml")
+    passing.wait_for("it is served as soon as it is free")
+    assert passing.stop() == 0, "".join(passing.lines)
+    assert curl(data, "http://localhost/v1/models/iris:predict", body=V1)[0] == 200
     assert second.stop() == 0, "".join(second.lines)
     fourth.wait_for(rf" listening address=unix://{data} tls=off")
     fourth.wait_for(rf"admin listening address=unix://{admin}")
