@@ -28,6 +28,7 @@ import cross_origin
 import hedge
 import logs
 import manifests
+import many_models
 import mirror
 import names
 import observability
@@ -455,6 +456,7 @@ for module in (
     cross_origin,
     hedge,
     page,
+    many_models,
     observability,
     logs,
     series,
