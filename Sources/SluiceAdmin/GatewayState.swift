@@ -17,6 +17,7 @@ final class GatewayState {
     private let live: LiveBoard
     private let began: Instant
     private var searchedGeneration: Int?
+    private var seen: Snapshot?
 
     init(_ runtime: GatewayRuntime, _ live: LiveBoard) {
         self.runtime = runtime
@@ -42,10 +43,14 @@ final class GatewayState {
         searchedGeneration = snapshot.generation
         board.update(clock: clock, gateway: members(of: snapshot))
         board.keepOpen(only: opened)
-        for name in opened {
-            guard let place = board.list.place(of: name) else { continue }
-            board.open(name, StatusBoard.model(snapshot.models[place], desk, live.present))
-        }
+        seen = snapshot
+        for name in opened { open(name) }
+    }
+
+    /// Looks wholly at one more model, as it was at the last look.
+    func open(_ name: String) {
+        guard let seen, let place = board.list.place(of: name) else { return }
+        board.open(name, StatusBoard.model(seen.models[place], runtime.desk, live.present))
     }
 
     private var clock: [JSONValue.Member] {

@@ -9,7 +9,10 @@ struct ModelListTests {
         try ModelQuery(parameters)
     }
 
-    private static func names(_ world: inout StreamWorld, _ parameters: [String: String]) throws -> [String] {
+    private static func names(
+        _ world: inout StreamWorld,
+        _ parameters: [String: String]
+    ) throws -> [String] {
         world.board.list.ranking(try query(parameters), at: world.now)
             .map { world.board.list.name(at: $0) }
     }
@@ -26,11 +29,19 @@ struct ModelListTests {
         world.look()
         #expect(try Self.names(&world, [:]) == ["model-0", "model-2", "model-1", "model-3"])
         #expect(try Self.names(&world, ["sort": "name"]) == (0..<4).map { "model-\($0)" })
-        #expect(try Self.names(&world, ["sort": "requests"]) == ["model-2", "model-0", "model-1", "model-3"])
+        #expect(
+            try Self.names(&world, ["sort": "requests"]) == [
+                "model-2", "model-0", "model-1", "model-3",
+            ]
+        )
         #expect(try Self.names(&world, ["sort": "errors"]).first == "model-3")
         #expect(try Self.names(&world, ["sort": "latency"]).first == "model-1")
         // No backend is worse than failing answers.
-        #expect(try Self.names(&world, ["sort": "health"]) == ["model-1", "model-3", "model-0", "model-2"])
+        #expect(
+            try Self.names(&world, ["sort": "health"]) == [
+                "model-1", "model-3", "model-0", "model-2",
+            ]
+        )
     }
 
     @Test("An order by numbers holds for seconds, one by health for none")
@@ -84,7 +95,10 @@ struct ModelListTests {
     @Test(
         "What can't be asked for is refused with what can",
         arguments: [
-            (["sort": "size"], "sort is one of configuration, name, requests, errors, latency, health"),
+            (
+                ["sort": "size"],
+                "sort is one of configuration, name, requests, errors, latency, health"
+            ),
             (["limit": "0"], "limit is a whole number, 1 to 100"),
             (["limit": "101"], "limit is a whole number, 1 to 100"),
             (["limit": "ten"], "limit is a whole number, 1 to 100"),
@@ -97,7 +111,10 @@ struct ModelListTests {
         #expect(failure?.sentence == sentence)
     }
 
-    @Test("Pages have every model once, whatever comes and goes between them", arguments: [1, 7, 100])
+    @Test(
+        "Pages have every model once, whatever comes and goes between them",
+        arguments: [1, 7, 100]
+    )
     func pages(limit: Int) throws {
         var world = StreamWorld(models: 50)
         var found: [String] = []
@@ -132,7 +149,9 @@ struct ModelListTests {
 
     @Test(
         "Numbers are as long as they are legible",
-        arguments: [(0.0, 0.0), (1234.5678, 1235.0), (12.3456, 12.35), (0.0123456, 0.01235), (99.96, 99.96)]
+        arguments: [
+            (0.0, 0.0), (1234.5678, 1235.0), (12.3456, 12.35), (0.0123456, 0.01235), (99.96, 99.96),
+        ]
     )
     func legible(value: Double, shown: Double) {
         #expect(abs(ModelSummary.legible(value) - shown) <= shown * 0.005)

@@ -50,7 +50,10 @@ struct StreamFrameTests {
         ])
     }
 
-    @Test("2,000 models whose numbers all change cost a listener 50 KB in no second", arguments: [50, 100])
+    @Test(
+        "2,000 models whose numbers all change cost a listener 50 KB in no second",
+        arguments: [50, 100]
+    )
     func budget(limit: Int) throws {
         var world = StreamWorld(models: 2000)
         world.opened["model-3"] = Self.model("model-3", revisions: ["v1", "v2"], backends: 500)
@@ -118,7 +121,9 @@ struct StreamFrameTests {
         reader.take(first)
         #expect(subscriber.opened == "model-0")
         #expect(reader.page == (0..<50).map { "model-\($0)" })
-        #expect(reader.lines.count == 50 && reader.backends.count == 4 && reader.revisions.count == 2)
+        #expect(
+            reader.lines.count == 50 && reader.backends.count == 4 && reader.revisions.count == 2
+        )
         #expect(reader.gateway["page"]?["matching"]?.integer == 300)
         #expect(reader.gateway["summary"]?["models"]?.integer == 300)
 
@@ -139,7 +144,11 @@ struct StreamFrameTests {
         let added = third["model"]?["backends"]?.elements?.compactMap { $0["address"]?.text }
         #expect(added == ["10.0.0.2:8000"])
         reader.take(third)
-        #expect(Set(reader.backends.keys) == ["v1/10.0.0.0:8000", "v1/10.0.0.1:8000", "v1/10.0.0.2:8000"])
+        #expect(
+            Set(reader.backends.keys) == [
+                "v1/10.0.0.0:8000", "v1/10.0.0.1:8000", "v1/10.0.0.2:8000",
+            ]
+        )
         #expect(Set(reader.revisions.keys) == ["v1"])
         #expect(reader.members["order"] == .array([.string("v1")]))
     }
@@ -160,7 +169,9 @@ struct StreamFrameTests {
         world.now = world.now + .seconds(1)
         world.look()
         reader.take(try world.frame(&subscriber))
-        #expect(!reader.hasModel && reader.page == ["model-0", "model-2"] && reader.lines.count == 2)
+        #expect(
+            !reader.hasModel && reader.page == ["model-0", "model-2"] && reader.lines.count == 2
+        )
         world.models.append(removed)
         world.generation = 3
         world.now = world.now + .seconds(1)
@@ -194,7 +205,8 @@ struct StreamFrameTests {
             guard let generation = reader.members["generation"]?.integer else { continue }
             // The salt is in the weights.
             let weights = reader.revisions.values.compactMap { $0["traffic"]?.integer }
-            let isCurrent = weights.count == 100 && weights.allSatisfy { $0 == (50 + generation) % 100 }
+            let isCurrent =
+                weights.count == 100 && weights.allSatisfy { $0 == (50 + generation) % 100 }
             #expect(isCurrent || generation < world.generation, "second \(second)")
         }
         #expect(reader.members["generation"]?.integer == world.generation)
@@ -233,10 +245,13 @@ struct StreamFrameTests {
             let rest = all.filter { $0.id > subscriber.lastEvent }
             guard !rest.isEmpty else { break }
             let before = subscriber.lastEvent
-            let frame = try #require(subscriber.eventFrame(rest, process: "9", at: now))
+            let made = subscriber.eventFrame(rest, process: "9", at: now)
+            let frame = try #require(made)
             told += (before + 1)...subscriber.lastEvent
             bytes.append((second, frame.count))
-            #expect(String(decoding: frame, as: UTF8.self).contains("id: 9-\(subscriber.lastEvent)\n"))
+            #expect(
+                String(decoding: frame, as: UTF8.self).contains("id: 9-\(subscriber.lastEvent)\n")
+            )
         }
         #expect(told == Array(1...100))
         #expect(bytes.count > 2 && bytes.allSatisfy { $0.1 <= StreamBudget.bytesPerSecond })

@@ -107,7 +107,8 @@ struct StreamReader {
             revisions[revision["name"]?.text ?? ""] = revision
         }
         for backend in model["backends"]?.elements ?? [] {
-            backends["\(backend["revision"]?.text ?? "")/\(backend["address"]?.text ?? "")"] = backend
+            backends["\(backend["revision"]?.text ?? "")/\(backend["address"]?.text ?? "")"] =
+                backend
         }
         for gone in model["gone"]?.elements ?? [] {
             let revision = gone["revision"]?.text ?? ""

@@ -51,18 +51,19 @@ function makeRow(first, linkTo) {
   };
 }
 
-/** The list: {update(state, view)}; `go(view)` is asked for another view. */
+/** The list: {update(state, view, opened)}; `go(view)` is asked for another view. */
 export function modelList(go) {
   const element = document.getElementById('overview');
   let view = null;
   let state = null;
+  let opened = null;
   let names = [];
   let shownView = '';
   let touched = -Infinity;
   let timer = null;
 
   const search = h('input', {
-    type: 'search', 'aria-label': 'Search models', placeholder: 'Search by name, revision or backend', autocomplete: 'off',
+    type: 'search', 'aria-label': 'Search models', placeholder: 'Search', title: 'Part of the name of a model, a revision or a backend', autocomplete: 'off',
     spellcheck: 'false', maxlength: 100, oninput: () => { clearTimeout(timer); timer = setTimeout(find, REST); },
     onkeydown: (event) => {
       if (event.key === 'Enter') find();
@@ -152,9 +153,9 @@ export function modelList(go) {
 
     const focused = body.contains(document.activeElement) ? document.activeElement : null;
     const shown = order(page.names, JSON.stringify([view.search, view.sort, page.offset])).filter((name) => lines.has(name));
-    const entry = focused?.textContent ?? (shown.includes(view.model) ? view.model : shown[0]);
+    const entry = focused?.textContent ?? (shown.includes(opened) ? opened : shown[0]);
     draw(shown.map((name) => ({
-      line: lines.get(name), isOpen: name === view.model, isTabbable: name === (shown.includes(entry) ? entry : shown[0]),
+      line: lines.get(name), isOpen: name === opened, isTabbable: name === (shown.includes(entry) ? entry : shown[0]),
     })));
     // An element that is moved loses the focus.
     if (focused && document.activeElement !== focused) {
@@ -171,9 +172,10 @@ export function modelList(go) {
   }
 
   return {
-    update(next, wanted) {
+    update(next, wanted, model) {
       state = next;
       view = wanted;
+      opened = model;
       show();
     },
   };

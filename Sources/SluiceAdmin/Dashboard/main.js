@@ -98,7 +98,7 @@ function show() {
   const body = document.body.dataset;
   body.models = state.summary.models > 1 ? 'many' : 'one';
   body.view = view.model === null ? 'list' : 'model';
-  models.update(state, { ...view, model: view.model ?? model?.name ?? null });
+  models.update(state, view, view.model ?? model?.name);
   mark(back, 'href', addressOf({ ...view, model: null }));
   if (!state.summary.models) {
     empty('No models are configured. Add one under ', h('code', {}, 'models:'), ' and reload.');

@@ -64,7 +64,7 @@ final class StateStream: TimerTarget {
         )
         subscriber.begin(&source.board, at: loop.now)
         listeners[key] = Listener(exchange: exchange, subscriber: subscriber)
-        if subscriber.opened != nil { source.look(opened: opened) }
+        if let name = subscriber.opened { source.open(name) }
         send(ServerSentEvent.retry(milliseconds: 1000), to: key)
         tell(key)
     }

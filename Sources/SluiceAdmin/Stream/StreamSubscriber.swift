@@ -81,6 +81,7 @@ package struct StreamSubscriber: Sendable {
     ///   - board: what is so now; the opened model is on it, unless there is none of its name.
     ///   - now: the time.
     ///   - hasEvents: whether events wait, so that room has to be left.
+    /// - Returns: the message's bytes; the time alone where nothing is news.
     package mutating func frame(
         _ board: inout StreamBoard,
         at now: Instant,
