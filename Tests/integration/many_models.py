@@ -258,7 +258,7 @@ def the_page_finds_its_way_among_300_models():
         page.until(f"{shown}.slice(0, 3).join() === 'model-0077,model-0123,model-0000'")
         page.click(".models li:nth-child(2) a")
         page.until(f"{title} === 'model-0123'")
-        page.until("document.querySelector('.backends .reason:not([hidden])')?.textContent.includes('127.0.0.1:9')")
+        page.until("document.querySelector('.backends .reason:not([hidden])')?.textContent.includes('Connection refused')")
         dashboard.picture(page, "fleet-trouble")
 
         # Weights are shifted here as they are with one model.
