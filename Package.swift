@@ -241,7 +241,10 @@ let package = Package(
                 "SluiceWire",
             ]
         ),
-        tests(for: "SluiceAdmin", imports: ["SluiceAdmin"]),
+        tests(
+            for: "SluiceAdmin",
+            imports: ["SluiceAdmin", "SluiceControl", "SluiceCore", "SluiceWire"]
+        ),
         tests(for: "Architecture", imports: []),
     ],
     swiftLanguageModes: [.v6]

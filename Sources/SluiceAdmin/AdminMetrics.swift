@@ -10,4 +10,8 @@ enum AdminMetrics {
         "sluice_stream_frames_skipped_total",
         help: "Frames of the stream that a listener was too slow for."
     )
+    static let streamBytes = MetricFamily.counter(
+        "sluice_stream_bytes_total",
+        help: "Bytes of frames and events that listeners of /api/v1/stream were sent."
+    )
 }

@@ -15,6 +15,8 @@ struct AdminRequest {
     var authorization: String?
     var ifMatch: String?
     var ifNoneMatch: String?
+    /// The id of the last message of an event stream that the caller has (WHATWG HTML §9.2.4).
+    var lastEventID: String?
     /// The authority it was sent to, as it came: `HOST[:PORT]`.
     var host: String
     /// Whether a browser sends it for a page that isn't ours.
@@ -51,6 +53,7 @@ struct AdminRequest {
         authorization = head.text(named: "authorization")
         ifMatch = head.text(named: "if-match")
         ifNoneMatch = head.text(named: "if-none-match")
+        lastEventID = head.text(named: "last-event-id")
         author = head.text(named: "x-sluice-author")
         let origin = head.text(named: "origin")
         let host = head.text(.authority) ?? ""
@@ -103,8 +106,8 @@ struct AdminReply {
     var body: [UInt8]
     /// Further fields: names in lower case.
     var fields: [(name: String, value: String)] = []
-    /// Whether the state's events follow, for as long as the caller listens.
-    var isStream = false
+    /// What of the state's events follow, for as long as the caller listens; nil for nothing.
+    var view: StreamView?
 
     init(_ status: Int, type: StaticString, _ body: [UInt8]) {
         self.status = status
@@ -121,6 +124,9 @@ struct AdminReply {
 struct AdminRefusal: Error {
     var status: Int
     var sentence: String
+
+    /// A parameter that can't be used.
+    init(_ failure: ModelQuery.Failure) { self.init(400, failure.sentence) }
 
     init(_ status: Int, _ sentence: String) {
         self.status = status

@@ -20,6 +20,7 @@ package final class AdminServer: RequestHandler {
     private var nextKey: UInt = 1
     let live: LiveBoard
     let stream: StateStream
+    let state: GatewayState
     private lazy var routes: [AdminRoute] =
         pageRoutes + observationRoutes + liveRoutes + modelRoutes + trafficRoutes + canaryRoutes
         + cacheRoutes + warmRoutes + configurationRoutes
@@ -38,8 +39,10 @@ package final class AdminServer: RequestHandler {
         self.runtime = runtime
         arena = HTTPArena(buffers: loop.buffers)
         let live = LiveBoard(loop: loop, store: runtime.store) { runtime.snapshot }
-        let stream = StateStream(loop: loop, source: GatewayState(runtime, live))
+        let state = GatewayState(runtime, live)
+        let stream = StateStream(loop: loop, source: state)
         self.live = live
+        self.state = state
         self.stream = stream
         live.onReading = { [unowned stream] in stream.publish() }
         // Used on this loop only; the desk merely carries them.
@@ -54,6 +57,7 @@ package final class AdminServer: RequestHandler {
                 AdminMetrics.streamFramesSkipped,
                 value: Double(stream.skippedFrames)
             )
+            sink.counter(AdminMetrics.streamBytes, value: Double(stream.sentBytes))
         }
     }
 
@@ -214,9 +218,11 @@ package final class AdminServer: RequestHandler {
     /// Sends the answer, unless the caller has gone.
     private func finish(_ key: UInt, _ reply: AdminReply) {
         guard let call = requests.removeValue(forKey: key) else { return }
-        if reply.isStream, call.request.method == "GET" {
+        if let view = reply.view, call.request.method == "GET" {
             call.exchange.sendHead(head(of: reply), endStream: false)
-            stream.add(call.exchange, key: key)
+            let request = call.request
+            let known = request.lastEventID ?? request.query["lastEventId"]
+            stream.add(call.exchange, key: key, view: view, known: known)
         } else {
             send(reply, on: call.exchange)
         }
@@ -227,7 +233,7 @@ package final class AdminServer: RequestHandler {
         head.append(status: reply.status)
         // An answer without content doesn't describe it (RFC 9110 §15.4.5).
         if reply.status != 304 { head.append(.contentType, reply.type) }
-        if reply.status != 304, !reply.isStream {
+        if reply.status != 304, reply.view == nil {
             head.append(.contentLength, decimal: reply.body.count)
         }
         for (name, value) in reply.fields { head.append(named: name, text: value) }

@@ -5,42 +5,85 @@ import SluiceIO
 import SluiceTelemetry
 import SluiceWire
 
-/// What the stream says: the gateway itself, all models with their numbers, and what has changed.
+/// What the stream and the lists say: the gateway itself, all models with their numbers, and what
+/// has changed.
 final class GatewayState {
+    /// As it was at the last look.
+    var board = StreamBoard()
+    /// Names this process among those before and after it: when it began, in milliseconds since 1970.
+    let process: String
+
     private let runtime: GatewayRuntime
     private let live: LiveBoard
     private let began: Instant
-    private let startedAt: WallTime
+    private var searchedGeneration: Int?
+    private var seen: Snapshot?
 
     init(_ runtime: GatewayRuntime, _ live: LiveBoard) {
         self.runtime = runtime
         self.live = live
         began = live.loop.now
-        startedAt = WallTime(nanoseconds: live.loop.kernel.wallClock())
+        process = "\(live.loop.kernel.wallClock() / 1_000_000)"
     }
 
-    /// The state now; times are milliseconds since 1970.
-    var json: JSONValue {
-        let loop = live.loop
-        let models = StatusBoard.models(runtime.desk, live.present)
-        return .object([
-            .init("time", .number("\(loop.kernel.wallClock() / 1_000_000)")),
-            .init("startedAt", .number("\(startedAt.nanoseconds / 1_000_000)")),
-            .init(
-                "uptimeSeconds",
-                .number("\(loop.now.nanoseconds(since: began) / 1_000_000_000)")
-            ),
-            .init("version", .string(runtime.version)), .init("ready", .bool(runtime.isReady)),
+    /// The loop's time.
+    var now: Instant { live.loop.now }
+
+    /// Looks at all models, and wholly at those in `opened`.
+    ///
+    /// Costs a line for each model and the JSON of each opened one, however many listen.
+    func look(opened: Set<String> = []) {
+        let desk = runtime.desk
+        let snapshot = desk.snapshot
+        let isSearched = searchedGeneration == snapshot.generation
+        board.list.update(
+            StatusBoard.summaries(snapshot, desk, live.present),
+            searchTexts: isSearched ? nil : StatusBoard.searchTexts(snapshot)
+        )
+        searchedGeneration = snapshot.generation
+        board.update(clock: clock, gateway: members(of: snapshot))
+        board.keepOpen(only: opened)
+        seen = snapshot
+        for name in opened { open(name) }
+    }
+
+    /// Looks wholly at one more model, as it was at the last look.
+    func open(_ name: String) {
+        guard let seen, let place = board.list.place(of: name) else { return }
+        board.open(name, StatusBoard.model(seen.models[place], runtime.desk, live.present))
+    }
+
+    private var clock: [JSONValue.Member] {
+        let uptime = now.nanoseconds(since: began) / 1_000_000_000
+        return [
+            .init("time", .number("\(live.loop.kernel.wallClock() / 1_000_000)")),
+            .init("uptimeSeconds", .number("\(uptime)")),
+        ]
+    }
+
+    private func members(of snapshot: Snapshot) -> [JSONValue.Member] {
+        [
+            .init("startedAt", .number(process)), .init("version", .string(runtime.version)),
+            .init("ready", .bool(runtime.isReady)),
             .init("draining", .bool(runtime.readiness.isDraining)),
-            .init("generation", models["generation"] ?? .null),
-            .init("redis", runtime.redisState),
-            .init("models", models["models"] ?? .array([])),
-        ])
+            .init("generation", .number("\(snapshot.generation)")),
+            .init("redis", runtime.redisState), .init("summary", board.list.totals.json),
+        ]
     }
 
-    /// The changes after the event numbered `id`, oldest first, and the number of the last one.
-    func events(after id: Int) -> (list: [JSONValue], last: Int) {
-        let events = runtime.desk.events.events(after: id)
-        return (events.map(\.json), events.last?.id ?? id)
+    /// The changes after the event numbered `id`, oldest first.
+    func events(after id: Int) -> [ChangeEvent] { runtime.desk.events.events(after: id) }
+
+    /// The number of the last event that one who said to have `text` needn't be told again.
+    ///
+    /// `text` is the id of an `events` message. Who has none, or one of another process, is told the
+    /// last events that a page shows.
+    func lastEvent(known text: String?) -> Int {
+        let parts = (text ?? "").split(separator: "-")
+        if parts.count == 2, parts[0] == process, let id = Int(parts[1]), id >= 0 { return id }
+        return max(0, (events(after: 0).last?.id ?? 0) - GatewayState.eventMaximum)
     }
+
+    /// Events that a new listener is told.
+    private static let eventMaximum = 100
 }

@@ -11,9 +11,11 @@ package enum StatusBoard {
     /// All models, with what goes on in them now.
     package static func models(_ desk: ChangeDesk, _ live: LivePresent) -> JSONValue {
         let snapshot = desk.snapshot
+        // Asked for once: a look-up for each model would cost the square of their number.
+        let configured = desk.configuredWeights
+        let models = snapshot.models.map { model($0, desk, live, configured[$0.name]) }
         return .object([
-            .init("generation", .number("\(snapshot.generation)")),
-            .init("models", .array(snapshot.models.map { model($0, desk, live) })),
+            .init("generation", .number("\(snapshot.generation)")), .init("models", .array(models)),
         ])
     }
 
@@ -23,7 +25,15 @@ package enum StatusBoard {
         _ desk: ChangeDesk,
         _ live: LivePresent
     ) -> JSONValue {
-        let configured = desk.configuredWeights(of: model.name)
+        self.model(model, desk, live, desk.configuredWeights(of: model.name))
+    }
+
+    private static func model(
+        _ model: ModelPlan,
+        _ desk: ChangeDesk,
+        _ live: LivePresent,
+        _ configured: [Int]?
+    ) -> JSONValue {
         let revisions = model.revisions.enumerated().map { index, revision in
             let weight = model.split.weights[index]
             let key = RevisionKey(model.name, revision.name)
@@ -63,7 +73,7 @@ package enum StatusBoard {
         )
     }
 
-    private static func isServing(_ backend: BackendPlan) -> Bool {
+    static func isServing(_ backend: BackendPlan) -> Bool {
         backend.state == .ready && backend.load.health == .up
     }
 

@@ -1,4 +1,5 @@
 import SluiceAdmin
+import SluiceCore
 import Testing
 
 @Suite("The stream of the state")
@@ -23,9 +24,15 @@ struct StateStreamTests {
         #expect(String(decoding: bytes, as: UTF8.self) == text)
     }
 
+    @Test("A message may have an id, which clients give back when they connect again")
+    func ids() {
+        let bytes = ServerSentEvent.message("events", data: Array("[]".utf8), id: "7-3")
+        #expect(String(decoding: bytes, as: UTF8.self) == "event: events\nid: 7-3\ndata: []\n\n")
+    }
+
     @Test("Who hasn't taken the last frame is passed over, not queued for")
     func slow() {
-        var subscriber = StreamSubscriber(lastEvent: 0)
+        var subscriber = StreamSubscriber(lastEvent: 0, at: .zero)
         var isTaken = subscriber.takesFrame()
         #expect(isTaken)
         subscriber.sent(1000, moved: 400)
@@ -45,7 +52,7 @@ struct StateStreamTests {
 
     @Test("Who takes everything at once is never passed over")
     func fast() {
-        var subscriber = StreamSubscriber(lastEvent: 7)
+        var subscriber = StreamSubscriber(lastEvent: 7, at: .zero)
         for _ in 0..<10 {
             let isTaken = subscriber.takesFrame()
             #expect(isTaken)

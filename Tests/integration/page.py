@@ -88,7 +88,7 @@ def the_page_shifts_by_mouse_and_by_keys():
         # What is shown is what happens.
         page.until(f"Number({cell(0, 'Req/s')}.replace(',', '')) > 20 && {cell(0, 'p99')}.includes('ms')")
         page.until("document.querySelector('.plot .lines path').getAttribute('d').length > 40")
-        assert page.run("document.getElementById('connection').textContent") == "Live"
+        page.until("document.getElementById('connection').textContent === 'Live'")
         picture(page, "light")
         page.prefer(prefers_color_scheme="dark")
         assert page.run("getComputedStyle(document.body).backgroundColor") == "rgb(18, 20, 23)"
@@ -183,7 +183,7 @@ def the_page_drains_purges_and_tells():
         # What strangers wrote stays text.
         call(proxy, "PUT", "/api/v1/models/iris/traffic", {"v1": 99, "v2": 1}, **{"x-sluice-author": HOSTILE.replace(" ", "/")})
         page.until("document.getElementById('events').textContent.includes('<img/src=x')")
-        page.click("#overview tr:nth-child(3) a")
+        page.click("#overview li:nth-child(3) a")
         page.until(f"document.getElementById('model-title').textContent === {json.dumps(HOSTILE)}")
         assert page.run("document.querySelectorAll('img:not(h1 img)').length") == 0
         # Another model has an address of its own.
@@ -206,7 +206,7 @@ def the_page_steers_a_rollout():
         # Which step, how far to the next look, and why it holds: the gates lack evidence, and say how much.
         page.until("document.querySelector('.steps [aria-current=step]').textContent.startsWith('10')")
         page.until(f"/decides in [0-9]+ s/.test({panel})")
-        page.until(f"/v2 has [0-9]+ of the 100000 answers a check needs/.test({panel})", timeout=30)
+        page.until(f"/v2 has [0-9]+ of the 100000 answers a check needs/.test({panel})")
         page.until(f"{panel}.includes('too little evidence') && /p99.*ms/s.test({panel})")
         picture(page, "rollout")
         page.click("[data-lever=pause]")

@@ -29,6 +29,7 @@ import cross_origin
 import hedge
 import logs
 import manifests
+import many_models
 import mirror
 import names
 import observability
@@ -457,6 +458,7 @@ for module in (
     cross_origin,
     hedge,
     page,
+    many_models,
     observability,
     logs,
     series,

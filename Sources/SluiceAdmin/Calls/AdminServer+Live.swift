@@ -6,7 +6,14 @@ import SluiceWire
 extension AdminServer {
     var liveRoutes: [AdminRoute] {
         [
-            AdminRoute("GET", "/api/v1/stream") { [stream] _, _, respond throws(AdminRefusal) in
+            AdminRoute("GET", "/api/v1/stream") {
+                [stream] request, _, respond throws(AdminRefusal) in
+                let view: StreamView
+                do throws(ModelQuery.Failure) {
+                    view = try StreamView(request.query)
+                } catch {
+                    throw AdminRefusal(error)
+                }
                 guard stream.hasRoom else {
                     throw AdminRefusal(
                         503,
@@ -16,7 +23,7 @@ extension AdminServer {
                 var reply = AdminReply(200, type: "text/event-stream", [])
                 // Proxies that buffer would hold each second back until many have passed.
                 reply.fields = [("cache-control", "no-store"), ("x-accel-buffering", "no")]
-                reply.isStream = true
+                reply.view = view
                 respond(reply)
             },
             AdminRoute("GET", "/api/v1/models/{model}/history") {

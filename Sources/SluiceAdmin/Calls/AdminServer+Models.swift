@@ -6,7 +6,12 @@ import SluiceWire
 extension AdminServer {
     var modelRoutes: [AdminRoute] {
         [
-            AdminRoute("GET", "/api/v1/models") { [runtime, live] _, _, respond in
+            AdminRoute("GET", "/api/v1/models") {
+                [runtime, live, self] request, _, respond throws(AdminRefusal) in
+                if ModelPage.isWanted(request.query) {
+                    respond(try page(request.query))
+                    return
+                }
                 let state = StatusBoard.models(runtime.desk, live.present)
                 var members = [JSONValue.Member("redis", runtime.redisState)]
                 if case .object(let own) = state { members = own + members }
@@ -40,6 +45,38 @@ extension AdminServer {
                 changeModel(values[0], target, request, respond)
             },
         ]
+    }
+
+    /// A page of the list, found and ordered as the parameters say.
+    private func page(_ parameters: [String: String]) throws(AdminRefusal) -> AdminReply {
+        let page: ModelPage
+        do throws(ModelQuery.Failure) {
+            page = try ModelPage(parameters)
+        } catch {
+            throw AdminRefusal(error)
+        }
+        let desk = runtime.desk
+        let snapshot = desk.snapshot
+        var list = ModelList()
+        list.update(
+            StatusBoard.summaries(snapshot, desk, live.present),
+            searchTexts: StatusBoard.searchTexts(snapshot)
+        )
+        let ranking = list.ranking(page.query, at: state.now)
+        let (places, next) = page.slice(of: ranking) { snapshot.models[$0].name }
+        let models = places.map { StatusBoard.model(snapshot.models[$0], desk, live.present) }
+        var reply = AdminReply(
+            200,
+            .object([
+                .init("generation", .number("\(snapshot.generation)")),
+                .init("models", .array(models)),
+                .init("matching", .number("\(ranking.count)")),
+                .init("continue", next.map { .string($0) } ?? .null),
+                .init("redis", runtime.redisState),
+            ])
+        )
+        reply.fields = [("etag", "\"\(snapshot.generation)\"")]
+        return reply
     }
 
     /// A model's state and the generation it is of.

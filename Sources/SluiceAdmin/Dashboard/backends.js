@@ -11,16 +11,22 @@ const STATES = {
   maint: 'out of service, not probed',
 };
 
+/** Rows that are shown unless all are asked for. */
+const USUAL = 50;
+
 /** The table of a model's backends: {element, update(model)}. */
 export function backendTable() {
   const body = h('tbody');
+  const more = h('button', { type: 'button', class: 'plain', onclick: () => { isWhole = !isWhole; show(); } });
+  let isWhole = false;
   const element = h('section', { class: 'backends' },
     h('h3', {}, 'Backends'),
     h('div', { class: 'scroll', tabindex: 0, role: 'group', 'aria-label': 'Backends' },
       h('table', { class: 'stack' },
         h('thead', {}, h('tr', {}, ...['Revision', 'Address', 'Health', 'State', 'In flight', 'Req/s', ''].map((text, index) =>
           h('th', { scope: 'col', class: index === 4 || index === 5 ? 'number' : null }, text || h('span', { class: 'hidden' }, 'Change'))))),
-        body)));
+        body)),
+    more);
   let model;
   let busiest = 1;
 
@@ -87,15 +93,26 @@ export function backendTable() {
       () => `${backend.address} of ${revision}: ${state}, ${STATES[state]}.`);
   }
 
+  const isWell = ({ backend }) => backend.health === 'up' && (backend.state ?? 'ready') === 'ready';
+
+  function show() {
+    const rows = model.revisions.flatMap((revision, index) => (revision.backends ?? []).map((backend) => ({
+      revision: revision.name, colour: index % 6, backend,
+    })));
+    busiest = Math.max(4, ...rows.map(({ backend }) => backend.inFlight ?? 0));
+    // Of many, those that need a look come first.
+    const isLong = rows.length > USUAL;
+    const sorted = isLong ? [...rows.filter((row) => !isWell(row)), ...rows.filter(isWell)] : rows;
+    draw(isWhole ? sorted : sorted.slice(0, USUAL));
+    mark(more, 'hidden', !isLong);
+    say(more, isWhole ? `Show ${USUAL} backends` : `Show all ${count(rows.length)} backends`);
+  }
+
   return {
     element,
     update(next) {
       model = next;
-      const rows = model.revisions.flatMap((revision, index) => (revision.backends ?? []).map((backend) => ({
-        revision: revision.name, colour: index % 6, backend,
-      })));
-      busiest = Math.max(4, ...rows.map(({ backend }) => backend.inFlight ?? 0));
-      draw(rows);
+      show();
     },
   };
 }

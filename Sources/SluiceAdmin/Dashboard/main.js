@@ -1,11 +1,13 @@
 // The page: takes the stream's states and hands them to its parts.
 
+import { addressOf, viewOf } from './address.js';
 import { call, modelPath } from './api.js';
 import { h, mark, say } from './dom.js';
 import { eventList } from './events.js';
 import { age, clock, count } from './format.js';
+import { modelList } from './list.js';
 import { modelView } from './model.js';
-import { addressOf, overview } from './overview.js';
+import { stream } from './stream.js';
 
 const SILENCE = 4000;
 const POINTS = 300;
@@ -14,16 +16,23 @@ const PLOTTED = ['requestsPerSecond', 'p99Seconds', 'errorRatio'];
 const main = document.getElementById('main');
 const connection = document.getElementById('connection');
 const notice = document.getElementById('notice');
-const models = overview();
+const back = document.getElementById('back');
+const models = modelList((wanted) => {
+  // Each letter of a search is no place to go back to.
+  if (wanted.search === view.search) location.hash = addressOf(wanted);
+  else location.replace(addressOf(wanted));
+});
 const events = eventList();
+const source = stream({ state: takeState, events: takeEvents, lost: () => connected('lost') });
 
 let state = null;
 let heardAt = 0;
-let view = null;
+// What is looked at: the opened model, and which part of the list.
+let view = viewOf(location.hash);
+// The model whose panel is on the page, and the panel.
 let shown = null;
+let panel = null;
 let history = null;
-let source = null;
-let retry = null;
 
 // The gateway -------------------------------------------------------------------------------------
 
@@ -45,20 +54,9 @@ function showGateway() {
 
 // The model that is looked at ---------------------------------------------------------------------
 
-function selected() {
-  const match = /^#\/models\/(.+)$/.exec(location.hash);
-  let wanted = null;
-  try {
-    wanted = match ? decodeURIComponent(match[1]) : null;
-  } catch {
-    // Not an address of ours.
-  }
-  return state.models.find((model) => model.name === wanted) ?? (wanted === null ? state.models[0] : undefined);
-}
-
 function empty(...children) {
   shown = null;
-  view = null;
+  panel = null;
   main.replaceChildren(h('p', { class: 'empty' }, ...children));
 }
 
@@ -94,33 +92,46 @@ async function recall(name) {
 }
 
 function show() {
-  if (!state) return;
+  if (!state?.page) return;
   showGateway();
-  if (!state.models.length) {
-    models.update([], null);
+  const { model } = state;
+  const body = document.body.dataset;
+  body.models = state.summary.models > 1 ? 'many' : 'one';
+  body.view = view.model === null ? 'list' : 'model';
+  models.update(state, view, view.model ?? model?.name);
+  mark(back, 'href', addressOf({ ...view, model: null }));
+  if (!state.summary.models) {
     empty('No models are configured. Add one under ', h('code', {}, 'models:'), ' and reload.');
     return;
   }
-  const model = selected();
-  models.update(state.models, model?.name);
-  if (!model) {
-    empty('There is no model of this name. ', h('a', { href: addressOf(state.models[0].name) }, `See ${state.models[0].name}`), '.');
+  if (!model || (view.model !== null && model.name !== view.model)) {
+    if (state.isMissing) {
+      empty('There is no model of this name. ', h('a', { href: addressOf({ ...view, model: null }) }, 'See the others'), '.');
+    } else if (!state.page.names.length && view.model === null) {
+      empty('Nothing in the list to show.');
+    }
     return;
   }
   if (shown !== model.name) {
     shown = model.name;
-    view = modelView();
-    main.replaceChildren(view.element);
+    panel = modelView();
+    main.replaceChildren(panel.element);
     recall(model.name);
   }
   document.title = `${model.name} · Sluice`;
   append(model);
-  view.update(model, state, history, events.all);
+  panel.update(model, state, history, events.all);
 }
 
 addEventListener('hashchange', () => {
+  const before = view;
+  view = viewOf(location.hash);
+  if (source.isOpen) source.open(view);
   show();
-  if (state) main.focus({ preventScroll: true });
+  if (view.model === before.model) return;
+  scrollTo({ top: 0, behavior: 'instant' });
+  // From the list one goes on to the next model, as long as the list can be seen.
+  if (!document.activeElement.closest('#overview')?.checkVisibility()) main.focus({ preventScroll: true });
 });
 
 // The stream --------------------------------------------------------------------------------------
@@ -141,50 +152,34 @@ function connected(kind) {
   }
 }
 
-function open() {
-  close();
-  source = new EventSource('/api/v1/stream');
-  let isFirst = true;
-  source.addEventListener('state', (event) => {
-    const next = JSON.parse(event.data);
-    // A process that started over has forgotten its events, and knows the past only from then on.
-    if (state && next.startedAt !== state.startedAt) {
-      events.add([], true);
-      shown = null;
-    }
-    const wasLost = Date.now() - heardAt > SILENCE;
-    state = next;
-    heardAt = Date.now();
-    if (isFirst && wasLost && shown) recall(shown);
-    isFirst = false;
-    connected('live');
-    show();
-  });
-  source.addEventListener('events', (event) => {
-    events.add(JSON.parse(event.data));
-    show();
-  });
-  source.addEventListener('error', () => {
-    // A refusal ends an EventSource for good; a broken connection it mends by itself.
-    if (source?.readyState === EventSource.CLOSED) {
-      clearTimeout(retry);
-      retry = setTimeout(open, 3000);
-    }
-    connected('lost');
-  });
+function takeState(next, isFirst) {
+  // A process that started over has forgotten its events, and knows the past only from then on.
+  if (state && next.startedAt !== state.startedAt) {
+    events.add([], true);
+    shown = null;
+  }
+  const wasLost = Date.now() - heardAt > SILENCE;
+  state = next;
+  heardAt = Date.now();
+  if (isFirst && wasLost && shown) recall(shown);
+  connected('live');
+  show();
 }
 
-function close() {
-  clearTimeout(retry);
-  source?.close();
-  source = null;
+function takeEvents(list) {
+  events.add(list);
+  show();
 }
 
 setInterval(() => {
-  if (source && heardAt && Date.now() - heardAt > SILENCE) connected('lost');
+  if (source.isOpen && heardAt && Date.now() - heardAt > SILENCE) connected('lost');
 }, 1000);
 
-// A hidden tab asks for nothing: browsers allow only a few connections to one host.
-document.addEventListener('visibilitychange', () => (document.hidden ? close() : open()));
-addEventListener('pagehide', close);
-if (!document.hidden) open();
+// A hidden tab asks for nothing: browsers allow only a few connections to one host. What was opened
+// before is opened again, wherever the list has it now.
+document.addEventListener('visibilitychange', () => {
+  if (document.hidden) source.close();
+  else source.open({ ...view, model: view.model ?? shown });
+});
+addEventListener('pagehide', source.close);
+if (!document.hidden) source.open(view);

@@ -7,6 +7,7 @@ import { h, keyed, mark, say } from './dom.js';
 import { age, count, duration, percent, rate, ratio } from './format.js';
 import { plot } from './plot.js';
 import { rolloutPanel } from './rollout.js';
+import { splitBar } from './split.js';
 import { trafficEditor } from './traffic.js';
 
 const sum = (list, pick) => list.reduce((total, item) => total + (pick(item) ?? 0), 0);
@@ -40,29 +41,6 @@ export function totals(model) {
     inFlight: sum(model.revisions, (revision) => revision.inFlight),
     up: sum(model.revisions, upOf),
     backends: sum(model.revisions, (revision) => revision.backends?.length),
-  };
-}
-
-/** A bar cut by revision: {element, update(shares)}. */
-export function splitBar(label) {
-  const bar = h('div', { class: 'split', role: 'img' });
-  const draw = keyed(bar, (part) => part.name, () => {
-    const element = h('i');
-    return {
-      element,
-      update(part) {
-        mark(element, 'data-colour', part.colour);
-        mark(element, 'data-zero', part.share <= 0);
-        element.style.flexGrow = String(Math.max(0, part.share));
-      },
-    };
-  });
-  return {
-    element: bar,
-    update(shares) {
-      draw(shares.map((part, index) => ({ ...part, colour: index % 6 })));
-      mark(bar, 'aria-label', `${label}: ${shares.map(({ name, share }) => `${name} ${percent(share)}`).join(', ')}`);
-    },
   };
 }
 
@@ -185,7 +163,7 @@ export function modelView() {
         name, share: all.perSecond > 0 ? (100 * (requestsPerSecond ?? 0)) / all.perSecond : 0,
       })));
       revisions.update(model);
-      editor.update(model, state.generation);
+      editor.update(model, model.generation);
       rollout.update(model, state.time);
       backends.update(model);
       const marks = events.filter((event) => event.model === model.name).map((event) => ({

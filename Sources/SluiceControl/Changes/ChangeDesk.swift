@@ -169,6 +169,12 @@ package final class ChangeDesk: Sendable {
         }
     }
 
+    /// The weights the file gives all models' revisions, by model.
+    package var configuredWeights: [String: [Int]] {
+        let models = state.withLock { $0.plain.models }
+        return Dictionary(models.map { ($0.name, $0.split.weights) }) { first, _ in first }
+    }
+
     /// Tells `observer` of every change from now on, on the desk's thread, after it is in force.
     package func observe(_ observer: @escaping @Sendable (ChangeEvent) -> Void) {
         observers.withLock { $0.append(observer) }

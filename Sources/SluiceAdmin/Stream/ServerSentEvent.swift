@@ -1,10 +1,17 @@
 /// One message of an event stream, as text (WHATWG HTML, "Server-sent events", §9.2.6).
 package enum ServerSentEvent {
     /// A message called `name` with `data`, which may have lines of its own.
-    package static func message(_ name: StaticString, data: [UInt8]) -> [UInt8] {
+    ///
+    /// With an `id`, which has no lines, clients say at their next connection that they have it.
+    package static func message(
+        _ name: StaticString,
+        data: [UInt8],
+        id: String? = nil
+    ) -> [UInt8] {
         var text: [UInt8] = []
         text.reserveCapacity(data.count + 32)
         text.append(contentsOf: Array("event: \(name)\n".utf8))
+        if let id { text.append(contentsOf: Array("id: \(id)\n".utf8)) }
         // A line ends at CR LF, LF or CR: each would end the field as well.
         var line = data[...]
         while true {

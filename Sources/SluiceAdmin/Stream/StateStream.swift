@@ -1,42 +1,18 @@
 // Who is told, and when
 // ---------------------
-// Each second one frame is made and handed to all subscribers; it holds the whole state, so whoever
-// misses one misses nothing but a second. A subscriber whose connection still owes bytes of an
-// earlier frame is passed over: what waits for a slow reader is one frame and what the connection
-// itself buffers, never a queue. Events must not be lost that way: each subscriber has the number
-// of the last event it was told, and gets those since with the next frame that it takes. A change
-// is told at once, but a hundred changes in a moment make one frame.
+// Each second all listeners are told what has changed since each of them was last told, in the
+// part of the state that it looks at, within its budget of bytes (``StreamSubscriber``). A listener
+// whose connection still owes bytes of an earlier frame is passed over: what waits for a slow reader
+// is one frame and what the connection itself buffers, never a queue; its next frame has the news of
+// both. Events must not be lost that way: each listener has the number of the last event it was
+// told, and gets those since with the next frame that it takes. A change is told at once, but a
+// hundred changes in a moment make one frame.
 
+import SluiceControl
 import SluiceCore
 import SluiceIO
 import SluiceIngress
 import SluiceWire
-
-/// What a stream remembers of one who listens; pure.
-package struct StreamSubscriber: Sendable {
-    /// Bytes its connection hasn't passed on yet.
-    private(set) var owed = 0
-    /// The last event it was told.
-    package var lastEvent: Int
-    /// Frames that it was too slow for.
-    package private(set) var skipped = 0
-
-    /// One who has been told the events up to `lastEvent`.
-    package init(lastEvent: Int) { self.lastEvent = lastEvent }
-
-    /// Whether it may be given the next frame; a frame it isn't ready for counts as skipped.
-    package mutating func takesFrame() -> Bool {
-        guard owed > 0 else { return true }
-        skipped += 1
-        return false
-    }
-
-    /// `count` bytes were handed to its connection, of which `moved` went on at once.
-    package mutating func sent(_ count: Int, moved: Int) { owed += count - moved }
-
-    /// `count` bytes that were owed have gone on.
-    package mutating func drained(_ count: Int) { owed = max(0, owed - count) }
-}
 
 /// `GET /api/v1/stream`: the state as server-sent events, once a second, to a bounded number.
 final class StateStream: TimerTarget {
@@ -57,6 +33,8 @@ final class StateStream: TimerTarget {
     private var timer = TimerID.none
     /// Frames that listeners were too slow for, since the start.
     private(set) var skippedFrames = 0
+    /// Bytes that listeners were sent, since the start.
+    private(set) var sentBytes = 0
 
     /// A stream of what `source` says, without listeners.
     init(loop: EventLoop, source: GatewayState) {
@@ -70,15 +48,25 @@ final class StateStream: TimerTarget {
     /// Whether another one may listen.
     var hasRoom: Bool { listeners.count < StateStream.maximum }
 
-    /// Tells a new listener everything; its answer's head has been sent.
+    /// Tells a new listener what it looks at; its answer's head has been sent.
     ///
     /// - Parameters:
     ///   - exchange: where to; alive until ``left(_:)`` is called with `key`.
     ///   - key: the listener's name.
-    func add(_ exchange: Exchange, key: UInt) {
-        listeners[key] = Listener(exchange: exchange, subscriber: StreamSubscriber(lastEvent: 0))
-        send(ServerSentEvent.retry(milliseconds: 1000) + frame(), to: key)
-        tellEvents(to: key)
+    ///   - view: what it looks at.
+    ///   - known: the id of the last `events` message that it has.
+    func add(_ exchange: Exchange, key: UInt, view: StreamView, known: String?) {
+        source.look(opened: opened)
+        var subscriber = StreamSubscriber(
+            view,
+            lastEvent: source.lastEvent(known: known),
+            at: loop.now
+        )
+        subscriber.begin(&source.board, at: loop.now)
+        listeners[key] = Listener(exchange: exchange, subscriber: subscriber)
+        if let name = subscriber.opened { source.open(name) }
+        send(ServerSentEvent.retry(milliseconds: 1000), to: key)
+        tell(key)
     }
 
     /// `count` bytes that were held back have gone on.
@@ -90,14 +78,13 @@ final class StateStream: TimerTarget {
     /// Tells everybody who keeps up.
     func publish() {
         guard !listeners.isEmpty else { return }
-        let bytes = frame()
+        source.look(opened: opened)
         for key in listeners.keys.sorted() {
             guard listeners[key]?.subscriber.takesFrame() == true else {
                 skippedFrames += 1
                 continue
             }
-            send(bytes, to: key)
-            tellEvents(to: key)
+            tell(key)
         }
     }
 
@@ -125,23 +112,44 @@ final class StateStream: TimerTarget {
         }
     }
 
-    private func frame() -> [UInt8] {
-        ServerSentEvent.message("state", data: source.json.serialized)
-    }
+    private var opened: Set<String> { Set(listeners.values.compactMap(\.subscriber.opened)) }
 
-    private func tellEvents(to key: UInt) {
-        guard let since = listeners[key]?.subscriber.lastEvent else { return }
-        let (list, last) = source.events(after: since)
-        guard !list.isEmpty else { return }
-        listeners[key]?.subscriber.lastEvent = last
-        send(ServerSentEvent.message("events", data: JSONValue.array(list).serialized), to: key)
+    private func tell(_ key: UInt) {
+        guard var subscriber = listeners[key]?.subscriber else { return }
+        let events = source.events(after: subscriber.lastEvent)
+        let state = subscriber.frame(&source.board, at: loop.now, hasEvents: !events.isEmpty)
+        let news =
+            events.isEmpty
+            ? nil
+            : subscriber.eventFrame(
+                events.map { ($0.id, $0.brief.json) },
+                process: source.process,
+                at: loop.now
+            )
+        listeners[key]?.subscriber = subscriber
+        send(state, to: key)
+        if let news { send(news, to: key) }
     }
 
     private func send(_ bytes: [UInt8], to key: UInt) {
         guard let listener = listeners[key] else { return }
+        sentBytes += bytes.count
         let moved = unsafe bytes.withUnsafeBytes {
             unsafe listener.exchange.send($0, endStream: false)
         }
         listeners[key]?.subscriber.sent(bytes.count, moved: moved)
+    }
+}
+
+extension ChangeEvent {
+    /// The event with its texts cut to what a page shows; `/api/v1/events` has them whole.
+    fileprivate var brief: ChangeEvent {
+        func cut(_ text: String) -> String {
+            text.utf8.count <= 1000 ? text : String(text.prefix(250)) + "…"
+        }
+        var event = self
+        (event.who, event.message) = (cut(who), cut(message))
+        (event.from, event.to) = (from.map(cut), to.map(cut))
+        return event
     }
 }
