@@ -1,9 +1,8 @@
 """Rules and dashboard in docker/ are for this gateway: whatever they name exists, and the tools that are to
 read them take them.
 
-    .build/venv/bin/python Tests/integration/run.py --binaries .build/debug --only rules_and_dashboard_work_on_a_real_gateway
+    Tests/run --only rules_and_dashboard_work_on_a_real_gateway
 """
-import atexit
 import json
 import os
 import pathlib
@@ -185,9 +184,7 @@ def has_data(prometheus, query):
 def rules_and_dashboard_work_on_a_real_gateway():
     """Two gateways, so that sums and joins over several are put to the test, with Redis and some of every traffic."""
     path = f"{folder}/observed.sock"
-    redis = subprocess.Popen(["redis-server", "--unixsocket", path, "--port", "0", "--save", ""],
-                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    atexit.register(redis.kill)
+    redis = Process("redis-server", "--unixsocket", path, "--port", "0", "--save", "", reads="stdout")
     until(lambda: os.path.exists(path))
     first, second, failing = model(), model("--revision", "v2"), model("--fail-rate", "1")
     settings = config([f"""  - name: iris
@@ -265,7 +262,7 @@ def rules_and_dashboard_work_on_a_real_gateway():
     assert not has_data(prometheus, 'ALERTS{alertname="SluiceErrorRatioHigh", model="iris"}')
     print(f"      {len(recorded)} recorded series and {len(shown)} queries of panels show data; "
           f"without series here: {', '.join(sorted(unborn)) or 'none'}")
-    prometheus.stop(), redis.kill(), redis.wait()
+    prometheus.stop(), redis.stop()
     for process in (*proxies, first, second, failing):
         process.stop()
 

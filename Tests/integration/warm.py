@@ -1,6 +1,6 @@
 """A revision's cache is warm before its callers come.
 
-    .build/venv/bin/python Tests/integration/run.py --binaries .build/debug --only a_shift_with_warm_up_is_not_felt
+    Tests/run --only a_shift_with_warm_up_is_not_felt
 """
 import bisect
 import http.client
