@@ -13,6 +13,7 @@ import pathlib
 import re
 import signal
 import sys
+import tempfile
 import time
 import traceback
 
@@ -57,36 +58,68 @@ def choose(names, found):
     return [check for checks in found.values() for check in checks if not names or check in wanted]
 
 
+def patient(check):
+    """Marks a check that mostly waits: it goes on beside the others, which it takes nothing from."""
+    check.is_patient = True
+    return check
+
+
 def run(chosen, limit=LIMIT):
-    """Runs the checks one after the other; how many failed."""
+    """Runs the checks one after the other, those that mostly wait beside them; how many failed."""
     # Processes that a check's process leaves behind become ours, and can be waited for.
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
-    failed = [check.__name__ for check in chosen if not passes(check, limit)]
+    beside = [check for check in chosen if getattr(check, "is_patient", False)]
+    running = [Run(check, limit, tempfile.TemporaryFile("w+")) for check in beside]
+    failed = []
+    try:
+        for check in [check for check in chosen if check not in beside]:
+            running.insert(0, Run(check, limit))
+            failed += [] if running.pop(0).passed() else [check.__name__]
+        for check in beside:
+            failed += [] if running.pop(0).passed() else [check.__name__]
+    finally:
+        for left in running:
+            end(left.child)
     if failed:
         print(f"failed: {' '.join(failed)}\nagain: Tests/run --only {' '.join(failed)}\nfiles are kept in {processes.folder}")
     print(f"{len(chosen) - len(failed)} passed, {len(failed)} failed", flush=True)
     return len(failed)
 
 
-def passes(check, limit):
-    sys.stdout.flush(), sys.stderr.flush()
-    parent, child = os.getpid(), os.fork()
-    if child == 0:
-        code = 1
+class Run:
+    """A check in a process and a process group of its own; what it says goes to `output` until it is over, if given."""
+
+    def __init__(self, check, limit, output=None):
+        sys.stdout.flush(), sys.stderr.flush()
+        self.check, self.output, self.began = check, output, time.monotonic()
+        parent, self.child = os.getpid(), os.fork()
+        if self.child == 0:
+            code = 1
+            try:
+                os.setpgid(0, 0)
+                ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+                if output:
+                    os.dup2(output.fileno(), 1), os.dup2(output.fileno(), 2)
+                code = attempt(check, limit) if os.getppid() == parent else 1
+            finally:
+                sys.stdout.flush(), sys.stderr.flush()
+                os._exit(code)
+
+    def passed(self):
+        """Waits for the end, and tells it."""
         try:
-            os.setpgid(0, 0)
-            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-            code = attempt(check, limit) if os.getppid() == parent else 1
+            _, status, used = os.wait4(self.child, 0)
         finally:
-            sys.stdout.flush(), sys.stderr.flush()
-            os._exit(code)
-    try:
-        status = os.waitpid(child, 0)[1]
-    finally:
-        end(child)
-    if os.WIFSIGNALED(status):
-        print(f"FAIL  {check.__name__}: its process was ended by {signal.Signals(os.WTERMSIG(status)).name}", flush=True)
-    return status == 0
+            end(self.child)
+        if self.output:
+            self.output.seek(0)
+            print(self.output.read(), end="")
+        if os.WIFSIGNALED(status):
+            print(f"FAIL  {self.check.__name__}: its process was ended by {signal.Signals(os.WTERMSIG(status)).name}", flush=True)
+        elif status == 0:
+            print(f"ok    {self.check.__name__}  ({time.monotonic() - self.began:.1f} s, "
+                  f"{used.ru_utime + used.ru_stime:.1f} s of CPU)", flush=True)
+        return status == 0
 
 
 def end(group):
@@ -117,5 +150,4 @@ def attempt(check, limit):
     finally:
         signal.alarm(0)
         processes.end_all()
-    print(f"ok    {check.__name__}  ({time.monotonic() - began:.1f} s)", flush=True)
     return 0

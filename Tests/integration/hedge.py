@@ -16,6 +16,7 @@ import tritonclient.grpc
 
 import processes
 from backends import Recorder
+import checks
 from processes import Control, V1, config, gateway, get, model, one, until
 from resilience import metric
 
@@ -198,6 +199,7 @@ def those_at_rest_make_room():
     backend.stop()
 
 
+@checks.patient
 def a_backend_that_stands_still_is_found_out_by_ping():
     """Takes 40 s: the silence and the patience are what gRPC servers allow."""
     stuck = model()

@@ -35,11 +35,15 @@ def a_check_that_hangs():
 def a_check_that_dies():
     os.abort()
 
+@checks.patient
+def a_patient_one():
+    print("      patience")
+
 def the_next_one():
     for process in open(processes.folder + "/left").read().split():
         assert not os.path.exists(f"/proc/{{process}}"), "a broken check's process is still there"
 
-sys.exit(checks.run([a_broken_check, a_check_that_dies, the_next_one]) * 10 + checks.run([a_check_that_hangs], limit=1))
+sys.exit(checks.run([a_patient_one, a_broken_check, a_check_that_dies, the_next_one]) * 10 + checks.run([a_check_that_hangs], limit=1))
 """
 
 
@@ -51,7 +55,7 @@ def a_broken_check_tells_cause_and_logs_and_leaves_nothing():
         shutil.rmtree(kept)
     assert result.returncode == 21, (said, result.stderr)
     for wanted in ("FAIL  a_broken_check  (", "AssertionError: the cause in a sentence",
-                   "2 failed\n", "again: Tests/run --only a_broken_check a_check_that_dies\n", "ok    the_next_one",
+                   "2 failed\n", "again: Tests/run --only a_broken_check a_check_that_dies\n", "ok    the_next_one  (", "      patience\nok    a_patient_one  (",
                    # The gateway runs, and the model was told to end.
                    "serve --config ", " runs\n", " was ended by SIGTERM\n", "/sluice.yaml:\n", "    | accessLog: access.log\n", "    |   - {name: iris, ",
                    r"admin listening address=127.0.0.1:", "its output was read by the check",
