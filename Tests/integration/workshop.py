@@ -8,6 +8,8 @@ import shutil
 import subprocess
 import sys
 
+import yaml
+
 import checks
 import processes
 
@@ -82,4 +84,34 @@ def commands_in_documents_name_checks():
     assert not silent, f"the first lines of {silent} do not say how the checks are run"
 
 
-CHECKS = [a_broken_check_tells_cause_and_logs_and_leaves_nothing, commands_in_documents_name_checks]
+def every_benchmark_is_described():
+    folder = ROOT / "Benchmarks"
+    text = (folder / "README.md").read_text()
+    files = [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    named = set(re.findall(r"`(?:Benchmarks/)?([\w./-]+)", text))
+    missing = [name for name in files if name != "README.md" and name not in named]
+    assert not missing, f"Benchmarks/README.md does not name {missing}"
+    # Options that are shown are options that there are.
+    for script, options in re.findall(r"`Benchmarks/([\w/]+)((?: \[--[^`]+)?)`", text):
+        source = (folder / script).read_text()
+        for option in re.findall(r"--[\w-]+", options):
+            assert f'"{option}"' in source, f"Benchmarks/{script} has no {option}"
+
+
+def files_that_documents_name_exist():
+    """Paths from the root of the repository in .github and the guides for contributors."""
+    for path in (*sorted((ROOT / ".github").rglob("*.*")), ROOT / "Benchmarks/README.md"):
+        text = path.read_text()
+        if path.suffix == ".yml":
+            yaml.safe_load(text)
+        for name in re.findall(r"(?<![\w./])\.?/?((?:Sources|Tests|Benchmarks|docker|\.github)/[\w./-]*\w)", text):
+            assert (ROOT / name).exists(), f"{path.relative_to(ROOT)} names {name}, which isn't there"
+    # One image builds everywhere.
+    image = re.search(r"FROM (swift:\S+)", (ROOT / "docker/Dockerfile").read_text())[1]
+    job = yaml.safe_load((ROOT / ".github/workflows/tests.yml").read_text())["jobs"]["tests"]
+    assert job["container"] == image, f"the workflow runs in {job['container']}, docker/Dockerfile builds in {image}"
+    assert {"run": "./Tests/run"} in job["steps"], job["steps"]
+
+
+CHECKS = [a_broken_check_tells_cause_and_logs_and_leaves_nothing, commands_in_documents_name_checks, every_benchmark_is_described,
+          files_that_documents_name_exist]
