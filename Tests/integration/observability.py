@@ -152,6 +152,13 @@ def promtool_takes_the_rules():
         assert alert["labels"]["severity"] in ("critical", "warning", "info"), alert
         assert len(alert["annotations"]["summary"]) > 20 and len(alert["annotations"]["description"]) > 80, \
             f"{alert['alert']} does not say what happened and what to do"
+    # Each leads to its heading in the runbook, which has no others.
+    pages = {f"{ROOT / path}#{heading.lower()}" for path in ["Sources/sluice/Manual.docc/Runbook.md"]
+             for heading in re.findall(r"^## (.+)$", (ROOT / path).read_text(), re.M)}
+    linked = {f"{ROOT / alert['annotations']['runbook_url']}" for alert in alerts}
+    assert pages == linked, f"headings without an alert: {sorted(pages - linked)}; alerts without a heading: {sorted(linked - pages)}"
+    for alert in alerts:
+        assert alert["annotations"]["runbook_url"].endswith("#" + alert["alert"].lower()), alert
     names = [rule.get("record") or rule["alert"] for rule in rules()]
     assert len(names) == len(set(names)), "a name is given twice"
 
