@@ -121,11 +121,12 @@ def told(lines=40, most=12):
         else:
             kept = [line.rstrip("\n") for line in said if line != "(end)"]
             text += [f"  the last of {len(kept)} lines that it said:" if kept else "  it said nothing", *indented(kept[-lines:])]
-    return SECRET.sub(r"\1…@", "\n".join(text))
+    return SECRET.sub(lambda found: f"{found[1] or found[3]}…{found[2] or ''}", "\n".join(text))
 
 
-# The user information of a URL. Configurations of tests have made-up ones, but what is printed may be copied.
-SECRET = re.compile(r"(://)[^/\s@'\"]+@")
+# The user information of a URL, a password in arguments, a token. Those of tests are made up, but what is printed may be
+# copied elsewhere.
+SECRET = re.compile(r"(://)[^/\s@'\"]+(@)|((?:--requirepass|--pass|Bearer) )\S+")
 
 
 def indented(lines):

@@ -26,7 +26,7 @@ def a_broken_check():
     proxy = processes.gateway(processes.config([processes.one("iris", backend.address)],
                                                "cache: {{redis: {{url: 'redis://shop:lockpick@127.0.0.1:1'}}}}"))
     with open(processes.folder + "/left", "w") as file:
-        file.write(f"{{proxy.child.pid}} {{processes.spawn(['sleep', '600']).pid}}")
+        file.write(f"{{proxy.child.pid}} {{processes.spawn(['sh', '-c', 'sleep 600', '--requirepass', 'skeletonkey']).pid}}")
     threading.Thread(target=threading.Event().wait).start()
     backend.stop()
     assert proxy.address == "another", "the cause in a sentence"
@@ -63,7 +63,7 @@ def a_broken_check_tells_cause_and_logs_and_leaves_nothing():
                    r"admin listening address=127.0.0.1:", "its output was read by the check",
                    "FAIL  a_check_that_dies: its process was ended by SIGABRT", "Overdue: not over after 1 s"):
         assert wanted in said, f"{wanted!r} is not in:\n{said}"
-    assert "lockpick" not in said and "redis://…@127.0.0.1:1" in said, said
+    assert "lockpick" not in said and "skeletonkey" not in said and "redis://…@127.0.0.1:1" in said, said
 
 
 def commands_in_documents_name_checks():
