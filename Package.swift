@@ -134,7 +134,8 @@ let package = Package(
         room(
             "SluiceConfiguration",
             imports: [
-                "SluiceCore", "SluiceHTTP", "SluiceInference", "SluiceRouting", "SluiceBalancing",
+                "SluiceCore", "SluiceWire", "SluiceHTTP", "SluiceInference", "SluiceRouting",
+                "SluiceBalancing",
                 "SluiceRedis",
             ],
             packages: [yams]
@@ -222,7 +223,7 @@ let package = Package(
         tests(for: "SluiceTelemetry", imports: ["SluiceTelemetry", "SluiceCore"]),
         tests(
             for: "SluiceConfiguration",
-            imports: ["SluiceConfiguration", "SluiceCore", "SluiceRouting"]
+            imports: ["SluiceConfiguration", "SluiceCore", "SluiceRouting", "SluiceWire"]
         ),
         tests(
             for: "Simulation",

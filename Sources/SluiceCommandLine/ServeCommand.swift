@@ -110,13 +110,31 @@ struct CheckCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "check",
         abstract: "Validates a configuration: silent and 0 if it is good.",
-        discussion: "Prints FILE:LINE:COLUMN: what is wrong and what would be right, and ends 1."
+        discussion: """
+            Prints FILE:LINE:COLUMN: what is wrong and what would be right, and ends 1.
+            With --schema prints the JSON Schema of configurations instead. Editors complete and
+            check by it, in VS Code and others with the YAML language server by a first line such as
+              # yaml-language-server: $schema=sluice.schema.json
+            """
     )
 
     @Option(name: .long, help: "The configuration, in YAML.")
-    var config: String
+    var config: String?
+
+    @Flag(name: .long, help: "Prints the JSON Schema of configurations, and ends.")
+    var schema = false
+
+    func validate() throws {
+        guard (config == nil) == schema else {
+            throw ValidationError("give either --config FILE or --schema")
+        }
+    }
 
     func run() throws {
+        guard let config else {
+            print(ConfigurationSchema.text, terminator: "")
+            return
+        }
         do throws(ConfigurationFailure) {
             _ = try Configuration.load(path: config)
         } catch {

@@ -46,7 +46,7 @@ extension Configuration {
         return configuration
     }
 
-    private static func folder(of file: String) -> String {
+    static func folder(of file: String) -> String {
         guard let slash = file.lastIndex(of: "/") else { return "." }
         return slash == file.startIndex ? "/" : String(file[..<slash])
     }

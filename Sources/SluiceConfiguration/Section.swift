@@ -5,6 +5,8 @@ import Yams
 final class Findings {
     let file: String
     private(set) var diagnostics: [Diagnostic] = []
+    /// What was asked for, when a test wants to know.
+    var keysRead: [KeyRead]?
 
     init(file: String) { self.file = file }
 
@@ -75,6 +77,19 @@ struct Section {
         self.entries = entries
     }
 
+    private func note(_ key: String, _ form: KeyRead.Form, isRequired: Bool = false) {
+        guard findings.keysRead != nil else { return }
+        findings.keysRead?.append(
+            KeyRead(
+                section: name.replacing(#/\[[0-9]+\]/#, with: ""),
+                key: key,
+                form: form,
+                isPresent: entries.contains { $0.key == key },
+                isRequired: isRequired
+            )
+        )
+    }
+
     private static func called(_ name: String) -> String {
         name.isEmpty ? "the configuration" : "`\(name)`"
     }
@@ -83,6 +98,7 @@ struct Section {
 
     /// The value under `key`; asking makes the key known.
     mutating func value(_ key: String) -> Node? {
+        note(key, .node)
         known.append(key)
         guard let value = entries.first(where: { $0.key == key })?.value else { return nil }
         return Section.isNull(value) ? nil : value
@@ -99,6 +115,7 @@ struct Section {
 
     /// The value under `key`, or a diagnostic at the section.
     mutating func required(_ key: String) -> Node? {
+        note(key, .node, isRequired: true)
         if let value = value(key) { return value }
         if let empty = entries.first(where: { $0.key == key }) {
             findings.add("`\(path(key))` has no value, and it must have one", at: empty.keyNode)
@@ -109,6 +126,7 @@ struct Section {
     }
 
     mutating func text(_ key: String) -> String? {
+        note(key, .text)
         guard let value = value(key) else { return nil }
         guard let text = value.scalar?.string, !text.isEmpty else {
             findings.add("`\(path(key))` must be text", at: value)
@@ -118,6 +136,7 @@ struct Section {
     }
 
     mutating func flag(_ key: String, _ place: inout Bool) {
+        note(key, .flag(plain: place))
         guard let value = value(key) else { return }
         guard let flag = value.bool else {
             findings.add("`\(path(key))` must be true or false, not \(found(value))", at: value)
@@ -127,6 +146,7 @@ struct Section {
     }
 
     mutating func number(_ key: String, _ range: ClosedRange<Int>, _ place: inout Int) {
+        note(key, .number(range, plain: place))
         guard let value = value(key) else { return }
         guard let text = value.scalar?.string, let number = Int(text) else {
             findings.add(
@@ -151,6 +171,7 @@ struct Section {
     private static let bytesMaximum = 1 << 50
 
     mutating func duration(_ key: String, from minimum: Duration, _ place: inout Duration) {
+        note(key, .duration(from: minimum, plain: place))
         guard let value = value(key) else { return }
         guard let text = value.scalar?.string, let duration = Units.duration(text) else {
             findings.add(
@@ -177,6 +198,7 @@ struct Section {
     }
 
     mutating func bytes(_ key: String, from minimum: Int, _ place: inout Int) {
+        note(key, .bytes(from: minimum, plain: place))
         guard let value = value(key) else { return }
         guard let text = value.scalar?.string, let bytes = Units.bytes(text) else {
             findings.add(
@@ -204,6 +226,7 @@ struct Section {
 
     /// The elements of a list that isn't empty.
     mutating func list(_ key: String) -> [Node] {
+        note(key, .list)
         guard let value = required(key) else { return [] }
         guard let sequence = value.sequence else {
             findings.add("`\(path(key))` must be a list (lines that begin with `- `)", at: value)

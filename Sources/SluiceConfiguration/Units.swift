@@ -79,6 +79,9 @@ extension Configuration {
     /// Reads `250ms`, `30s`, `5m` or `1h`; nil when it is something else.
     package static func duration(_ text: String) -> Duration? { Units.duration(text) }
 
+    /// Reads `64KiB`, `1GiB` or a number of bytes; nil when it is something else.
+    package static func bytes(_ text: String) -> Int? { Units.bytes(text) }
+
     /// Reads a percentage such as `99.95` as basis points; nil when it is something else.
     package static func basisPoints(_ text: String) -> Int? { Units.basisPoints(text) }
 

@@ -23,10 +23,21 @@ enum Seeds {
         return unsafe UInt64(String(cString: text)) ?? 1
     }
 
+    /// Of how many seeds one is played: `SLUICE_SIMULATION_STRIDE`, or 1.
+    private static var step: Int {
+        // As above.
+        guard let text = unsafe getenv("SLUICE_SIMULATION_STRIDE") else { return 1 }
+        return unsafe max(1, Int(String(cString: text)) ?? 1)
+    }
+
     /// The seeds whose place in their thousand lies in `range`, or the one asked for if it does.
     static func wanted(_ range: Range<UInt64>) -> [UInt64] {
         guard let only else {
-            return (0..<rounds).flatMap { round in range.map { round * 1_000 + $0 } }
+            return (0..<rounds).flatMap { round in
+                stride(from: range.lowerBound, to: range.upperBound, by: step).map {
+                    round * 1_000 + $0
+                }
+            }
         }
         return range.contains(only % 1_000) ? [only] : []
     }

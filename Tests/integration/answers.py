@@ -1,6 +1,6 @@
 """What a backend's own answer says of itself is heeded: whether it may be kept, and what must not get lost on a hit.
 
-    .build/venv/bin/python Tests/integration/run.py --binaries .build/debug --only answers
+    Tests/run --only answers
 """
 import concurrent.futures
 import http.server

@@ -4,7 +4,7 @@ Each attack runs until the gateway has cut its connection off, again and again f
 client sends at a steady pace. The gateway must count each by its reason, lose no honest request, hold its p99 (at most
 doubled, and SLACK for machines that others share), and afterwards have its memory and its work back.
 
-    .build/venv/bin/python Tests/integration/run.py --binaries .build/debug --only attackers_are_cut_off_and_counted
+    Tests/run --only attackers_are_cut_off_and_counted
 """
 import re
 import resource

@@ -11,6 +11,8 @@ import tempfile
 import threading
 import time
 
+import processes
+
 KEYS = {"Tab": 9, "Enter": 13, "Escape": 27, "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40,
         "Home": 36, "End": 35, " ": 32, "Backspace": 8, ".": 190}
 
@@ -37,7 +39,7 @@ class Page:
             first, second = os.dup(theirs_in), os.dup(theirs_out)
             os.dup2(first, 3), os.dup2(second, 4)
 
-        self.child = subprocess.Popen(
+        self.child = processes.spawn(
             [program, "--headless=new", "--remote-debugging-pipe", "--no-sandbox", "--disable-gpu", "--mute-audio",
              "--disable-dev-shm-usage", "--no-first-run", "--disable-background-networking", "--disable-extensions",
              "--disable-component-update", "--disable-sync", "--disable-default-apps", "--hide-scrollbars",

@@ -9,8 +9,8 @@ way `unruly_backend.py` knows, with reloads and Redis failures in between. After
    and everything asked in the last seconds was answered well;
 4. `sluice_requests_total` is what the callers counted, by model, protocol and code.
 
-    .build/venv/bin/python Tests/integration/run.py --binaries .build/debug --only chaos
-    .build/venv/bin/python Tests/integration/run.py --binaries .build/debug --only chaos --minutes 10
+    Tests/run --only chaos
+    Tests/run --only chaos --minutes 10
 
 The first plays each fault once, in half a minute; the second goes round for ten minutes. The order is drawn from a seed, which
 is printed; SLUICE_CHAOS_SEED plays it again. SLUICE_CHAOS_RATE is the requests a second (120).

@@ -1,7 +1,7 @@
 """Operators at the wheel: weights shift at once and survive reloads and restarts, broken files change nothing, and
 whoever is served meanwhile notices nothing.
 
-    .build/venv/bin/python Tests/integration/run.py --binaries .build/debug --only control
+    Tests/run --only control
 """
 import http.client
 import json

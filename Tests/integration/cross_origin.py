@@ -1,6 +1,6 @@
 """Web pages of other origins, as browsers ask for them (CORS).
 
-    .build/venv/bin/python Tests/integration/run.py --binaries .build/debug --only pages_of_allowed_origins_may_call
+    Tests/run --only pages_of_allowed_origins_may_call
 """
 import subprocess
 

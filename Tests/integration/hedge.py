@@ -1,6 +1,6 @@
 """Second copies of slow requests, one client's connections, and silent backends, between real processes.
 
-    .build/venv/bin/python Tests/integration/run.py --binaries .build/debug --only a_slow_backend_is_hedged
+    Tests/run --only a_slow_backend_is_hedged
 """
 import json
 import os
@@ -16,7 +16,8 @@ import tritonclient.grpc
 
 import processes
 from backends import Recorder
-from processes import Control, V1, config, folder, gateway, get, model, one, until
+import checks
+from processes import Control, V1, config, gateway, get, model, one, until
 from resilience import metric
 
 PREDICT = "/v1/models/iris:predict"
@@ -62,8 +63,7 @@ def limits_are_where_an_operator_looks():
 
 def a_slow_backend_is_hedged():
     slow, quick = model("--delay", "2s"), model()
-    log = f"{folder}/hedge-access.log"
-    proxy = gateway(config([one("iris", slow.address, quick.address, **KEYS)], "workers: 1", log=log))
+    proxy = gateway(config([one("iris", slow.address, quick.address, **KEYS)], "workers: 1"))
     # In turn, whatever copies there are: every other begins at the slow one. None takes as long as the slow one.
     for ask in [lambda: get(proxy.address, PREDICT, V1)[0] == 200] * 6 + [lambda: infer(proxy) is not None] * 4:
         assert ask()
@@ -80,7 +80,7 @@ def a_slow_backend_is_hedged():
         r"iris v1: \S+ requests a second sent twice, after 60.0 ms, 100 % of the copies won", status(proxy)))
     # What is left of the log is written at the end.
     assert proxy.stop() == 0
-    with open(log) as file:
+    with open(proxy.access_log) as file:
         lines = [json.loads(line) for line in file]
     answered = [line for line in lines if line.get("backend") == quick.address]
     assert sum(line["attempts"] == 2 for line in answered) == won, lines
@@ -199,6 +199,7 @@ def those_at_rest_make_room():
     backend.stop()
 
 
+@checks.patient
 def a_backend_that_stands_still_is_found_out_by_ping():
     """Takes 40 s: the silence and the patience are what gRPC servers allow."""
     stuck = model()

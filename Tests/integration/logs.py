@@ -1,6 +1,6 @@
 """Logs as operators meet them: rotated, into pipes that are full or that wait for each line, on full disks.
 
-    .build/venv/bin/python Tests/integration/run.py --binaries .build/debug --only a_rotated_access_log_goes_on_in_a_new_file
+    Tests/run --only a_rotated_access_log_goes_on_in_a_new_file
 """
 import fcntl
 import json
@@ -33,7 +33,7 @@ def started(log, **pipes):
     with open(path, "w") as file:
         file.write(f"listeners: [{{address: '{address}'}}]\nadmin: {{address: '{admin}'}}\n"
                    f"accessLog: {log}\nmodels:\n" + "\n".join(NO_BACKEND) + "\n")
-    child = subprocess.Popen([processes.SLUICE, "serve", "--config", path], **pipes)
+    child = processes.spawn([processes.SLUICE, "serve", "--config", path], **pipes)
 
     def is_alive():
         try:
@@ -46,7 +46,7 @@ def started(log, **pipes):
 
 def a_rotated_access_log_goes_on_in_a_new_file():
     log = os.path.join(folder, "rotated.log")
-    text = config(NO_BACKEND).replace(f"{folder}/access.log", log)
+    text = config(NO_BACKEND, log=log)
     path = os.path.join(folder, "rotated.yaml")
     with open(path, "w") as file:
         file.write(text)
@@ -98,7 +98,7 @@ def a_full_stderr_stops_nothing_and_is_counted():
 
 
 def a_full_disk_is_counted_and_said_once():
-    text = config(NO_BACKEND).replace(f"{folder}/access.log", "/dev/full")
+    text = config(NO_BACKEND, log="/dev/full")
     path = os.path.join(folder, "full.yaml")
     with open(path, "w") as file:
         file.write(text)
@@ -115,7 +115,7 @@ def a_full_disk_is_counted_and_said_once():
 
 
 def the_demo_shows_its_lines_as_they_come():
-    child = subprocess.Popen(
+    child = processes.spawn(
         [processes.SLUICE, "demo", "--listen", "127.0.0.1:18481", "--admin", "127.0.0.1:0"],
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     try:

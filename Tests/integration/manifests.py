@@ -1,4 +1,7 @@
-"""The manifests in docker/kubernetes fit Kubernetes, the gateway and each other."""
+"""The manifests in docker/kubernetes fit Kubernetes, the gateway and each other.
+
+    Tests/run --only manifests
+"""
 import os
 import pathlib
 import re

@@ -1,7 +1,7 @@
 """Mirroring as callers and operators see it: a shadow gets its share of copies, answers are compared, and whatever
 becomes of the shadow, callers notice nothing.
 
-    .build/venv/bin/python Tests/integration/run.py --binaries .build/debug --only a_hung_shadow_changes_nothing
+    Tests/run --only a_hung_shadow_changes_nothing
 """
 import http.server
 import json

@@ -1,6 +1,6 @@
 """Names of backends and listeners, what probes say of backends, and certificates that change under way.
 
-    .build/venv/bin/python Tests/integration/run.py --binaries .build/debug --only a_moved_name_is_followed
+    Tests/run --only a_moved_name_is_followed
 
 Two checks have a hosts file of their own, and so need to be root.
 """

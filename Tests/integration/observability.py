@@ -1,9 +1,8 @@
 """Rules and dashboard in docker/ are for this gateway: whatever they name exists, and the tools that are to
 read them take them.
 
-    .build/venv/bin/python Tests/integration/run.py --binaries .build/debug --only rules_and_dashboard_work_on_a_real_gateway
+    Tests/run --only rules_and_dashboard_work_on_a_real_gateway
 """
-import atexit
 import json
 import os
 import pathlib
@@ -153,6 +152,13 @@ def promtool_takes_the_rules():
         assert alert["labels"]["severity"] in ("critical", "warning", "info"), alert
         assert len(alert["annotations"]["summary"]) > 20 and len(alert["annotations"]["description"]) > 80, \
             f"{alert['alert']} does not say what happened and what to do"
+    # Each leads to its heading in the runbook, which has no others.
+    pages = {f"{ROOT / path}#{heading.lower()}" for path in ["Sources/sluice/Manual.docc/Runbook.md"]
+             for heading in re.findall(r"^## (.+)$", (ROOT / path).read_text(), re.M)}
+    linked = {f"{ROOT / alert['annotations']['runbook_url']}" for alert in alerts}
+    assert pages == linked, f"headings without an alert: {sorted(pages - linked)}; alerts without a heading: {sorted(linked - pages)}"
+    for alert in alerts:
+        assert alert["annotations"]["runbook_url"].endswith("#" + alert["alert"].lower()), alert
     names = [rule.get("record") or rule["alert"] for rule in rules()]
     assert len(names) == len(set(names)), "a name is given twice"
 
@@ -185,9 +191,7 @@ def has_data(prometheus, query):
 def rules_and_dashboard_work_on_a_real_gateway():
     """Two gateways, so that sums and joins over several are put to the test, with Redis and some of every traffic."""
     path = f"{folder}/observed.sock"
-    redis = subprocess.Popen(["redis-server", "--unixsocket", path, "--port", "0", "--save", ""],
-                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    atexit.register(redis.kill)
+    redis = Process("redis-server", "--unixsocket", path, "--port", "0", "--save", "", reads="stdout")
     until(lambda: os.path.exists(path))
     first, second, failing = model(), model("--revision", "v2"), model("--fail-rate", "1")
     settings = config([f"""  - name: iris
@@ -265,7 +269,7 @@ def rules_and_dashboard_work_on_a_real_gateway():
     assert not has_data(prometheus, 'ALERTS{alertname="SluiceErrorRatioHigh", model="iris"}')
     print(f"      {len(recorded)} recorded series and {len(shown)} queries of panels show data; "
           f"without series here: {', '.join(sorted(unborn)) or 'none'}")
-    prometheus.stop(), redis.kill(), redis.wait()
+    prometheus.stop(), redis.stop()
     for process in (*proxies, first, second, failing):
         process.stop()
 

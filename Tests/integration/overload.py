@@ -1,5 +1,6 @@
 """More than a model, a caller's share or the process can take: refused at once, while what is accepted is served in time.
 
+    Tests/run --only overload
     .build/venv/bin/python Tests/integration/run.py --binaries .build/release --only three_times_the_capacity
 """
 import json
@@ -24,9 +25,9 @@ def post(path, body):
     return b"POST %s HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%s" % (path.encode(), len(body), body)
 
 
-def logged(why):
+def logged(proxy, why):
     """The access log's lines that say `why`; the log is written every now and then."""
-    with open(f"{folder}/access.log") as file:
+    with open(proxy.access_log) as file:
         return [json.loads(line) for line in file if f'"why":"{why}"' in line]
 
 
@@ -38,7 +39,7 @@ def rates_are_limited_by_model_caller_and_address():
     backend = model()
     limits = "[{rate: 30/h, burst: 12, per: {header: x-key}}, {rate: 60/h, burst: 20, per: client}]"
     proxy = gateway(config([echo(entry(backend.address), rateLimit=limits, cache="{ttl: 60s}")]))
-    before = len(logged("rate_limited"))
+    before = len(logged(proxy, "rate_limited"))
     # Answers from the cache count as well.
     assert [code for code, _, _ in asks(proxy, 13, **{"x-key": "a"})] == [200] * 12 + [429]
     code, fields, body = asks(proxy, 1, **{"x-key": "a"})[0]
@@ -73,7 +74,7 @@ def rates_are_limited_by_model_caller_and_address():
     # Readiness and what the gateway answers by itself are nobody's share.
     assert get(proxy.address, "/v2/models/echo/ready")[0] == 200
     assert proxy.stop() == 0
-    assert len(logged("rate_limited")) - before == 6
+    assert len(logged(proxy, "rate_limited")) - before == 6
     backend.stop()
 
 
@@ -93,7 +94,7 @@ def three_times_the_capacity():
     seconds, deadline = 5, 0.25
     backend = model("--concurrency", "4", "--delay", "10ms")
     proxy = gateway(config([echo(entry(backend.address, maxInFlight=4), maxQueue=16, timeout=f"{int(deadline * 1000)}ms")]))
-    before, turned_away = len(logged("overflow")), 0
+    before, turned_away = len(logged(proxy, "overflow")), 0
     # The client needs a core of its own as well: a busy machine gets more than one chance.
     for _ in range(3):
         # As many at once as there are places and a few in line keep it busy without a refusal.
@@ -113,7 +114,7 @@ def three_times_the_capacity():
     assert quantile(refused, .5) < quantile(good, .5) / 2, "to refuse takes less time than to answer"
     assert proxy.stop() == 0, "".join(proxy.lines)
     # The gateway's own clock, which it reads once in each turn of its loop.
-    own = sorted(line["duration_us"] / 1e6 for line in logged("overflow")[before:])
+    own = sorted(line["duration_us"] / 1e6 for line in logged(proxy, "overflow")[before:])
     assert len(own) == turned_away and quantile(own, .99) < 0.001, quantile(own, .99)
     print(f"      refusals by the access log: p50 {quantile(own, .5) * 1e3:.3f} ms, p99 {quantile(own, .99) * 1e3:.3f} ms")
     backend.stop()
@@ -141,7 +142,7 @@ def concurrency_is_learnt_where_nobody_has_configured_it():
     backend = model("--concurrency", "4", "--delay", "40ms")
     proxy = gateway(config([echo(entry(backend.address), adaptiveConcurrency="{min: 2, max: 200}")]))
     assert metric(proxy, "sluice_concurrency_limit", model="echo", revision="v1") == 2
-    before = len(logged("overload"))
+    before = len(logged(proxy, "overload"))
     with Control() as control:
         load = OpenLoop(proxy.address, PREDICT, V1, 300, seconds)
     good, refused = figures("adaptive, capacity at most 100/s", load, seconds)
@@ -154,7 +155,7 @@ def concurrency_is_learnt_where_nobody_has_configured_it():
     assert quantile(good, .99) < allowed, (quantile(good, .99), allowed)
     assert metric(proxy, "sluice_rejected_total", model="echo", revision="v1", reason="overload") == len(refused)
     assert proxy.stop() == 0
-    assert len(logged("overload")) - before == len(refused)
+    assert len(logged(proxy, "overload")) - before == len(refused)
     backend.stop()
 
 

@@ -1,7 +1,7 @@
 """The page at / on the admin port, in a real browser without a window: what it shows is so, what it shifts is shifted
 (by mouse and by keys alone), nothing comes from outside and nothing complains.
 
-    .build/venv/bin/python Tests/integration/run.py --binaries .build/debug --only the_page_shifts_by_mouse_and_by_keys
+    Tests/run --only the_page_shifts_by_mouse_and_by_keys
 
 SLUICE_SCREENSHOTS=FOLDER keeps pictures: light, dark, narrow, the question before a shift."""
 import contextlib
@@ -358,7 +358,7 @@ def top_draws_and_gives_the_terminal_back():
         terminal, end = os.openpty()
         termios.tcsetwinsize(end, (24, 80))
         before = termios.tcgetattr(end)
-        child = subprocess.Popen(command, stdin=end, stdout=end, stderr=end, start_new_session=True)
+        child = processes.spawn(command, stdin=end, stdout=end, stderr=end, start_new_session=True)
         text = b""
         while not re.search(rb"iris +v2 +25 % \(file 10 %\)", text) or text.count(b"\x1b[H") < 3:
             text += os.read(terminal, 65536)
@@ -374,7 +374,7 @@ def top_draws_and_gives_the_terminal_back():
         assert max(map(len, rows)) <= 80, rows
         os.close(terminal), os.close(end)
     # Into a pipe it writes lines, and ends when the gateway has gone.
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    child = processes.spawn(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert child.stdout.readline().count(":") == 2 and child.stdout.readline().startswith("MODEL")
     proxy.stop()
     rest, complaint = child.communicate(timeout=20)

@@ -26,19 +26,32 @@ def use(binaries):
             raise SystemExit(f"{program} is missing; build it: swift build (-c release for .build/release)")
 
 
-class Process:
-    """A child whose stderr is read for the ports it took."""
+# What the check that runs has started, for the report when it fails.
+started = []
 
-    def __init__(self, *command, stdin=None):
-        self.child = subprocess.Popen(
-            command, stdin=stdin, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+
+def spawn(command, **pipes):
+    """A child whose pipes are its check's own affair; it is ended with the check, and named when the check fails."""
+    child = subprocess.Popen(command, **pipes)
+    atexit.register(child.kill)
+    started.append((list(map(str, command)), child, None))
+    return child
+
+
+class Process:
+    """A child one of whose outputs (`reads`) is read for the ports it took, and shown when the check fails."""
+
+    def __init__(self, *command, stdin=None, reads="stderr"):
+        outputs = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, reads: subprocess.PIPE}
+        self.child = subprocess.Popen(command, stdin=stdin, text=True, errors="replace", **outputs)
         # A check that fails leaves nothing running.
         atexit.register(self.child.kill)
-        self.lines, self.changed = [], threading.Condition()
+        self.lines, self.changed, self.output = [], threading.Condition(), getattr(self.child, reads)
+        started.append((list(map(str, command)), self.child, self.lines))
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self):
-        for line in self.child.stderr:
+        for line in self.output:
             with self.changed:
                 self.lines.append(line)
                 self.changed.notify_all()
@@ -71,17 +84,62 @@ def model(*flags):
 
 
 def gateway(config, path=None):
-    """A gateway with this configuration, in a file of its own if no path is given; None takes the file as it is."""
-    path = path or os.path.join(folder, f"sluice-{time.monotonic_ns()}.yaml")
+    """A gateway with this configuration, in a folder of its own if no path is given; None takes the file as it is.
+
+    `config` names the access log relative to that file, so that each gateway has one of its own: `access_log`."""
+    path = path or os.path.join(tempfile.mkdtemp(prefix="gateway-", dir=folder), "sluice.yaml")
     if config is not None:
         with open(path, "w") as file:
             file.write(config)
     process = Process(SLUICE, "serve", "--config", path)
-    process.config = path
+    process.config, process.access_log = path, os.path.join(os.path.dirname(path), ACCESS_LOG)
     process.admin = process.wait_for(r"admin listening address=(\S+)")
     process.address = process.wait_for(r" listening address=(\S+) tls=off")
     until(lambda: get(process.admin, "/readyz")[0] == 200)
     return process
+
+
+def told(lines=40, most=12):
+    """What the check started: how each process does, what it was configured with, and the last it said."""
+    if not started:
+        return "no process was started"
+    shown = started[-most:]
+    text = [f"{len(started)} processes were started" + (f", the last {most}:" if len(started) > most else ":")]
+    for command, child, said in shown:
+        code = child.poll()
+        state = "runs" if code is None else f"ended with {code}" if code >= 0 else f"was ended by {signal.Signals(-code).name}"
+        text.append(f"- {' '.join(command)}\n  process {child.pid} {state}")
+        if "--config" in command[:-1]:
+            path = command[command.index("--config") + 1]
+            try:
+                with open(path) as file:
+                    text += [f"  {path}:", *indented(file.read().splitlines())]
+            except OSError as error:
+                text.append(f"  {path}: {error.strerror}")
+        if said is None:
+            text.append("  its output was read by the check")
+        else:
+            kept = [line.rstrip("\n") for line in said if line != "(end)"]
+            text += [f"  the last of {len(kept)} lines that it said:" if kept else "  it said nothing", *indented(kept[-lines:])]
+    return SECRET.sub(lambda found: f"{found[1] or found[3]}…{found[2] or ''}", "\n".join(text))
+
+
+# The user information of a URL, a password in arguments, a token. Those of tests are made up, but what is printed may be
+# copied elsewhere.
+SECRET = re.compile(r"(://)[^/\s@'\"]+(@)|((?:--requirepass|--pass|Bearer) )\S+")
+
+
+def indented(lines):
+    return [f"    | {line}" for line in lines]
+
+
+def end_all():
+    """Ends what the check left running."""
+    for _, child, _ in started:
+        if child.poll() is None:
+            child.kill()
+    for _, child, _ in started:
+        child.wait()
 
 
 def until(condition, timeout=20, what=lambda: "it did not happen"):
@@ -137,10 +195,14 @@ def get(address, path, body=None, headers={}, method=None):
         return error.code, dict(error.headers), error.read()
 
 
+ACCESS_LOG = "access.log"
+
+
 def config(models, extra="", admin="", log=None):
-    """A gateway's configuration; a check that reads the access log names one of its own, since ports come back."""
+    """A gateway's configuration. Its access log lies beside it, as backends' ports come back and lines of two gateways
+    could not be told apart; a check may name another."""
     lines = ["listeners: [{address: '127.0.0.1:0'}]", f"admin: {{address: '127.0.0.1:0'{admin}}}",
-             f"accessLog: {log or f'{folder}/access.log'}", extra, "models:"]
+             f"accessLog: {log or ACCESS_LOG}", extra, "models:"]
     return "\n".join(lines + models) + "\n"
 
 

@@ -1,6 +1,6 @@
 """Backends that fail, hang, fill up or refuse, as callers see them: as little as possible.
 
-    .build/venv/bin/python Tests/integration/run.py --binaries .build/debug --only one_failing_backend_draws_little
+    Tests/run --only one_failing_backend_draws_little
 """
 import collections
 import http.client
@@ -263,7 +263,7 @@ def waiting_in_line_ends_with_the_lines_time_or_the_callers():
     until(lambda: metric(proxy, "sluice_rejected_total", reason="queue_timeout") >= 1)
     assert metric(proxy, "sluice_queue_depth") == 0
     assert proxy.stop() == 0
-    with open(f"{folder}/access.log") as file:
+    with open(proxy.access_log) as file:
         assert any('"why":"overflow"' in line for line in file)
     backend.stop()
 

@@ -1,6 +1,6 @@
 """Automatic rollouts against real models: forward on evidence, back on trouble, and where they were after a kill.
 
-    .build/venv/bin/python Tests/integration/run.py --binaries .build/debug --only a_good_canary_gets_everything
+    Tests/run --only a_good_canary_gets_everything
 """
 import contextlib
 import http.client

@@ -1,6 +1,6 @@
 """Batches are cached row by row: the backend sees only the rows that nobody has asked for yet, and callers can't tell.
 
-    .build/venv/bin/python Tests/integration/run.py --binaries .build/debug --only rows
+    Tests/run --only rows
 """
 import contextlib
 import http.server
@@ -17,7 +17,7 @@ import numpy
 import tritonclient.grpc
 
 from cache import Redis, status_of
-from processes import config, gateway, get, model, one, predictions, until
+from processes import config, gateway, get, model, one, predictions, spawn, until
 
 RANDOM = numpy.random.default_rng(7)
 NEXT = 0
@@ -396,7 +396,7 @@ def redis_is_asked_once_for_all_rows():
     # Another process finds them all, with one command.
     proxy = cached(backend, extra)
     until(lambda: is_up(proxy))
-    watch = subprocess.Popen(["redis-cli", "-s", redis.socket, "monitor"], stdout=subprocess.PIPE, text=True)
+    watch = spawn(["redis-cli", "-s", redis.socket, "monitor"], stdout=subprocess.PIPE, text=True)
     assert watch.stdout.readline() == "OK\n"
     ask, mixed, before = Client(proxy.address), RANDOM.permutation(numpy.concatenate([known, new])), asked(backend)
     status, answer = ask("grpc", mixed)

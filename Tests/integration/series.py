@@ -1,6 +1,6 @@
 """Metrics of models, revisions and backends that come and go.
 
-    .build/venv/bin/python Tests/integration/run.py --binaries .build/debug --only series_go_with_what_they_are_about
+    Tests/run --only series_go_with_what_they_are_about
 """
 import os
 import re

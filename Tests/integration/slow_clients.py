@@ -3,7 +3,7 @@
 Half dribble a request's head byte by byte (slowloris), half ask for a large answer and don't read it; a fifth of each
 speaks HTTP/2. The gateway must cut all of them off by its timers, and the honest client must not notice them.
 
-    .build/venv/bin/python Tests/integration/run.py --binaries .build/debug --only a_thousand_slow_clients_are_cut_off
+    Tests/run --only a_thousand_slow_clients_are_cut_off
 """
 import json
 import os
@@ -224,3 +224,6 @@ def a_thousand_slow_clients_are_cut_off():
     assert grown < MEMORY_MAXIMUM, f"memory grew by {grown >> 20} MB, more than {MEMORY_MAXIMUM >> 20} MB"
     assert proxy.stop() == 0, "".join(proxy.lines)
     backend.stop(), other.stop()
+
+
+CHECKS = [a_thousand_slow_clients_are_cut_off]

@@ -1,7 +1,7 @@
 """HTTP/1.1 at the edge: a table of requests, what each must be answered and which bytes a backend must see, against a
 real gateway; and the same requests through nginx and HAProxy, to see where we are laxer than both.
 
-    .build/venv/bin/python Tests/integration/run.py --binaries .build/debug --only no_request_is_smuggled
+    Tests/run --only no_request_is_smuggled
 
 The table is Tests/fixtures/http1-requests.toml. `<<a*1000>>` in it stands for a thousand times `a`.
 """

@@ -1,7 +1,7 @@
 """Which revision takes a request, as callers see it: routes by header and cookie, users who stay where they are over
 processes and protocols, weights of 0, and revisions that lend their share.
 
-    .build/venv/bin/python Tests/integration/run.py --binaries .build/debug --only two_gateways_agree_on_every_user
+    Tests/run --only two_gateways_agree_on_every_user
 """
 import http.client
 import json

@@ -1,6 +1,6 @@
 """A real Redis that refuses, moves its password or wants TLS: what operators are told, and that it's told without secrets.
 
-    .build/venv/bin/python Tests/integration/run.py --binaries .build/debug --only store
+    Tests/run --only store
 """
 import json
 import os

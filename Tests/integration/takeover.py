@@ -1,7 +1,7 @@
 """A second gateway takes over from a first under full load: it starts on the same port (SO_REUSEPORT), then the first is
 told to end. Clients that honour `Connection: close` and GOAWAY must not lose one request.
 
-    .build/venv/bin/python Tests/integration/run.py --binaries .build/debug --only a_second_gateway_takes_over_without_a_failure
+    Tests/run --only a_second_gateway_takes_over_without_a_failure
 """
 import http.client
 import socket

@@ -1,6 +1,6 @@
 """TLS as clients, scanners and backends meet it: versions, ciphers, resumption, mutual TLS and names.
 
-    .build/venv/bin/python Tests/integration/run.py --binaries .build/debug --only nothing_weak_is_offered
+    Tests/run --only nothing_weak_is_offered
 """
 import hashlib
 import re

@@ -1,4 +1,7 @@
-"""Callers of one protocol, backends of the other: the numbers are the same, and so are the failures."""
+"""Callers of one protocol, backends of the other: the numbers are the same, and so are the failures.
+
+    Tests/run --only translation
+"""
 import gzip
 import http.client
 import http.server

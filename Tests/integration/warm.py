@@ -1,6 +1,6 @@
 """A revision's cache is warm before its callers come.
 
-    .build/venv/bin/python Tests/integration/run.py --binaries .build/debug --only a_shift_with_warm_up_is_not_felt
+    Tests/run --only a_shift_with_warm_up_is_not_felt
 """
 import bisect
 import http.client
@@ -15,6 +15,7 @@ import threading
 import time
 
 import cache
+import checks
 import processes
 from control import call
 from processes import config, gateway, get, model, predictions, until
@@ -270,6 +271,7 @@ def a_second_shift_takes_the_place_of_one_that_warms():
     first.stop(), second.stop()
 
 
+@checks.patient
 def a_revision_that_fails_its_warm_up_takes_no_weight():
     first, second = model(), model("--revision", "v2", "--fail-rate", "1")
     proxy = gateway(two(first, second, cache="{ttl: 5m, warm: {top: 500, rate: 500/s}}"))
