@@ -105,7 +105,8 @@ package final class GatewayRuntime: Sendable {
             throw CompileFailure(sentence: error.description)
         }
         let (workers, control) = (workers, control)
-        let moved = NameSuspicion()
+        let moved = ProbeNews()
+        let learned = ProbeNews()
         let probe = control.run { loop in
             Confined(
                 HealthProbe(loop: loop, readiness: readiness) {
@@ -114,6 +115,8 @@ package final class GatewayRuntime: Sendable {
                     log.write(complaint)
                     // It may be somewhere else by now.
                     if complaint.reason != nil, !complaint.backend.names.isEmpty { moved.notify() }
+                } learned: {
+                    learned.notify()
                 }
             )
         }
@@ -131,6 +134,11 @@ package final class GatewayRuntime: Sendable {
         }
         desk.use(cache)
         moved.use { [weak desk] in desk?.lookNamesUpSoon() }
+        learned.use { [weak desk] in
+            desk?.submit(.runtimes, by: "probe") { _ in
+                control.submit { probe.value.takenOver() }
+            }
+        }
         let snapshot = desk.snapshot
         workers.publish(snapshot)
         control.run { _ in probe.value.watch(snapshot) }

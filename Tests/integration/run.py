@@ -39,6 +39,7 @@ import processes
 import resilience
 import rollout
 import rows
+import runtimes
 import series
 import slow_clients
 import smuggling
@@ -56,6 +57,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 parser = argparse.ArgumentParser()
 parser.add_argument("--binaries", required=True)
 parser.add_argument("--only")
+parser.add_argument("--mlserver", help="the program, whose check is left out without it")
 parser.add_argument("--minutes", type=float, default=0, help="how long `chaos` goes on; by default each fault once")
 options = parser.parse_args()
 processes.use(options.binaries)
@@ -455,6 +457,7 @@ for module in (
     rows,
     warm,
     translation,
+    runtimes,
     cross_origin,
     hedge,
     page,
@@ -472,6 +475,10 @@ for module in (
     chaos,
 ):
     checks += module.CHECKS
+if options.mlserver:
+    @check
+    def every_client_gets_what_mlserver_says():
+        runtimes.every_client_gets_what_mlserver_says(options.mlserver)
 failed = 0
 chosen = [function for function in checks if options.only in (None, function.__name__)]
 if not chosen:
