@@ -135,8 +135,10 @@ package final class GatewayRuntime: Sendable {
         desk.use(cache)
         moved.use { [weak desk] in desk?.lookNamesUpSoon() }
         learned.use { [weak desk] in
-            desk?.submit(.runtimes, by: "probe") { _ in
-                control.submit { probe.value.takenOver() }
+            desk?.submit(.runtimes, by: "probe") { result in
+                var isBusy = false
+                if case .failure(let refusal) = result { isBusy = refusal.kind == .busy }
+                control.submit { [isBusy] in probe.value.takenOver(isToRetry: isBusy) }
             }
         }
         let snapshot = desk.snapshot

@@ -2,9 +2,27 @@ import Synchronization
 
 /// Passes on what the probe has found out; the desk that is to hear of it comes to be later than the probe.
 final class ProbeNews: Sendable {
-    private let action = Mutex<(@Sendable () -> Void)?>(nil)
+    private struct State {
+        var action: (@Sendable () -> Void)?
+        /// Whether there was news before there was an action.
+        var isPending = false
+    }
 
-    func use(_ action: @escaping @Sendable () -> Void) { self.action.withLock { $0 = action } }
+    private let state = Mutex(State())
 
-    func notify() { action.withLock { $0 }?() }
+    func use(_ action: @escaping @Sendable () -> Void) {
+        let isPending = state.withLock { state in
+            state.action = action
+            return state.isPending
+        }
+        if isPending { action() }
+    }
+
+    func notify() {
+        let action = state.withLock { state in
+            state.isPending = state.action == nil
+            return state.action
+        }
+        action?()
+    }
 }

@@ -227,7 +227,8 @@ struct ProbeReasonTests {
         // What was told has to be in force first.
         #expect(!scene.readiness.isProbed)
         scene.probe.takenOver()
-        #expect(scene.readiness.isProbed)
+        try scene.pass()
+        #expect(scene.readiness.isProbed && scene.lessons == 1)
         // One that was away may be another by now.
         scene.use(.failure)
         try scene.pass()
@@ -239,6 +240,10 @@ struct ProbeReasonTests {
         )
         try scene.pass()
         #expect(runtimes.runtime == Runtime(.triton) && scene.lessons == 2)
+        // Where there was no time for it, it is told again.
+        scene.probe.takenOver(isToRetry: true)
+        try scene.pass(.seconds(2))
+        #expect(scene.lessons == 3)
         #expect(scene.paths.count { $0 == "/v2" } == 2)
         try scene.close()
     }

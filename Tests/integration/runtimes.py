@@ -229,6 +229,17 @@ def every_client_gets_what_tensorflow_servings_protocol_says():
     assert triton_http(proxy.address, ROWS, True, model_version="1")["id"] == "42"
     assert server.RequestHandlerClass.seen[-1][0] == "/v1/models/sum/versions/1:predict"
     assert proxy.stop() == 0
+    # What V2's callers are told is kept as V2, row by row too: one call serves them all, over REST and gRPC.
+    for keys in ("{ttl: 60s}", "{ttl: 60s, rows: true}"):
+        proxy = before(f"{{rest: 'http://{address}'}}", f", cache: {keys}")
+        calls = len(server.RequestHandlerClass.seen)
+        for number in range(2):
+            answer = requests.post(f"http://{proxy.address}/v2/models/sum/infer", json=v2(ROWS), timeout=10)
+            assert answer.status_code == 200 and answer.json()["model_name"] == "sum", answer.text
+            assert ("; hit;" in answer.headers["cache-status"]) == (number > 0), answer.headers
+        assert triton_grpc(proxy.address, ROWS) == triton_http(proxy.address, ROWS, True) == {"id": "42", **TOLD}
+        assert len(server.RequestHandlerClass.seen) == calls + 1
+        assert proxy.stop() == 0
     server.shutdown()
     # One that has nothing but the prediction.
     server, address = serve(OnlyV1, has_metadata=False, has_status=False)
@@ -291,6 +302,17 @@ def binary_tensors_go_over_grpc_where_rest_reads_only_json():
     # Not all replicas have gRPC: those that have none get their share, but for what JSON can't say.
     proxy = before(f"{both}, {{rest: 'http://{other}'}}", "", name)
     assert ask(proxy.address, small) and not ask(proxy.address, endless)
+    assert proxy.stop() == 0
+    # V1 says no datatype: the configuration does, before the backend.
+    proxy = before(f"{{rest: 'http://{rest}'}}", ", tensors: {inputs: [{name: input, datatype: INT64}]}", name)
+    answer = requests.post(f"http://{proxy.address}/v1/models/sum:predict", json={"instances": [[1], [2]]}, timeout=10)
+    assert answer.json() == {"predictions": [[1], [2]]}, answer.text
+    assert json.loads(seen[-1][2])["inputs"][0]["datatype"] == "INT64", seen[-1]
+    assert proxy.stop() == 0
+    # Row by row as well.
+    proxy = before(both, ", cache: {ttl: 60s, rows: true}", name)
+    rows = numpy.array([[1, 2], [3, 4]], dtype=numpy.float32)
+    assert not ask(proxy.address, rows[:1]) and not ask(proxy.address, rows) and not ask(proxy.address, rows[1:])
     assert proxy.stop() == 0
     # Whatever is configured is not asked about.
     proxy = before(f"{{rest: 'http://{rest}'}}", "", ", dialect: generic")

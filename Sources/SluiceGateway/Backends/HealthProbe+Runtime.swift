@@ -61,7 +61,10 @@ extension HealthProbe {
         let message = Array(target.answer.dropFirst(5))
         let server =
             isGood ? unsafe message.withUnsafeBytes { unsafe ServerDescription(protobuf: $0) } : nil
-        return .found(Runtime(server?.namedDialect ?? .generic), isSettled: true)
+        return .found(
+            Runtime(server?.namedDialect ?? .generic),
+            isSettled: isGood || target.status == 200
+        )
     }
 
     /// Keeps what a backend said of its model; what can't be read is asked for again later.
@@ -95,10 +98,17 @@ extension HealthProbe {
         learned()
     }
 
-    /// What was told is in force now, or was refused.
-    package func takenOver() {
+    /// What was told is in force now, or can't be; `isToRetry` tells it again when a probe has ended.
+    package func takenOver(isToRetry: Bool = false) {
         isTelling = false
-        if hasMore { tellLearned() } else { noteProbed() }
+        if isToRetry {
+            hasMore = true
+            noteProbed()
+        } else if hasMore {
+            tellLearned()
+        } else {
+            noteProbed()
+        }
     }
 
     /// What the backend is, as far as it is known.

@@ -11,8 +11,9 @@ import SluiceWire
 ///
 /// A REST backend is asked for `health.path`, a gRPC one for ServerReady. Without a configured path
 /// REST is asked for V2's readiness, where that doesn't exist for the model's status in V1, and where
-/// there isn't any for its prediction, which answers 405. The first answer counts at once; afterwards one success brings a backend back and two failures in a row
-/// take it out. What a failure was is on the backend's ``HealthNote``.
+/// there isn't any for its prediction, which answers 405. The first answer counts at once; afterwards one
+/// success brings a backend back and two failures in a row take it out. What a failure was is on the
+/// backend's ``HealthNote``.
 /// Lives on the control loop; what it finds reaches workers through the board's atomics.
 package final class HealthProbe: ResponseReceiver, TimerTarget {
     /// What is to be told of a backend.
@@ -403,6 +404,7 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
             target.hasAnswered = true
             noteProbed()
         }
+        if hasMore, !isTelling { tellLearned() }
         askLater(key, target)
     }
 

@@ -85,6 +85,11 @@ extension PredictCodec {
         var dialect: Dialect
         var signature: ModelSignature?
         var wishes: CallerWishes
+
+        /// The way back.
+        var transcoder: Transcoder {
+            Transcoder(caller: wishes.form, backend: backend, dialect, signature: signature)
+        }
     }
 
     /// Turns a whole answer into the caller's form.
@@ -93,12 +98,7 @@ extension PredictCodec {
         _ order: AnswerOrder
     ) -> Result<RenderedAnswer, InferenceFailure> {
         let wishes = order.wishes
-        let transcoder = Transcoder(
-            caller: wishes.form,
-            backend: order.backend,
-            order.dialect,
-            signature: order.signature
-        )
+        let transcoder = order.transcoder
         var output = ByteBuffer(pool: pool)
         do throws(InferenceFailure) {
             if wishes.form == .grpc { PredictCodec.beginFrame(&output) }

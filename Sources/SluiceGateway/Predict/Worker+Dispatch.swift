@@ -246,6 +246,7 @@ extension Worker {
         var forwardedFor: Int?
         var hasRequestID = false
         var acceptsTrailers = false
+        var isBinary = false
         for index in 0..<head.count {
             switch head[index].name {
             case .connection, .keepAlive, .proxyConnection, .transferEncoding, .upgrade,
@@ -263,6 +264,8 @@ extension Worker {
             case .sluiceMirror:
                 if unsafe !flow.pointee.isUnheard { head.remove(at: index) }
             case .contentLength, .traceparent: head.markVolatile(at: index)
+            case .inferenceHeaderContentLength:
+                if !head[index].isRemoved { isBinary = true }
             case .path:
                 if unsafe flow.pointee.prefixLength > 0 { unsafe rewritePath(head, flow) }
             default: break
@@ -295,7 +298,7 @@ extension Worker {
             unsafe writeTimeout(head, flow)
         }
         if unsafe !isGRPC && flow.pointee.operation.isPrediction {
-            unsafe nameType(of: head, isV2: flow.pointee.operation == .v2Infer)
+            unsafe nameType(of: head, isV2: flow.pointee.operation == .v2Infer, isBinary)
         }
         unsafe renameModel(head, flow)
     }
@@ -304,8 +307,7 @@ extension Worker {
     ///
     /// Runtimes go by it: FastAPI's read JSON as JSON only by its own type, and KServe's binary tensors by
     /// any other. Under V1 a text may be what the model takes, so that goes on as it is.
-    private func nameType(of head: FieldBlock, isV2: Bool) {
-        let isBinary = head.index(of: .inferenceHeaderContentLength) != nil
+    private func nameType(of head: FieldBlock, isV2: Bool, _ isBinary: Bool) {
         if let type = unsafe head.first(.contentType) {
             let isWrong =
                 unsafe MediaType.names(type, "application/x-www-form-urlencoded")

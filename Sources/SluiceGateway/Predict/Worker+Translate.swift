@@ -279,7 +279,13 @@ extension Worker {
         _ flow: FlowPointer,
         _ wishes: CallerWishes
     ) -> PredictCodec.AnswerOrder {
-        unsafe PredictCodec.AnswerOrder(
+        var wishes = wishes
+        // V1's answers don't name it, and a request's key doesn't either.
+        if wishes.modelName.isEmpty, unsafe flow.pointee.backendWire == .v1 {
+            wishes.modelName =
+                unsafe flow.pointee.model?._withUnsafeGuaranteedRef { $0.plan.name } ?? ""
+        }
+        return unsafe PredictCodec.AnswerOrder(
             headerLength: headerLength(flow.pointee.cache.headerLength),
             backend: flow.pointee.backendWire == .grpc
                 ? .grpc : flow.pointee.backendWire == .v1 ? .v1 : .v2,

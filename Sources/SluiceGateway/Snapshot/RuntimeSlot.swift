@@ -8,14 +8,14 @@ package final class RuntimeSlot: Sendable {
         var runtimes: [String: Runtime] = [:]
         var common: Runtime?
 
-        /// Finds ``common`` anew; true when it is another now.
+        /// Finds ``common`` anew; true when requests are to be told in other ways now.
         mutating func settle() -> Bool {
             let before = common
             // In an order of its own: what three have in common may depend on it.
             common = runtimes.sorted { $0.key < $1.key }.map(\.value).reduce(nil) { sum, next in
                 sum.map { $0.common(with: next) } ?? next
             }
-            return common != before
+            return (common ?? Runtime(.generic)) != (before ?? Runtime(.generic))
         }
     }
 
@@ -27,7 +27,7 @@ package final class RuntimeSlot: Sendable {
     /// What all backends that have told can; nil while none has.
     package var runtime: Runtime? { place.withLock { $0.common } }
 
-    /// Takes what the backend `label` was found to be; true when ``runtime`` is another now.
+    /// Takes what the backend `label` was found to be; true when that changes how requests are told.
     package func note(_ runtime: Runtime, of label: String) -> Bool {
         place.withLock { found in
             found.runtimes[label] = runtime
