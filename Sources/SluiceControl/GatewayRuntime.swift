@@ -3,6 +3,7 @@ package import SluiceConfiguration
 package import SluiceCore
 package import SluiceGateway
 import SluiceIO
+import SluiceInference
 import SluiceIngress
 import SluiceRouting
 import SluiceTLS
@@ -207,6 +208,11 @@ package final class GatewayRuntime: Sendable {
                     GatewayMetrics.trafficPercent,
                     [model.name, revision.name],
                     value: Double(model.split.weights[index]) / 100
+                )
+                sink.gauge(
+                    GatewayMetrics.runtimeInfo,
+                    [model.name, revision.name, revision.runtime.dialect.rawValue],
+                    value: 1
                 )
                 let isPanic = BackendPicker.isPanic(
                     revision.backends.filter(\.hasAddress).map(\.load),

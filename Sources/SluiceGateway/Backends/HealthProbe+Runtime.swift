@@ -7,7 +7,7 @@ extension HealthProbe {
     /// Asks what isn't known yet; false when all is.
     func asksMore(_ key: UInt, _ target: Target) -> Bool {
         guard let metadata = target.plan.metadata else { return false }
-        if target.wantsRuntime, metadata.runtimes != nil {
+        if target.wantsRuntime, metadata.runtimes != nil, target.runtimePauseLeft == 0 {
             target.inquiry = RuntimeInquiry(
                 isReadyInV2: target.plan.probePathV1 != nil && target.readiness == .ready,
                 hasTensors: metadata.slot.configured != nil
@@ -15,6 +15,7 @@ extension HealthProbe {
             ask(key, target, .runtime(.server))
             return true
         }
+        target.runtimePauseLeft = max(0, target.runtimePauseLeft - 1)
         return asksDescription(key, target, metadata.runtimes?.runtime ?? metadata.runtime)
     }
 
@@ -45,15 +46,30 @@ extension HealthProbe {
             )
         switch step {
         case .ask(let next): ask(key, target, .runtime(next))
-        case .open: rest(key, target)
+        case .open:
+            pause(target)
+            rest(key, target)
         case .found(let runtime, let isSettled):
             target.wantsRuntime = !isSettled
+            if !isSettled { pause(target) }
             if let slot = target.plan.metadata?.runtimes, slot.note(runtime, of: target.plan.label)
             {
                 tellLearned()
             }
             if !asksDescription(key, target, runtime) { rest(key, target) }
         }
+    }
+
+    // At the usual interval that is five minutes.
+    private static let runtimePauseMaximum = 64
+
+    /// Leaves a server that doesn't tell what it is alone for a while: its log fills with questions.
+    private func pause(_ target: Target) {
+        target.runtimePause = min(
+            max(1, 2 * target.runtimePause),
+            HealthProbe.runtimePauseMaximum
+        )
+        target.runtimePauseLeft = target.runtimePause
     }
 
     /// What a gRPC server's description comes to: one that has none is like any other.

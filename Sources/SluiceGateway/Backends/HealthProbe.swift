@@ -54,6 +54,9 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
         var failedWays: [String] = []
         /// Whether it is to be asked what it is: when it has come up, and until it has told.
         var wantsRuntime = true
+        /// Good answers to pass before one that hasn't told is asked again: twice as many each time.
+        var runtimePause = 0
+        var runtimePauseLeft = 0
         var inquiry = RuntimeInquiry(isReadyInV2: false, hasTensors: false)
         /// Whether its model isn't described, which won't change while the server runs.
         var isUndescribed = false
@@ -376,6 +379,7 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
             if load.health == .down || load.health == .unknown {
                 // Another server may be there by now.
                 target.wantsRuntime = true
+                (target.runtimePause, target.runtimePauseLeft) = (0, 0)
                 target.isUndescribed = false
             }
             load.cameUp(at: loop.now)
