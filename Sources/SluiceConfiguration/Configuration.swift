@@ -114,8 +114,8 @@ package struct Configuration: Sendable, Equatable {
         package var name: String
         package var traffic: Int
         package var modelName: String?
-        /// Which runtime the backends are.
-        package var dialect = Dialect.generic
+        /// Which runtime the backends are; absent: they are asked.
+        package var dialect: Dialect?
         package var backends: [Backend]
         /// Further ones, listed in a file of their own.
         package var backendsFile: BackendsFile?
@@ -150,6 +150,8 @@ package struct Configuration: Sendable, Equatable {
         package var health = Health()
         /// How long a connection to a backend may rest; absent is 4 s over HTTP/1.1, 60 s over HTTP/2.
         package var backendIdleTimeout: Duration?
+        /// Its tensors; absent: backends are asked where they must be known.
+        package var tensors: ModelSignature?
         /// Absent: the model's answers aren't kept.
         package var cache: ModelCache?
         /// Absent: nothing is copied to a shadow.

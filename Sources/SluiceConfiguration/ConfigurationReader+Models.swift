@@ -46,6 +46,9 @@ extension ConfigurationReader {
             section.duration("backendIdleTimeout", from: .milliseconds(1), &idle)
             model.backendIdleTimeout = idle
         }
+        if let node = section.value("tensors") {
+            model.tensors = tensors(node, "\(name).tensors")
+        }
         if let node = section.value("cache") { model.cache = modelCache(node, "\(name).cache") }
         if let node = section.value("mirror") { model.mirror = mirror(node, "\(name).mirror") }
         resilience(&section, &model)

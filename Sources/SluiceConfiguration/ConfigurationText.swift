@@ -109,6 +109,7 @@ extension Configuration {
         if let idle = model.backendIdleTimeout {
             lines.append("    backendIdleTimeout: \(Units.text(idle))")
         }
+        if let tensors = model.tensors { lines.append("    tensors: \(tensors.yamlText)") }
         lines += model.resilience.yamlLines
         lines += modelLimitLines(model)
         lines += splitLines(model.split)
@@ -120,8 +121,8 @@ extension Configuration {
             if let name = revision.modelName {
                 lines.append("        modelName: \(YAMLText.quoted(name))")
             }
-            if revision.dialect != .generic {
-                lines.append("        dialect: \(revision.dialect.rawValue)")
+            if let dialect = revision.dialect {
+                lines.append("        dialect: \(dialect.rawValue)")
             }
             if let file = revision.backendsFile {
                 lines.append("        backendsFile: \(YAMLText.quoted(file.path))")

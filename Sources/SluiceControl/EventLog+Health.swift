@@ -1,6 +1,5 @@
 import SluiceGateway
 import SluiceTelemetry
-import Synchronization
 
 // What probes find, in the log.
 extension EventLog {
@@ -27,14 +26,4 @@ extension EventLog {
             write(.info, "a backend is well again", place)
         }
     }
-}
-
-/// Passes on that a backend found by name may have moved; what looks names up comes to be later than
-/// the probe.
-final class NameSuspicion: Sendable {
-    private let action = Mutex<(@Sendable () -> Void)?>(nil)
-
-    func use(_ action: @escaping @Sendable () -> Void) { self.action.withLock { $0 = action } }
-
-    func notify() { action.withLock { $0 }?() }
 }

@@ -3,6 +3,7 @@ package import SluiceConfiguration
 package import SluiceCore
 package import SluiceGateway
 import SluiceIO
+import SluiceInference
 import SluiceIngress
 import SluiceRouting
 import SluiceTLS
@@ -105,7 +106,8 @@ package final class GatewayRuntime: Sendable {
             throw CompileFailure(sentence: error.description)
         }
         let (workers, control) = (workers, control)
-        let moved = NameSuspicion()
+        let moved = ProbeNews()
+        let learned = ProbeNews()
         let probe = control.run { loop in
             Confined(
                 HealthProbe(loop: loop, readiness: readiness) {
@@ -114,6 +116,8 @@ package final class GatewayRuntime: Sendable {
                     log.write(complaint)
                     // It may be somewhere else by now.
                     if complaint.reason != nil, !complaint.backend.names.isEmpty { moved.notify() }
+                } learned: {
+                    learned.notify()
                 }
             )
         }
@@ -131,6 +135,13 @@ package final class GatewayRuntime: Sendable {
         }
         desk.use(cache)
         moved.use { [weak desk] in desk?.lookNamesUpSoon() }
+        learned.use { [weak desk] in
+            desk?.submit(.runtimes, by: "probe") { result in
+                var isBusy = false
+                if case .failure(let refusal) = result { isBusy = refusal.kind == .busy }
+                control.submit { [isBusy] in probe.value.takenOver(isToRetry: isBusy) }
+            }
+        }
         let snapshot = desk.snapshot
         workers.publish(snapshot)
         control.run { _ in probe.value.watch(snapshot) }
@@ -197,6 +208,11 @@ package final class GatewayRuntime: Sendable {
                     GatewayMetrics.trafficPercent,
                     [model.name, revision.name],
                     value: Double(model.split.weights[index]) / 100
+                )
+                sink.gauge(
+                    GatewayMetrics.runtimeInfo,
+                    [model.name, revision.name, revision.runtime.dialect.rawValue],
+                    value: 1
                 )
                 let isPanic = BackendPicker.isPanic(
                     revision.backends.filter(\.hasAddress).map(\.load),

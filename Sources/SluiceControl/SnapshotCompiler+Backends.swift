@@ -16,7 +16,7 @@ extension SnapshotCompiler {
         _ backend: Configuration.Backend,
         _ model: Configuration.Model,
         _ revision: Configuration.Revision,
-        _ slot: SignatureSlot,
+        _ metadata: MetadataPlan,
         _ configuration: Configuration,
         _ used: inout [String: BackendLoad]
     ) throws(CompileFailure) -> [BackendPlan] {
@@ -54,7 +54,7 @@ extension SnapshotCompiler {
                 probePathV1: SnapshotCompiler.probePathV1(model, revision),
                 probeInterval: model.health.interval,
                 probeTimeout: model.health.timeout,
-                metadata: SnapshotCompiler.metadata(model, revision, slot),
+                metadata: metadata,
                 weight: backend.share.weight,
                 maxInFlight: backend.share.maxInFlight
             )

@@ -31,6 +31,7 @@ package struct SnapshotCompiler: Sendable {
     private var notes: [String: HealthNote] = [:]
     private var contexts = ClientContexts()
     private var slots: [String: SignatureSlot] = [:]
+    private var runtimes: [String: RuntimeSlot] = [:]
     private var gates: [String: MirrorGate] = [:]
     private var boards: [String: RevisionBoard] = [:]
     private var limiters = RateLimiterShelf()
@@ -109,26 +110,45 @@ package struct SnapshotCompiler: Sendable {
         var models: [ModelPlan] = []
         var used: [String: BackendLoad] = [:]
         var slots: [String: SignatureSlot] = [:]
+        var runtimes: [String: RuntimeSlot] = [:]
         var boards: [String: RevisionBoard] = [:]
         for model in configuration.models {
             var revisions: [RevisionPlan] = []
             for revision in model.revisions {
                 var backends: [BackendPlan] = []
                 let key = "\(model.name)\u{0}\(revision.name)\u{0}\(revision.modelName ?? "")"
-                let slot = self.slots[key] ?? SignatureSlot()
+                let slot = SnapshotCompiler.slot(self.slots[key], model.tensors)
                 slots[key] = slot
+                let found = self.runtimes[key] ?? RuntimeSlot()
+                runtimes[key] = found
+                let runtime =
+                    revision.dialect.map { Runtime($0) } ?? found.runtime ?? Runtime(.generic)
+                let metadata = MetadataPlan(
+                    modelName: revision.modelName ?? model.name,
+                    slot: slot,
+                    runtime: runtime,
+                    runtimes: revision.dialect == nil ? found : nil
+                )
                 let place = "\(model.name)\u{0}\(revision.name)"
                 let board = self.boards[place] ?? RevisionBoard()
                 boards[place] = board
                 for backend in revision.allBackends {
-                    backends += try plans(backend, model, revision, slot, configuration, &used)
+                    backends += try plans(
+                        backend,
+                        model,
+                        revision,
+                        metadata,
+                        configuration,
+                        &used
+                    )
                 }
+                found.keepOnly(Set(backends.map(\.label)))
                 revisions.append(
                     RevisionPlan(
                         name: revision.name,
                         backendModelName: revision.modelName,
                         backends: backends,
-                        dialect: revision.dialect,
+                        runtime: runtime,
                         signature: slot,
                         board: board
                     )
@@ -161,6 +181,7 @@ package struct SnapshotCompiler: Sendable {
         notes = notes.filter { used[$0.key] != nil }
         contexts.keepOnly(configuration)
         self.slots = slots
+        self.runtimes = runtimes
         gates = gates.filter { gate in models.contains { $0.name == gate.key } }
         self.boards = boards
         limiters.keepOnly(configuration.models)
@@ -226,25 +247,13 @@ package struct SnapshotCompiler: Sendable {
         return plan
     }
 
-    /// Only where a V1 caller meets a V2 backend, or the other way round, is the model's signature
-    /// needed.
-    static func metadata(
-        _ model: Configuration.Model,
-        _ revision: Configuration.Revision,
-        _ slot: SignatureSlot
-    ) -> MetadataPlan? {
-        let speaksV1 =
-            revision.allBackends.contains { $0.rest != nil }
-            && [.generic, .kserve].contains(revision.dialect)
-        guard !speaksV1 else { return nil }
-        let name = revision.modelName ?? model.name
-        return MetadataPlan(
-            path: revision.dialect == .tfserving
-                ? "/v1/models/\(PathSegment.escaped(name))/metadata"
-                : "/v2/models/\(PathSegment.escaped(name))",
-            modelName: name,
-            slot: slot
-        )
+    /// The slot for a model's tensors; the same while what the configuration says of them is.
+    private static func slot(
+        _ known: SignatureSlot?,
+        _ configured: ModelSignature?
+    ) -> SignatureSlot {
+        if let known, known.configured == configured { return known }
+        return SignatureSlot(configured: configured)
     }
 
     // MARK: - What is kept from one snapshot to the next

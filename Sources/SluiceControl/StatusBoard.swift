@@ -3,6 +3,7 @@ import SluiceCache
 import SluiceConfiguration
 import SluiceCore
 package import SluiceGateway
+import SluiceInference
 import SluiceRouting
 package import SluiceWire
 
@@ -45,6 +46,7 @@ package enum StatusBoard {
                     .init("name", .string(revision.name)),
                     .init("traffic", percent(weight)),
                     .init("configuredTraffic", percent(configured?[index] ?? weight)),
+                    .init("dialect", .string(revision.runtime.dialect.rawValue)),
                     .init("ready", .bool(revision.backends.contains { isServing($0) })),
                     .init("queued", .number("\(revision.board.queue.depth)")),
                     .init("concurrency", concurrency(of: revision)),

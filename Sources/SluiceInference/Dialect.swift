@@ -1,7 +1,7 @@
 /// Which runtime a backend is: what it says differently from the others, where a gateway can help.
 ///
-/// Facts are those of the runtimes' sources, August 2026. Without a setting it is `generic`, which
-/// keeps to what all of them read.
+/// Facts are those of the runtimes' sources, August 2026. Without a setting the runtime itself is asked
+/// (``ServerDescription``), and is `generic` until it has told, which keeps to what all of them read.
 package enum Dialect: String, Sendable, CaseIterable {
     /// NVIDIA Triton: binary tensors, `NaN` tokens, shared memory, all parameter kinds.
     case triton
@@ -11,6 +11,10 @@ package enum Dialect: String, Sendable, CaseIterable {
     case kserve
     /// TensorFlow Serving: V1 only, columns by name, `NaN` tokens, `{"b64": …}`.
     case tfserving
+    /// The Open Inference Protocol without the binary tensor extension: tensors over REST are JSON.
+    case v2json
+    /// V1 over REST and nothing else, with rows as KServe has them.
+    case v1
     /// Anything that speaks the Open Inference Protocol, ModelMesh's REST proxy among them.
     case generic
 
@@ -29,7 +33,7 @@ package enum Dialect: String, Sendable, CaseIterable {
     package var tensorForm: TensorForm {
         switch self {
         case .triton, .kserve: .binary
-        case .mlserver, .tfserving: .json
+        case .mlserver, .tfserving, .v2json, .v1: .json
         case .generic: .jsonWherePossible
         }
     }
@@ -52,7 +56,9 @@ package enum Dialect: String, Sendable, CaseIterable {
     package var mixesRawAndTyped: Bool { self == .mlserver }
 
     /// Whether InferParameter has `double_param` and `uint64_param`; others skip those unread.
-    package var hasWideParameters: Bool { self == .triton || self == .generic }
+    package var hasWideParameters: Bool {
+        self == .triton || self == .generic || self == .v2json
+    }
 
     /// Whether it takes tensors in shared memory.
     package var hasSharedMemory: Bool { self == .triton || self == .generic }
@@ -61,12 +67,22 @@ package enum Dialect: String, Sendable, CaseIterable {
     package var hasVersionedPaths: Bool { self != .kserve }
 
     /// Whether V1 `inputs` is another word for `instances`, rows and all, answered by `predictions`.
-    package var v1InputsAreRows: Bool { self == .kserve }
+    package var v1InputsAreRows: Bool { self == .kserve || self == .v1 }
+
+    /// Whether V1 `inputs` is an object of columns: so a request tells shapes that aren't rows.
+    package var readsV1Columns: Bool { self == .tfserving }
 
     /// The REST path of a V2 inference; the names may hold anything, and `version` may be empty.
     package func inferPath(model: String, version: String) -> String {
         let path = "/v2/models/\(PathSegment.escaped(model))"
         return version.isEmpty || !hasVersionedPaths
             ? "\(path)/infer" : "\(path)/versions/\(PathSegment.escaped(version))/infer"
+    }
+
+    /// The REST path of a V1 prediction; the names may hold anything, and `version` may be empty.
+    package static func predictPath(model: String, version: String) -> String {
+        let path = "/v1/models/\(PathSegment.escaped(model))"
+        return version.isEmpty
+            ? "\(path):predict" : "\(path)/versions/\(PathSegment.escaped(version)):predict"
     }
 }

@@ -9,6 +9,20 @@ package struct ModelDescription: Equatable, Sendable {
         var name = ""
         var datatype = ""
         var shape: [Int] = []
+
+        init(name: String = "", datatype: String = "", shape: [Int] = []) {
+            self.name = name
+            self.datatype = datatype
+            self.shape = shape
+        }
+
+        init(_ tensor: TensorSignature) {
+            self.init(
+                name: tensor.name,
+                datatype: tensor.datatype.rawValue,
+                shape: tensor.shape
+            )
+        }
     }
 
     private var name = ""
@@ -16,6 +30,13 @@ package struct ModelDescription: Equatable, Sendable {
     private var platform = ""
     private var inputs: [Tensor] = []
     private var outputs: [Tensor] = []
+
+    /// A model that is described by its signature only.
+    package init(name: String, _ signature: ModelSignature) {
+        self.name = name
+        inputs = signature.inputs.map(Tensor.init)
+        outputs = signature.outputs.map(Tensor.init)
+    }
 
     // MARK: - JSON
 

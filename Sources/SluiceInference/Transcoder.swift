@@ -128,7 +128,7 @@ package struct Transcoder: Sendable {
     private func settled() throws(InferenceFailure) -> ModelSignature {
         guard let signature else {
             throw InferenceFailure(
-                "the model's metadata isn't known, and without it nobody can say which tensors are meant; call it in the backend's own protocol",
+                "the model's metadata isn't known, and without it nobody can say which tensors are meant; call it in the backend's own protocol, or name its tensors in the configuration (`tensors:`)",
                 .inexpressible
             )
         }

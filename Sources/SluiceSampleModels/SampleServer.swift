@@ -124,7 +124,7 @@ package final class SampleServer: RequestHandler, TimerTarget {
         let path = unsafe head.first(.path).map { unsafe [UInt8]($0) } ?? []
         let isGRPC =
             unsafe head.first(.contentType).map {
-                unsafe ASCII.hasPrefix($0, "application/grpc")
+                unsafe MediaType.isGRPC($0)
             } ?? false
         let method = unsafe path.withUnsafeBytes { unsafe GRPCMethod.lookup($0) }
         let headerLength = unsafe head.first(.inferenceHeaderContentLength).flatMap {

@@ -14,6 +14,10 @@ final class Answerer: RequestHandler, TimerTarget {
         case half
         /// 200 with the body that is given for the path, 404 for any other.
         case paths([String: String])
+        /// 405 for these paths, 404 for any other.
+        case methods([String])
+        /// The status that is given for the path, 404 for any other.
+        case statuses([String: Int])
     }
 
     private let loop: EventLoop
@@ -119,6 +123,9 @@ final class Answerer: RequestHandler, TimerTarget {
         if case .paths(let known) = reply {
             (status, text) = known[paths.last ?? ""].map { (200, $0) } ?? (404, "no such path")
         }
+        let path = paths.last ?? ""
+        if case .methods(let known) = reply { status = known.contains(path) ? 405 : 404 }
+        if case .statuses(let known) = reply { status = known[path] ?? 404 }
         let body = Array(text.utf8)
         head.append(status: status)
         head.append(.contentLength, decimal: body.count)

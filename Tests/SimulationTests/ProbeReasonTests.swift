@@ -3,6 +3,7 @@ import SluiceCore
 import SluiceEgress
 import SluiceGateway
 import SluiceIO
+import SluiceInference
 import SluiceRouting
 import SluiceSimulation
 import Testing
@@ -15,6 +16,7 @@ struct ProbeReasonTests {
         let world = World(seed: 3)
         let board = LoadBoard()
         let note = HealthNote()
+        let readiness = GatewayReadiness()
         let load: BackendLoad
         let probe: HealthProbe
         private let server: EventLoop
@@ -25,15 +27,17 @@ struct ProbeReasonTests {
             delay: Duration? = nil,
             isGRPC: Bool = false,
             path: String = "/v2/health/ready",
-            pathV1: String? = "/v1/models/m"
+            pathV1: String? = "/v1/models/m",
+            metadata: MetadataPlan? = nil
         ) throws {
             load = board.add()
             let log = Log()
             server = world.makeLoop(name: "backend").loop
             probe = HealthProbe(
                 loop: world.makeLoop(name: "probe").loop,
-                readiness: GatewayReadiness(),
-                complain: { log.lines.append($0.reason) }
+                readiness: readiness,
+                complain: { log.lines.append($0.reason) },
+                learned: { log.lessons += 1 }
             )
             self.log = log
             if let reply {
@@ -58,7 +62,8 @@ struct ProbeReasonTests {
                 probePath: path,
                 probePathV1: pathV1,
                 probeInterval: .seconds(1),
-                probeTimeout: .milliseconds(1_500)
+                probeTimeout: .milliseconds(1_500),
+                metadata: metadata
             )
             let revision = RevisionPlan(name: "v1", backendModelName: nil, backends: [plan])
             probe.watch(
@@ -78,10 +83,15 @@ struct ProbeReasonTests {
             )
         }
 
-        private final class Log { var lines: [String?] = [] }
+        private final class Log {
+            var lines: [String?] = []
+            var lessons = 0
+        }
         private let log: Log
 
         var lines: [String?] { log.lines }
+        /// How often it was told that backends are something else.
+        var lessons: Int { log.lessons }
         var paths: [String] { answerer?.paths ?? [] }
 
         func use(_ reply: Answerer.Reply) { answerer?.reply = reply }
@@ -170,6 +180,105 @@ struct ProbeReasonTests {
         try scene.pass()
         #expect(scene.note.reason == "GET /health: 404")
         #expect(Set(scene.paths) == ["/health?key=secret"])
+        try scene.close()
+    }
+
+    @Test("A server that has nothing but a prediction in V1's way is ready when it says so by 405")
+    func predictionOnly() throws {
+        let scene = try Scene(.methods(["/v1/models/m:predict"]))
+        try scene.pass()
+        #expect(scene.load.health == .up && scene.note.reason == nil)
+        // It goes on being asked so.
+        #expect(scene.paths.count { $0 == "/v2/health/ready" } == 1)
+        #expect(scene.paths.suffix(2) == ["/v1/models/m:predict", "/v1/models/m:predict"])
+        try scene.close()
+    }
+
+    // MARK: - What a backend is
+
+    private func metadata(
+        _ runtimes: RuntimeSlot?,
+        _ runtime: Runtime = Runtime(.generic)
+    )
+        -> MetadataPlan
+    {
+        MetadataPlan(
+            modelName: "m",
+            slot: SignatureSlot(),
+            runtime: runtime,
+            runtimes: runtimes
+        )
+    }
+
+    @Test("A backend that comes up is asked once what it is, before the gateway is ready")
+    func learnt() throws {
+        let runtimes = RuntimeSlot()
+        let plan = metadata(runtimes)
+        let server = [
+            "/v2/health/ready": "", "/v2": #"{"name":"mlserver","version":"1","extensions":[]}"#,
+            "/v2/models/m": #"{"name":"m","inputs":[{"name":"x","datatype":"FP32","shape":[-1]}]}"#,
+        ]
+        let scene = try Scene(.paths(server), metadata: plan)
+        try scene.pass()
+        #expect(runtimes.runtime == Runtime(.mlserver) && scene.lessons == 1)
+        #expect(plan.slot.signature?.inputs.first?.name == "x")
+        #expect(scene.paths.count { $0 == "/v2" } == 1)
+        #expect(scene.paths.count { $0 == "/v2/models/m" } == 1)
+        // What was told has to be in force first.
+        #expect(!scene.readiness.isProbed)
+        scene.probe.takenOver()
+        try scene.pass()
+        #expect(scene.readiness.isProbed && scene.lessons == 1)
+        // One that was away may be another by now.
+        scene.use(.failure)
+        try scene.pass()
+        scene.use(
+            .paths([
+                "/v2/health/ready": "", "/v2": #"{"name":"triton","extensions":[]}"#,
+                "/v2/models/m": "{}",
+            ])
+        )
+        try scene.pass()
+        #expect(runtimes.runtime == Runtime(.triton) && scene.lessons == 2)
+        // Where there was no time for it, it is told again.
+        scene.probe.takenOver(isToRetry: true)
+        try scene.pass(.seconds(2))
+        #expect(scene.lessons == 3)
+        #expect(scene.paths.count { $0 == "/v2" } == 2)
+        try scene.close()
+    }
+
+    @Test("What doesn't tell holds nothing up, and is asked again")
+    func silent() throws {
+        let runtimes = RuntimeSlot()
+        let scene = try Scene(
+            .paths(["/v2/health/ready": "", "/v2": "500"]),
+            metadata: metadata(runtimes)
+        )
+        scene.use(.statuses(["/v2/health/ready": 200, "/v2": 500]))
+        try scene.pass()
+        #expect(scene.load.health == .up && scene.readiness.isProbed)
+        #expect(runtimes.runtime == nil && scene.lessons == 0)
+        let asked = scene.paths.count { $0 == "/v2" }
+        #expect(asked == 3)
+        // Less and less often: what it answers is in its log.
+        try scene.pass(.seconds(100))
+        #expect((asked + 3...asked + 4).contains(scene.paths.count { $0 == "/v2" }))
+        try scene.close()
+    }
+
+    @Test("An operator's word is not asked about")
+    func configuredDialect() throws {
+        let plan = metadata(nil, Runtime(.tfserving))
+        let scene = try Scene(
+            .paths(["/v1/models/m": #"{"model_version_status":[]}"#]),
+            metadata: plan
+        )
+        try scene.pass()
+        #expect(scene.load.health == .up && scene.readiness.isProbed && scene.lessons == 0)
+        #expect(!scene.paths.contains("/v2"))
+        // It has no metadata, which is found out once.
+        #expect(scene.paths.count { $0 == "/v1/models/m/metadata" } == 1)
         try scene.close()
     }
 }

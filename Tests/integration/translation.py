@@ -220,9 +220,9 @@ class JSONOnly(http.server.BaseHTTPRequestHandler):
         if self.headers["content-type"] != "application/json" or self.headers["inference-header-content-length"]:
             self.reply(415, {"error": "JSON only"})
             return
-        outputs = [{key: tensor[key] for key in ("name", "datatype", "shape", "data")}
-                   for tensor in json.loads(body)["inputs"]]
-        self.reply(200, {"model_name": "echo", "outputs": outputs})
+        document = json.loads(body)
+        outputs = [{key: tensor[key] for key in ("name", "datatype", "shape", "data")} for tensor in document["inputs"]]
+        self.reply(200, {"model_name": "echo", **({"id": document["id"]} if "id" in document else {}), "outputs": outputs})
 
     def reply(self, status, document):
         body = json.dumps(document).encode()

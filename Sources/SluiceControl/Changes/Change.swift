@@ -14,6 +14,8 @@ package enum Change: Sendable {
     case backend(model: String, revision: String, address: String, state: BackendState)
     /// Use what names were found to be since this was last done (``ChangeDesk/found(_:_:)``).
     case names
+    /// Use what backends were found to be.
+    case runtimes
     /// Remember where a model's rollout stands, or nil once it is over; moves nothing.
     case rollout(model: String, record: JSONValue?)
 }

@@ -242,6 +242,7 @@ package final class ChangeDesk: Sendable {
         case .backend(let model, let revision, let address, let state):
             try set(backend: address, of: revision, model, to: state, by: who)
         case .names: try learnNames(by: who)
+        case .runtimes: try learnRuntimes()
         case .rollout(let model, let record): remember(rollout: record, of: model)
         }
     }

@@ -1,21 +1,34 @@
 import SluiceEgress
 import SluiceGRPC
+import SluiceInference
 import SluiceWire
 
 // What was asked of a backend and what came of it, in words for logs and pages.
 extension HealthProbe {
     /// The path of the question over REST.
     static func path(_ target: Target) -> String {
-        switch target.question {
-        case .ready: target.plan.probePath
-        case .readyV1: target.plan.probePathV1 ?? target.plan.probePath
-        case .description: target.plan.metadata?.path ?? target.plan.probePath
+        let plan = target.plan
+        let model = plan.metadata?.modelName ?? ""
+        return switch target.question {
+        case .ready: plan.probePath
+        case .readyV1: plan.probePathV1 ?? plan.probePath
+        case .readyByMethod: plan.probePathV1.map { "\($0):predict" } ?? plan.probePath
+        case .runtime(let question): path(question, model)
+        case .description:
+            runtime(of: target).speaksV2
+                ? path(.metadataV2, model) : "\(path(.statusV1, model))/metadata"
         }
     }
 
     /// The question as people are told of it; a query may have a secret in it.
     static func name(_ target: Target) -> String {
-        guard !target.isGRPC else { return target.isDescribing ? "ModelMetadata" : "ServerReady" }
+        guard !target.isGRPC else {
+            return switch target.question {
+            case .description: "ModelMetadata"
+            case .runtime: "ServerMetadata"
+            case .ready, .readyV1, .readyByMethod: "ServerReady"
+            }
+        }
         let path = path(target)
         let end = path.firstIndex(of: "?") ?? path.endIndex
         return "GET \(path[..<end].prefix(100))"
@@ -43,6 +56,7 @@ extension HealthProbe {
     /// What is wrong with an answer that has come whole; nil for a good one.
     static func failure(_ target: Target, grpc: Int?, _ message: String?) -> String? {
         let name = name(target)
+        if target.question == .readyByMethod, target.status == 405 { return nil }
         guard (200..<300).contains(target.status) else { return "\(name): \(target.status)" }
         guard target.isGRPC else {
             guard target.question == .readyV1 else { return nil }
@@ -55,7 +69,8 @@ extension HealthProbe {
             return words.isEmpty ? "\(name): \(status)" : "\(name): \(status): \(words)"
         }
         // ServerReadyResponse: `ready = true` is the two bytes 08 01 after the prefix.
-        let isReady = target.isDescribing || target.answer.dropFirst(5).elementsEqual([8, 1])
+        let isReady =
+            target.question.isOfMetadata || target.answer.dropFirst(5).elementsEqual([8, 1])
         return isReady ? nil : "\(name): not ready"
     }
 

@@ -10,9 +10,10 @@ import SluiceWire
 /// Asks every backend regularly whether it is well, and writes the answer on the load board.
 ///
 /// A REST backend is asked for `health.path`, a gRPC one for ServerReady. Without a configured path
-/// REST is asked for V2's readiness, and where that doesn't exist for the model's status in V1. The
-/// first answer counts at once; afterwards one success brings a backend back and two failures in a row
-/// take it out. What a failure was is on the backend's ``HealthNote``.
+/// REST is asked for V2's readiness, where that doesn't exist for the model's status in V1, and where
+/// there isn't any for its prediction, which answers 405. The first answer counts at once; afterwards one
+/// success brings a backend back and two failures in a row take it out. What a failure was is on the
+/// backend's ``HealthNote``.
 /// Lives on the control loop; what it finds reaches workers through the board's atomics.
 package final class HealthProbe: ResponseReceiver, TimerTarget {
     /// What is to be told of a backend.
@@ -25,11 +26,15 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
     }
 
     /// What a backend is asked.
-    enum Question {
+    enum Question: Equatable {
         /// Whether it is ready: `health.path`, V2's readiness, or ServerReady.
         case ready
         /// Whether its model is ready, in V1's way.
         case readyV1
+        /// Whether there is a prediction in V1's way: GET isn't its method.
+        case readyByMethod
+        /// What it is.
+        case runtime(RuntimeInquiry.Question)
         /// What its model takes and gives.
         case description
     }
@@ -43,23 +48,26 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
         let revision: String
         var isAsking = false
         var question = Question.ready
-        /// Whether it has answered in V1's way, and not in V2's.
-        var speaksV1 = false
-        /// What V2's readiness came to, while V1's is being asked for.
-        var failureV2: String?
+        /// The way in which it is asked whether it is ready: the one that it has answered.
+        var readiness = Question.ready
+        /// What its readiness came to in ways that it doesn't have, while another is tried.
+        var failedWays: [String] = []
+        /// Whether it is to be asked what it is: when it has come up, and until it has told.
+        var wantsRuntime = true
+        /// Good answers to pass before one that hasn't told is asked again: twice as many each time.
+        var runtimePause = 0
+        var runtimePauseLeft = 0
+        var inquiry = RuntimeInquiry(isReadyInV2: false, hasTensors: false)
+        /// Whether its model isn't described, which won't change while the server runs.
+        var isUndescribed = false
         var call: Call?
         var failures = 0
         var status = 0
         var answer: [UInt8] = []
         var timer = TimerID.none
         var hasAnswered = false
-        /// Whether the next question is for the model's description; after each good answer while
-        /// nobody has told.
-        var wantsDescription = false
         /// What is wrong with it, as last told.
         var complaint: String?
-
-        var isDescribing: Bool { question == .description }
 
         init(plan: BackendPlan, pool: ConnectionPool, of model: String, _ revision: String) {
             self.plan = plan
@@ -70,32 +78,39 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
         }
     }
 
-    private let loop: EventLoop
+    let loop: EventLoop
     private let arena: HTTPArena
-    private let readiness: GatewayReadiness
+    let readiness: GatewayReadiness
     private var random: RandomSource
-    private var targets: [UInt: Target] = [:]
+    private(set) var targets: [UInt: Target] = [:]
     private var nextKey: UInt = 1
     private var shares = ShareWatch()
     private let tell: (ShareWatch.Notice) -> Void
     private let complain: (Complaint) -> Void
+    /// Says that backends were found to be something else than the snapshot has it.
+    let learned: () -> Void
+    /// Whether what was last told is being taken over, and whether there is more by now.
+    var isTelling = false
+    var hasMore = false
 
     // Timer tags: a target's key, and whether it is time to ask or time to give up.
     private static let giveUpBit: UInt = 1 << 63
     private static let descriptionMaximum = 1 << 20
     private static let answerMaximum = 4 << 10
-    /// What servers say to a path that they don't have.
-    private static let absent: Set = [400, 404, 405, 501]
 
     /// A probe without targets; `tell` hears when a revision has nobody left, or somebody again,
-    /// `complain` why a backend counts as down, once for each new reason, and when it is well again.
+    /// `complain` why a backend counts as down, once for each new reason, and when it is well again,
+    /// `learned` when backends were found to be something else than the snapshot has it: it is answered
+    /// by ``takenOver()``.
     package init(
         loop: EventLoop,
         readiness: GatewayReadiness,
         tell: @escaping (ShareWatch.Notice) -> Void = { _ in },
-        complain: @escaping (Complaint) -> Void = { _ in }
+        complain: @escaping (Complaint) -> Void = { _ in },
+        learned: @escaping () -> Void = {}
     ) {
         self.loop = loop
+        self.learned = learned
         self.tell = tell
         self.complain = complain
         self.readiness = readiness
@@ -161,14 +176,13 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
 
     // MARK: - Asking
 
+    /// Asks whether it is ready, in the way in which it last said so.
     private func ask(_ key: UInt, _ target: Target) {
-        let isDescribing = target.wantsDescription && target.plan.load.health == .up
-        target.wantsDescription = false
-        let isV1 = target.speaksV1 && target.plan.probePathV1 != nil
-        ask(key, target, isDescribing ? .description : isV1 ? .readyV1 : .ready)
+        let isOther = target.plan.probePathV1 != nil
+        ask(key, target, isOther ? target.readiness : .ready)
     }
 
-    private func ask(_ key: UInt, _ target: Target, _ question: Question) {
+    func ask(_ key: UInt, _ target: Target, _ question: Question) {
         target.isAsking = true
         target.question = question
         target.answer = []
@@ -203,10 +217,7 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
         head.append(.scheme, way.endpoint.tls == nil ? "http" : "https")
         head.append(.authority, text: way.authority)
         if target.isGRPC {
-            head.append(
-                .path,
-                (target.isDescribing ? GRPCMethod.modelMetadata : .serverReady).path
-            )
+            head.append(.path, HealthProbe.method(target.question).path)
             head.append(.contentType, "application/grpc")
             head.append(.transferCodings, "trailers")
         } else {
@@ -215,10 +226,13 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
         head.append(.userAgent, "sluice-probe")
         target.call = unsafe connection.begin(head, endStream: !target.isGRPC, user: user)
         if target.isGRPC, let call = target.call {
-            // ModelMetadataRequest has the name as its first field, ServerReadyRequest nothing.
-            let name = target.isDescribing ? target.plan.metadata?.modelName : nil
+            // ModelMetadataRequest has the name as its first field, the others nothing.
             var message = WireWriter()
-            if let name, !name.isEmpty { message.string(field: 1, name) }
+            if case .description = target.question, let name = target.plan.metadata?.modelName,
+                !name.isEmpty
+            {
+                message.string(field: 1, name)
+            }
             let frame = GRPCFrame.frame(message.bytes)
             unsafe frame.withUnsafeBytes { unsafe _ = call.send($0, endStream: true) }
         }
@@ -271,7 +285,8 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
             return
         }
         let room =
-            (target.isDescribing ? HealthProbe.descriptionMaximum : HealthProbe.answerMaximum)
+            (target.question.isOfMetadata
+                ? HealthProbe.descriptionMaximum : HealthProbe.answerMaximum)
             - target.answer.count
         if room > 0 { unsafe target.answer.append(contentsOf: bytes.prefix(room)) }
         if endStream {
@@ -321,27 +336,37 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
         target.isAsking = false
         target.call = nil
         let isGood = failure == nil
+        let isAbsent = RuntimeInquiry.absent.contains(target.status)
         switch target.question {
         case .description:
-            if isGood { HealthProbe.read(target.answer, of: target.plan, isGRPC: target.isGRPC) }
-            askLater(key, target)
+            describe(target, isGood: isGood)
+            rest(key, target)
+            return
+        case .runtime(let question):
+            learn(key, target, question, isGood: isGood)
             return
         case .ready:
-            if let failure, HealthProbe.absent.contains(target.status), !target.isGRPC,
-                target.plan.probePathV1 != nil
-            {
-                target.failureV2 = failure
+            if let failure, isAbsent, !target.isGRPC, target.plan.probePathV1 != nil {
+                target.failedWays.append(failure)
                 ask(key, target, .readyV1)
                 return
             }
         case .readyV1:
-            // One that isn't ready may learn V2 yet, so that is asked for again.
-            target.speaksV1 = isGood
+            if let failure, isAbsent {
+                target.failedWays.append(failure)
+                ask(key, target, .readyByMethod)
+                return
+            }
             // What V1 says is the reason, where there is a V1.
-            if !HealthProbe.absent.contains(target.status) { target.failureV2 = nil }
+            target.failedWays = []
+        case .readyByMethod: break
         }
-        let failures = [target.failureV2, failure].compactMap { $0 }
-        target.failureV2 = nil
+        let way = target.question
+        var failures = target.failedWays
+        target.failedWays = []
+        if case .readyByMethod = way {} else { failures += [failure].compactMap { $0 } }
+        // One that isn't ready may learn V2 yet, so that is asked for again.
+        target.readiness = isGood ? way : .ready
         settle(key, target, isGood ? nil : failures.joined(separator: "; "))
     }
 
@@ -351,6 +376,12 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
         target.failures = isGood ? 0 : target.failures + 1
         let load = target.plan.load
         if isGood {
+            if load.health == .down || load.health == .unknown {
+                // Another server may be there by now.
+                target.wantsRuntime = true
+                (target.runtimePause, target.runtimePauseLeft) = (0, 0)
+                target.isUndescribed = false
+            }
             load.cameUp(at: loop.now)
         } else if target.failures >= 2 || load.health == .unknown {
             load.health = .down
@@ -368,26 +399,17 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
             )
         }
         for notice in shares.changes(at: loop.now) { tell(notice) }
-        if !target.hasAnswered {
-            target.hasAnswered = true
-            if targets.values.allSatisfy(\.hasAnswered) { readiness.markProbed() }
-        }
-        if isGood, let slot = target.plan.metadata?.slot, slot.signature == nil {
-            target.wantsDescription = true
-            ask(key, target)
-            return
-        }
-        askLater(key, target)
+        if !isGood || !asksMore(key, target) { rest(key, target) }
     }
 
-    /// Keeps what a backend said of its model; what can't be read is asked for again later.
-    private static func read(_ answer: [UInt8], of plan: BackendPlan, isGRPC: Bool) {
-        let signature =
-            isGRPC
-            ? unsafe Array(answer.dropFirst(5)).withUnsafeBytes {
-                unsafe try? ModelSignature(protobuf: $0)
-            } : try? ModelSignature(json: answer)
-        if let signature { plan.metadata?.slot.fill(signature) }
+    /// All is asked for now.
+    func rest(_ key: UInt, _ target: Target) {
+        if !target.hasAnswered {
+            target.hasAnswered = true
+            noteProbed()
+        }
+        if hasMore, !isTelling { tellLearned() }
+        askLater(key, target)
     }
 
     private func askLater(_ key: UInt, _ target: Target) {

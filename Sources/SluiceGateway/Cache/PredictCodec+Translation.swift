@@ -8,6 +8,8 @@ extension PredictCodec {
         var headerLength: Int?
         var caller: CallerWishes.Form
         var backend: CallerWishes.Form
+        /// Another form that the backend takes, for what the first can't express.
+        var other: CallerWishes.Form?
         var dialect: Dialect
         var signature: ModelSignature?
         var model: String
@@ -18,6 +20,8 @@ extension PredictCodec {
 
     /// A request in the form of its backend.
     struct Translation {
+        /// What it was turned into.
+        var form: CallerWishes.Form
         /// Whoever has it gives it back.
         var body: PooledBytes
         var headerLength: Int?
@@ -52,16 +56,25 @@ extension PredictCodec {
             if order.backend == .grpc { PredictCodec.endFrame(&output) }
             return .success(
                 Translation(
+                    form: order.backend,
                     body: output.takeContent(),
                     headerLength: call.headerLength,
                     path: order.backend == .v1
-                        ? "/v1/models/\(PathSegment.escaped(order.backendName)):predict"
+                        ? Dialect.predictPath(
+                            model: order.backendName,
+                            version: call.version
+                        )
                         : order.dialect.inferPath(model: order.backendName, version: call.version),
                     wishes: call.wishes
                 )
             )
         } catch {
-            return .failure(error)
+            guard let other = order.other, error.kind == .inexpressible else {
+                return .failure(error)
+            }
+            var order = order
+            (order.backend, order.other) = (other, nil)
+            return unsafe translate(body, order)
         }
     }
 
@@ -72,6 +85,11 @@ extension PredictCodec {
         var dialect: Dialect
         var signature: ModelSignature?
         var wishes: CallerWishes
+
+        /// The way back.
+        var transcoder: Transcoder {
+            Transcoder(caller: wishes.form, backend: backend, dialect, signature: signature)
+        }
     }
 
     /// Turns a whole answer into the caller's form.
@@ -80,12 +98,7 @@ extension PredictCodec {
         _ order: AnswerOrder
     ) -> Result<RenderedAnswer, InferenceFailure> {
         let wishes = order.wishes
-        let transcoder = Transcoder(
-            caller: wishes.form,
-            backend: order.backend,
-            order.dialect,
-            signature: order.signature
-        )
+        let transcoder = order.transcoder
         var output = ByteBuffer(pool: pool)
         do throws(InferenceFailure) {
             if wishes.form == .grpc { PredictCodec.beginFrame(&output) }

@@ -241,19 +241,29 @@ struct PredictCodec: ~Copyable {
     /// What to keep of a whole answer; nil when it isn't one that can be told in other forms.
     ///
     /// That is also one of which something would be missing when it is told again: members that aren't
-    /// the protocol's, data that nests.
+    /// the protocol's, data that nests. `meaning` says how a V1 backend's answer to a caller of V2 is read.
     mutating func keep(
         _ body: UnsafeRawBufferPointer,
         _ form: CallerWishes.Form,
         headerLength: Int?,
-        _ dialect: Dialect
+        _ dialect: Dialect,
+        meaning: AnswerOrder? = nil
     ) -> [UInt8]? {
-        if form == .v1 { return unsafe [Kept.v1] + [UInt8](body) }
+        if form == .v1, meaning == nil { return unsafe [Kept.v1] + [UInt8](body) }
         do throws(InferenceFailure) {
-            var response =
-                form == .v2
-                ? unsafe try InferenceResponse(json: body, headerLength: headerLength)
-                : unsafe try InferenceResponse(protobuf: PredictCodec.message(body), dialect)
+            var response: InferenceResponse
+            if let meaning {
+                response = unsafe try meaning.transcoder.readAnswer(
+                    body,
+                    for: meaning.wishes,
+                    scratch: &scratch
+                )
+            } else {
+                response =
+                    form == .v2
+                    ? unsafe try InferenceResponse(json: body, headerLength: headerLength)
+                    : unsafe try InferenceResponse(protobuf: PredictCodec.message(body), dialect)
+            }
             guard response.isWholeInProtobuf else { return nil }
             response.id = ""
             var output = ByteBuffer(pool: pool)

@@ -62,7 +62,8 @@ extension Worker {
                 flow.pointee.cache.captured.bytes,
                 flow.spoken == .grpc ? .grpc : flow.spoken == .v1 ? .v1 : .v2,
                 headerLength: headerLength(flow.pointee.cache.headerLength),
-                dialect(of: flow)
+                dialect(of: flow),
+                meaning: meaning(of: flow)
             ),
             let policy = unsafe flow.pointee.model?._withUnsafeGuaranteedRef({ $0.plan.cache })
         else {
@@ -85,6 +86,12 @@ extension Worker {
         unsafe land(flow, .answered(entry))
     }
 
+    /// How a V1 backend's answer to a caller of V2 is read, so that all of those get it; nil for any other.
+    private func meaning(of flow: FlowPointer) -> PredictCodec.AnswerOrder? {
+        guard unsafe flow.spoken == .v1, unsafe flow.pointee.wire != .v1 else { return nil }
+        return unsafe wishes(of: flow).map { unsafe answerOrder(flow, $0) }
+    }
+
     /// Has a long answer made into what is kept by a helper thread; the flow itself needn't wait for that.
     private func keepLater(_ flow: FlowPointer) {
         guard let pool = shared.offload, let key = unsafe flow.pointee.cache.key,
@@ -99,10 +106,17 @@ extension Worker {
             unsafe flow.spoken == .grpc ? .grpc : flow.spoken == .v1 ? .v1 : .v2
         let length = unsafe headerLength(flow.pointee.cache.headerLength)
         let (dialect, home, worker) = (unsafe dialect(of: flow), loop.handle, Handed(self))
+        let meaning = unsafe meaning(of: flow)
         // There may be more of these than requests, since nobody waits for them: too many are refused.
         let isTaken = pool.submit(isRefusable: true) {
             var codec = PredictCodec(pool: BufferPool(retainedMaximum: 0))
-            let kept = unsafe codec.keep(body.value.bytes, form, headerLength: length, dialect)
+            let kept = unsafe codec.keep(
+                body.value.bytes,
+                form,
+                headerLength: length,
+                dialect,
+                meaning: meaning
+            )
             home.submit { worker.value.kept(token, kept, body.value) }
         }
         countOffload(.capture, isTaken: isTaken)

@@ -61,6 +61,11 @@ package enum GatewayMetrics {
         help: "1 if the backend answers its probe, else 0.",
         labels: ["model", "revision", "backend"]
     )
+    package static let runtimeInfo = MetricFamily.gauge(
+        "sluice_runtime_info",
+        help: "1, with the dialect of a revision's backends, as configured or found.",
+        labels: ["model", "revision", "dialect"]
+    )
     package static let trafficPercent = MetricFamily.gauge(
         "sluice_traffic_percent",
         help: "The configured share of each revision.",

@@ -114,6 +114,12 @@ struct Refusal {
         Refusal(http: 404, grpc: .notFound, why: .noRoute, sentence: "unknown model '\(name)'")
     }
 
+    static func undescribed(_ model: String) -> Refusal {
+        notFound(
+            "model '\(model)' has a V1 backend that doesn't describe its tensors; name them in the configuration (`tensors:`)"
+        )
+    }
+
     static func unknownRevision(_ name: String, of model: String, known: String) -> Refusal {
         Refusal(
             http: 404,

@@ -28,8 +28,12 @@ extension Worker {
             unsafe flow.pointee.isUnheard || model.translated.contains(caller)
         else { return true }
         let backend = revision.form(for: caller)
-        // A V1 server describes signatures of its own kind.
-        guard backend != caller, backend != .v1 else { return true }
+        guard backend != caller else { return true }
+        if backend == .v1 {
+            // V1 describes signatures of its own kind, or nothing.
+            unsafe describe(flow, revision, model)
+            return false
+        }
         let name = revision.plan.backendModelName ?? model.plan.name
         var body: [UInt8] = []
         if backend == .grpc {
@@ -58,6 +62,24 @@ extension Worker {
         unsafe flow.pointee.isTranslated = true
         unsafe flow.pointee.prefixLength = 0
         return true
+    }
+
+    /// Answers for a server that speaks V1 only, with what is known of its model.
+    private func describe(_ flow: FlowPointer, _ revision: WorkerRevision, _ model: WorkerModel) {
+        guard let signature = revision.plan.signature.signature else {
+            unsafe refuse(flow, .undescribed(model.plan.name))
+            return
+        }
+        let description = ModelDescription(name: model.plan.name, signature)
+        let isGRPC = unsafe flow.pointee.wire == .grpc
+        unsafe reply(
+            flow,
+            RenderedAnswer(
+                contentType: isGRPC ? "application/grpc" : "application/json",
+                body: isGRPC ? GRPCFrame.frame(description.protobuf) : description.json
+            ),
+            cacheStatus: nil
+        )
     }
 
     private func setHead(

@@ -246,6 +246,7 @@ extension Worker {
         var forwardedFor: Int?
         var hasRequestID = false
         var acceptsTrailers = false
+        var isBinary = false
         for index in 0..<head.count {
             switch head[index].name {
             case .connection, .keepAlive, .proxyConnection, .transferEncoding, .upgrade,
@@ -263,6 +264,8 @@ extension Worker {
             case .sluiceMirror:
                 if unsafe !flow.pointee.isUnheard { head.remove(at: index) }
             case .contentLength, .traceparent: head.markVolatile(at: index)
+            case .inferenceHeaderContentLength:
+                if !head[index].isRemoved { isBinary = true }
             case .path:
                 if unsafe flow.pointee.prefixLength > 0 { unsafe rewritePath(head, flow) }
             default: break
@@ -294,17 +297,25 @@ extension Worker {
             if !acceptsTrailers { head.append(.transferCodings, "trailers") }
             unsafe writeTimeout(head, flow)
         }
-        if unsafe !isGRPC && flow.pointee.operation.isPrediction { nameType(of: head) }
+        if unsafe !isGRPC && flow.pointee.operation.isPrediction {
+            unsafe nameType(of: head, isV2: flow.pointee.operation == .v2Infer, isBinary)
+        }
         unsafe renameModel(head, flow)
     }
 
-    /// Says what a prediction's body is where its caller didn't, or left its tool's default for forms.
-    private func nameType(of head: FieldBlock) {
+    /// Says what a prediction's body is where its caller didn't, or left what its tool says of any body.
+    ///
+    /// Runtimes go by it: FastAPI's read JSON as JSON only by its own type, and KServe's binary tensors by
+    /// any other. Under V1 a text may be what the model takes, so that goes on as it is.
+    private func nameType(of head: FieldBlock, isV2: Bool, _ isBinary: Bool) {
         if let type = unsafe head.first(.contentType) {
-            guard unsafe ASCII.hasPrefix(type, "application/x-www-form-urlencoded") else { return }
+            let isWrong =
+                unsafe MediaType.names(type, "application/x-www-form-urlencoded")
+                || isV2 && MediaType.names(type, "text/plain")
+                || isBinary && MediaType.names(type, "application/json")
+            guard isWrong else { return }
             head.remove(.contentType)
         }
-        let isBinary = head.index(of: .inferenceHeaderContentLength) != nil
         head.append(.contentType, isBinary ? "application/octet-stream" : "application/json")
     }
 

@@ -34,9 +34,8 @@ extension Worker {
         let flow = unsafe begin(exchange, head)
         let limit = exchange.maxHeaderBytes
         unsafe flow.pointee.wire =
-            head.first(.contentType).map {
-                unsafe ASCII.hasPrefix($0, "application/grpc")
-            } == true ? .grpc : .other
+            head.first(.contentType).map { unsafe MediaType.isGRPC($0) } == true
+            ? .grpc : .other
         unsafe refuse(flow, .headTooLarge(limit: limit))
     }
 
@@ -202,15 +201,8 @@ extension Worker {
 
     /// Whether a request is a gRPC call, whatever its path.
     private static func isGRPCCall(_ head: FieldBlock) -> Bool {
-        unsafe head.first(.contentType).map { unsafe isGRPCType($0) } == true
+        unsafe head.first(.contentType).map { unsafe MediaType.isGRPC($0) } == true
             && head.first(.method).map { unsafe ASCII.equal($0, "POST") } == true
-    }
-
-    /// Whether a content type is gRPC's (gRPC over HTTP/2, "Content-Type").
-    private static func isGRPCType(_ type: UnsafeRawBufferPointer) -> Bool {
-        unsafe ASCII.hasPrefix(type, "application/grpc")
-            && (type.count == 16
-                || [UInt8(ascii: "+"), UInt8(ascii: ";")].contains(type[16]))
     }
 
     private func allowsMethod(_ flow: FlowPointer, _ head: FieldBlock) -> Bool {
@@ -232,7 +224,7 @@ extension Worker {
         let method = unsafe GRPCMethod.lookup(path)
         unsafe flow.pointee.method = method
         guard let type = unsafe head.first(.contentType),
-            unsafe Worker.isGRPCType(type)
+            unsafe MediaType.isGRPC(type)
         else {
             // Not a gRPC caller, so a plain HTTP answer is right.
             unsafe flow.pointee.wire = .other

@@ -67,7 +67,7 @@ extension Worker {
         }
         if unsafe flow.pointee.wire == .grpc {
             guard status == 200, let type = unsafe head.first(.contentType),
-                unsafe ASCII.hasPrefix(type, "application/grpc")
+                unsafe MediaType.isGRPC(type)
             else {
                 blocks.give(head)
                 unsafe refuse(flow, .notGRPC(status: status))

@@ -45,9 +45,11 @@ extension Worker {
             unsafe flow.pointee.isUnheard || model.translated.contains(caller)
                 || model.readsOnlyJSON
         else { return true }
-        let backend = revision.form(for: caller)
-        guard unsafe backend != caller || revision.readsOnlyJSON && hasBinaryTensors(flow) else {
-            return true
+        var backend = revision.form(for: caller)
+        var other: CallerWishes.Form?
+        if backend == caller {
+            guard unsafe revision.readsOnlyJSON && hasBinaryTensors(flow) else { return true }
+            (backend, other) = unsafe revision.formsOfBinary(count: flow.pointee.held.count)
         }
         guard !ContentCoding.isCoded(head) else {
             unsafe refuse(flow, .codedBody(head))
@@ -57,6 +59,7 @@ extension Worker {
             headerLength: requestHeaderLength(head),
             caller: caller,
             backend: backend,
+            other: other,
             dialect: revision.plan.dialect,
             signature: revision.plan.signature.signature,
             model: model.plan.name,
@@ -115,7 +118,7 @@ extension Worker {
                 unsafe flow.pointee.cache.question = .passRetained(Question(made.wishes))
             }
             unsafe flow.pointee.backendWire =
-                order.backend == .grpc ? .grpc : order.backend == .v1 ? .v1 : .v2
+                made.form == .grpc ? .grpc : made.form == .v1 ? .v1 : .v2
             // The caller has heard of all it sent.
             unsafe flow.pointee.credited = made.body.count
             unsafe flow.pointee.isTranslated = true
@@ -167,7 +170,7 @@ extension Worker {
             head.status == 200 ? AnswerControl(head) : .unstorable
         if unsafe flow.pointee.backendWire == .grpc {
             guard head.status == 200, let type = unsafe head.first(.contentType),
-                unsafe ASCII.hasPrefix(type, "application/grpc")
+                unsafe MediaType.isGRPC(type)
             else {
                 unsafe refuse(flow, .notGRPC(status: head.status))
                 return
@@ -276,7 +279,13 @@ extension Worker {
         _ flow: FlowPointer,
         _ wishes: CallerWishes
     ) -> PredictCodec.AnswerOrder {
-        unsafe PredictCodec.AnswerOrder(
+        var wishes = wishes
+        // V1's answers don't name it, and a request's key doesn't either.
+        if wishes.modelName.isEmpty, unsafe flow.pointee.backendWire == .v1 {
+            wishes.modelName =
+                unsafe flow.pointee.model?._withUnsafeGuaranteedRef { $0.plan.name } ?? ""
+        }
+        return unsafe PredictCodec.AnswerOrder(
             headerLength: headerLength(flow.pointee.cache.headerLength),
             backend: flow.pointee.backendWire == .grpc
                 ? .grpc : flow.pointee.backendWire == .v1 ? .v1 : .v2,

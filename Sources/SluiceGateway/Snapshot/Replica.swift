@@ -119,6 +119,10 @@ final class WorkerRevision {
     /// Which backends speak REST, and which gRPC.
     let restBackends: BackendSet
     let grpcBackends: BackendSet
+    /// Whether all that speak REST speak gRPC as well.
+    private let restIsGRPC: Bool
+    /// Whether its backends take V2 over REST, but no binary tensors.
+    let readsOnlyJSON: Bool
     var picker: BackendPicker
     let balance: RevisionBalance
     let metrics: RevisionMetrics
@@ -161,6 +165,9 @@ final class WorkerRevision {
         }
         restBackends = rest
         grpcBackends = grpc
+        restIsGRPC = backends.allSatisfy { $0.rest == nil || $0.grpc != nil }
+        readsOnlyJSON =
+            !rest.isEmpty && plan.runtime.speaksV2 && plan.dialect.tensorForm == .json
         picker = RevisionBalance.picker(
             resilience,
             plan.board,
@@ -181,15 +188,20 @@ final class WorkerRevision {
     /// The form in which its backends take a prediction that came as `form`.
     func form(for form: CallerWishes.Form) -> CallerWishes.Form {
         guard !restBackends.isEmpty || !grpcBackends.isEmpty else { return form }
-        let isV1Only = plan.dialect == .tfserving
-        let isV2Only = plan.dialect == .triton || plan.dialect == .mlserver
         if form == .grpc ? !grpcBackends.isEmpty : restBackends.isEmpty { return .grpc }
-        if isV1Only { return .v1 }
-        return isV2Only || form == .grpc ? .v2 : form
+        if !plan.runtime.speaksV2 { return .v1 }
+        return !plan.runtime.speaksV1 || form == .grpc ? .v2 : form
     }
 
-    /// Whether its backends take V2 over REST, but no binary tensors.
-    var readsOnlyJSON: Bool { plan.dialect.tensorForm == .json && form(for: .v2) == .v2 }
+    /// The forms in which binary tensors that came over REST are told to backends that read only JSON
+    /// there: the first, and another for what the first can't express.
+    ///
+    /// gRPC carries them as they are, but servers take at most 4 MiB over it unless they are told
+    /// otherwise; REST takes any size. `count` is that of the body.
+    func formsOfBinary(count: Int) -> (first: CallerWishes.Form, other: CallerWishes.Form?) {
+        guard !grpcBackends.isEmpty else { return (.v2, nil) }
+        return restIsGRPC && count < 4 << 20 ? (.grpc, .v2) : (.v2, .grpc)
+    }
 
     /// Whether a backend is up.
     var isReady: Bool { loads.contains { $0.health == .up } }

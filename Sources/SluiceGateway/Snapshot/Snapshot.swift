@@ -76,8 +76,8 @@ package struct RevisionPlan: Sendable {
     /// The model's name at the backends, if it differs.
     package var backendModelName: String?
     package var backends: [BackendPlan]
-    /// Which runtime its backends are.
-    package var dialect: Dialect
+    /// What its backends can, as configured or found.
+    package var runtime: Runtime
     /// What its model takes and gives, once a backend has told.
     package var signature: SignatureSlot
     /// What workers share of it; the same across reloads while the revision stays configured.
@@ -88,17 +88,20 @@ package struct RevisionPlan: Sendable {
         name: String,
         backendModelName: String?,
         backends: [BackendPlan],
-        dialect: Dialect = .generic,
+        runtime: Runtime = Runtime(.generic),
         signature: SignatureSlot = SignatureSlot(),
         board: RevisionBoard = RevisionBoard()
     ) {
         self.board = board
-        self.dialect = dialect
+        self.runtime = runtime
         self.signature = signature
         self.name = name
         self.backendModelName = backendModelName
         self.backends = backends
     }
+
+    /// What its backends say differently from others.
+    var dialect: Dialect { runtime.dialect }
 }
 
 /// What an operator has said of a backend.
@@ -136,7 +139,7 @@ package struct BackendPlan: Sendable {
     package var probeInterval: Duration
     /// How long the probe waits.
     package var probeTimeout: Duration
-    /// Where the model is described, and which slot waits for that.
+    /// What is to be found out beside its health; nil is nothing.
     package var metadata: MetadataPlan?
     /// Its part beside the others'; 0 takes no new requests.
     package var weight: Int
@@ -195,19 +198,27 @@ extension Snapshot {
     }
 }
 
-/// How a backend is asked what its model takes and gives.
+/// How a backend is asked what it is, and what its model takes and gives.
 package struct MetadataPlan: Sendable {
-    /// The path over REST.
-    package var path: String
     /// The model's name there.
     package var modelName: String
     package var slot: SignatureSlot
+    /// What the backend is known to be, as configured or found.
+    package var runtime: Runtime
+    /// Where it is noted what the backend is; nil where an operator has said.
+    package var runtimes: RuntimeSlot?
 
-    /// A question to be asked once.
-    package init(path: String, modelName: String, slot: SignatureSlot) {
-        self.path = path
+    /// Questions to be asked once.
+    package init(
+        modelName: String,
+        slot: SignatureSlot,
+        runtime: Runtime,
+        runtimes: RuntimeSlot?
+    ) {
         self.modelName = modelName
         self.slot = slot
+        self.runtime = runtime
+        self.runtimes = runtimes
     }
 }
 

@@ -75,7 +75,7 @@ extension InferenceRequest {
                 )
             }
         }
-        if dialect == .tfserving {
+        if dialect.readsV1Columns {
             output.append("{\"inputs\":")
             try V1Tensors.writeColumns(inputs, isNamed: true, to: &output, &scratch, dialect)
         } else {
