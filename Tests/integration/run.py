@@ -22,6 +22,7 @@ from tritonclient.utils import InferenceServerException
 import answers
 import attacks
 import cache
+import callers
 import chaos
 import containers
 import control
@@ -455,6 +456,7 @@ for module in (
     rows,
     warm,
     translation,
+    callers,
     cross_origin,
     hedge,
     page,

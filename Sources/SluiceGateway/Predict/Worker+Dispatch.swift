@@ -180,6 +180,9 @@ extension Worker {
             unsafe isWorthKeeping(flow, $0, connection)
         }
         unsafe flow.pointee.retry.isKept = keeps
+        let keepsBody =
+            unsafe keeps || revision._withUnsafeGuaranteedRef { unsafe isWorthALook(flow, $0) }
+        unsafe flow.pointee.retry.keepsBody = keepsBody
         if !keeps { unsafe flow.pointee.head = nil }
         unsafe flow.pointee.backend?._withUnsafeGuaranteedRef {
             unsafe $0.route(flow.spoken)?._withUnsafeGuaranteedRef {
@@ -220,11 +223,12 @@ extension Worker {
         unsafe flow.pointee.heldTrailers = nil
         let endsBody = ended && trailers == nil
         var sent = 0
+        let count = unsafe flow.pointee.held.count + offered.count
         if unsafe !flow.pointee.held.isEmpty {
             var held = unsafe flow.pointee.held
             unsafe flow.pointee.held = PooledBytes()
             unsafe sent += call.send(held.bytes, endStream: endsBody && offered.isEmpty)
-            if keeps {
+            if keepsBody {
                 unsafe flow.pointee.retry.replay = held
             } else {
                 held.release(to: buffers)
@@ -232,8 +236,9 @@ extension Worker {
         }
         if unsafe !offered.isEmpty {
             unsafe sent += call.send(offered, endStream: endsBody)
-            if keeps { unsafe storeForRetry(flow, offered) }
+            if keepsBody { unsafe storeForRetry(flow, offered) }
         }
+        unsafe flow.pointee.clock.wait(forBackend: count - sent, at: loop.now)
         unsafe credit(flow, sent)
         if let trailers { call.sendTrailers(trailers) }
     }
@@ -263,6 +268,13 @@ extension Worker {
             case .sluiceMirror:
                 if unsafe !flow.pointee.isUnheard { head.remove(at: index) }
             case .contentLength, .traceparent: head.markVolatile(at: index)
+            case .contentEncoding:
+                if unsafe ContentCoding.namesCoding(head.value(of: head[index])) {
+                    unsafe flow.pointee.retry.isCoded = true
+                }
+            case .inferenceHeaderContentLength:
+                unsafe flow.pointee.retry.headerLength =
+                    ASCII.decimal(head.value(of: head[index])) ?? -2
             case .path:
                 if unsafe flow.pointee.prefixLength > 0 { unsafe rewritePath(head, flow) }
             default: break
@@ -294,14 +306,17 @@ extension Worker {
             if !acceptsTrailers { head.append(.transferCodings, "trailers") }
             unsafe writeTimeout(head, flow)
         }
-        if unsafe !isGRPC && flow.pointee.operation.isPrediction { nameType(of: head) }
+        if unsafe !isGRPC && flow.pointee.operation.isPrediction { unsafe nameType(of: head, flow) }
         unsafe renameModel(head, flow)
     }
 
     /// Says what a prediction's body is where its caller didn't, or left its tool's default for forms.
-    private func nameType(of head: FieldBlock) {
+    private func nameType(of head: FieldBlock, _ flow: FlowPointer) {
         if let type = unsafe head.first(.contentType) {
-            guard unsafe ASCII.hasPrefix(type, "application/x-www-form-urlencoded") else { return }
+            guard unsafe ASCII.hasPrefix(type, "application/x-www-form-urlencoded") else {
+                unsafe flow.pointee.retry.isForeign = !Worker.mayBeJSON(type)
+                return
+            }
             head.remove(.contentType)
         }
         let isBinary = head.index(of: .inferenceHeaderContentLength) != nil

@@ -68,13 +68,15 @@ extension Worker {
         unsafe flow.pointee.retry.replay.append(bytes, pool: buffers)
     }
 
-    /// The request won't be sent again.
+    /// The request won't be sent again, nor looked at.
     func forget(_ flow: FlowPointer) {
-        guard unsafe flow.pointee.retry.isKept else { return }
+        guard unsafe flow.pointee.retry.keepsBody else { return }
         if unsafe flow.pointee.hedge != nil { unsafe leaveHedge(flow, .lost) }
-        unsafe flow.pointee.retry.isKept = false
+        unsafe flow.pointee.retry.keepsBody = false
         unsafe flow.pointee.retry.smallCount = 0
         unsafe flow.pointee.retry.replay.release(to: buffers)
+        guard unsafe flow.pointee.retry.isKept else { return }
+        unsafe flow.pointee.retry.isKept = false
         if let head = unsafe flow.pointee.head { blocks.give(head) }
         unsafe flow.pointee.head = nil
     }
@@ -146,8 +148,7 @@ extension Worker {
         if unsafe flow.pointee.hedge != nil { unsafe leaveHedge(flow, .cancelled) }
         shard.add(revision.metrics.retries(reason: cause.rawValue))
         unsafe countFailedAttempt(flow, cause)
-        unsafe flow.pointee.call?.cancel()
-        unsafe flow.pointee.call = nil
+        unsafe cancelCall(flow, "retry_\(cause.rawValue)")
         unsafe leaveBackend(flow)
         unsafe rewind(flow)
         unsafe flow.pointee.retry.count += 1
@@ -166,6 +167,7 @@ extension Worker {
     /// Puts the request back to where it was before it was sent.
     private func rewind(_ flow: FlowPointer) {
         unsafe flow.pointee.retry.isKept = false
+        unsafe flow.pointee.retry.keepsBody = false
         unsafe flow.pointee.retry.isPrepared = true
         unsafe flow.pointee.held = flow.pointee.retry.replay
         unsafe flow.pointee.retry.replay = PooledBytes()
@@ -183,6 +185,7 @@ extension Worker {
         unsafe flow.pointee.stage = .connecting
         unsafe flow.pointee.firstByte = .zero
         unsafe flow.pointee.sent = .zero
+        unsafe flow.pointee.clock = AttemptClock()
         unsafe flow.pointee.backendCode = 0
         unsafe flow.pointee.cache.captured.release(to: buffers)
         unsafe flow.pointee.cache.headerLength = -1
