@@ -6,7 +6,7 @@ import SluiceIngress
 /// A model server that does to each request, once that is whole, what its `x-act` says.
 ///
 /// A status is answered with a JSON body, `grpc-N` with that status and no message, and `too-large` with
-/// what gRPC's libraries say of a message beyond their limit. `large` is 200 with 300 KB, `reset`
+/// what gRPC's libraries say of a message beyond their limit. `large` is 200 with 3 MB, `reset`
 /// breaks the exchange off, `hang` never answers, and `early-N` answers at the head.
 final class ObedientBackend: RequestHandler {
     private struct Work {
@@ -92,7 +92,7 @@ final class ObedientBackend: RequestHandler {
             exchange.sendHead(head, endStream: true)
             return
         }
-        let body = [UInt8](repeating: 0x20, count: act == "large" ? 300_000 : 2)
+        let body = [UInt8](repeating: 0x20, count: act == "large" ? 3_000_000 : 2)
         head.append(status: Int(act) ?? 200)
         head.append(.contentType, "application/json")
         head.append(.contentLength, decimal: body.count)

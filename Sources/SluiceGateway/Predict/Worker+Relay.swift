@@ -229,10 +229,12 @@ extension Worker {
             unsafe deadlineCame(flow)
             return
         }
-        if case .staleConnection = failure, unsafe retryFresh(flow) { return }
+        var isStale = false
+        if case .staleConnection = failure { isStale = true }
+        if isStale, unsafe retryFresh(flow) { return }
         if failure.isUnprocessed {
-            if unsafe retry(flow, .refused) { return }
-        } else if unsafe isFaulty(flow) {
+            if unsafe retry(flow, .refused) || retryFresh(flow, isUntouched: true) { return }
+        } else if !isStale, unsafe isFaulty(flow) {
             return
         } else {
             unsafe flow.pointee.outcome = .reset

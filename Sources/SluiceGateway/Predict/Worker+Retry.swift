@@ -99,27 +99,33 @@ extension Worker {
         return unsafe ASCII.equal(flow.pointee.operation.method.utf8Bytes, "GET")
     }
 
-    /// Sends an idempotent request again to the backend whose kept connection turned out dead.
+    /// Sends a request again to the backend it was at: an idempotent one whose kept connection turned
+    /// out dead, or one that was left untouched by a backend that has no other beside it.
     ///
     /// It is the same attempt on a connection that is new, so neither a retry by the model's count
     /// and budget nor a failure of the backend. Once for a request; false when its failure stands.
-    func retryFresh(_ flow: FlowPointer) -> Bool {
+    func retryFresh(_ flow: FlowPointer, isUntouched: Bool = false) -> Bool {
         guard unsafe flow.pointee.retry.isKept, unsafe !flow.pointee.retry.wasStale,
             unsafe !flow.pointee.hasResponseBegun, unsafe !isPastDeadline(flow),
             let revision = unsafe flow.pointee.revision,
             let backend = unsafe flow.pointee.backend
         else { return false }
         return unsafe revision._withUnsafeGuaranteedRef { revision in
-            guard unsafe isIdempotent(flow, revision.balance.retry) else { return false }
+            guard unsafe isUntouched || isIdempotent(flow, revision.balance.retry) else {
+                return false
+            }
             // A copy that is under way elsewhere answers sooner.
             if unsafe flow.pointee.hedge != nil, unsafe takeCopy(flow, .reset) { return true }
             if unsafe flow.pointee.hedge != nil { unsafe leaveHedge(flow, .cancelled) }
-            shard.add(revision.metrics.retries(reason: "stale_connection"))
+            let reason = isUntouched ? "refused" : "stale_connection"
+            shard.add(revision.metrics.retries(reason: reason))
             unsafe rewind(flow)
             unsafe flow.pointee.retry.wasStale = true
             if unsafe flow.pointee.timerPurpose == .tryEnd { unsafe armDeadline(flow) }
             unsafe backend._withUnsafeGuaranteedRef {
-                unsafe $0.route(flow.spoken)?._withUnsafeGuaranteedRef { $0.pool.dropIdle() }
+                if !isUntouched {
+                    unsafe $0.route(flow.spoken)?._withUnsafeGuaranteedRef { $0.pool.dropIdle() }
+                }
                 unsafe connect(flow, $0)
             }
             return true
