@@ -141,6 +141,7 @@ final class HTTPClient: ResponseReceiver, TimerTarget {
             case .poolFull: "too many calls"
             case .refused: "the server refused the request"
             case .reset(let code): "the server reset the request (\(code))"
+            case .resetByUs(let code, let reason): "the request was reset (\(code)): \(reason)"
             }
         isDone = true
     }

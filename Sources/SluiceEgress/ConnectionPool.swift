@@ -94,8 +94,8 @@ package final class ConnectionPool: TimerTarget {
 
     /// Calls that may wait for a connection, at most.
     package static let waitingMaximum = 4096
-    // A connection that has rested for so long is read before a call begins on it. One in steady use
-    // needs no such look: its end is noticed by the loop in time.
+    // An HTTP/2 connection that has rested for so long is looked at before a call begins on it. One in
+    // steady use needs none: of what it ends, GOAWAY says which calls another may take.
     private static let restWorthALook = Duration.milliseconds(20)
 
     /// A pool without connections; they are made when calls need them.
@@ -135,7 +135,8 @@ package final class ConnectionPool: TimerTarget {
     }
 
     private func takeReady() -> Unmanaged<ClientConnection>? {
-        for index in multiplexed.indices where multiplexed[index].hasRoom {
+        for index in multiplexed.indices
+        where multiplexed[index].hasRoom && !hasNews(multiplexed[index]) {
             return unsafe .passUnretained(multiplexed[index])
         }
         while let connection = idle.popLast() {
@@ -151,11 +152,21 @@ package final class ConnectionPool: TimerTarget {
         return nil
     }
 
-    /// Whether a connection that rested is still there, as far as can be seen from here.
+    /// Whether a connection that was kept is still there, as far as can be seen from here.
+    ///
+    /// A backend that ends one, without having said so, does it as often right behind an answer as
+    /// after a rest, and what isn't idempotent couldn't go again: so each is looked at.
     private func isFresh(_ connection: HTTP1ClientConnection) -> Bool {
-        let rest = loop.now - connection.idleSince
-        if rest < ConnectionPool.restWorthALook { return true }
-        return rest < endpoint.idleTimeout && connection.stream.isQuiet
+        guard connection.isKept else { return true }
+        return loop.now - connection.idleSince < endpoint.idleTimeout && connection.stream.isQuiet
+    }
+
+    /// Whether an HTTP/2 connection that rested has something to say, its end perhaps, that the loop
+    /// hasn't come to yet; calls that wait meanwhile are served once it has.
+    private func hasNews(_ connection: HTTP2ClientConnection) -> Bool {
+        connection.openCallCount == 0
+            && loop.now - connection.idleSince >= ConnectionPool.restWorthALook
+            && !connection.stream.isQuiet
     }
 
     /// Closes the connections that rest: one of them turned out to be dead.

@@ -150,6 +150,7 @@ final class HTTP2ClientConnection: ClientConnection, TimerTarget {
         keepAlive.heard = stream.loop.now
         unsafe session.receive(bytes, at: stream.loop.now.nanoseconds)
         process()
+        if !isClosed, session.openStreamCount == 0 { pool.roomAppeared() }
     }
 
     override var streamOutput: UnsafeRawBufferPointer {
@@ -193,7 +194,7 @@ final class HTTP2ClientConnection: ClientConnection, TimerTarget {
             session.reset(stream, .cancel)
             receiver.callFailed(
                 call,
-                .malformed("the response's head exceeds limits.maxHeaderBytes")
+                .resetByUs(.cancel, "the answer's head exceeds limits.maxHeaderBytes")
             )
             callEnded()
         case .interim(let stream, let head):
@@ -206,10 +207,11 @@ final class HTTP2ClientConnection: ClientConnection, TimerTarget {
             receiver.responseTrailers(Call(self, stream), trailers)
             responseEnded(stream)
         case .reset(let stream, let code):
-            receiver.callFailed(
-                Call(self, stream),
-                code == .refusedStream ? .refused : .reset(code)
-            )
+            let failure: CallFailure =
+                stream.fault != .none
+                ? .resetByUs(code, "it sent \(stream.fault.sentence)")
+                : code == .refusedStream ? .refused : .reset(code)
+            receiver.callFailed(Call(self, stream), failure)
             callEnded()
         case .drained(let stream, let count):
             receiver.requestDrained(Call(self, stream), count)

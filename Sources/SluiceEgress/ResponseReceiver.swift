@@ -10,6 +10,8 @@ package enum CallFailure: Error, Sendable {
     case refused
     /// The backend reset the call.
     case reset(HTTP2ErrorCode)
+    /// We reset the call, for what the backend sent.
+    case resetByUs(HTTP2ErrorCode, String)
     /// The connection broke or was closed in the middle.
     case connectionLost(String)
     /// A kept connection turned out dead: it had answered before, and broke without a word since
@@ -22,7 +24,7 @@ package enum CallFailure: Error, Sendable {
     package var isUnprocessed: Bool {
         switch self {
         case .connectFailed, .poolFull, .refused: true
-        case .reset, .connectionLost, .staleConnection, .malformed: false
+        case .reset, .resetByUs, .connectionLost, .staleConnection, .malformed: false
         }
     }
 }

@@ -106,6 +106,8 @@ package protocol Kernel: AnyObject {
 
     /// Reads what is there.
     func read(_ descriptor: Int32, into memory: UnsafeMutableRawBufferPointer) -> TransferResult
+    /// Whether nothing is there to be read, not even the peer's end; what is there stays.
+    func isQuiet(_ descriptor: Int32) -> Bool
     /// Writes what fits.
     func write(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> TransferResult
     /// Tells the peer that nothing more will be written.

@@ -166,6 +166,16 @@ package final class LinuxKernel: Kernel {
         }
     }
 
+    package func isQuiet(_ descriptor: Int32) -> Bool {
+        var byte: UInt8 = 0
+        while true {
+            // One byte of our own, which the call fills at most.
+            let count = unsafe Glibc.recv(descriptor, &byte, 1, Int32(MSG_PEEK))
+            if count >= 0 { return false }
+            if errno != EINTR { return errno == EAGAIN }
+        }
+    }
+
     package func write(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> TransferResult {
         while true {
             // MSG_NOSIGNAL: a closed peer is an error here, not a signal.

@@ -142,20 +142,11 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
     /// Whether the stream is past its end.
     package var isClosed: Bool { state == .closed }
 
-    /// Whether the peer has nothing more to say just now, and has neither ended nor broken off.
+    /// Whether the peer has nothing to say just now, and has neither ended nor broken off.
     ///
-    /// For connections on which it has nothing to say: where the answer is no, a byte may be lost,
-    /// and the connection can only be closed. Costs a system call.
+    /// Takes nothing of what is there. Costs a system call.
     package var isQuiet: Bool {
-        guard state == .open, !hasEnded else { return false }
-        var byte: UInt8 = 0
-        return unsafe withUnsafeMutableBytes(of: &byte) {
-            if case .wouldBlock = unsafe loop.kernel.read(descriptor, into: $0) {
-                true
-            } else {
-                false
-            }
-        }
+        state == .open && !hasEnded && loop.kernel.isQuiet(descriptor)
     }
 
     /// Writes what waits, says goodbye and closes; reads and drops until the peer has seen it.

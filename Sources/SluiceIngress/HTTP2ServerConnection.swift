@@ -210,12 +210,11 @@ final class HTTP2ServerConnection: ServerConnection {
                 return
             }
             handler.requestTrailers(Exchange(self, stream), trailers)
-        case .reset(let stream, let code):
+        case .reset(let stream, _):
             if unsafe stream.user != nil {
-                let isOurs = code == .protocolError || code == .flowControlError
                 handler.requestAborted(
                     Exchange(self, stream),
-                    isOurs ? .protocolError : .clientGone
+                    stream.fault == .none ? .clientGone : .protocolError
                 )
             }
             exchangeEnded()

@@ -213,6 +213,13 @@ package final class SimulatedKernel: Kernel {
         return result
     }
 
+    package func isQuiet(_ descriptor: Int32) -> Bool {
+        guard case .connection(let connection, let side) = object(descriptor, "recv") else {
+            return false
+        }
+        return !connection.readiness(of: side, at: time).read
+    }
+
     package func write(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> TransferResult {
         guard case .connection(let connection, let side) = object(descriptor, "write") else {
             return .failed(EBADF)

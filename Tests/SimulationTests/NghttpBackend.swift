@@ -21,6 +21,9 @@ final class NghttpBackend {
             flush()
         }
 
+        /// Sends what its HTTP/2 was told to say.
+        func say() { flush() }
+
         func close() { stream.close() }
 
         private func flush() {

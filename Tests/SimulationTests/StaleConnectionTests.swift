@@ -50,11 +50,13 @@ private final class FickleBackend {
                 if output.isEmpty { end() }
                 return
             }
-            guard String(decoding: request, as: UTF8.self).hasSuffix("}") else { return }
+            let text = String(decoding: request, as: UTF8.self)
+            let isPost = text.hasPrefix("P")
+            guard text.hasSuffix(isPost ? "}" : "\r\n\r\n") else { return }
             request = []
             answered += 1
             backend.answeredCount += 1
-            output += FickleBackend.answer
+            output += text.hasPrefix("H") ? FickleBackend.answer.dropLast(2) : FickleBackend.answer
             stream.touch()
         }
 
@@ -97,6 +99,11 @@ private final class FickleBackend {
         listener.start()
     }
 
+    /// Ends all connections at once, behind their answers.
+    func endAll() {
+        for connection in connections where !connection.stream.isClosed { connection.end() }
+    }
+
     var connectionCount: Int { connections.count }
     var openCount: Int { connections.count { !$0.stream.isClosed } }
 
@@ -123,8 +130,16 @@ struct StaleConnectionTests {
         init(
             _ fault: FickleBackend.Fault,
             isIdempotent: Bool,
-            idleTimeout: Duration = .seconds(4)
+            idleTimeout: Duration = .seconds(4),
+            delay: ClosedRange<Int64>? = nil
         ) throws {
+            if let delay {
+                var plan = FaultPlan()
+                plan.delay = delay
+                for port in [80, 9_001] {
+                    world.network.use(plan, for: .loopback(port: UInt16(port)))
+                }
+            }
             worker = Worker(
                 loop: world.makeLoop(name: "gateway").loop,
                 number: 0,
@@ -186,9 +201,9 @@ struct StaleConnectionTests {
             peer.text.split(separator: "HTTP/1.1 ").map { String($0.prefix(3)) }
         }
 
-        func ask() throws {
-            peer.say(Array(StaleConnectionTests.post.utf8))
-            try world.pass(.milliseconds(500))
+        func ask(_ request: String = StaleConnectionTests.post, for time: Duration? = nil) throws {
+            peer.say(Array(request.utf8))
+            try world.pass(time ?? .milliseconds(500))
         }
 
         func retries(_ reason: String) -> Int {
@@ -234,6 +249,102 @@ struct StaleConnectionTests {
             #expect(scene.backend.connectionCount == 1)
             try scene.end()
         }
+    }
+
+    @Test("A connection that its backend has ended is never used", arguments: [false, true])
+    func ended(isReset: Bool) throws {
+        // Both the FIN and the next request come to the loop at once, and the client's comes first. The
+        // rest before it is of any length.
+        for rest in [Duration.milliseconds(1), .milliseconds(19), .milliseconds(30)] {
+            let scene = try Scene(
+                .init(taken: .max, isReset: isReset),
+                isIdempotent: false,
+                delay: 100_000...100_000
+            )
+            try scene.ask(for: .microseconds(900) + rest)
+            #expect(scene.statuses == ["200", "200"] && scene.backend.connectionCount == 1)
+            scene.world.tickAll()
+            scene.backend.endAll()
+            try scene.ask()
+            #expect(scene.statuses == ["200", "200", "200"], "after \(rest)")
+            #expect(scene.backend.answeredCount == 3 && scene.backend.connectionCount == 2)
+            try scene.end()
+        }
+    }
+
+    @Test(
+        "What is idempotent by its method goes again, whatever its model",
+        arguments: ["GET", "HEAD"]
+    )
+    func byMethod(method: String) throws {
+        for isReset in [false, true] {
+            let scene = try Scene(.init(taken: 1, isReset: isReset), isIdempotent: false)
+            try scene.ask("\(method) /v1/models/m/metadata HTTP/1.1\r\nhost: a\r\n\r\n")
+            #expect(scene.statuses == ["200", "200"])
+            #expect(scene.backend.brokenCount == 1 && scene.backend.answeredCount == 2)
+            #expect(scene.retries("stale_connection") == 1)
+            try scene.end()
+        }
+    }
+
+    @Test("A probe whose kept connection turned out dead asks again, and its backend stays up")
+    func probe() throws {
+        let world = World(seed: 1)
+        let address = SocketAddress.loopback(port: 9_001)
+        let backend = try FickleBackend(
+            loop: world.makeLoop(name: "backend").loop,
+            on: address,
+            fault: .init(taken: 1)
+        )
+        let board = LoadBoard()
+        let load = board.add()
+        let note = HealthNote()
+        let probe = HealthProbe(
+            loop: world.makeLoop(name: "probe").loop,
+            readiness: GatewayReadiness()
+        )
+        let target = BackendTarget(
+            key: "b",
+            endpoint: Endpoint(address: address, dialect: .http1, tls: nil, serverName: "b"),
+            authority: "b"
+        )
+        let plan = BackendPlan(
+            label: "b",
+            rest: target,
+            grpc: nil,
+            load: load,
+            note: note,
+            probePath: "/",
+            probeInterval: .seconds(1),
+            probeTimeout: .milliseconds(500)
+        )
+        probe.watch(
+            Snapshot(
+                generation: 1,
+                models: [
+                    ModelPlan(
+                        name: "m",
+                        timeout: .seconds(1),
+                        balancing: .leastRequest,
+                        split: TrafficSplit(weights: [10_000]),
+                        revisions: [
+                            RevisionPlan(name: "v1", backendModelName: nil, backends: [plan])
+                        ]
+                    )
+                ],
+                maxRequestBytes: 1 << 20
+            )
+        )
+        for _ in 0..<20 {
+            try world.pass(.milliseconds(500))
+            #expect(load.health != .down && note.reason == nil)
+        }
+        #expect(load.health == .up && backend.brokenCount > 2 && backend.answeredCount > 4)
+        probe.close()
+        backend.close()
+        world.tickAll()
+        try world.pass(.seconds(2))
+        #expect(world.network.violations.isEmpty)
     }
 
     @Test("Behind a byte of the answer the connection wasn't dead, and the failure stands")

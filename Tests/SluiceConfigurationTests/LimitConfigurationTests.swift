@@ -54,9 +54,21 @@ struct LimitConfigurationTests {
         #expect(plain.models[0].adaptiveConcurrency == nil && plain.limits.maxMemory == 0)
     }
 
+    @Test("How long a connection to a backend may rest is read, and written back")
+    func idleTimeout() throws {
+        let read = try Configuration.parse(yaml: Self.text("backendIdleTimeout: 2500ms"), file: "f")
+        #expect(read.models[0].backendIdleTimeout == .milliseconds(2_500))
+        #expect(try Configuration.parse(yaml: read.yamlText, file: "f") == read)
+        let plain = try Configuration.parse(yaml: Self.text("timeout: 1s"), file: "f")
+        #expect(plain.models[0].backendIdleTimeout == nil)
+        #expect(!plain.yamlText.contains("backendIdleTimeout"))
+    }
+
     static let broken: [(model: String, limits: String, line: Int, message: String)] = [
         ("", "maxConnectionsPerAddress: -1", 2, "must be from 0 to 10000000"),
         ("rateLimit: {burst: 5}", "", 5, "needs the key `rate`"),
+        ("backendIdleTimeout: 0s", "", 5, "backendIdleTimeout"),
+        ("backendIdleTimeout: soon", "", 5, "backendIdleTimeout"),
         ("rateLimit: {rate: 100}", "", 5, "such as 100/s, 30/m or 500/h"),
         ("rateLimit: {rate: 0/s}", "", 5, "from 1 to 1000000, not '0/s'"),
         ("rateLimit: {rate: -1/s}", "", 5, "not '-1/s'"),

@@ -41,7 +41,7 @@ EVENTS = {
     "sluice_rejected_total", "sluice_queue_seconds", "sluice_dns_lookups_total",
     "sluice_cache_rows_total", "sluice_cache_row_fallbacks_total",
     "sluice_warm_requests_total", "sluice_warm_remaining",
-    "sluice_hedges_total", "sluice_backend_keepalive_timeouts_total",
+    "sluice_hedges_total", "sluice_backend_resets_total", "sluice_backend_keepalive_timeouts_total",
     "sluice_metric_family_series_dropped_total", "sluice_offload_tasks", "sluice_offload_tasks_total",
     "sluice_concurrency_limit", "sluice_rate_limit_keys", "sluice_rate_limit_evictions_total",
 }

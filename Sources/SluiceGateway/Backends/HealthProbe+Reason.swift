@@ -47,6 +47,8 @@ extension HealthProbe {
         case .poolFull: "connect: too many wait for a connection"
         case .refused: "the backend refused the request"
         case .reset(let code): "the backend reset the request (\(code))"
+        case .resetByUs(let code, let reason):
+            "the gateway reset the request (\(code)): \(reason)"
         case .connectionLost(let text), .staleConnection(let text):
             "the connection was lost: \(text)"
         case .malformed(let text): "the answer isn't HTTP: \(text)"

@@ -237,8 +237,7 @@ extension Worker {
         unsafe leaveRowsAlone(flow)
         batch.mode = .off
         batch.head = nil
-        unsafe flow.pointee.call?.cancel()
-        unsafe flow.pointee.call = nil
+        unsafe cancelCall(flow, "rows")
         unsafe leaveBackend(flow)
         unsafe forget(flow)
         unsafe flow.pointee.head = head
@@ -254,6 +253,7 @@ extension Worker {
         unsafe flow.pointee.retry.isPrepared = false
         unsafe flow.pointee.firstByte = .zero
         unsafe flow.pointee.sent = .zero
+        unsafe flow.pointee.clock = AttemptClock()
         // A copy of some rows says nothing about the whole.
         if unsafe flow.pointee.mirror != nil { unsafe leaveMirror(flow) }
         unsafe attempt(flow)

@@ -158,8 +158,7 @@ extension Worker {
         }
         let flow = unsafe hedge.original
         unsafe countBeaten(flow)
-        unsafe flow.pointee.call?.cancel()
-        unsafe flow.pointee.call = nil
+        unsafe cancelCall(flow, "hedge")
         unsafe leaveBackend(flow)
         unsafe take(copy, from: hedge)
         unsafe leaveHedge(flow, .lost)
@@ -180,7 +179,7 @@ extension Worker {
                 } ?? false
             if measures {
                 backend.load.note(
-                    nanoseconds: unsafe loop.now.nanoseconds(since: flow.pointee.sent),
+                    nanoseconds: unsafe backendTime(flow),
                     at: loop.now
                 )
             }
@@ -192,12 +191,16 @@ extension Worker {
         guard let hedge = unsafe copy.pointee.hedge?._withUnsafeGuaranteedRef({ $0 }) else {
             return
         }
-        unsafe copy.pointee.outcome = outcome
+        // What the original keeps is what the copy sent; a refusal untouched says nothing of it.
+        let isFaulty =
+            unsafe outcome != .unknown && outcome != .connectFailed
+            && fault(of: hedge.original) != nil
+        unsafe copy.pointee.outcome = isFaulty ? .unknown : outcome
         unsafe copy.pointee.status = 502
         unsafe copy.pointee.grpcStatus = GRPCStatus.unavailable.rawValue
         unsafe release(copy, from: hedge, .failed)
         unsafe end(copy)
-        if isLast { hedge.stop() } else { launch(hedge) }
+        if isLast || isFaulty { hedge.stop() } else { launch(hedge) }
     }
 
     /// The original failed: a copy that is on its way takes its place; false where there is none.
@@ -206,8 +209,7 @@ extension Worker {
             let place = unsafe hedge.copies.firstIndex(where: { unsafe $0.pointee.call != nil })
         else { return false }
         unsafe countFailedAttempt(flow, cause)
-        unsafe flow.pointee.call?.cancel()
-        unsafe flow.pointee.call = nil
+        unsafe cancelCall(flow, "hedge")
         unsafe leaveBackend(flow)
         unsafe take(hedge.copies[place], from: hedge)
         // What was set may have been the failed try's end.
@@ -225,6 +227,7 @@ extension Worker {
         unsafe flow.pointee.call = copy.pointee.call
         unsafe flow.pointee.backend = copy.pointee.backend
         unsafe flow.pointee.sent = copy.pointee.sent
+        unsafe flow.pointee.clock = AttemptClock()
         unsafe flow.pointee.backendCode = 0
         unsafe copy.pointee.call = nil
         unsafe copy.pointee.backend = nil

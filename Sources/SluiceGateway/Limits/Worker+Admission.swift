@@ -88,7 +88,7 @@ extension Worker {
             unsafe !isStream(flow)
         else { return }
         unsafe limit.note(
-            nanoseconds: loop.now.nanoseconds(since: flow.pointee.sent),
+            nanoseconds: backendTime(flow),
             at: loop.now
         )
     }

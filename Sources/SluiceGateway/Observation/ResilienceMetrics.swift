@@ -8,6 +8,11 @@ extension GatewayMetrics {
         help: "Times a backend was taken out for failing, by the kind of its last failure.",
         labels: ["model", "revision", "backend", "reason"]
     )
+    static let backendResets = MetricFamily.counter(
+        "sluice_backend_resets_total",
+        help: "Calls to backends that were broken off, by who did it and why.",
+        labels: ["model", "revision", "by", "reason"]
+    )
     static let backendKeepAliveTimeouts = MetricFamily.counter(
         "sluice_backend_keepalive_timeouts_total",
         help: "HTTP/2 connections given up because the backend left a PING unanswered.",
@@ -62,6 +67,10 @@ extension GatewayMetrics {
 extension RevisionMetrics {
     func ejections(backend: String, reason: String) -> CounterID {
         store.counter(GatewayMetrics.backendEjections, labels + [backend, reason])
+    }
+
+    func resets(by side: String, reason: String) -> CounterID {
+        store.counter(GatewayMetrics.backendResets, labels + [side, reason])
     }
 
     var retryBudgetExhausted: CounterID {

@@ -23,8 +23,11 @@ extension Worker {
         }
         switch unsafe flow.pointee.why {
         case .ok: break
-        case .backendReset, .backendProtocolError, .connectFailure, .timeout:
+        case .backendReset, .localReset, .backendProtocolError, .connectFailure:
             answers.failure()
+            return
+        case .timeout:
+            if unsafe hadItsTime(flow) { answers.failure() } else { answers.clientFault() }
             return
         case .clientGone, .protocolError, .tooLarge, .badRequest, .idleTimeout, .untranslatable:
             answers.clientFault()
@@ -37,13 +40,15 @@ extension Worker {
             unsafe flow.spoken == .grpc ? AnswerKind(grpc: code) : AnswerKind(http: code)
         // Where an old answer stood in for a failure, the request ended well and the backend didn't.
         guard kind == .good, unsafe flow.pointee.firstByte != .zero else {
-            if kind == .callersFault { answers.clientFault() } else { answers.failure() }
+            let isCallers = unsafe kind == .callersFault || flow.pointee.isCallersDoing
+            if isCallers { answers.clientFault() } else { answers.failure() }
             return
         }
+        unsafe noteServed(flow)
         if unsafe isStream(flow) {
             answers.goodUnmeasured()
         } else {
-            unsafe answers.good(nanoseconds: loop.now.nanoseconds(since: flow.pointee.sent))
+            unsafe answers.good(nanoseconds: backendTime(flow))
         }
     }
 

@@ -53,6 +53,10 @@ struct Flow: BitwiseCopyable {
     var call: Call?
     /// What the attempt says of the backend so far.
     var outcome = BackendOutcome.unknown
+    /// Whether the backend's refusal is down to what its caller asked for.
+    var isCallersDoing = false
+    /// Whether the path names a version of the model.
+    var namesVersion = false
     var retry = RetryState()
     var place = LinePlace()
 
@@ -98,6 +102,7 @@ struct Flow: BitwiseCopyable {
     var origin = CrossOriginPolicy.Verdict.none
     var firstByte = Instant.zero
     var sent = Instant.zero
+    var clock = AttemptClock()
     var requestBytes = 0
     var responseBytes = 0
     /// The HTTP status answered, 0 while none was.

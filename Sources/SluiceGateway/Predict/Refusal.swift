@@ -301,6 +301,13 @@ struct Refusal {
                 why: .backendReset,
                 sentence: "the backend reset the request (\(code))"
             )
+        case .resetByUs(let code, let reason):
+            Refusal(
+                http: 502,
+                grpc: .internal,
+                why: .localReset,
+                sentence: "the gateway reset its request to the backend (\(code)): \(reason)"
+            )
         case .connectionLost(let text), .staleConnection(let text):
             Refusal(
                 http: 502,

@@ -1,6 +1,6 @@
 import SluiceCore
 
-/// What a request keeps to be sent once more; part of its ``Flow``.
+/// What a request keeps to be sent once more, or to be looked at should it fail; part of its ``Flow``.
 @safe
 struct RetryState: BitwiseCopyable {
     /// The request's body so far, as it went to the backend.
@@ -9,8 +9,17 @@ struct RetryState: BitwiseCopyable {
     var smallCount: UInt8 = 0
     /// Bytes of it that the client has been told have moved on.
     var moved = 0
-    /// Whether head and body so far are kept; then the head is in ``Flow/head``.
+    /// Whether the body so far is kept: to be sent again, or to be looked at.
+    var keepsBody = false
+    /// Whether the head is kept as well, in ``Flow/head``, so that it can be sent again.
     var isKept = false
+    /// Whether what came was found to be no well-formed request; see ``RequestFault``.
+    var isFaulty = false
+    /// Whether the body is coded, or says that it is something else than JSON, so that it can't be read.
+    var isCoded = false
+    var isForeign = false
+    /// `inference-header-content-length` of the request: -1 when there is none, -2 when it is no number.
+    var headerLength = -1
     /// Whether the kept head is ours already, and only its address is to be changed.
     var isPrepared = false
     /// Whether it holds a place in the revision's budget.

@@ -2,6 +2,7 @@ import SluiceCore
 import SluiceEgress
 import SluiceGRPC
 package import SluiceHTTP
+import SluiceIO
 package import SluiceIngress
 import SluiceTelemetry
 
@@ -135,6 +136,7 @@ extension Worker {
                 return
             }
             unsafe mirrorEnded(flow)
+            unsafe flow.pointee.clock.requestEnd = loop.now
             unsafe flow.pointee.call?.sendTrailers(trailers)
         case .connecting:
             unsafe mirrorEnded(flow)

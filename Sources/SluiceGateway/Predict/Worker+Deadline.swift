@@ -92,6 +92,13 @@ extension Worker {
                 unsafe deadlineCame(flow)
                 return
             }
+            let left = unsafe tryTime(of: flow) - backendTime(flow)
+            guard left <= 0 else {
+                // It is the caller who is slow.
+                unsafe setTimer(flow, .tryEnd, at: loop.now.advanced(byNanoseconds: left))
+                return
+            }
+            if unsafe isFaulty(flow) { return }
             unsafe flow.pointee.outcome = .timedOut
             if unsafe retry(flow, .timeout) { return }
             // Where it may not go elsewhere it stays, for as long as the request has.
@@ -99,7 +106,13 @@ extension Worker {
         }
     }
 
-    private func deadlineCame(_ flow: FlowPointer) {
+    private func tryTime(of flow: FlowPointer) -> Int64 {
+        unsafe flow.pointee.revision?._withUnsafeGuaranteedRef { $0.balance.tryTimeout } ?? 0
+    }
+
+    /// The request's time is over.
+    func deadlineCame(_ flow: FlowPointer) {
+        if unsafe flow.pointee.stage == .relaying, unsafe isFaulty(flow) { return }
         if unsafe hadItsTime(flow) { unsafe flow.pointee.outcome = .timedOut }
         unsafe refuse(flow, .deadline(.nanoseconds(flow.pointee.timeout)))
     }

@@ -180,6 +180,9 @@ extension Worker {
             unsafe isWorthKeeping(flow, $0, connection)
         }
         unsafe flow.pointee.retry.isKept = keeps
+        let keepsBody =
+            unsafe keeps || revision._withUnsafeGuaranteedRef { unsafe isWorthALook(flow, $0) }
+        unsafe flow.pointee.retry.keepsBody = keepsBody
         if !keeps { unsafe flow.pointee.head = nil }
         unsafe flow.pointee.backend?._withUnsafeGuaranteedRef {
             unsafe $0.route(flow.spoken)?._withUnsafeGuaranteedRef {
@@ -220,11 +223,12 @@ extension Worker {
         unsafe flow.pointee.heldTrailers = nil
         let endsBody = ended && trailers == nil
         var sent = 0
+        let count = unsafe flow.pointee.held.count + offered.count
         if unsafe !flow.pointee.held.isEmpty {
             var held = unsafe flow.pointee.held
             unsafe flow.pointee.held = PooledBytes()
             unsafe sent += call.send(held.bytes, endStream: endsBody && offered.isEmpty)
-            if keeps {
+            if keepsBody {
                 unsafe flow.pointee.retry.replay = held
             } else {
                 held.release(to: buffers)
@@ -232,8 +236,9 @@ extension Worker {
         }
         if unsafe !offered.isEmpty {
             unsafe sent += call.send(offered, endStream: endsBody)
-            if keeps { unsafe storeForRetry(flow, offered) }
+            if keepsBody { unsafe storeForRetry(flow, offered) }
         }
+        unsafe flow.pointee.clock.wait(forBackend: count - sent, at: loop.now)
         unsafe credit(flow, sent)
         if let trailers { call.sendTrailers(trailers) }
     }
@@ -264,8 +269,14 @@ extension Worker {
             case .sluiceMirror:
                 if unsafe !flow.pointee.isUnheard { head.remove(at: index) }
             case .contentLength, .traceparent: head.markVolatile(at: index)
+            case .contentEncoding:
+                if unsafe ContentCoding.namesCoding(head.value(of: head[index])) {
+                    unsafe flow.pointee.retry.isCoded = true
+                }
             case .inferenceHeaderContentLength:
                 if !head[index].isRemoved { isBinary = true }
+                unsafe flow.pointee.retry.headerLength =
+                    ASCII.decimal(head.value(of: head[index])) ?? -2
             case .path:
                 if unsafe flow.pointee.prefixLength > 0 { unsafe rewritePath(head, flow) }
             default: break
@@ -298,7 +309,7 @@ extension Worker {
             unsafe writeTimeout(head, flow)
         }
         if unsafe !isGRPC && flow.pointee.operation.isPrediction {
-            unsafe nameType(of: head, isV2: flow.pointee.operation == .v2Infer, isBinary)
+            unsafe nameType(of: head, flow, isBinary)
         }
         unsafe renameModel(head, flow)
     }
@@ -307,13 +318,16 @@ extension Worker {
     ///
     /// Runtimes go by it: FastAPI's read JSON as JSON only by its own type, and KServe's binary tensors by
     /// any other. Under V1 a text may be what the model takes, so that goes on as it is.
-    private func nameType(of head: FieldBlock, isV2: Bool, _ isBinary: Bool) {
+    private func nameType(of head: FieldBlock, _ flow: FlowPointer, _ isBinary: Bool) {
         if let type = unsafe head.first(.contentType) {
             let isWrong =
                 unsafe MediaType.names(type, "application/x-www-form-urlencoded")
-                || isV2 && MediaType.names(type, "text/plain")
+                || flow.pointee.operation == .v2Infer && MediaType.names(type, "text/plain")
                 || isBinary && MediaType.names(type, "application/json")
-            guard isWrong else { return }
+            guard isWrong else {
+                unsafe flow.pointee.retry.isForeign = !Worker.mayBeJSON(type)
+                return
+            }
             head.remove(.contentType)
         }
         head.append(.contentType, isBinary ? "application/octet-stream" : "application/json")

@@ -123,6 +123,7 @@ extension Worker {
         unsafe flow.pointee.modelStart = parsed.model.lowerBound
         unsafe flow.pointee.modelEnd = parsed.model.upperBound
         unsafe flow.pointee.prefixLength = parsed.prefixLength
+        unsafe flow.pointee.namesVersion = !parsed.version.isEmpty
         unsafe flow.pointee.wire =
             parsed.operation == .unknown ? .other : parsed.operation.isV1 ? .v1 : .v2
         guard parsed.operation != .unknown else {

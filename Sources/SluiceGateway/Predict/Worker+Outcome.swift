@@ -1,6 +1,9 @@
 import SluiceBalancing
 import SluiceCore
+import SluiceGRPC
+import SluiceHTTP
 import SluiceIO
+import SluiceInference
 import SluiceTelemetry
 
 // What an attempt says of the backend that was tried.
@@ -57,20 +60,110 @@ extension Worker {
             return
         }
         backend.load.note(
-            nanoseconds: unsafe loop.now.nanoseconds(since: flow.pointee.sent),
+            nanoseconds: unsafe backendTime(flow),
             at: loop.now
         )
     }
 
-    /// Whether a backend had time enough for silence to be its own fault.
+    /// How long the backend has been at it, in nanoseconds: without the time in which its caller still
+    /// sent the request, or didn't take the answer.
+    func backendTime(_ flow: FlowPointer) -> Int64 {
+        let (clock, now) = unsafe (flow.pointee.clock, loop.now)
+        var since = unsafe max(flow.pointee.sent, clock.requestEnd)
+        if unsafe !flow.pointee.hasRequestEnded, unsafe flow.pointee.firstByte == .zero {
+            guard let stalled = clock.stalledSince else { return 0 }
+            since = max(since, stalled)
+        }
+        return max(0, now.nanoseconds(since: since) - clock.unreadTime(at: now))
+    }
+
+    /// Whether a backend had the time that its model has, so that silence is its own fault.
     ///
-    /// A caller in a great hurry, or one that has waited in line, says nothing about the backend.
+    /// A caller in a hurry, a slow one, or one that waited in line says nothing about the backend. A
+    /// tenth is what may pass before a request that nobody holds up is sent.
     func hadItsTime(_ flow: FlowPointer) -> Bool {
         guard let model = unsafe flow.pointee.model, unsafe flow.pointee.backend != nil else {
             return false
         }
-        let since = unsafe flow.pointee.sent == .zero ? flow.pointee.started : flow.pointee.sent
         let timeout = unsafe model._withUnsafeGuaranteedRef { $0.timeout }
-        return loop.now.nanoseconds(since: since) >= timeout / 2
+        // How long a stream lasts that has begun is up to its caller.
+        if unsafe timeout == 0 || flow.pointee.firstByte != .zero && isStream(flow) { return false }
+        let time =
+            unsafe flow.pointee.sent == .zero
+            ? loop.now.nanoseconds(since: flow.pointee.started) : backendTime(flow)
+        return time >= timeout - timeout / 10
+    }
+
+    // MARK: - Refusals
+
+    /// Notes that an HTTP status is down to what the caller asked for, if it is.
+    @inline(never)
+    func noteRefusal(_ flow: FlowPointer, http status: Int) {
+        let isAsked =
+            switch status {
+            // Which versions there are, and which operations beyond predictions, is the runtime's business.
+            case 404, 405, 501: unsafe flow.pointee.namesVersion || !isServed(flow)
+            // It waited for a request that didn't come.
+            case 408: unsafe !flow.pointee.hasRequestEnded || flow.pointee.clock.requestEnd != .zero
+            default: false
+            }
+        if isAsked { unsafe blameCaller(flow) }
+    }
+
+    /// Notes that a gRPC status is down to what the caller asked for, if it is.
+    @inline(never)
+    func noteRefusal(_ flow: FlowPointer, grpc fields: FieldBlock) {
+        let code = unsafe flow.spoken == .grpc ? flow.pointee.backendCode : 0
+        let isAsked =
+            switch GRPCStatus(rawValue: code) {
+            // Its own clock may be the first to show the caller's deadline.
+            case .deadlineExceeded: unsafe !hadItsTime(flow)
+            case .notFound: unsafe flow.pointee.namesVersion
+            case .unimplemented: unsafe flow.pointee.namesVersion || !isServed(flow)
+            case .resourceExhausted:
+                fields.text(.grpcMessage).map { Worker.isSizeLimit(StatusMessage.decode($0)) }
+                    ?? false
+            default: false
+            }
+        if isAsked { unsafe blameCaller(flow) }
+    }
+
+    private func blameCaller(_ flow: FlowPointer) {
+        unsafe flow.pointee.isCallersDoing = true
+        unsafe flow.pointee.outcome = .served
+    }
+
+    /// Whether a RESOURCE_EXHAUSTED says that the request is too large, as gRPC's libraries put it, and
+    /// not that the backend has too much to do.
+    static func isSizeLimit(_ message: String) -> Bool {
+        let text = message.lowercased()
+        return ["larger than max", "exceeds maximum size", "metadata size exceeds"]
+            .contains { text.contains($0) }
+    }
+
+    /// Whether the model is known to do what was asked for: predictions always, the rest once an
+    /// answer of any revision has shown it.
+    private func isServed(_ flow: FlowPointer) -> Bool {
+        let operation = unsafe operationBit(flow)
+        return unsafe operation == 0
+            || flow.pointee.model?._withUnsafeGuaranteedRef { $0.served & operation != 0 } ?? true
+    }
+
+    /// Notes that the model does what was asked for.
+    func noteServed(_ flow: FlowPointer) {
+        let operation = unsafe operationBit(flow)
+        guard operation != 0 else { return }
+        unsafe flow.pointee.model?._withUnsafeGuaranteedRef { $0.served |= operation }
+    }
+
+    /// A bit for each operation that isn't a prediction of the protocols; 0 for those.
+    private func operationBit(_ flow: FlowPointer) -> UInt64 {
+        if unsafe flow.pointee.wire == .grpc {
+            let method = unsafe flow.pointee.method
+            return method == .modelInfer ? 0 : 1 << UInt64(32 + method.rawValue)
+        }
+        let operation = unsafe flow.pointee.operation
+        return operation == .v1Predict || operation == .v2Infer
+            ? 0 : 1 << UInt64(operation.rawValue)
     }
 }

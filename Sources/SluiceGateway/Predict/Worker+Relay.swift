@@ -12,8 +12,10 @@ import SluiceTelemetry
 extension Worker {
     func relayRequest(_ flow: FlowPointer, _ bytes: UnsafeRawBufferPointer, endStream: Bool) {
         guard let call = unsafe flow.pointee.call else { return }
-        if unsafe flow.pointee.retry.isKept { unsafe keep(flow, bytes) }
+        if unsafe flow.pointee.retry.keepsBody { unsafe keep(flow, bytes) }
         let sent = unsafe call.send(bytes, endStream: endStream)
+        if endStream { unsafe flow.pointee.clock.requestEnd = loop.now }
+        unsafe flow.pointee.clock.wait(forBackend: bytes.count - sent, at: loop.now)
         unsafe credit(flow, sent)
     }
 
@@ -27,12 +29,16 @@ extension Worker {
 
     package func requestDrained(_ call: Call, _ count: Int) {
         guard let raw = unsafe call.user else { return }
-        unsafe credit(raw.assumingMemoryBound(to: Flow.self), count)
+        let flow = unsafe raw.assumingMemoryBound(to: Flow.self)
+        unsafe flow.pointee.clock.taken(count)
+        unsafe credit(flow, count)
     }
 
     package func responseDrained(_ exchange: Exchange, _ count: Int) {
         guard let raw = unsafe exchange.user else { return }
-        unsafe raw.assumingMemoryBound(to: Flow.self).pointee.call?.consumed(count)
+        let flow = unsafe raw.assumingMemoryBound(to: Flow.self)
+        unsafe flow.pointee.clock.read(count, at: loop.now)
+        unsafe flow.pointee.call?.consumed(count)
     }
 
     // MARK: - The answer
@@ -50,8 +56,12 @@ extension Worker {
             unsafe flow = original
         }
         let status = head.status
-        if unsafe flow.pointee.retry.isKept {
-            if unsafe retriesUnavailable(flow, head, endStream: endStream) {
+        if unsafe flow.pointee.retry.keepsBody {
+            if unsafe (status >= 500 || endStream)
+                && isFaulty(flow, failing: head, endStream: endStream)
+                || flow.pointee.retry.isKept
+                    && retriesUnavailable(flow, head, endStream: endStream)
+            {
                 blocks.give(head)
                 return
             }
@@ -59,6 +69,7 @@ extension Worker {
         }
         if unsafe flow.pointee.timerPurpose == .tryEnd { unsafe armDeadline(flow) }
         unsafe flow.pointee.outcome = BackendOutcome(http: status)
+        if status >= 400 { unsafe noteRefusal(flow, http: status) }
         unsafe flow.pointee.backendCode = status
         unsafe flow.pointee.firstByte = loop.now
         if unsafe flow.pointee.isTranslated {
@@ -128,6 +139,7 @@ extension Worker {
             return
         }
         let sent = unsafe exchange.send(bytes, endStream: false)
+        unsafe flow.pointee.clock.wait(forCaller: bytes.count - sent, at: loop.now)
         if sent > 0 { call.consumed(sent) }
     }
 
@@ -155,7 +167,7 @@ extension Worker {
     /// The answer's end has gone out; the flow is over.
     private func answered(_ flow: FlowPointer) {
         // The backend needn't read the rest of a request it has answered.
-        if unsafe !flow.pointee.hasRequestEnded { unsafe flow.pointee.call?.cancel() }
+        if unsafe !flow.pointee.hasRequestEnded { unsafe cancelCall(flow, "answered_early") }
         unsafe flow.pointee.call = nil
         unsafe end(flow)
     }
@@ -165,6 +177,7 @@ extension Worker {
         unsafe flow.pointee.grpcStatus = code.flatMap { $0 <= 16 ? $0 : nil } ?? 2
         unsafe flow.pointee.backendCode = flow.pointee.grpcStatus
         unsafe flow.pointee.outcome = BackendOutcome(grpc: flow.pointee.grpcStatus)
+        if unsafe flow.pointee.grpcStatus != 0 { unsafe noteRefusal(flow, grpc: fields) }
     }
 
     /// Turns the backend's head into ours.
@@ -195,18 +208,34 @@ extension Worker {
         guard let raw = unsafe call.user else { return }
         let flow = unsafe raw.assumingMemoryBound(to: Flow.self)
         unsafe flow.pointee.call = nil
+        unsafe countFailure(flow, failure)
         if unsafe flow.pointee.hedge != nil, unsafe flow.pointee.isUnheard {
             unsafe copyFailed(flow, failure.isUnprocessed ? .unknown : .reset)
             return
         }
         if unsafe flow.pointee.hasResponseBegun {
             unsafe flow.pointee.outcome = .reset
-            unsafe broken(flow, "the backend broke off its answer")
+            let refusal = Refusal.backendFailed(failure)
+            unsafe broken(
+                flow,
+                "the backend broke off its answer: \(refusal.sentence)",
+                why: refusal.why,
+                status: refusal.why == .backendReset ? .unavailable : refusal.grpc
+            )
             return
         }
-        if case .staleConnection = failure, unsafe retryFresh(flow) { return }
+        if unsafe isPastDeadline(flow) {
+            // A backend that was told the deadline may be the first to act on it.
+            unsafe deadlineCame(flow)
+            return
+        }
+        var isStale = false
+        if case .staleConnection = failure { isStale = true }
+        if isStale, unsafe retryFresh(flow) { return }
         if failure.isUnprocessed {
-            if unsafe retry(flow, .refused) { return }
+            if unsafe retry(flow, .refused) || retryFresh(flow, isUntouched: true) { return }
+        } else if !isStale, unsafe isFaulty(flow) {
+            return
         } else {
             unsafe flow.pointee.outcome = .reset
             if unsafe retry(flow, .reset) { return }
@@ -225,8 +254,7 @@ extension Worker {
     ) {
         let exchange = unsafe flow.pointee.exchange
         unsafe flow.pointee.why = why
-        unsafe flow.pointee.call?.cancel()
-        unsafe flow.pointee.call = nil
+        unsafe cancelCall(flow, "\(why.name)")
         unsafe exchange.user = nil
         if unsafe flow.pointee.wire == .grpc {
             unsafe flow.pointee.grpcStatus = status.rawValue

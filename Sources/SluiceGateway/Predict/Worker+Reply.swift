@@ -229,9 +229,10 @@ extension Worker {
     /// Lets the backend go: cancels what runs there, or what waits for a connection.
     private func abandonCall(_ flow: FlowPointer) {
         unsafe forgetOffload(flow)
-        if let call = unsafe flow.pointee.call {
-            call.cancel()
-            unsafe flow.pointee.call = nil
+        if unsafe flow.pointee.call != nil {
+            let why = unsafe flow.pointee.why
+            // Without a reason it is a copy that another has outrun.
+            unsafe cancelCall(flow, why == .ok ? "hedge" : "\(why.name)")
         } else if unsafe flow.pointee.stage == .connecting,
             let backend = unsafe flow.pointee.backend?._withUnsafeGuaranteedRef({ $0 })
         {
@@ -258,7 +259,7 @@ extension Worker {
         if unsafe flow.pointee.mirror != nil { unsafe leaveMirror(flow) }
         unsafe account(flow)
         unsafe leaveBackend(flow)
-        if unsafe flow.pointee.retry.isKept || flow.pointee.retry.isCounted {
+        if unsafe flow.pointee.retry.keepsBody || flow.pointee.retry.isCounted {
             unsafe endRetries(flow)
         }
         if unsafe flow.pointee.triedFurther > 0 { unsafe forgetTried(flow) }

@@ -68,13 +68,15 @@ extension Worker {
         unsafe flow.pointee.retry.replay.append(bytes, pool: buffers)
     }
 
-    /// The request won't be sent again.
+    /// The request won't be sent again, nor looked at.
     func forget(_ flow: FlowPointer) {
-        guard unsafe flow.pointee.retry.isKept else { return }
+        guard unsafe flow.pointee.retry.keepsBody else { return }
         if unsafe flow.pointee.hedge != nil { unsafe leaveHedge(flow, .lost) }
-        unsafe flow.pointee.retry.isKept = false
+        unsafe flow.pointee.retry.keepsBody = false
         unsafe flow.pointee.retry.smallCount = 0
         unsafe flow.pointee.retry.replay.release(to: buffers)
+        guard unsafe flow.pointee.retry.isKept else { return }
+        unsafe flow.pointee.retry.isKept = false
         if let head = unsafe flow.pointee.head { blocks.give(head) }
         unsafe flow.pointee.head = nil
     }
@@ -97,27 +99,33 @@ extension Worker {
         return unsafe ASCII.equal(flow.pointee.operation.method.utf8Bytes, "GET")
     }
 
-    /// Sends an idempotent request again to the backend whose kept connection turned out dead.
+    /// Sends a request again to the backend it was at: an idempotent one whose kept connection turned
+    /// out dead, or one that was left untouched by a backend that has no other beside it.
     ///
     /// It is the same attempt on a connection that is new, so neither a retry by the model's count
     /// and budget nor a failure of the backend. Once for a request; false when its failure stands.
-    func retryFresh(_ flow: FlowPointer) -> Bool {
+    func retryFresh(_ flow: FlowPointer, isUntouched: Bool = false) -> Bool {
         guard unsafe flow.pointee.retry.isKept, unsafe !flow.pointee.retry.wasStale,
             unsafe !flow.pointee.hasResponseBegun, unsafe !isPastDeadline(flow),
             let revision = unsafe flow.pointee.revision,
             let backend = unsafe flow.pointee.backend
         else { return false }
         return unsafe revision._withUnsafeGuaranteedRef { revision in
-            guard unsafe isIdempotent(flow, revision.balance.retry) else { return false }
+            guard unsafe isUntouched || isIdempotent(flow, revision.balance.retry) else {
+                return false
+            }
             // A copy that is under way elsewhere answers sooner.
             if unsafe flow.pointee.hedge != nil, unsafe takeCopy(flow, .reset) { return true }
             if unsafe flow.pointee.hedge != nil { unsafe leaveHedge(flow, .cancelled) }
-            shard.add(revision.metrics.retries(reason: "stale_connection"))
+            let reason = isUntouched ? "refused" : "stale_connection"
+            shard.add(revision.metrics.retries(reason: reason))
             unsafe rewind(flow)
             unsafe flow.pointee.retry.wasStale = true
             if unsafe flow.pointee.timerPurpose == .tryEnd { unsafe armDeadline(flow) }
             unsafe backend._withUnsafeGuaranteedRef {
-                unsafe $0.route(flow.spoken)?._withUnsafeGuaranteedRef { $0.pool.dropIdle() }
+                if !isUntouched {
+                    unsafe $0.route(flow.spoken)?._withUnsafeGuaranteedRef { $0.pool.dropIdle() }
+                }
                 unsafe connect(flow, $0)
             }
             return true
@@ -146,8 +154,7 @@ extension Worker {
         if unsafe flow.pointee.hedge != nil { unsafe leaveHedge(flow, .cancelled) }
         shard.add(revision.metrics.retries(reason: cause.rawValue))
         unsafe countFailedAttempt(flow, cause)
-        unsafe flow.pointee.call?.cancel()
-        unsafe flow.pointee.call = nil
+        unsafe cancelCall(flow, "retry_\(cause.rawValue)")
         unsafe leaveBackend(flow)
         unsafe rewind(flow)
         unsafe flow.pointee.retry.count += 1
@@ -166,6 +173,7 @@ extension Worker {
     /// Puts the request back to where it was before it was sent.
     private func rewind(_ flow: FlowPointer) {
         unsafe flow.pointee.retry.isKept = false
+        unsafe flow.pointee.retry.keepsBody = false
         unsafe flow.pointee.retry.isPrepared = true
         unsafe flow.pointee.held = flow.pointee.retry.replay
         unsafe flow.pointee.retry.replay = PooledBytes()
@@ -183,6 +191,7 @@ extension Worker {
         unsafe flow.pointee.stage = .connecting
         unsafe flow.pointee.firstByte = .zero
         unsafe flow.pointee.sent = .zero
+        unsafe flow.pointee.clock = AttemptClock()
         unsafe flow.pointee.backendCode = 0
         unsafe flow.pointee.cache.captured.release(to: buffers)
         unsafe flow.pointee.cache.headerLength = -1

@@ -186,6 +186,10 @@ extension Worker {
 
     /// A piece of a translated call's answer.
     func translatedBody(_ flow: FlowPointer, _ bytes: UnsafeRawBufferPointer, endStream: Bool) {
+        if unsafe flow.pointee.retry.isFaulty {
+            unsafe faultyBody(flow, bytes.count, endStream: endStream)
+            return
+        }
         let limit = replica.snapshot.maxRequestBytes
         guard unsafe flow.pointee.cache.captured.count + bytes.count <= limit else {
             if unsafe asksWhole(flow) { return }
@@ -199,6 +203,10 @@ extension Worker {
 
     /// The answer is whole; `fields` have a gRPC backend's status.
     func translatedEnd(_ flow: FlowPointer, _ fields: FieldBlock?) {
+        if unsafe flow.pointee.retry.isFaulty {
+            unsafe faultyEnd(flow)
+            return
+        }
         unsafe flow.pointee.call = nil
         if unsafe flow.pointee.backendWire == .grpc {
             guard let fields else {
@@ -212,6 +220,7 @@ extension Worker {
             unsafe flow.pointee.backendCode = code
             unsafe flow.pointee.outcome = BackendOutcome(grpc: code)
             guard code == 0 else {
+                unsafe noteRefusal(flow, grpc: fields)
                 let text = fields.text(.grpcMessage).map(StatusMessage.decode) ?? ""
                 unsafe refuse(flow, .backendStatus(grpc: code, text))
                 return

@@ -63,6 +63,8 @@ final class WorkerModel {
     let rateLimits: WorkerRateLimits?
     /// Absent where nothing is copied to a shadow.
     let mirror: WorkerMirror?
+    /// A bit for each operation beyond predictions that some revision has answered well.
+    var served: UInt64 = 0
 
     init(
         plan: ModelPlan,

@@ -1,5 +1,5 @@
 /// Why a stream or connection ended (RFC 9113 §7).
-package enum HTTP2ErrorCode: UInt32, BitwiseCopyable, Sendable {
+package enum HTTP2ErrorCode: UInt32, BitwiseCopyable, Sendable, CustomStringConvertible {
     case noError = 0
     case protocolError = 1
     case internalError = 2
@@ -14,6 +14,26 @@ package enum HTTP2ErrorCode: UInt32, BitwiseCopyable, Sendable {
     case enhanceYourCalm = 11
     case inadequateSecurity = 12
     case http11Required = 13
+
+    /// Its name in RFC 9113 §7.
+    package var description: String {
+        switch self {
+        case .noError: "NO_ERROR"
+        case .protocolError: "PROTOCOL_ERROR"
+        case .internalError: "INTERNAL_ERROR"
+        case .flowControlError: "FLOW_CONTROL_ERROR"
+        case .settingsTimeout: "SETTINGS_TIMEOUT"
+        case .streamClosed: "STREAM_CLOSED"
+        case .frameSizeError: "FRAME_SIZE_ERROR"
+        case .refusedStream: "REFUSED_STREAM"
+        case .cancel: "CANCEL"
+        case .compressionError: "COMPRESSION_ERROR"
+        case .connectError: "CONNECT_ERROR"
+        case .enhanceYourCalm: "ENHANCE_YOUR_CALM"
+        case .inadequateSecurity: "INADEQUATE_SECURITY"
+        case .http11Required: "HTTP_1_1_REQUIRED"
+        }
+    }
 
     /// The code on the wire; an unknown one counts as ``internalError`` (RFC 9113 §7).
     package init(wire: UInt32) { self = HTTP2ErrorCode(rawValue: wire) ?? .internalError }

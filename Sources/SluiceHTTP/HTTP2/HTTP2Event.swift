@@ -11,7 +11,7 @@ package enum HTTP2Event {
     case data(HTTP2Stream, UnsafeRawBufferPointer, endStream: Bool)
     /// Trailers ended the peer's side; the block is the receiver's to return.
     case trailers(HTTP2Stream, FieldBlock)
-    /// The stream is over: the peer reset it, or broke the rules and we did.
+    /// The stream is over: the peer reset it, or broke the rules and we did (``HTTP2Stream/fault``).
     case reset(HTTP2Stream, HTTP2ErrorCode)
     /// That many bytes handed to ``HTTP2Session/send(_:endStream:on:)`` have left the queue.
     case drained(HTTP2Stream, Int)

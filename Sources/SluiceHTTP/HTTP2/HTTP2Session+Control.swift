@@ -12,12 +12,12 @@ extension HTTP2Session {
         }
         try guardian.countUseless()
         guard payload.count == 5 else {
-            try streamError(header.streamID, .frameSizeError)
+            try streamError(header.streamID, .frameSizeError, .priority)
             return
         }
         let dependency = unsafe UInt32(bigEndian: payload.loadUnaligned(as: UInt32.self))
         if dependency & 0x7FFF_FFFF == header.streamID {
-            try streamError(header.streamID, .protocolError)
+            try streamError(header.streamID, .protocolError, .priority)
         }
     }
 
@@ -203,12 +203,12 @@ extension HTTP2Session {
             return
         }
         guard increment > 0 else {
-            try fault(stream, .protocolError)
+            try fault(stream, .protocolError, .windowIncrement)
             return
         }
         unsafe stream.record.pointee.sendWindow += increment
         guard unsafe stream.record.pointee.sendWindow <= HTTP2Session.windowMaximum else {
-            try fault(stream, .flowControlError)
+            try fault(stream, .flowControlError, .windowOverflow)
             return
         }
         // Even where something waits: window by the byte costs more than it moves.
@@ -231,7 +231,12 @@ extension HTTP2Session {
     func isIdle(_ id: UInt32) -> Bool { id % 2 == 0 || id > lastStreamID }
 
     /// Resets a stream for its peer's mistake; tells the owner when it knows of the stream.
-    mutating func fault(_ stream: HTTP2Stream, _ code: HTTP2ErrorCode) throws(HTTP2Failure) {
+    mutating func fault(
+        _ stream: HTTP2Stream,
+        _ code: HTTP2ErrorCode,
+        _ fault: HTTP2StreamFault
+    ) throws(HTTP2Failure) {
+        unsafe stream.record.pointee.fault = fault
         try guardian.countFault()
         try guardian.countAnswer(isOutputEmpty: output.isEmpty)
         let isKnown = unsafe stream.record.pointee.hasHead || role == .client
@@ -243,9 +248,13 @@ extension HTTP2Session {
     /// Answers a stream error on a stream that may not exist.
     ///
     /// An idle stream can't be reset, so there it ends the connection (RFC 9113 §5.1).
-    mutating func streamError(_ id: UInt32, _ code: HTTP2ErrorCode) throws(HTTP2Failure) {
+    mutating func streamError(
+        _ id: UInt32,
+        _ code: HTTP2ErrorCode,
+        _ fault: HTTP2StreamFault
+    ) throws(HTTP2Failure) {
         if let stream = streams.find(id) {
-            try fault(stream, code)
+            try self.fault(stream, code, fault)
         } else {
             guard !isIdle(id) else {
                 throw HTTP2Failure(code, "a malformed frame on an idle stream")

@@ -37,14 +37,18 @@ extension HTTP2Session {
         let record = unsafe stream.record
         guard unsafe !record.pointee.isRemoteClosed, unsafe record.pointee.hasHead else {
             creditConnection(header.length)
-            try fault(stream, unsafe record.pointee.isRemoteClosed ? .streamClosed : .protocolError)
+            try fault(
+                stream,
+                unsafe record.pointee.isRemoteClosed ? .streamClosed : .protocolError,
+                .dataOutOfPlace
+            )
             reading = .skip(remaining + padding)
             return nil
         }
         unsafe record.pointee.receiveWindow -= header.length
         guard unsafe record.pointee.receiveWindow >= 0 else {
             creditConnection(header.length)
-            try fault(stream, .flowControlError)
+            try fault(stream, .flowControlError, .dataBeyondWindow)
             reading = .skip(remaining + padding)
             return nil
         }
@@ -54,7 +58,7 @@ extension HTTP2Session {
                 unsafe !endStream || record.pointee.expectedBody == 0
             else {
                 creditConnection(header.length)
-                try fault(stream, .protocolError)
+                try fault(stream, .protocolError, .bodyLength)
                 reading = .skip(remaining + padding)
                 return nil
             }

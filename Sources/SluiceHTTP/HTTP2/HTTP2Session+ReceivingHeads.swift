@@ -155,14 +155,14 @@ extension HTTP2Session {
         }
         let record = unsafe stream.record
         guard !open.isSelfDependent else {
-            try fault(stream, .protocolError)
+            try fault(stream, .protocolError, .head)
             return nil
         }
         if unsafe record.pointee.hasHead {
             guard open.endStream, unsafe record.pointee.expectedBody <= 0, !isOversized,
                 HTTP2HeadCheck.trailers(block)
             else {
-                try fault(stream, .protocolError)
+                try fault(stream, .protocolError, .trailers)
                 return nil
             }
             closeRemote(stream)
@@ -174,7 +174,7 @@ extension HTTP2Session {
             return .oversizedHead(stream, block, endStream: open.endStream)
         }
         guard var promised = coder.decoder.promised ?? checkHead(block) else {
-            try fault(stream, .protocolError)
+            try fault(stream, .protocolError, .head)
             return nil
         }
         guardian.countUseful()
@@ -185,7 +185,7 @@ extension HTTP2Session {
                 guard !open.endStream,
                     unsafe record.pointee.interimCount <= AbuseGuard.interimMaximum
                 else {
-                    try fault(stream, .protocolError)
+                    try fault(stream, .protocolError, .interim)
                     return nil
                 }
                 return .interim(stream, block)
@@ -194,7 +194,7 @@ extension HTTP2Session {
             if unsafe record.pointee.isHead || status == 204 || status == 304 { promised = 0 }
         }
         guard !open.endStream || promised <= 0 else {
-            try fault(stream, .protocolError)
+            try fault(stream, .protocolError, .bodyLength)
             return nil
         }
         unsafe record.pointee.expectedBody = promised

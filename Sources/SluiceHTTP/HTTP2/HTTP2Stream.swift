@@ -17,6 +17,8 @@ struct HTTP2StreamRecord: BitwiseCopyable {
     var isHead = false
     /// Whether the request waits for a 100 (Continue) before it sends its body.
     var expectsContinue = false
+    /// Why we reset the stream, if it was for its peer's mistake.
+    var fault = HTTP2StreamFault.none
     /// Interim responses seen so far.
     var interimCount: UInt8 = 0
     var sendWindow: Int
@@ -69,6 +71,9 @@ public struct HTTP2Stream: BitwiseCopyable, Equatable {
         get { unsafe record.pointee.expectsContinue }
         nonmutating set { unsafe record.pointee.expectsContinue = newValue }
     }
+
+    /// Which rule the peer broke, where the stream was reset from our side for that.
+    package var fault: HTTP2StreamFault { unsafe record.pointee.fault }
 
     /// Body bytes that wait in the session for window or room.
     package var pendingCount: Int { unsafe record.pointee.pending.count }
