@@ -111,7 +111,7 @@ final class ListeningFiles: Sendable {
     ) throws(KernelFailure) -> (Int32, Identity) {
         let path = address.path
         let folder = try ListeningFiles.lockedFolder(of: address)
-        defer { _ = Glibc.close(folder) }
+        defer { if let folder { _ = Glibc.close(folder) } }
         var result = ListeningFiles.bind(address, backlog)
         if result == -EADDRINUSE {
             try removeUnused(address)
@@ -168,8 +168,9 @@ final class ListeningFiles: Sendable {
         }
     }
 
-    /// A descriptor of the path's folder, locked until it is closed.
-    private static func lockedFolder(of address: SocketAddress) throws(KernelFailure) -> Int32 {
+    /// A descriptor of the path's folder, locked until it is closed; nil for one that may be written and
+    /// not read.
+    private static func lockedFolder(of address: SocketAddress) throws(KernelFailure) -> Int32? {
         let path = address.path
         guard path.utf8.count <= SocketFile.pathMaximum else {
             throw failure(
@@ -182,6 +183,7 @@ final class ListeningFiles: Sendable {
         let descriptor = unsafe open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard descriptor >= 0 else {
             let code = errno
+            if code == EACCES { return nil }
             throw failure(address, code, "the folder \(folder): \(Machine.describe(errno: code))")
         }
         // Gateways hold it for a moment. Who else holds it longer only takes the safety of two starts at
