@@ -97,6 +97,25 @@ def every_caller(address, rows):
     return found
 
 
+def every_compressed_caller(address, rows):
+    """What tritonclient gets when it compresses, by how."""
+    found = {}
+    for coding in ("gzip", "deflate"):
+        keys = {"request_compression_algorithm": coding, "response_compression_algorithm": coding}
+        for binary in (False, True):
+            found[f"tritonclient HTTP, {coding}, binary: {binary}"] = triton_http(address, rows, binary, **keys)
+        found[f"tritonclient gRPC, {coding}"] = triton_grpc(address, rows, compression_algorithm=coding)
+    return found
+
+
+def check_compressed(address):
+    """Joins ``check_all`` when the gateway decodes what it must read."""
+    for name, found in every_compressed_caller(address, ROWS).items():
+        assert found == {"id": "42", **TOLD}, (name, found)
+    for name, found in every_compressed_caller(address, NARROW).items():
+        assert SENTENCE in found.get("error", ""), (name, found)
+
+
 def check_all(address, sentence=SENTENCE):
     for name, found in every_caller(address, ROWS).items():
         if "predictions" in found:
