@@ -147,6 +147,9 @@ def a_listener_of_2000_models_gets_50_kb_a_second():
     assert found == sorted(names)
     for name in random.Random(23).sample(sorted(names), 20):
         assert [one["name"] for one in call(proxy, "GET", f"/api/v1/models?search={name}")[1]["models"]] == [name]
+    for words in ("model-1999 v2", "V1%20MODEL-1999"):
+        query = words if "%" in words else words.replace(" ", "+")
+        assert [one["name"] for one in call(proxy, "GET", f"/api/v1/models?search={query}")[1]["models"]] == ["model-1999"], words
     for query in ("sort=size", "limit=0", "limit=1001", "continue=x", "search=" + 300 * "a"):
         assert call(proxy, "GET", f"/api/v1/models?{query}")[0] == 400, query
     for query in ("sort=size", "limit=101", "offset=-1"):
