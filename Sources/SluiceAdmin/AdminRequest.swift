@@ -9,7 +9,7 @@ struct AdminRequest {
     var path: String
     /// The path's segments, percent-decoded.
     var segments: [String]
-    /// The query's parameters, percent-decoded; of equal names the last counts.
+    /// The query's parameters, percent-decoded, a plus being a space; of equal names the last counts.
     var query: [String: String]
     var accept: String
     var authorization: String?
@@ -47,7 +47,8 @@ struct AdminRequest {
         query = [:]
         for pair in target.drop(while: { $0 != "?" }).dropFirst().split(separator: "&") {
             let name = pair.prefix { $0 != "=" }
-            query[AdminRequest.decoded(name)] = AdminRequest.decoded(pair.dropFirst(name.count + 1))
+            query[AdminRequest.parameter(name)] =
+                AdminRequest.parameter(pair.dropFirst(name.count + 1))
         }
         accept = head.text(.accept) ?? ""
         authorization = head.text(named: "authorization")
@@ -79,6 +80,12 @@ struct AdminRequest {
         } catch {
             throw AdminRefusal(400, "the body is not JSON: \(error)")
         }
+    }
+
+    // In a query a plus is a space to forms, browsers' scripts and most libraries (WHATWG URL,
+    // "application/x-www-form-urlencoded").
+    private static func parameter(_ text: Substring) -> String {
+        decoded(text.contains("+") ? Substring(text.map { $0 == "+" ? " " : $0 }) : text)
     }
 
     private static func decoded(_ text: Substring) -> String {

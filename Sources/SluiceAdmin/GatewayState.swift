@@ -41,10 +41,18 @@ final class GatewayState {
             searchTexts: isSearched ? nil : StatusBoard.searchTexts(snapshot)
         )
         searchedGeneration = snapshot.generation
-        board.update(clock: clock, gateway: members(of: snapshot))
+        board.update(gateway: members(of: snapshot))
         board.keepOpen(only: opened)
         seen = snapshot
         for name in opened { open(name) }
+    }
+
+    /// The time, which the next frame is of.
+    ///
+    /// It isn't the loop's, which is that of the turn's beginning: a turn may have told many.
+    func tick() -> Instant {
+        board.tell(clock)
+        return live.loop.kernel.now()
     }
 
     /// Looks wholly at one more model, as it was at the last look.

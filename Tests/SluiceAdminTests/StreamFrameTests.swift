@@ -60,7 +60,7 @@ struct StreamFrameTests {
         let view = try Self.view(["limit": "\(limit)", "model": "model-3", "sort": "requests"])
         var subscriber = StreamSubscriber(view, lastEvent: 0, at: .zero)
         // Each second, and at changes in between.
-        for step in 0..<600 {
+        for step in 0..<120 {
             world.now = Instant(nanoseconds: Int64(step) * 100_000_000)
             world.traffic(step)
             world.opened["model-3"] = Self.model(
@@ -79,7 +79,7 @@ struct StreamFrameTests {
 
     @Test("What doesn't fit goes round: every number shown is told anew, and none is passed over")
     func round() throws {
-        var world = StreamWorld(models: 2000)
+        var world = StreamWorld(models: 300)
         let view = try Self.view(["limit": "100", "model": "model-3"])
         var subscriber = StreamSubscriber(view, lastEvent: 0, at: .zero)
         var last: [String: Int] = [:]

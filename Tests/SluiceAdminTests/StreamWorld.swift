@@ -47,8 +47,8 @@ struct StreamWorld {
                 }
         )
         searched = generation
+        board.tell([.init("time", .number("\(now.nanoseconds / 1_000_000)"))])
         board.update(
-            clock: [.init("time", .number("\(now.nanoseconds / 1_000_000)"))],
             gateway: [
                 .init("version", .string("1.2.3")), .init("generation", .number("\(generation)")),
                 .init("summary", board.list.totals.json),

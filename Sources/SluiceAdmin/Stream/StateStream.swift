@@ -60,9 +60,9 @@ final class StateStream: TimerTarget {
         var subscriber = StreamSubscriber(
             view,
             lastEvent: source.lastEvent(known: known),
-            at: loop.now
+            at: source.now
         )
-        subscriber.begin(&source.board, at: loop.now)
+        subscriber.begin(&source.board, at: source.now)
         listeners[key] = Listener(exchange: exchange, subscriber: subscriber)
         if let name = subscriber.opened { source.open(name) }
         send(ServerSentEvent.retry(milliseconds: 1000), to: key)
@@ -117,14 +117,15 @@ final class StateStream: TimerTarget {
     private func tell(_ key: UInt) {
         guard var subscriber = listeners[key]?.subscriber else { return }
         let events = source.events(after: subscriber.lastEvent)
-        let state = subscriber.frame(&source.board, at: loop.now, hasEvents: !events.isEmpty)
+        let now = source.tick()
+        let state = subscriber.frame(&source.board, at: now, hasEvents: !events.isEmpty)
         let news =
             events.isEmpty
             ? nil
             : subscriber.eventFrame(
                 events.map { ($0.id, $0.brief.json) },
                 process: source.process,
-                at: loop.now
+                at: now
             )
         listeners[key]?.subscriber = subscriber
         send(state, to: key)

@@ -13,9 +13,13 @@ package struct StreamBoard {
     /// A board before the first look.
     package init() {}
 
-    /// Takes what the gateway says of itself, in the list's look.
-    package mutating func update(clock: [JSONValue.Member], gateway members: [JSONValue.Member]) {
+    /// Takes the time.
+    package mutating func tell(_ clock: [JSONValue.Member]) {
         self.clock = Array(JSONValue.object(clock).serialized.dropFirst().dropLast())
+    }
+
+    /// Takes what the gateway says of itself, in the list's look.
+    package mutating func update(gateway members: [JSONValue.Member]) {
         gateway = members.map { member in
             let text = Array(JSONValue.object([member]).serialized.dropFirst().dropLast())
             if let old = gateway.first(where: { $0.name == member.name }), old.text == text {

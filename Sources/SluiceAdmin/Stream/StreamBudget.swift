@@ -2,11 +2,12 @@ package import SluiceCore
 
 /// How many bytes a listener may be sent: a bucket that fills by the second.
 ///
-/// A full bucket is half of what any second may see: it may be emptied at the second's beginning and
-/// what has flown in meanwhile at its end.
+/// A full bucket is less than half of what any second may see: it may be emptied at the second's
+/// beginning and what has flown in meanwhile at its end. What is left is for a message that is larger
+/// than the bucket, and for the transport's own bytes.
 package struct StreamBudget: Sendable {
     /// Bytes that flow in each second, and that the bucket holds.
-    package static let bytesPerSecond = 24_000
+    package static let bytesPerSecond = 20_000
     /// Bytes that any second sees at most, from whenever it is counted.
     package static let anySecondMaximum = 50_000
 

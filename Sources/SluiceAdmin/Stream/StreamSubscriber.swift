@@ -39,7 +39,7 @@ package struct StreamSubscriber: Sendable {
     /// The page's names have so many bytes at most; the page ends earlier then.
     private static let pageBytesMaximum = 12_000
     /// Kept free for events while there are some.
-    private static let eventBytes = 6_000
+    private static let eventBytes = 3_000
 
     /// One who has been told the events up to `lastEvent`, and nothing else.
     package init(_ view: StreamView = StreamView(), lastEvent: Int, at now: Instant) {
