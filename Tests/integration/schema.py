@@ -78,6 +78,7 @@ models:
     routes: [{{match: {{header: x-canary, value: v}}, revision: v2}}]
     allowRevisionHeader: true
     mirror: {{revision: v2, percent: 5, maxInFlight: 1, maxBytes: 1KiB, compare: false, tolerance: 0.1}}
+    tensors: {{inputs: [{{name: in, datatype: FP32, shape: [-1, 4]}}], outputs: [{{name: out, datatype: INT64, shape: [-1]}}]}}
     revisions:
       - name: v1
         traffic: 90

@@ -130,8 +130,7 @@ extension ConfigurationSchema {
             SchemaKey(
                 "dialect",
                 .choice(Dialect.allCases.map(\.rawValue)),
-                plain: Dialect.generic.rawValue,
-                "Which runtime the backends are, for what runtimes do differently."
+                "Which runtime the backends are, for what runtimes do differently; without it they are asked."
             ),
             SchemaKey("backends", .list(.mapping(backend)), "The replicas."),
             SchemaKey(
