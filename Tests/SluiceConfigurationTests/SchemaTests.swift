@@ -82,6 +82,9 @@ struct SchemaTests {
               - {match: {header: x-canary, cookie: c, value: v, prefix: p}, revision: v2}
             allowRevisionHeader: true
             mirror: {revision: v2, percent: 5, maxInFlight: 1, maxBytes: 1KiB, compare: false, tolerance: 0.1}
+            tensors:
+              inputs: [{name: in, datatype: FP32, shape: [-1, 4]}]
+              outputs: [{name: out, datatype: INT64, shape: [-1]}]
             revisions:
               - name: v1
                 traffic: 90
@@ -209,7 +212,7 @@ struct SchemaTests {
         // `list` requires, and is asked for lists that may be absent only where they are there.
         let conditional: Set = [
             "models.routes", "models.revisions.backends", "models.revisions.backends.protocol",
-            "listeners.cors.headers",
+            "listeners.cors.headers", "models.tensors.outputs",
         ]
         for path in asked.subtracting(conditional) {
             #expect(Self.schema.keys[path]?.isRequired == true, "\(path) is needed")

@@ -1,6 +1,6 @@
 """What callers do wrong is theirs: malformed requests, unknown gRPC methods, half-closed connections.
 
-    .build/venv/bin/python Tests/integration/run.py --binaries .build/debug --only malformed_requests_count_against_no_canary
+    Tests/run --only malformed_requests_count_against_no_canary
 """
 import http.server
 import json

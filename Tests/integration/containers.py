@@ -1,6 +1,6 @@
 """The gateway as the first process of a container, and beside one that it is to replace.
 
-    .build/venv/bin/python Tests/integration/run.py --binaries .build/debug --only a_second_signal_ends_the_first_process_of_a_container
+    Tests/run --only a_second_signal_ends_the_first_process_of_a_container
 """
 import os
 import signal

@@ -1,6 +1,6 @@
 """Two thousand models: what a listener of the stream is sent, and that every model is found; three hundred in a browser.
 
-    .build/venv/bin/python Tests/integration/run.py --binaries .build/debug --only a_listener_of_2000_models_gets_50_kb_a_second
+    Tests/run --only a_listener_of_2000_models_gets_50_kb_a_second
 
 SLUICE_SCREENSHOTS=FOLDER keeps pictures of the page."""
 import contextlib

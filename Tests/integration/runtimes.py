@@ -1,7 +1,10 @@
 """Unmodified clients before real model servers, with nothing said of what the servers are: the runtime's own numbers,
 ids and error sentences come back, whatever the client speaks and the server doesn't.
 
-Every server has the model `sum`: rows of four numbers give their sums and where the largest is."""
+Every server has the model `sum`: rows of four numbers give their sums and where the largest is.
+
+    Tests/run --only runtimes
+"""
 import http.server
 import json
 import os

@@ -39,6 +39,7 @@ listeners:
   - address: 127.0.0.1:8080
     tls: {{certificate: {file}, privateKey: {file}, clientCA: {file}}}
     cors: {{origins: ["https://app.example"], headers: [authorization], maxAge: 5m}}
+  - address: unix:///tmp/sluice-schema.sock
 admin: {{address: 127.0.0.1:9901, tokenFile: {file}, stateFile: {folder}/schema-state}}
 watch: false
 dnsInterval: 6s
@@ -77,6 +78,7 @@ models:
     routes: [{{match: {{header: x-canary, value: v}}, revision: v2}}]
     allowRevisionHeader: true
     mirror: {{revision: v2, percent: 5, maxInFlight: 1, maxBytes: 1KiB, compare: false, tolerance: 0.1}}
+    tensors: {{inputs: [{{name: in, datatype: FP32, shape: [-1, 4]}}], outputs: [{{name: out, datatype: INT64, shape: [-1]}}]}}
     revisions:
       - name: v1
         traffic: 90
@@ -91,7 +93,7 @@ models:
     sticky: {{cookie: c}}
     rateLimit: [{{rate: 1/s, per: client}}]
     routes: [{{match: {{cookie: c, prefix: p}}, revision: v1}}]
-    revisions: [{{name: v1, backendsFile: {backends}, backends: [{{rest: "http://127.0.0.1:8001"}}]}}]
+    revisions: [{{name: v1, backendsFile: {backends}, backends: [{{rest: "http://127.0.0.1:8001"}}, {{rest: "unix:///tmp/b", grpc: "h2c+unix:///tmp/b"}}]}}]
 """.replace("'", '"').replace("True", "true"))
 
 

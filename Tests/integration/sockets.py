@@ -1,6 +1,6 @@
 """Unix sockets wherever a port may be: listeners, the admin API, backends and commands; and addresses that others hold.
 
-    .build/venv/bin/python Tests/integration/run.py --binaries .build/debug --only sockets_serve_every_protocol
+    Tests/run --only sockets_serve_every_protocol
 """
 import concurrent.futures
 import http.server

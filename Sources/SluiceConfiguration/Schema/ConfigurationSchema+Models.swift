@@ -1,5 +1,6 @@
 import SluiceBalancing
 import SluiceCore
+import SluiceInference
 import SluiceRouting
 import SluiceWire
 
@@ -173,6 +174,25 @@ extension ConfigurationSchema {
         ),
         SchemaKey("mirror", .mapping(mirror), "Copies a share of the requests to a shadow."),
         SchemaKey(
+            "tensors",
+            .mapping(
+                SchemaMapping([
+                    SchemaKey(
+                        "inputs",
+                        .list(.mapping(tensor), count: 1...1_000),
+                        isRequired: true,
+                        "What the model takes."
+                    ),
+                    SchemaKey(
+                        "outputs",
+                        .list(.mapping(tensor), count: 1...1_000),
+                        "What the model gives."
+                    ),
+                ])
+            ),
+            "What the model takes and gives, where its runtime doesn't tell."
+        ),
+        SchemaKey(
             "revisions",
             .list(.mapping(revision)),
             isRequired: true,
@@ -187,6 +207,21 @@ extension ConfigurationSchema {
         SchemaKey("header", .text(), "A header field's name (gRPC: metadata)."),
         SchemaKey("cookie", .text(), "A cookie's name."),
     ]
+
+    private static let tensor = SchemaMapping([
+        SchemaKey("name", .text(), isRequired: true, "The tensor's name."),
+        SchemaKey(
+            "datatype",
+            .choice(DataType.allCases.map(\.rawValue)),
+            isRequired: true,
+            "The type of its elements."
+        ),
+        SchemaKey(
+            "shape",
+            .list(.integer(-1...1 << 40), count: 0...32),
+            "Its dimensions, such as [-1, 4]; -1 is any size."
+        ),
+    ])
 
     private static let outlier = SchemaMapping([
         SchemaKey(

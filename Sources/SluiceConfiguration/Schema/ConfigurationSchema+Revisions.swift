@@ -130,8 +130,7 @@ extension ConfigurationSchema {
             SchemaKey(
                 "dialect",
                 .choice(Dialect.allCases.map(\.rawValue)),
-                plain: Dialect.generic.rawValue,
-                "Which runtime the backends are, for what runtimes do differently."
+                "Which runtime the backends are, for what runtimes do differently; without it they are asked."
             ),
             SchemaKey("backends", .list(.mapping(backend)), "The replicas."),
             SchemaKey(
@@ -144,21 +143,23 @@ extension ConfigurationSchema {
     )
 
     private static let backend: SchemaMapping = {
-        let url = SchemaType.text(pattern: "^(http|h2c|https)://[^/]+/?$")
+        let url = SchemaType.text(
+            pattern: "^((http|h2c|https)://[^/]+/?|((http|h2c|https)\\+)?unix:.+)$"
+        )
         let speaks = SchemaType.choice(Configuration.DiscoveredProtocol.allCases.map(\.rawValue))
         return SchemaMapping(
             [
                 SchemaKey(
                     "rest",
                     url,
-                    "REST: http:// is HTTP/1.1, h2c:// HTTP/2, https:// TLS with ALPN."
+                    "REST: http:// and unix:///PATH are HTTP/1.1, h2c:// HTTP/2, https:// TLS with ALPN."
                 ),
                 SchemaKey(
                     "grpc",
                     url,
                     "gRPC: http:// and h2c:// are cleartext HTTP/2, https:// is TLS."
                 ),
-                SchemaKey("dns", address, "HOST:PORT; every address of the name is a replica."),
+                SchemaKey("dns", host, "HOST:PORT; every address of the name is a replica."),
                 SchemaKey(
                     "protocol",
                     .either([speaks, .list(speaks)]),

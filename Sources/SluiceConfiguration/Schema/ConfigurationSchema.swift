@@ -72,7 +72,9 @@ package enum ConfigurationSchema {
 
     static let plain = Configuration()
     /// `HOST:PORT`.
-    static let address = SchemaType.text(pattern: "^.+:[0-9]+$")
+    static let host = SchemaType.text(pattern: "^.+:[0-9]+$")
+    /// `HOST:PORT` or a Unix socket's file.
+    private static let address = SchemaType.text(pattern: "^(.+:[0-9]+|unix:.+)$")
 
     // MARK: - Sections of the document
 
@@ -81,7 +83,7 @@ package enum ConfigurationSchema {
             "address",
             address,
             isRequired: true,
-            "HOST:PORT, such as 0.0.0.0:8080 or [::1]:8080; port 0 is any free one."
+            "HOST:PORT, such as 0.0.0.0:8080 or [::1]:8080, or unix:///PATH; port 0 is any free one."
         ),
         SchemaKey(
             "tls",
@@ -140,7 +142,7 @@ package enum ConfigurationSchema {
             "address",
             address,
             plain: plain.admin.address.text,
-            "HOST:PORT of the admin port."
+            "HOST:PORT or unix:///PATH of the admin port."
         ),
         SchemaKey(
             "tokenFile",

@@ -46,10 +46,10 @@ struct HTTP2StreamRecord: BitwiseCopyable {
     var previous: UnsafeMutablePointer<HTTP2StreamRecord>?
 }
 
-/// A handle to one stream of an ``HTTP2Session``.
+/// A handle to one stream of an `HTTP2Session`.
 ///
 /// It is dead once both sides have ended or either has reset it; the session keeps the memory
-/// until its next ``HTTP2Session/reap()``, so that a handler may finish what it is doing.
+/// until its next `HTTP2Session.reap()`, so that a handler may finish what it is doing.
 @safe
 public struct HTTP2Stream: BitwiseCopyable, Equatable {
     @usableFromInline let record: UnsafeMutablePointer<HTTP2StreamRecord>

@@ -1,7 +1,7 @@
 /// The blocks of one loop that lie idle; steady traffic reuses a handful.
 ///
 /// A handle, as sessions reach for it several times a request: copying it copies a pointer. The
-/// ``HTTPArena`` owns what it points to.
+/// `HTTPArena` owns what it points to.
 @safe
 public struct FieldBlockPool: BitwiseCopyable {
     @safe
