@@ -166,6 +166,7 @@ package final class LinuxKernel: Kernel {
         }
     }
 
+    /// See ``Kernel/isQuiet(_:)``.
     package func isQuiet(_ descriptor: Int32) -> Bool {
         var byte: UInt8 = 0
         while true {

@@ -8,6 +8,8 @@ import SluiceWire
 package struct RequestFault: Error, Equatable, Sendable {
     /// What is wrong, and where: the member, the byte and the line.
     package let sentence: String
+    /// Whether no server can read the body as a request; else one of its own kind may.
+    package let isCertain: Bool
 
     /// What a body should be.
     package enum Form: Sendable, CaseIterable {
@@ -44,9 +46,14 @@ package struct RequestFault: Error, Equatable, Sendable {
         }
     }
 
-    init(_ sentence: String) { self.sentence = sentence }
+    init(_ sentence: String, isCertain: Bool = true) {
+        self.sentence = sentence
+        self.isCertain = isCertain
+    }
 
-    private init(_ failure: InferenceFailure) { sentence = failure.sentence }
+    private init(_ failure: InferenceFailure, isCertain: Bool = true) {
+        self.init(failure.sentence, isCertain: isCertain)
+    }
 
     // MARK: - JSON
 
@@ -65,7 +72,9 @@ package struct RequestFault: Error, Equatable, Sendable {
             let place = unsafe place(error.offset, in: text)
             throw RequestFault("the body is not JSON: \(error.sentence) at \(place)")
         }
-        guard kind == .object else { throw RequestFault("the body must be a JSON object") }
+        guard kind == .object else {
+            throw RequestFault("the body must be a JSON object", isCertain: false)
+        }
     }
 
     private static func checkV1(
@@ -77,14 +86,17 @@ package struct RequestFault: Error, Equatable, Sendable {
         do throws(InferenceFailure) {
             request = try unsafe V1Request(body)
         } catch {
-            throw RequestFault(error)
+            throw RequestFault(error, isCertain: false)
         }
         // A column of TensorFlow Serving may be a single value.
         guard !request.isInstances, dialect != .tfserving,
             unsafe ![UInt8(ascii: "["), UInt8(ascii: "{")].contains(request.data.first ?? 0)
         else { return }
         let place = unsafe place(of: request.data, in: body)
-        throw RequestFault("'inputs' must be a list, or an object of columns, at \(place)")
+        throw RequestFault(
+            "'inputs' must be a list, or an object of columns, at \(place)",
+            isCertain: false
+        )
     }
 
     private static func checkV2(

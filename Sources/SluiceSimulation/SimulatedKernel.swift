@@ -213,6 +213,7 @@ package final class SimulatedKernel: Kernel {
         return result
     }
 
+    /// See ``Kernel/isQuiet(_:)``.
     package func isQuiet(_ descriptor: Int32) -> Bool {
         guard case .connection(let connection, let side) = object(descriptor, "recv") else {
             return false

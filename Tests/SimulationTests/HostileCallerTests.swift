@@ -171,6 +171,9 @@ struct HostileCallerTests {
         Caller("a reset", [post(v2, "reset", good2)], status: 502),
         Caller("silence", [post(v2, "hang", good2)], status: 504),
         Caller("an unknown model", [post(v2, "404", good2)], status: 404),
+        // A server of its own kind may take these, and says that it can't serve, or nothing.
+        Caller("503 to rows of another name", [post(v1, "503", "{\"rows\":[]}")], status: 503),
+        Caller("a reset of a bare list", [post(v1, "reset", "[1]")], status: 502),
         Caller(
             "500 to what isn't JSON",
             [

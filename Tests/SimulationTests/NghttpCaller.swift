@@ -8,7 +8,9 @@ final class NghttpCaller: StreamHandler {
     private var stream: TCPStream?
     private var output: [UInt8] = []
 
-    /// Connects at once. With a `window` of 0 it never lets an answer's body come.
+    /// Connects at once.
+    ///
+    /// With a `window` of 0 it never lets an answer's body come.
     init(loop: EventLoop, to address: SocketAddress, window: UInt32 = 65_535) throws {
         peer = NghttpPeer(.client, settings: [(4, window)], creditsByHand: true)
         let stream = try TCPStream(loop: loop, connectingTo: address, tls: nil)

@@ -4,13 +4,14 @@
 """
 import http.server
 import json
+import socket
 import ssl
 import threading
 
 import grpc
 
 import tls
-from processes import V1, config, gateway, get, model
+from processes import V1, config, gateway, get, model, one
 from resilience import metric
 
 
@@ -34,6 +35,12 @@ class Naive(http.server.BaseHTTPRequestHandler):
                 raise RuntimeError("the model's own failure")
         except Exception as error:
             status, answer = 500, {"error": repr(error)}
+        self.answer(status, answer)
+
+    def do_GET(self):
+        self.answer(200, {"ready": True})
+
+    def answer(self, status, answer):
         text = json.dumps(answer).encode()
         self.send_response(status)
         self.send_header("content-type", "application/json")
@@ -103,14 +110,17 @@ def grpc_callers_of_unknown_methods_hear_a_status():
 def half_closed_clients_over_tls_get_their_answer():
     tls.everyone()
     backend = model("--delay", "200ms")
-    proxy = tls.secure_gateway(backend)
+    cert, key = tls.MADE["server"]
+    proxy = gateway(config([one("iris", backend.address)]).replace(
+        "'127.0.0.1:0'}]",
+        f"'127.0.0.1:0'}}, {{address: '127.0.0.1:0', tls: {{certificate: {cert}, privateKey: {key}}}}}]"))
+    secure = proxy.wait_for(r"address=(\S+) tls=on")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(tls.MADE["authority"][0])
 
     def asked(head, fin):
         """The answer to a request behind which the client says, by close_notify, that it is through."""
-        import socket
-        host, port = proxy.secure.split(":")
+        host, port = secure.split(":")
         raw = socket.create_connection((host, int(port)), timeout=10)
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         client = context.wrap_bio(incoming, outgoing, server_hostname="localhost")
@@ -143,17 +153,17 @@ def half_closed_clients_over_tls_get_their_answer():
         raw.close()
         return len(text)
 
-    closing = b"POST /v1/models/m:predict HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
-    ancient = b"POST /v1/models/m:predict HTTP/1.0\r\nhost: x\r\ncontent-length: %d\r\n\r\n"
-    keeping = b"POST /v1/models/m:predict HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n"
+    closing = b"POST /v1/models/iris:predict HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
+    ancient = b"POST /v1/models/iris:predict HTTP/1.0\r\nhost: x\r\ncontent-length: %d\r\n\r\n"
+    keeping = b"POST /v1/models/iris:predict HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n"
     tickets = asked(keeping, False)
     for fin in (False, True):
         for head in (closing, ancient):
             count = asked(head, fin)
             assert count > tickets + 100, (head, fin, count, tickets)
     # A caller that keeps its connection, and says that it is through, has gone.
-    assert metric(proxy, "sluice_requests_total", code="499") == 1
-    assert metric(proxy, "sluice_requests_total", code="200") == 4
+    codes = {code: metric(proxy, "sluice_requests_total", code=code) for code in ("200", "499")}
+    assert codes == {"200": 4, "499": 1}, codes
     assert proxy.stop() == 0
     backend.stop()
 

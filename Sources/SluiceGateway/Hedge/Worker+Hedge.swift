@@ -4,6 +4,7 @@ import SluiceEgress
 import SluiceGRPC
 import SluiceHTTP
 import SluiceIO
+import SluiceInference
 import SluiceIngress
 import SluiceTelemetry
 
@@ -194,7 +195,7 @@ extension Worker {
         // What the original keeps is what the copy sent; a refusal untouched says nothing of it.
         let isFaulty =
             unsafe outcome != .unknown && outcome != .connectFailed
-            && fault(of: hedge.original) != nil
+            && fault(of: hedge.original).map { $0.isCertain || outcome == .failed } == true
         unsafe copy.pointee.outcome = isFaulty ? .unknown : outcome
         unsafe copy.pointee.status = 502
         unsafe copy.pointee.grpcStatus = GRPCStatus.unavailable.rawValue

@@ -91,7 +91,11 @@ extension Worker {
         } else if code < 500 {
             return false
         }
-        guard let fault = unsafe fault(of: flow) else { return false }
+        // That it can't serve, a backend may say of any request, one in a form of its own among them.
+        guard let fault = unsafe fault(of: flow),
+            unsafe fault.isCertain
+                || flow.pointee.wire != .grpc && AnswerKind(http: code) == .failed
+        else { return false }
         if unsafe flow.pointee.hedge != nil { unsafe leaveHedge(flow, .lost) }
         if unsafe flow.pointee.timerPurpose == .tryEnd { unsafe armDeadline(flow) }
         unsafe flow.pointee.backendCode = code
@@ -119,9 +123,9 @@ extension Worker {
 
     /// Whether a request that got no answer was no well-formed one; then it is told so.
     func isFaulty(_ flow: FlowPointer) -> Bool {
-        guard unsafe !flow.pointee.hasResponseBegun, let fault = unsafe fault(of: flow) else {
-            return false
-        }
+        guard unsafe !flow.pointee.hasResponseBegun, let fault = unsafe fault(of: flow),
+            unsafe fault.isCertain || flow.pointee.retry.isFaulty
+        else { return false }
         unsafe refuse(flow, fault)
         return true
     }
