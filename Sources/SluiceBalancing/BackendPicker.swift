@@ -73,33 +73,18 @@ package struct BackendPicker: Sendable {
     }
 
     /// Who may be picked in this call.
-    private struct Field {
-        /// Among the first 64: eligible and not excluded.
-        let first: UInt64
-        let eligible: BackendSet
-        let excluded: BackendSet
+    ///
+    /// Most revisions have at most 64 backends, and then the members are one word: sets of any size have
+    /// arrays, whose references each pick would count.
+    private struct Field<Members: PickedMembers> {
+        /// Eligible and not excluded.
+        let members: Members
         let now: Instant
         /// Backends with as many requests as they may have are passed over.
         let hasRoom: Bool
         var trustsHealth = true
         /// Whether somebody was passed over because of its health.
         var metUnhealthy = false
-
-        init(eligible: BackendSet, excluded: BackendSet, now: Instant, hasRoom: Bool) {
-            first = eligible.first & ~excluded.first
-            self.eligible = eligible
-            self.excluded = excluded
-            self.now = now
-            self.hasRoom = hasRoom
-        }
-
-        func allows(_ index: Int) -> Bool {
-            index < 64 ? first >> UInt64(index) & 1 == 1 : allowsFurther(index)
-        }
-
-        private func allowsFurther(_ index: Int) -> Bool {
-            eligible.containsFurther(index) && !excluded.containsFurther(index)
-        }
     }
 
     /// The number of the backend to use, or nil when none is eligible.
@@ -117,14 +102,50 @@ package struct BackendPicker: Sendable {
         now: Instant,
         random: inout RandomSource
     ) -> Int? {
-        var field = Field(eligible: eligible, excluded: excluded, now: now, hasRoom: hasRoom)
+        guard backends.count > 64 else {
+            return pick(
+                from: backends,
+                eligible: eligible.first,
+                excluded: excluded.first,
+                hasRoom: hasRoom,
+                key: key,
+                now: now,
+                random: &random
+            )
+        }
+        let members = ManyMembers(eligible: eligible, excluded: excluded)
+        var field = Field(members: members, now: now, hasRoom: hasRoom)
+        return pick(from: backends, &field, key, &random)
+    }
+
+    /// The same from at most 64 backends, a bit for each.
+    package mutating func pick(
+        from backends: [BackendLoad],
+        eligible: UInt64,
+        excluded: UInt64,
+        hasRoom: Bool = false,
+        key: UInt64? = nil,
+        now: Instant,
+        random: inout RandomSource
+    ) -> Int? {
+        let members = FewMembers(bits: eligible & ~excluded, eligible: eligible)
+        var field = Field(members: members, now: now, hasRoom: hasRoom)
+        return pick(from: backends, &field, key, &random)
+    }
+
+    private mutating func pick<Members: PickedMembers>(
+        from backends: [BackendLoad],
+        _ field: inout Field<Members>,
+        _ key: UInt64?,
+        _ random: inout RandomSource
+    ) -> Int? {
         let choice = choose(backends, &field, key, &random)
         guard field.metUnhealthy,
             BackendPicker.isPanic(
                 backends,
-                eligible: eligible,
+                eligible: field.members.eligibleSet,
                 percent: panicPercent,
-                at: now
+                at: field.now
             )
         else { return choice }
         field.trustsHealth = false
@@ -170,9 +191,9 @@ package struct BackendPicker: Sendable {
         return usable * 100 < total * percent && standing > 0
     }
 
-    private mutating func choose(
+    private mutating func choose<Members: PickedMembers>(
         _ backends: [BackendLoad],
-        _ field: inout Field,
+        _ field: inout Field<Members>,
         _ key: UInt64?,
         _ random: inout RandomSource
     ) -> Int? {
@@ -194,8 +215,12 @@ package struct BackendPicker: Sendable {
         }
     }
 
-    private func usable(_ index: Int, _ backends: [BackendLoad], _ field: inout Field) -> Bool {
-        guard field.allows(index) else { return false }
+    private func usable<Members: PickedMembers>(
+        _ index: Int,
+        _ backends: [BackendLoad],
+        _ field: inout Field<Members>
+    ) -> Bool {
+        guard field.members.contains(index) else { return false }
         if !weights.isEmpty, weights[index] == 0 { return false }
         if field.trustsHealth, !backends[index].isUsable(at: field.now) {
             field.metUnhealthy = true
@@ -244,9 +269,9 @@ package struct BackendPicker: Sendable {
 
     // MARK: - Algorithms
 
-    private func scan(
+    private func scan<Members: PickedMembers>(
         _ backends: [BackendLoad],
-        _ field: inout Field,
+        _ field: inout Field<Members>,
         _ random: inout RandomSource
     ) -> Int? {
         var best: Int?
@@ -265,9 +290,9 @@ package struct BackendPicker: Sendable {
         return best
     }
 
-    private func twoChoices(
+    private func twoChoices<Members: PickedMembers>(
         _ backends: [BackendLoad],
-        _ field: inout Field,
+        _ field: inout Field<Members>,
         _ random: inout RandomSource
     ) -> Int? {
         guard let first = any(backends, &field, &random),
@@ -277,7 +302,10 @@ package struct BackendPicker: Sendable {
             ? second : first
     }
 
-    private mutating func nextInTurn(_ backends: [BackendLoad], _ field: inout Field) -> Int? {
+    private mutating func nextInTurn<Members: PickedMembers>(
+        _ backends: [BackendLoad],
+        _ field: inout Field<Members>
+    ) -> Int? {
         for step in 0..<backends.count {
             let index = (cursor + step) % backends.count
             if usable(index, backends, &field) {
@@ -291,7 +319,10 @@ package struct BackendPicker: Sendable {
     /// Smooth weighted round robin (nginx).
     ///
     /// Everybody earns its weight, the richest is chosen and pays what all earned. Weights 5, 1, 1 give a a b a c a a, not a a a a a b c.
-    private mutating func nextByCredit(_ backends: [BackendLoad], _ field: inout Field) -> Int? {
+    private mutating func nextByCredit<Members: PickedMembers>(
+        _ backends: [BackendLoad],
+        _ field: inout Field<Members>
+    ) -> Int? {
         var best: Int?
         var total = 0
         for index in backends.indices where usable(index, backends, &field) {
@@ -307,9 +338,9 @@ package struct BackendPicker: Sendable {
     ///
     /// A few are drawn from all; where none of these will do, as when few are usable, one is drawn
     /// from the usable ones, which takes a look at each.
-    private func any(
+    private func any<Members: PickedMembers>(
         _ backends: [BackendLoad],
-        _ field: inout Field,
+        _ field: inout Field<Members>,
         _ random: inout RandomSource
     ) -> Int? {
         guard !backends.isEmpty else { return nil }
@@ -335,11 +366,11 @@ package struct BackendPicker: Sendable {
     }
 
     /// The first backend clockwise of the key that hasn't more than 1.25 times the mean to do.
-    private mutating func clockwise(
+    private mutating func clockwise<Members: PickedMembers>(
         _ ring: HashRing,
         _ key: UInt64,
         _ backends: [BackendLoad],
-        _ field: inout Field
+        _ field: inout Field<Members>
     ) -> Int? {
         var (total, share) = (1, 0)
         for index in backends.indices where usable(index, backends, &field) {

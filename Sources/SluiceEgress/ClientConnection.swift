@@ -52,6 +52,16 @@ package class ClientConnection: StreamHandler {
         return nil
     }
 
+    /// Begins a call with a head like one that this connection has sent before; nil when it has to begin
+    /// the long way, and then nothing has happened.
+    ///
+    /// The head as it came stays the caller's.
+    package func begin(
+        repeating head: RepeatedHead,
+        endStream: Bool,
+        user: UnsafeMutableRawPointer
+    ) -> Call? { nil }
+
     func send(_ bytes: UnsafeRawBufferPointer, endStream: Bool, on stream: HTTP2Stream?) -> Int {
         0
     }

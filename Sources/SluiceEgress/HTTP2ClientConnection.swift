@@ -52,6 +52,21 @@ final class HTTP2ClientConnection: ClientConnection, TimerTarget {
             user: user
         )
         guard let opened else { return nil }
+        return begun(opened)
+    }
+
+    override func begin(
+        repeating head: RepeatedHead,
+        endStream: Bool,
+        user: UnsafeMutableRawPointer
+    ) -> Call? {
+        let opened = unsafe session.openRepeated(head, endStream: endStream, user: user)
+        guard let opened else { return nil }
+        return begun(opened)
+    }
+
+    @inline(__always)
+    private func begun(_ opened: HTTP2Stream) -> Call {
         stream.touch()
         if keepAliveTimer == .none { listen() }
         if session.openStreamCount == 1 { busySince = stream.loop.now }

@@ -7,12 +7,12 @@ import SluiceTestKit
 /// It is of one of a few revisions, under an identifier and with a status of its own, with trailers.
 /// Which, follows from its stream.
 struct HTTP2Answer {
-    private static let trailersName: UInt64 = 1
+    private static let trailersName = HeadName(1)
     // Around the lengths at which the length itself takes one octet more (RFC 7541 §5.1).
     private static let idCounts = [36, 0, 1, 126, 127, 128, 254, 255, 300]
 
     private let revision: String
-    private let name: UInt64
+    private let name: HeadName
     private let id: [UInt8]
     private let status: [UInt8]
     private let body: [UInt8]
@@ -23,7 +23,7 @@ struct HTTP2Answer {
         let kind = number % 3
         revision = ["v1", "v2", "a-longer-name"][kind]
         // The second goes by no name.
-        name = [10, 0, 12][kind]
+        name = [HeadName(10), .none, HeadName(12)][kind]
         let count = HTTP2Answer.idCounts[number % HTTP2Answer.idCounts.count]
         id = [UInt8](repeating: 0x61 + UInt8(number % 26), count: count)
         status = Array("sluice; hit; ttl=\(number)".utf8)
@@ -38,7 +38,7 @@ struct HTTP2Answer {
 
     /// Sends it by the names of its blocks; false when the session wants it the long way.
     func sendRepeated(over session: inout HTTP2Session?, on stream: HTTP2Stream) -> Bool {
-        guard name != 0 else { return false }
+        guard !name.isNone else { return false }
         return unsafe id.withUnsafeBytes { id in
             unsafe status.withUnsafeBytes { status in
                 unsafe body.withUnsafeBytes { body in

@@ -59,7 +59,10 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
         }
     }
 
-    deinit { flows.deallocate() }
+    deinit {
+        flows.deallocate()
+        paths.deallocate()
+    }
 
     /// The loop it runs on.
     package let loop: EventLoop
@@ -80,7 +83,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     var replica: Replica
     private var retired: [Replica] = []
     private var routes: [String: BackendRoute] = [:]
-    private var revisionNames = RevisionNames(firstAnswer: Worker.endName + 1)
+    private var revisionNames = RevisionNames()
     private(set) var listeners: [IngressListener] = []
     /// Whether new requests are refused because the process is short of memory.
     var isShedding = false
@@ -105,6 +108,8 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     var mirrorWork: [MirroredCall] = []
     var copyCount: UInt64 = 0
     var lines = WorkerLines()
+    var arrivals = ArrivalQueue()
+    let paths = PathMemo()
     var codec: PredictCodec
     var memo = QuestionMemo()
     var foreseen: ForeseenMessage?
@@ -155,10 +160,11 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     }
 
     /// What a timer was set for; anything above is a flow's address.
-    private enum Tag {
+    enum Tag {
         static let log: UInt = 1
         static let watch: UInt = 2
         static let lines: UInt = 3
+        static let arrivals: UInt = 4
     }
 
     // MARK: - Configuration
@@ -257,7 +263,8 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
                 model: model,
                 revision: revision,
                 backend: plan.label
-            )
+            ),
+            use: revisionNames.use()
         )
     }
 
@@ -397,6 +404,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
         case Tag.lines:
             lines.timer = .none
             lookAgain()
+        case Tag.arrivals: refuseLateArrivals()
         default:
             guard let flow = unsafe FlowPointer(bitPattern: tag) else { return }
             unsafe flow.pointee.timer = .none

@@ -12,6 +12,9 @@ package final class CrossOriginPolicy: Sendable {
         /// A policy applies, and the request names no origin, or one that isn't allowed.
         package static let foreign = Verdict(code: 1)
         fileprivate let code: UInt8
+
+        /// Whether no policy applies; asked of every answer, where `==` would be a call through a table.
+        package var isNone: Bool { code == 0 }
     }
 
     /// As many origins as one policy may list.

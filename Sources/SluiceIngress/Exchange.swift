@@ -107,6 +107,15 @@ package struct Exchange: BitwiseCopyable {
         }
     }
 
+    /// Sends an answer's head like one that was sent before; false when it has to be sent the long way.
+    ///
+    /// The head as it came stays the caller's.
+    package func sendRepeated(_ head: RepeatedHead, endStream: Bool) -> Bool {
+        unsafe holder._withUnsafeGuaranteedRef {
+            $0.sendRepeated(head, endStream: endStream, on: stream)
+        }
+    }
+
     /// The whole body of a request that has just begun, where it is known to have come.
     ///
     /// For looking ahead only: it is handed over as ever, and valid until then.

@@ -49,6 +49,9 @@ package class ExchangeHost {
     }
 
     func sendRepeated(_ answer: RepeatedAnswer, on stream: HTTP2Stream?) -> Bool { false }
+    func sendRepeated(_ head: RepeatedHead, endStream: Bool, on stream: HTTP2Stream?) -> Bool {
+        false
+    }
 
     func upcomingBody(of stream: HTTP2Stream?) -> UnsafeRawBufferPointer? { nil }
     func hasWholeBody(of stream: HTTP2Stream?) -> Bool { true }

@@ -85,6 +85,19 @@ final class HTTP2ServerConnection: ServerConnection {
         return true
     }
 
+    override func sendRepeated(
+        _ head: RepeatedHead,
+        endStream: Bool,
+        on stream: HTTP2Stream?
+    ) -> Bool {
+        guard let stream, session.sendRepeated(head, endStream: endStream, on: stream) else {
+            return false
+        }
+        self.stream.touch()
+        if endStream { exchangeEnded() }
+        return true
+    }
+
     override func upcomingBody(of stream: HTTP2Stream?) -> UnsafeRawBufferPointer? {
         guard let stream else { return nil }
         return unsafe session.upcomingBody(of: stream)

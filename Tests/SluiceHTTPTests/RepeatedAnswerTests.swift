@@ -39,7 +39,7 @@ struct RepeatedAnswerTests {
                 }
                 let trailers = server.arena.blocks.take()
                 trailers.append(.grpcStatus, "0")
-                trailers.repeatName = trailersName
+                trailers.repeatName = HeadName(trailersName)
                 server.session.sendTrailers(trailers, on: stream)
             }
             exchange(server, client)
@@ -64,7 +64,7 @@ struct RepeatedAnswerTests {
             head.append(.requestID, text: values.0, isVolatile: true)
             head.append(.sluiceRevision, text: revision)
             head.append(.cacheStatus, text: values.1, isVolatile: true)
-            head.repeatName = name
+            head.repeatName = HeadName(name)
             return head
         }
 
@@ -80,13 +80,13 @@ struct RepeatedAnswerTests {
                 unsafe second.withUnsafeBytes { second in
                     unsafe body.withUnsafeBytes { body in
                         let answer = unsafe RepeatedAnswer(
-                            head: name,
+                            head: HeadName(name),
                             values: .init(first, second),
                             body: (
                                 UnsafeRawBufferPointer(rebasing: body.prefix(body.count / 2)),
                                 UnsafeRawBufferPointer(rebasing: body.dropFirst(body.count / 2))
                             ),
-                            trailers: trailersName
+                            trailers: HeadName(trailersName)
                         )
                         return server.session.sendRepeated(answer, on: stream)
                     }

@@ -204,7 +204,7 @@ extension Worker {
         _ content: UnsafeRawBufferPointer
     ) -> Bool {
         let name = unsafe repeatName(of: flow)
-        guard name != 0 else { return false }
+        guard !name.isNone else { return false }
         let answer = unsafe RepeatedAnswer(
             head: name,
             values: .init(requestID(of: flow), cacheStatus),
@@ -217,10 +217,10 @@ extension Worker {
         return true
     }
 
-    /// What the head of an answer that is kept is called; 0 where it says more than its revision.
-    private func repeatName(of flow: FlowPointer) -> UInt64 {
+    /// What the head of an answer that is kept is called; nothing where it says more than its revision.
+    private func repeatName(of flow: FlowPointer) -> HeadName {
         guard let revision = unsafe flow.pointee.revision, unsafe flow.pointee.backend == nil else {
-            return 0
+            return .none
         }
         return unsafe revision._withUnsafeGuaranteedRef { $0.answerName }
     }

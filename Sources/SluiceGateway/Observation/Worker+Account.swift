@@ -111,6 +111,7 @@ extension Worker {
         record.responseBytes = unsafe UInt64(flow.pointee.responseBytes)
         record.attempts = unsafe UInt32(flow.pointee.attempts)
         unsafe record.requestID = requestID(of: flow)
+        record.isRequestIDPlain = unsafe flow.pointee.hasOwnRequestID
         record.trace = unsafe flow.pointee.trace
         record.why = unsafe flow.pointee.why
         if exchange.isSecure { record.tls = exchange.isTLS13 ? .tls13 : .tls12 }

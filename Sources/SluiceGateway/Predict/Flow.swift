@@ -81,6 +81,8 @@ struct Flow: BitwiseCopyable {
     var hedge: Unmanaged<HedgedCall>?
     /// Names and identifiers of this request, in the memory behind the record; see ``FlowScratch``.
     let scratch: UnsafeMutableRawBufferPointer
+    /// Whether the request's identifier is ours.
+    var hasOwnRequestID = false
     var requestIDCount: UInt16 = 0
     var trace = TraceID.none
     var scanner = RoutingScanner(nameField: 1, messageMaximum: 0, isStreaming: false)
@@ -112,6 +114,11 @@ struct Flow: BitwiseCopyable {
     var backendCode: Int = 0
     var timer = TimerID.none
     var timerPurpose = FlowTimer.deadline
+    /// Its neighbours among those that wait for their message; see ``ArrivalQueue``.
+    var nextArrival: UnsafeMutablePointer<Flow>?
+    var previousArrival: UnsafeMutablePointer<Flow>?
+    /// Whether the client sends its body only when it has been told to continue.
+    var expectsContinue = false
     /// What `Worker.lent` knows it by while a helper thread works on its body; 0 while none does.
     var offloadToken: UInt64 = 0
 }

@@ -22,6 +22,8 @@ struct RetryState: BitwiseCopyable {
     var headerLength = -1
     /// Whether the kept head is ours already, and only its address is to be changed.
     var isPrepared = false
+    /// Whether the kept head is the one that came: what went out was told from it by its name.
+    var isAsItCame = false
     /// Whether it holds a place in the revision's budget.
     var isCounted = false
     /// Whether it was sent again to the same backend, for a kept connection that was dead.

@@ -10,7 +10,8 @@ import SluiceIngress
 // A request has one timer and sets it anew for whatever it waits for next; it is never set beyond the
 // request's own deadline. So in every stage the deadline, at the latest, makes it fire:
 //
-//   routing      a single gRPC call must name its model within `bodyTimeout`, then has the model's
+//   routing      a single gRPC call must name its model within `bodyTimeout` (all of a worker's share one
+//                timer, see ``ArrivalQueue``), then has the model's
 //                `timeout`; a stream rests as long as its client answers PINGs
 //   gathering    `timeout`, counted from the head on, as soon as the body isn't there at once
 //   waiting      `timeout`; half way through what is left a follower looks again
@@ -27,6 +28,7 @@ extension Worker {
     /// Sets the request's timer for `purpose`, to its deadline at the latest.
     func setTimer(_ flow: FlowPointer, _ purpose: FlowTimer, at instant: Instant) {
         let timeout = unsafe flow.pointee.timeout
+        unsafe leaveArrivals(flow)
         unsafe loop.cancelTimer(&flow.pointee.timer)
         unsafe flow.pointee.timerPurpose = purpose
         unsafe flow.pointee.timer = loop.setTimer(
@@ -40,7 +42,8 @@ extension Worker {
     /// Sets the request's timer to its deadline, counted from the request's begin; without one it is
     /// set to nothing.
     func armDeadline(_ flow: FlowPointer) {
-        unsafe loop.cancelTimer(&flow.pointee.timer)
+        unsafe leaveArrivals(flow)
+        if unsafe flow.pointee.timer != .none { unsafe loop.cancelTimer(&flow.pointee.timer) }
         unsafe flow.pointee.timerPurpose = .deadline
         let timeout = unsafe flow.pointee.timeout
         guard timeout > 0 else { return }
@@ -58,21 +61,6 @@ extension Worker {
         }
     }
 
-    /// Bounds the time for the message of a single gRPC call that has no deadline yet.
-    ///
-    /// One that has come behind its head, as most do, needs no timer.
-    func armArrival(_ flow: FlowPointer) {
-        let exchange = unsafe flow.pointee.exchange
-        guard unsafe flow.pointee.timer == .none, unsafe !flow.pointee.method.isStreaming,
-            unsafe !flow.pointee.hasRequestEnded, !exchange.hasWholeBody
-        else { return }
-        unsafe setTimer(
-            flow,
-            .arrival,
-            at: flow.pointee.started.advanced(byNanoseconds: exchange.bodyTimeout)
-        )
-    }
-
     func isPastDeadline(_ flow: FlowPointer) -> Bool {
         let timeout = unsafe flow.pointee.timeout
         return unsafe timeout > 0 && loop.now.nanoseconds(since: flow.pointee.started) >= timeout
@@ -82,7 +70,8 @@ extension Worker {
     func timedOut(_ flow: FlowPointer) {
         switch unsafe flow.pointee.timerPurpose {
         case .deadline: unsafe deadlineCame(flow)
-        case .arrival: unsafe refuse(flow, .lateMessage)
+        // One timer for all that wait for it; see ``ArrivalQueue``.
+        case .arrival: break
         case .pause: unsafe resume(flow)
         case .place: unsafe waitedInVain(flow)
         case .linger: unsafe sendRefusal(flow)

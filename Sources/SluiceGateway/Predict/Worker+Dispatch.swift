@@ -57,8 +57,7 @@ extension Worker {
     /// Chooses a backend for a request that is in the form of the revision's backends.
     func choose(_ flow: FlowPointer, _ revision: WorkerRevision, _ model: WorkerModel) {
         let isGRPC = unsafe flow.spoken == .grpc
-        let eligible = isGRPC ? revision.grpcBackends : revision.restBackends
-        guard !eligible.isEmpty else {
+        guard isGRPC ? revision.hasGRPC : revision.hasREST else {
             unsafe refuse(
                 flow,
                 revision.backends.isEmpty
@@ -68,10 +67,16 @@ extension Worker {
             return
         }
         if let candidates = revision.balance.candidates {
-            unsafe admit(flow, revision, model, candidates, eligible: eligible)
+            unsafe admit(
+                flow,
+                revision,
+                model,
+                candidates,
+                eligible: isGRPC ? revision.grpcBackends : revision.restBackends
+            )
             return
         }
-        guard let picked = unsafe pick(flow, revision, eligible, hasRoom: false) else {
+        guard let picked = unsafe pick(flow, revision, isGRPC: isGRPC) else {
             unsafe refuseUnserved(flow, revision, model)
             return
         }
@@ -84,6 +89,28 @@ extension Worker {
     }
 
     /// Chooses one of the revision's backends that speak the protocol and weren't tried.
+    @inline(__always)
+    private func pick(_ flow: FlowPointer, _ revision: WorkerRevision, isGRPC: Bool) -> Int? {
+        guard revision.backends.count > 64 else {
+            // No set is made of a word, and none is counted up and down.
+            return unsafe revision.picker.pick(
+                from: revision.loads,
+                eligible: isGRPC ? revision.grpcBackends.first : revision.restBackends.first,
+                excluded: flow.pointee.tried,
+                key: hashKey(of: flow, revision),
+                now: loop.now,
+                random: &random
+            )
+        }
+        return unsafe pick(
+            flow,
+            revision,
+            isGRPC ? revision.grpcBackends : revision.restBackends,
+            hasRoom: false
+        )
+    }
+
+    /// The same among `eligible`, with room or not.
     func pick(
         _ flow: FlowPointer,
         _ revision: WorkerRevision,
@@ -184,15 +211,6 @@ extension Worker {
             unsafe keeps || revision._withUnsafeGuaranteedRef { unsafe isWorthALook(flow, $0) }
         unsafe flow.pointee.retry.keepsBody = keepsBody
         if !keeps { unsafe flow.pointee.head = nil }
-        unsafe flow.pointee.backend?._withUnsafeGuaranteedRef {
-            unsafe $0.route(flow.spoken)?._withUnsafeGuaranteedRef {
-                if unsafe flow.pointee.retry.isPrepared {
-                    unsafe readdress(head, flow, $0)
-                } else {
-                    unsafe prepare(head, flow, $0)
-                }
-            }
-        }
         let ended = unsafe flow.pointee.hasRequestEnded
         let offered = unsafe flow.pointee.offered
         unsafe flow.pointee.offered = UnsafeRawBufferPointer(start: nil, count: 0)
@@ -201,13 +219,7 @@ extension Worker {
             && flow.pointee.heldTrailers == nil
         unsafe flow.pointee.stage = .relaying
         unsafe flow.pointee.sent = loop.now
-        let call = unsafe connection.begin(
-            head,
-            endStream: isBare,
-            keepsHead: keeps,
-            user: UnsafeMutableRawPointer(flow)
-        )
-        guard let call else {
+        guard let call = unsafe begin(flow, head, on: connection, endStream: isBare) else {
             unsafe refuse(flow, .overloaded("the connection"))
             return
         }
@@ -218,7 +230,7 @@ extension Worker {
             unsafe armHedge(flow, policy)
         }
         guard !isBare else { return }
-        unsafe flow.pointee.exchange.sendContinue()
+        unsafe sendContinue(flow)
         let trailers = unsafe flow.pointee.heldTrailers
         unsafe flow.pointee.heldTrailers = nil
         let endsBody = ended && trailers == nil
@@ -241,6 +253,70 @@ extension Worker {
         unsafe flow.pointee.clock.wait(forBackend: count - sent, at: loop.now)
         unsafe credit(flow, sent)
         if let trailers { call.sendTrailers(trailers) }
+    }
+
+    /// Sends the head: by its name if one like it went over the connection before, else the long way.
+    private func begin(
+        _ flow: FlowPointer,
+        _ head: FieldBlock,
+        on connection: ClientConnection,
+        endStream: Bool
+    ) -> Call? {
+        let keeps = unsafe flow.pointee.retry.isKept
+        let name = unsafe nameOfRequest(flow, head)
+        if !name.isNone {
+            let call = unsafe connection.begin(
+                repeating: RepeatedHead(name: name, block: head, added: requestID(of: flow)),
+                endStream: endStream,
+                user: UnsafeMutableRawPointer(flow)
+            )
+            if let call {
+                unsafe flow.pointee.retry.isAsItCame = keeps
+                if !keeps { blocks.give(head) }
+                return call
+            }
+        }
+        unsafe flow.pointee.retry.isAsItCame = false
+        unsafe flow.pointee.backend?._withUnsafeGuaranteedRef {
+            unsafe $0.route(flow.spoken)?._withUnsafeGuaranteedRef {
+                if unsafe flow.pointee.retry.isPrepared {
+                    unsafe readdress(head, flow, $0)
+                } else {
+                    unsafe prepare(head, flow, $0)
+                    if unsafe flow.pointee.retry.seenCount > 0, unsafe flow.spoken == .grpc {
+                        unsafe nameAttempts(head, flow)
+                    }
+                }
+            }
+        }
+        head.repeatName = name
+        return unsafe connection.begin(
+            head,
+            endStream: endStream,
+            keepsHead: keeps,
+            user: UnsafeMutableRawPointer(flow)
+        )
+    }
+
+    /// What the head is called as it goes to the flow's backend; nothing where that hangs on more than the
+    /// head as it came and the backend.
+    private func nameOfRequest(_ flow: FlowPointer, _ head: FieldBlock) -> HeadName {
+        let name = head.repeatName
+        guard !name.isNone, let backend = unsafe flow.pointee.backend,
+            unsafe !flow.pointee.isTranslated, unsafe !flow.pointee.isUnheard,
+            unsafe !flow.pointee.retry.isPrepared, unsafe flow.pointee.retry.seenCount == 0,
+            // Of a REST request `prepare` notes what its body is said to be.
+            unsafe flow.spoken == .grpc, head.index(of: .contentEncoding) == nil,
+            head.index(of: .inferenceHeaderContentLength) == nil,
+            // What is left of the caller's time is written into the head in its place.
+            head.index(of: .grpcTimeout) == nil,
+            // A copy for another backend is made of the head as it goes out.
+            unsafe flow.pointee.revision?._withUnsafeGuaranteedRef({ $0.balance.hedge == nil })
+                == true
+        else { return .none }
+        return unsafe backend._withUnsafeGuaranteedRef {
+            name.used(as: $0.use + HeadUse.request)
+        }
     }
 
     /// Turns the client's head into ours (RFC 9110 §7.6): what belongs to one hop goes, what

@@ -13,6 +13,8 @@ extension Worker {
         let flow = unsafe begin(exchange, head)
         foreseen = message.map { unsafe ForeseenMessage(flow: flow, message: $0) }
         unsafe flow.pointee.hasRequestEnded = endStream
+        unsafe flow.pointee.expectsContinue =
+            !endStream && (!exchange.isHTTP2 || head.index(of: .expect) != nil)
         guard let path = unsafe head.first(.path) else {
             unsafe refuse(flow, .badRequest("the request has no path"))
             return
@@ -94,6 +96,7 @@ extension Worker {
             let text = unsafe (place + FlowScratch.requestID).assumingMemoryBound(to: UInt8.self)
             unsafe RequestID(random: &random).write(to: text)
             unsafe flow.pointee.requestIDCount = UInt16(RequestID.textBytes)
+            unsafe flow.pointee.hasOwnRequestID = true
         }
         if let parent = unsafe head.first(.traceparent), let context = unsafe TraceContext(parent) {
             unsafe flow.pointee.trace = context.trace
@@ -104,21 +107,29 @@ extension Worker {
 
     private func beginREST(_ flow: FlowPointer, _ head: FieldBlock, _ raw: UnsafeRawBufferPointer) {
         var path = unsafe raw
-        if unsafe path.contains(ASCII.percent) {
-            // Clients send `%3A` for the colon; what they meant replaces what they wrote.
-            guard let normalized = unsafe InferencePath.normalized(path) else {
-                unsafe refuseUnknown(
-                    flow,
-                    head,
-                    path,
-                    .notFound("the path has escapes that name nothing here")
-                )
-                return
+        let known = unsafe paths.find(path)
+        let parsed: InferencePath
+        if let known {
+            parsed = known
+        } else {
+            let hasEscapes = unsafe path.contains(ASCII.percent)
+            if hasEscapes {
+                // Clients send `%3A` for the colon; what they meant replaces what they wrote.
+                guard let normalized = unsafe InferencePath.normalized(path) else {
+                    unsafe refuseUnknown(
+                        flow,
+                        head,
+                        path,
+                        .notFound("the path has escapes that name nothing here")
+                    )
+                    return
+                }
+                unsafe normalized.withUnsafeBytes { unsafe head.set(.path, $0) }
+                unsafe path = head.first(.path) ?? path
             }
-            unsafe normalized.withUnsafeBytes { unsafe head.set(.path, $0) }
-            unsafe path = head.first(.path) ?? path
+            parsed = unsafe InferencePath(path)
+            if !hasEscapes, parsed.operation != .unknown { unsafe paths.keep(path, parsed) }
         }
-        let parsed = unsafe InferencePath(path)
         unsafe flow.pointee.operation = parsed.operation
         unsafe flow.pointee.modelStart = parsed.model.lowerBound
         unsafe flow.pointee.modelEnd = parsed.model.upperBound
@@ -153,7 +164,8 @@ extension Worker {
             return
         }
         let name = unsafe UnsafeRawBufferPointer(rebasing: path[parsed.model])
-        guard let model = unsafe model(atPath: name) else {
+        guard let model = unsafe known == nil ? model(atPath: name) : replica.model(named: name)
+        else {
             unsafe refuse(
                 flow,
                 .unknownModel(String(decoding: InferencePath.name(name), as: UTF8.self))
@@ -257,7 +269,7 @@ extension Worker {
         if method.isAnsweredHere {
             unsafe flow.pointee.stage = .answering
             unsafe armArrival(flow)
-            if unsafe !flow.pointee.hasRequestEnded { unsafe flow.pointee.exchange.sendContinue() }
+            unsafe sendContinue(flow)
             unsafe answeringBegan(flow)
             return
         }
@@ -280,7 +292,7 @@ extension Worker {
             unsafe truncated(flow)
         } else {
             unsafe armArrival(flow)
-            unsafe flow.pointee.exchange.sendContinue()
+            unsafe sendContinue(flow)
         }
     }
 
@@ -316,6 +328,12 @@ extension Worker {
         unsafe routed(flow)
     }
 
+    /// Tells a client to go on that waits for that before it sends its body.
+    @inline(__always)
+    func sendContinue(_ flow: FlowPointer) {
+        if unsafe flow.pointee.expectsContinue { unsafe flow.pointee.exchange.sendContinue() }
+    }
+
     /// The model is known: may it be asked? Then its cache is asked first, if it has one.
     private func routed(_ flow: FlowPointer) {
         guard unsafe isAdmitted(flow) else { return }
@@ -329,7 +347,7 @@ extension Worker {
             unsafe gathered(flow)
         } else if unsafe !flow.pointee.exchange.hasWholeBody {
             unsafe beginWaiting(flow)
-            unsafe flow.pointee.exchange.sendContinue()
+            unsafe sendContinue(flow)
         }
     }
 }

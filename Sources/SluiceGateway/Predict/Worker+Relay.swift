@@ -94,11 +94,44 @@ extension Worker {
         unsafe flow.pointee.hasResponseBegun = true
         if unsafe flow.pointee.cache.role != .none { unsafe beginCapture(flow, head) }
         if unsafe flow.pointee.mirror != nil { unsafe mirrorAnswer(flow, head) }
-        unsafe decorate(head, flow)
         let exchange = unsafe flow.pointee.exchange
         if endStream { unsafe exchange.user = nil }
-        exchange.sendHead(head, endStream: endStream)
+        unsafe sendAnswer(flow, head, endStream: endStream)
         if endStream { unsafe answered(flow) }
+    }
+
+    /// Sends the answer's head: by its name if one like it was sent to the client before, else the long way.
+    private func sendAnswer(_ flow: FlowPointer, _ head: FieldBlock, endStream: Bool) {
+        let exchange = unsafe flow.pointee.exchange
+        let name = unsafe nameOfAnswer(flow, head)
+        if !name.isNone {
+            let repeated = unsafe RepeatedHead(
+                name: name,
+                block: head,
+                added: requestID(of: flow)
+            )
+            if exchange.sendRepeated(repeated, endStream: endStream) {
+                blocks.give(head)
+                return
+            }
+        }
+        unsafe decorate(head, flow)
+        head.repeatName = name
+        exchange.sendHead(head, endStream: endStream)
+    }
+
+    /// What the answer's head is called as it goes out; nothing where that hangs on more than the head as
+    /// it came, the backend and the cache.
+    private func nameOfAnswer(_ flow: FlowPointer, _ head: FieldBlock) -> HeadName {
+        let name = head.repeatName
+        guard !name.isNone, unsafe flow.pointee.origin.isNone,
+            let backend = unsafe flow.pointee.backend
+        else { return .none }
+        let use = unsafe HeadUse.answer(
+            isGRPC: flow.pointee.wire == .grpc,
+            flow.pointee.cache.role
+        )
+        return unsafe backend._withUnsafeGuaranteedRef { name.used(as: $0.use + use) }
     }
 
     package func responseInterim(_ call: Call, _ head: FieldBlock) {
@@ -199,7 +232,7 @@ extension Worker {
         }
         head.append(.via, unsafe flow.pointee.wire == .grpc ? "2 sluice" : "1.1 sluice")
         unsafe head.append(.requestID, requestID(of: flow), isVolatile: true)
-        if unsafe flow.pointee.origin != .none { unsafe decorateOrigin(head, flow) }
+        if unsafe !flow.pointee.origin.isNone { unsafe decorateOrigin(head, flow) }
     }
 
     // MARK: - Failures

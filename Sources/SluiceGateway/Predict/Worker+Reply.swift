@@ -96,7 +96,7 @@ extension Worker {
             if refusal.wantsUncoded { head.append(.acceptEncoding, "identity") }
         }
         unsafe head.append(.requestID, requestID(of: flow), isVolatile: true)
-        if unsafe flow.pointee.origin != .none { unsafe decorateOrigin(head, flow) }
+        if unsafe !flow.pointee.origin.isNone { unsafe decorateOrigin(head, flow) }
         let exchange = unsafe flow.pointee.exchange
         unsafe flow.pointee.status = status
         unsafe exchange.user = nil
@@ -136,7 +136,7 @@ extension Worker {
         head.append(.contentType, contentType)
         unsafe appendOrigin(of: flow, to: head)
         unsafe head.append(.requestID, requestID(of: flow), isVolatile: true)
-        if unsafe flow.pointee.origin != .none { unsafe decorateOrigin(head, flow) }
+        if unsafe !flow.pointee.origin.isNone { unsafe decorateOrigin(head, flow) }
         return head
     }
 
@@ -156,7 +156,7 @@ extension Worker {
     }
 
     /// What trailers that say `grpc-status: 0` and nothing else are called.
-    static let endName: UInt64 = 1
+    static let endName = HeadName(RevisionNames.firstAnswer - 1)
 
     /// Notes that a whole answer of ours with so many bytes goes out, and nobody is to be asked further.
     @inline(__always)
@@ -246,7 +246,8 @@ extension Worker {
     /// Ends a flow: everything it counted up comes down, everything it owned goes back.
     func end(_ flow: FlowPointer) {
         unsafe abandonCall(flow)
-        unsafe loop.cancelTimer(&flow.pointee.timer)
+        unsafe leaveArrivals(flow)
+        if unsafe flow.pointee.timer != .none { unsafe loop.cancelTimer(&flow.pointee.timer) }
         // A client that goes on sending must not fill windows that its other requests share.
         if unsafe !flow.pointee.hasRequestEnded { unsafe flow.pointee.exchange.releaseBody() }
         if unsafe flow.pointee.isListed {

@@ -174,7 +174,7 @@ extension Worker {
     private func rewind(_ flow: FlowPointer) {
         unsafe flow.pointee.retry.isKept = false
         unsafe flow.pointee.retry.keepsBody = false
-        unsafe flow.pointee.retry.isPrepared = true
+        unsafe flow.pointee.retry.isPrepared = !flow.pointee.retry.isAsItCame
         unsafe flow.pointee.held = flow.pointee.retry.replay
         unsafe flow.pointee.retry.replay = PooledBytes()
         let small = unsafe Int(flow.pointee.retry.smallCount)
@@ -241,6 +241,11 @@ extension Worker {
         unsafe head.set(.scheme, scheme.utf8Bytes)
         guard unsafe flow.spoken == .grpc else { return }
         unsafe writeTimeout(head, flow)
+        unsafe nameAttempts(head, flow)
+    }
+
+    /// Tells a gRPC backend how often the request may have been seen before.
+    func nameAttempts(_ head: FieldBlock, _ flow: FlowPointer) {
         let seen = unsafe flow.pointee.retry.seenCount
         guard seen > 0 else { return }
         let name: StaticString = "grpc-previous-rpc-attempts"

@@ -7,6 +7,7 @@ import SluiceBalancing
 import SluiceCache
 import SluiceCore
 import SluiceEgress
+import SluiceHTTP
 import SluiceInference
 import SluiceRouting
 import SluiceTelemetry
@@ -125,6 +126,9 @@ final class WorkerRevision {
     private let restIsGRPC: Bool
     /// Whether its backends take V2 over REST, but no binary tensors.
     let readsOnlyJSON: Bool
+    /// Whether any do.
+    let hasREST: Bool
+    let hasGRPC: Bool
     var picker: BackendPicker
     let balance: RevisionBalance
     let metrics: RevisionMetrics
@@ -136,7 +140,7 @@ final class WorkerRevision {
     let number: UInt32
     /// What its worker calls the heads of its answers from the cache (``FieldBlock/repeatName``): the same
     /// for revisions of the same name, which is all that such a head says.
-    let answerName: UInt64
+    let answerName: HeadName
     var rows = RowHabits()
 
     init(
@@ -149,7 +153,7 @@ final class WorkerRevision {
         metrics: RevisionMetrics,
         tag: CacheTag,
         number: UInt32,
-        answerName: UInt64
+        answerName: HeadName
     ) {
         self.tag = tag
         self.answerName = answerName
@@ -170,6 +174,8 @@ final class WorkerRevision {
         restIsGRPC = backends.allSatisfy { $0.rest == nil || $0.grpc != nil }
         readsOnlyJSON =
             !rest.isEmpty && plan.runtime.speaksV2 && plan.dialect.tensorForm == .json
+        hasREST = !rest.isEmpty
+        hasGRPC = !grpc.isEmpty
         picker = RevisionBalance.picker(
             resilience,
             plan.board,
@@ -221,6 +227,8 @@ final class WorkerBackend {
     let grpc: BackendRoute?
     let load: BackendLoad
     let metrics: BackendMetrics
+    /// What heads that go to it or come from it are called by what becomes of them; see ``HeadUse``.
+    let use: UInt64
 
     init(
         plan: BackendPlan,
@@ -228,8 +236,10 @@ final class WorkerBackend {
         revision: String,
         rest: BackendRoute?,
         grpc: BackendRoute?,
-        metrics: BackendMetrics
+        metrics: BackendMetrics,
+        use: UInt64
     ) {
+        self.use = use
         self.plan = plan
         label = KeptBytes(plan.label)
         accessTarget = KeptBytes(

@@ -1,3 +1,4 @@
+import SluiceHTTP
 import SluiceTelemetry
 
 /// What a worker knows by the names of the revisions that its newest snapshot has.
@@ -16,10 +17,11 @@ struct RevisionNames {
     private var known = Table()
     private var before = Table()
     private var nextNumber: UInt32 = 0
-    private var nextAnswer: UInt64
+    private var nextAnswer = RevisionNames.firstAnswer
+    private var nextUse: UInt64 = 0
 
-    /// No names, and answers that are called `firstAnswer` and upwards.
-    init(firstAnswer: UInt64) { nextAnswer = firstAnswer }
+    /// The number of the first answer's name; 1 is that of trailers.
+    static let firstAnswer: UInt64 = 2
 
     /// A snapshot comes: what isn't asked for until ``end()`` is forgotten then.
     mutating func begin() {
@@ -40,11 +42,18 @@ struct RevisionNames {
     }
 
     /// ``WorkerRevision/answerName``.
-    mutating func answer(of revision: String) -> UInt64 {
-        let name = known.answers[revision] ?? before.answers[revision] ?? nextAnswer
-        if name == nextAnswer { nextAnswer &+= 1 }
-        known.answers[revision] = name
-        return name
+    mutating func answer(of revision: String) -> HeadName {
+        let number = known.answers[revision] ?? before.answers[revision] ?? nextAnswer
+        if number == nextAnswer { nextAnswer &+= 1 }
+        known.answers[revision] = number
+        return HeadName(number)
+    }
+
+    /// ``WorkerBackend/use``: another with each snapshot, so that a name never outlives the
+    /// configuration that it was made under.
+    mutating func use() -> UInt64 {
+        nextUse += HeadUse.count
+        return nextUse
     }
 
     /// The series of a revision, which registers those of one that is new.

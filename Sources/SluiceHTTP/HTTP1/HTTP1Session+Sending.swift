@@ -44,8 +44,42 @@ extension HTTP1Session {
         if isLastExchange || (endStream && !isReadingDone) { isPersistent = false }
         let persistence: HTTP1Writer.Persistence =
             !isPersistent ? .close : peerMinorVersion == 0 ? .keepAlive : .implied
-        HTTP1Writer.writeResponse(head, status, framing, persistence, to: &output)
+        write(head, status, framing, persistence)
         if endStream { end() }
+    }
+
+    /// Writes a final response head: a copy of one like it, if one was written before.
+    private mutating func write(
+        _ head: FieldBlock,
+        _ status: Int,
+        _ framing: HTTP1Writer.Framing,
+        _ persistence: HTTP1Writer.Persistence
+    ) {
+        // All that the text hangs on besides the block, but for the length itself.
+        var form: UInt64 = 1
+        var length = 0
+        switch framing {
+        case .none: break
+        case .length(let count):
+            length = count
+            form |= 2
+        case .chunked: form |= 4
+        }
+        switch persistence {
+        case .implied: break
+        case .close: form |= 8
+        case .keepAlive: form |= 16
+        }
+        let known = HTTP1Layout.repeatHead(
+            head,
+            form: form,
+            length: length,
+            from: arena.responseTexts,
+            to: &output
+        )
+        guard known == nil else { return }
+        HTTP1Writer.writeResponse(head, status, framing, persistence, to: &output)
+            .keep(head, form: form, in: arena.responseTexts)
     }
 
     private mutating func sendInterim(_ head: FieldBlock, _ status: Int) {
@@ -54,7 +88,7 @@ extension HTTP1Session {
             guard expectsContinue else { return }
             expectsContinue = false
         }
-        HTTP1Writer.writeResponse(head, status, .none, .implied, to: &output)
+        _ = HTTP1Writer.writeResponse(head, status, .none, .implied, to: &output)
     }
 
     /// Sends 100 (Continue) if the request waits for it and nothing has been said yet.
@@ -80,37 +114,50 @@ extension HTTP1Session {
             if case .lost = writing { return }
             preconditionFailure("a request while another is under way")
         }
-        guard let target = HTTP1Writer.target(of: head) else {
+        isPersistent = !isLastExchange
+        let length = HTTP1Writer.contentLength(of: head)
+        // All that the text hangs on besides the block, but for the length itself.
+        var form: UInt64 = 32
+        if endStream { form |= 2 }
+        if length != nil { form |= 4 }
+        if !isPersistent { form |= 8 }
+        let known = HTTP1Layout.repeatHead(
+            head,
+            form: form,
+            length: length ?? 0,
+            from: arena.requestTexts,
+            to: &output
+        )
+        if let known {
+            isHeadExchange = known.isHead
+        } else if let target = HTTP1Writer.target(of: head) {
+            isHeadExchange = target.isHead
+            let framing: HTTP1Writer.Framing =
+                if let length {
+                    .length(length)
+                } else if endStream {
+                    target.anticipatesContent ? .length(0) : .none
+                } else {
+                    .chunked
+                }
+            HTTP1Writer.writeRequest(
+                head,
+                target,
+                framing,
+                isPersistent ? .implied : .close,
+                to: &output
+            ).keep(head, form: form, in: arena.requestTexts)
+        } else {
             refusal = HTTP1Failure(.badRequest, "the request can't be written as HTTP/1.1")
             writing = .lost
             shouldClose = true
             return
         }
-        isHeadExchange = target.isHead
-        isPersistent = !isLastExchange
-        let length = HTTP1Writer.contentLength(of: head)
-        var framing = HTTP1Writer.Framing.none
-        if endStream {
+        if endStream || length != nil {
             writing = .length(remaining: length ?? 0)
-            if let length {
-                framing = .length(length)
-            } else if target.anticipatesContent {
-                framing = .length(0)
-            }
-        } else if let length {
-            framing = .length(length)
-            writing = .length(remaining: length)
         } else {
-            framing = .chunked
             writing = .chunked
         }
-        HTTP1Writer.writeRequest(
-            head,
-            target,
-            framing,
-            isPersistent ? .implied : .close,
-            to: &output
-        )
         if endStream { end() }
     }
 

@@ -128,41 +128,50 @@ package struct HTTP1Session: ~Copyable {
 
     // MARK: - State
 
+    // The questions asked of every exchange are `mutating`: a caller in another module would else
+    // make a copy of the whole session to put them.
+
     /// Whether the session can use more bytes from the socket.
     ///
     /// False while a pipelined request waits for the answer before it: reading on would only
     /// pile up requests.
-    package var wantsInput: Bool { stash.isEmpty || isReplaying }
+    package var wantsInput: Bool { mutating get { stash.isEmpty || isReplaying } }
 
     /// Whether no exchange is under way and no part of a head has arrived.
     ///
     /// A client's connection may then be reused; a server's is between requests.
     package var isIdle: Bool {
-        guard case .head = reading, case .idle = writing else { return false }
-        return unsafe !isReceivingHead && stash.isEmpty && input.isEmpty && owed == 0
-            && !shouldClose
+        mutating get {
+            guard case .head = reading, case .idle = writing else { return false }
+            return unsafe !isReceivingHead && stash.isEmpty && input.isEmpty && owed == 0
+                && !shouldClose
+        }
     }
 
     /// Whether some bytes of a head have arrived but not all.
     package var isReceivingHead: Bool {
-        guard case .head = reading else { return false }
-        return head.byteCount > 0 || !partial.isEmpty
+        mutating get {
+            guard case .head = reading else { return false }
+            return head.byteCount > 0 || !partial.isEmpty
+        }
     }
 
     /// Whether all of the body that a head has just announced lies there to be read.
     package var hasWholeBody: Bool {
-        guard case .length(let remaining) = reading else { return false }
-        return unsafe input.count >= remaining
+        mutating get {
+            guard case .length(let remaining) = reading else { return false }
+            return unsafe input.count >= remaining
+        }
     }
 
     /// Whether a request has begun and nothing of its answer has been written.
     package var owesWholeAnswer: Bool {
-        if case .head = writing { true } else { false }
+        mutating get { if case .head = writing { true } else { false } }
     }
 
     /// Whether the end of the connection will be the end of the answer under way.
     package var endsByClosing: Bool {
-        if case .untilClose = writing { true } else { false }
+        mutating get { if case .untilClose = writing { true } else { false } }
     }
 
     /// Makes the current exchange the connection's last; an idle connection is to be closed.

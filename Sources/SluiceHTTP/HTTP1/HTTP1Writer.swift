@@ -85,9 +85,11 @@ enum HTTP1Writer {
         _ framing: Framing,
         _ persistence: Persistence,
         to output: inout ByteBuffer
-    ) {
+    ) -> HTTP1Layout {
         let reason = HTTP1ReasonPhrase.of(status)
-        var pen = unsafe Pen(output.reserve(room(for: block) + reason.utf8CodeUnitCount))
+        let start = unsafe output.reserve(room(for: block) + reason.utf8CodeUnitCount)
+        var pen = unsafe HTTP1Pen(start)
+        var layout = HTTP1Layout()
         pen.write("HTTP/1.1 ")
         pen.write(decimal: status)
         pen.write(byte: ASCII.space)
@@ -95,12 +97,16 @@ enum HTTP1Writer {
         pen.endLine()
         for index in 0..<block.count {
             let field = block[index]
-            if !field.isRemoved, isEndToEnd(field.name) { pen.write(field, of: block) }
+            let isWritten = !field.isRemoved && isEndToEnd(field.name)
+            if isWritten { pen.write(field, of: block) }
+            layout.note(field, at: index, isWritten: isWritten, upTo: pen.written)
         }
-        pen.write(framing)
+        pen.write(framing, &layout)
         pen.write(persistence)
         pen.endLine()
         output.commit(pen.written)
+        unsafe layout.text = UnsafeRawBufferPointer(start: start, count: pen.written)
+        return layout
     }
 
     /// Writes a request head.
@@ -110,8 +116,11 @@ enum HTTP1Writer {
         _ framing: Framing,
         _ persistence: Persistence,
         to output: inout ByteBuffer
-    ) {
-        var pen = unsafe Pen(output.reserve(room(for: block)))
+    ) -> HTTP1Layout {
+        let start = unsafe output.reserve(room(for: block))
+        var pen = unsafe HTTP1Pen(start)
+        var layout = HTTP1Layout()
+        layout.isHead = target.isHead
         unsafe pen.write(target.method)
         pen.write(byte: ASCII.space)
         unsafe pen.write(target.path)
@@ -121,25 +130,29 @@ enum HTTP1Writer {
         var hasCookie = false
         for index in 0..<block.count {
             let field = block[index]
+            var isWritten = false
             switch field.name {
-            case _ where field.isRemoved: continue
+            case _ where field.isRemoved: break
             // We never wait for 100 (Continue), so we don't ask for it.
-            case .host, .expect: continue
+            case .host, .expect: break
             case .cookie: hasCookie = true
-            default:
-                if isEndToEnd(field.name) { pen.write(field, of: block) }
+            default: isWritten = isEndToEnd(field.name)
             }
+            if isWritten { pen.write(field, of: block) }
+            layout.note(field, at: index, isWritten: isWritten, upTo: pen.written)
         }
         if hasCookie { writeCookies(block, &pen) }
-        pen.write(framing)
+        pen.write(framing, &layout)
         pen.write(persistence)
         pen.endLine()
         output.commit(pen.written)
+        unsafe layout.text = UnsafeRawBufferPointer(start: start, count: pen.written)
+        return layout
     }
 
     /// Writes a trailer section with its last line end.
     static func writeTrailers(_ block: FieldBlock, to output: inout ByteBuffer) {
-        var pen = unsafe Pen(output.reserve(room(for: block)))
+        var pen = unsafe HTTP1Pen(output.reserve(room(for: block)))
         for index in 0..<block.count {
             let field = block[index]
             if !field.isRemoved, unsafe HTTP1Trailers.isAllowed(field.name, block.name(of: field)) {
@@ -151,7 +164,7 @@ enum HTTP1Writer {
     }
 
     /// Joins the crumbs that HTTP/2 makes of cookies (RFC 9113 §8.2.3).
-    private static func writeCookies(_ block: FieldBlock, _ pen: inout Pen) {
+    private static func writeCookies(_ block: FieldBlock, _ pen: inout HTTP1Pen) {
         var isFirst = true
         for index in 0..<block.count {
             let field = block[index]
@@ -168,90 +181,5 @@ enum HTTP1Writer {
     /// Whether a field is passed on as it is; framing and the connection are the session's.
     private static func isEndToEnd(_ name: FieldName) -> Bool {
         !name.isPseudo && !name.isHopByHop && name != .contentLength && name != .transferCodings
-    }
-}
-
-/// A place to write to, in memory that has room for all that will be written.
-@safe
-private struct Pen {
-    private let start: UnsafeMutablePointer<UInt8>
-    private var place: UnsafeMutablePointer<UInt8>
-
-    init(_ place: UnsafeMutablePointer<UInt8>) {
-        unsafe start = unsafe place
-        unsafe self.place = unsafe place
-    }
-
-    var written: Int { unsafe place - start }
-
-    mutating func write(byte: UInt8) {
-        unsafe place.pointee = byte
-        unsafe place += 1
-    }
-
-    mutating func write(_ bytes: UnsafeRawBufferPointer) {
-        guard let from = bytes.baseAddress else { return }
-        unsafe ShortBytes.copy(from, to: place, count: bytes.count)
-        unsafe place += bytes.count
-    }
-
-    mutating func write(_ text: StaticString) {
-        unsafe write(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
-    }
-
-    mutating func write(decimal number: Int) {
-        var digits = 1
-        var bound = 10
-        while digits < 19, number >= bound {
-            digits += 1
-            bound = bound.multipliedReportingOverflow(by: 10).partialValue
-        }
-        var rest = number
-        var index = digits
-        while index > 0 {
-            index -= 1
-            unsafe place[index] = ASCII.zero + UInt8(truncatingIfNeeded: rest % 10)
-            rest /= 10
-        }
-        unsafe place += digits
-    }
-
-    mutating func endLine() {
-        unsafe UnsafeMutableRawPointer(place).storeBytes(of: HTTP1Writer.lineEnd, as: UInt16.self)
-        unsafe place += 2
-    }
-
-    mutating func write(_ field: Field, of block: FieldBlock) {
-        let name = unsafe block.name(of: field)
-        let value = unsafe block.value(of: field)
-        guard
-            unsafe field.isSound
-                || (field.name != .other || FieldValidation.isLowercaseToken(name))
-                    && FieldValidation.isText(value)
-        else { return }
-        unsafe write(name)
-        write(byte: ASCII.colon)
-        write(byte: ASCII.space)
-        unsafe write(value)
-        endLine()
-    }
-
-    mutating func write(_ framing: HTTP1Writer.Framing) {
-        switch framing {
-        case .none: return
-        case .length(let length):
-            write("content-length: ")
-            write(decimal: length)
-            endLine()
-        case .chunked: write("transfer-encoding: chunked\r\n")
-        }
-    }
-
-    mutating func write(_ persistence: HTTP1Writer.Persistence) {
-        switch persistence {
-        case .implied: return
-        case .close: write("connection: close\r\n")
-        case .keepAlive: write("connection: keep-alive\r\n")
-        }
     }
 }

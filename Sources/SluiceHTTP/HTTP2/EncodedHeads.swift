@@ -25,11 +25,11 @@ struct EncodedHeads: BitwiseCopyable {
 
     /// The volatile fields of one block.
     struct Cuts: BitwiseCopyable {
-        static var maximum: Int { 4 }
+        static var maximum: Int { 6 }
         private(set) var count = 0
         /// Whether there were more than are noted.
         private(set) var isOverfull = false
-        private var list = InlineArray<4, Cut>(repeating: Cut())
+        private var list = InlineArray<6, Cut>(repeating: Cut())
 
         @inline(__always)
         subscript(index: Int) -> Cut { list[index] }
@@ -54,8 +54,10 @@ struct EncodedHeads: BitwiseCopyable {
         var byteCount = 0
         var encodedCount = 0
         var version: UInt64 = 0
-        /// ``FieldBlock/repeatName``.
-        var name: UInt64 = 0
+        /// What its maker says of it.
+        var note: UInt64 = 0
+        /// How often it was filled.
+        var filling: UInt32 = 0
         var cuts = Cuts()
 
         var fieldBytes: Int { fieldCount &* MemoryLayout<Field>.stride }
@@ -63,9 +65,10 @@ struct EncodedHeads: BitwiseCopyable {
     }
 
     @safe
-    private struct State: BitwiseCopyable {
+    private struct State: ~Copyable {
         let slots: UnsafeMutablePointer<Slot>
         var clock = SlotClock(maximum: EncodedHeads.slotMaximum)
+        var aliases = HeadAliases()
     }
 
     private static let slotMaximum = 8
@@ -86,6 +89,7 @@ struct EncodedHeads: BitwiseCopyable {
             unsafe state.pointee.slots[index].memory.deallocate()
         }
         unsafe state.pointee.slots.deallocate()
+        unsafe state.deinitialize(count: 1)
         unsafe state.deallocate()
     }
 
@@ -95,6 +99,7 @@ struct EncodedHeads: BitwiseCopyable {
     /// ``keep(_:version:cuts:encoded:)``.
     @inline(__always)
     func find(_ block: FieldBlock, version: UInt64) -> Int? {
+        guard unsafe state.pointee.clock.isWorthLooking else { return nil }
         for index in unsafe 0..<state.pointee.clock.count {
             let slot = unsafe state.pointee.slots + index
             guard unsafe slot.pointee.version == version,
@@ -103,25 +108,35 @@ struct EncodedHeads: BitwiseCopyable {
                 unsafe isSame(slot, block)
             else { continue }
             unsafe state.pointee.clock.noteFound(index)
-            // It may have been kept for a sender that had no name for it.
-            if block.repeatName != 0 { unsafe slot.pointee.name = block.repeatName }
+            // It may have been kept under another name, or none.
+            if !block.repeatName.isNone { call(index, block.repeatName) }
             return index
         }
         return nil
     }
 
-    /// The kept block that its sender calls `name`, which isn't 0; see ``find(_:version:)``.
+    /// The kept block that is called `name`; see ``find(_:version:)``.
     @inline(__always)
-    func find(named name: UInt64, version: UInt64) -> Int? {
-        for index in unsafe 0..<state.pointee.clock.count {
-            let slot = unsafe state.pointee.slots + index
-            guard unsafe slot.pointee.name == name, unsafe slot.pointee.version == version else {
-                continue
-            }
-            unsafe state.pointee.clock.noteFound(index)
-            return index
+    func find(named name: HeadName, version: UInt64) -> Int? {
+        guard let (index, filling) = unsafe state.pointee.aliases.find(name) else { return nil }
+        let slot = unsafe state.pointee.slots + index
+        guard unsafe slot.pointee.filling == filling, unsafe slot.pointee.version == version else {
+            return nil
         }
-        return nil
+        unsafe state.pointee.clock.noteFound(index)
+        return index
+    }
+
+    /// Lets what a slot holds be found as `name`.
+    @inline(never)
+    private func call(_ index: Int, _ name: HeadName) {
+        let slots = unsafe state.pointee.slots
+        unsafe state.pointee.aliases.insert(
+            name,
+            slot: index,
+            filling: slots[index].filling,
+            isLive: { unsafe slots[$0].filling == $1 && slots[$0].version == slots[index].version }
+        )
     }
 
     private func isSame(_ slot: UnsafeMutablePointer<Slot>, _ block: FieldBlock) -> Bool {
@@ -171,17 +186,28 @@ struct EncodedHeads: BitwiseCopyable {
         cuts: Cuts,
         encoded: UnsafeRawBufferPointer
     ) {
-        guard unsafe state.pointee.clock.keepsMissed(), !cuts.isOverfull else { return }
+        guard keepsMissed() else { return }
         unsafe store(block, version: version, cuts: cuts, encoded: encoded)
     }
 
+    /// Whether a block that wasn't found is to be kept; ask once for each.
+    @inline(__always)
+    func keepsMissed() -> Bool { unsafe state.pointee.clock.keepsMissed() }
+
+    /// What its maker said of a block that was found.
+    @inline(__always)
+    func note(of index: Int) -> UInt64 { unsafe state.pointee.slots[index].note }
+
+    /// Keeps a block, unless it is too large or has secrets; `note` is what its maker says of it.
     @inline(never)
-    private func store(
+    func store(
         _ block: FieldBlock,
         version: UInt64,
         cuts: Cuts,
-        encoded: UnsafeRawBufferPointer
+        encoded: UnsafeRawBufferPointer,
+        note: UInt64 = 0
     ) {
+        guard !cuts.isOverfull else { return }
         let fields = block.count * MemoryLayout<Field>.stride
         let size = fields + block.byteCount + encoded.count
         // Whose request it is isn't kept beyond it: what other clients say is compared with this,
@@ -189,7 +215,8 @@ struct EncodedHeads: BitwiseCopyable {
         guard size <= EncodedHeads.bytesMaximum, !block.hasSecrets, let from = encoded.baseAddress,
             EncodedHeads.areInOrder(cuts, block)
         else { return }
-        let slot = unsafe slotToFill(size)
+        let index = slotToFill(size)
+        let slot = unsafe state.pointee.slots + index
         let memory = unsafe slot.pointee.memory
         unsafe memory.copyMemory(from: block.storage.pointee.fields, byteCount: fields)
         unsafe (memory + fields).copyMemory(
@@ -201,8 +228,10 @@ struct EncodedHeads: BitwiseCopyable {
         unsafe slot.pointee.byteCount = block.byteCount
         unsafe slot.pointee.encodedCount = encoded.count
         unsafe slot.pointee.version = version
-        unsafe slot.pointee.name = block.repeatName
+        unsafe slot.pointee.note = note
+        unsafe slot.pointee.filling &+= 1
         unsafe slot.pointee.cuts = cuts
+        if !block.repeatName.isNone { call(index, block.repeatName) }
     }
 
     /// Whether the volatile values lie in memory in the order of their fields.
@@ -217,17 +246,19 @@ struct EncodedHeads: BitwiseCopyable {
     }
 
     /// The slot to fill next, with room for `size` bytes.
-    private func slotToFill(_ size: Int) -> UnsafeMutablePointer<Slot> {
+    private func slotToFill(_ size: Int) -> Int {
         let count = unsafe state.pointee.clock.count
         let index = unsafe state.pointee.clock.next()
         let slot = unsafe state.pointee.slots + index
         if index == count {
             unsafe slot.initialize(to: EncodedHeads.emptySlot(size))
         } else if unsafe slot.pointee.capacity < size {
+            let filling = unsafe slot.pointee.filling
             unsafe slot.pointee.memory.deallocate()
             unsafe slot.pointee = EncodedHeads.emptySlot(size)
+            unsafe slot.pointee.filling = filling
         }
-        return unsafe slot
+        return index
     }
 
     private static func emptySlot(_ size: Int) -> Slot {

@@ -26,6 +26,8 @@ package struct HPACKDecoder: ~Copyable {
         var size: Int
         /// The body that a well-formed head promised (-1 is any); nil where it wasn't one.
         var promised: Int?
+        /// Whether it is a trailer section as it should be.
+        var isTrailers = false
     }
 
     private var table = HPACKTable()
@@ -48,10 +50,17 @@ package struct HPACKDecoder: ~Copyable {
     /// What ``HTTP2HeadCheck`` found the last block to promise, when it was a good head before.
     var promised: Int? { latest.flatMap { heads[$0].promised } }
 
+    /// Whether ``HTTP2HeadCheck`` found the last block to be good trailers before.
+    var isTrailers: Bool { latest.map { heads[$0].isTrailers } ?? false }
+
+    /// Whether the last block will be known when the same bytes come again.
+    var isLastRemembered: Bool { latest != nil }
+
     /// Remembers what was found out about the last block, for the next time the same bytes come.
-    mutating func remember(promised: Int?, of block: FieldBlock) {
+    mutating func remember(promised: Int?, isTrailers: Bool = false, of block: FieldBlock) {
         guard let latest else { return }
         heads[latest].promised = promised
+        heads[latest].isTrailers = isTrailers
         heads.noteFindings(of: latest, from: block)
     }
 

@@ -50,12 +50,23 @@ package struct HPACKEncoder: ~Copyable {
     package mutating func encode(_ block: FieldBlock, into output: inout ByteBuffer) -> Int {
         let before = output.count
         if mustUpdate { writeUpdates(&output) }
-        if let known = heads.find(block, version: table.version) {
+        if let known = find(block) {
             repeatHead(known, block, &output)
         } else {
             encodeNew(block, into: &output)
         }
         return output.count - before
+    }
+
+    /// The kept block with the same fields: one that is called the same, or is the same to look at.
+    @inline(__always)
+    private func find(_ block: FieldBlock) -> Int? {
+        if !block.repeatName.isNone,
+            let named = heads.find(named: block.repeatName, version: table.version)
+        {
+            return named
+        }
+        return heads.find(block, version: table.version)
     }
 
     /// Writes a block that came before, with its volatile values as they are now.
@@ -98,9 +109,10 @@ package struct HPACKEncoder: ~Copyable {
 
     /// The block that was sent as `name` and would come out the same now, or nil; good until the
     /// next block is encoded.
-    package func known(_ name: UInt64) -> KnownBlock? {
-        // 0 is what all are called that have no name.
-        guard name != 0, !mustUpdate, let number = heads.find(named: name, version: table.version)
+    package func known(_ name: HeadName) -> KnownBlock? {
+        // No block is called `none`.
+        guard !name.isNone, !mustUpdate,
+            let number = heads.find(named: name, version: table.version)
         else {
             return nil
         }
@@ -120,6 +132,16 @@ package struct HPACKEncoder: ~Copyable {
         to place: inout UnsafeMutablePointer<UInt8>
     ) {
         unsafe write(block.number, to: &place) { _, index in unsafe values[index] }
+    }
+
+    /// Writes a known block with the values that `head` has for its volatile fields; `place` has room
+    /// for ``KnownBlock/bound(_:)`` of them.
+    package func write(
+        _ block: KnownBlock,
+        _ head: RepeatedHead,
+        to place: inout UnsafeMutablePointer<UInt8>
+    ) {
+        unsafe write(block.number, to: &place) { cut, _ in unsafe head.value(at: cut.field) }
     }
 
     // A field takes at most a representation, two lengths of up to six octets each, a known name of

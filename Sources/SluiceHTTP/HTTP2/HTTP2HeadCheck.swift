@@ -58,10 +58,10 @@ enum HTTP2HeadCheck {
         return fields(of: block, from: 1, &result) ? result : nil
     }
 
-    /// Checks a trailer section: no pseudo-fields.
-    static func trailers(_ block: FieldBlock) -> Bool {
+    /// Checks a trailer section: no pseudo-fields; nil means malformed.
+    static func trailers(_ block: FieldBlock) -> Result? {
         var result = Result()
-        return fields(of: block, from: 0, &result)
+        return fields(of: block, from: 0, &result) ? result : nil
     }
 
     private static func fields(

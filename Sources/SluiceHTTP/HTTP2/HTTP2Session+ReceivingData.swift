@@ -88,7 +88,7 @@ extension HTTP2Session {
     /// come; nothing is consumed.
     ///
     /// The next event but one at the latest tells these very bytes, unless the connection ends.
-    package func upcomingBody(of stream: HTTP2Stream) -> UnsafeRawBufferPointer? {
+    package mutating func upcomingBody(of stream: HTTP2Stream) -> UnsafeRawBufferPointer? {
         guard case .frameHeader = reading, partial.isEmpty,
             unsafe input.count > HTTP2FrameHeader.size, let start = unsafe input.baseAddress
         else { return nil }

@@ -132,10 +132,21 @@ extension HTTP2Session {
             block.hasSoundTarget = RequestTarget.isSound(block, isHTTP2: true)
         }
         // What is remembered is the head as it came.
-        if checked?.isTrimmed != true {
-            coder.decoder.remember(promised: checked?.contentLength, of: block)
+        if let checked, !checked.isTrimmed, coder.decoder.isLastRemembered {
+            block.repeatName = blocks.nameArrival()
+            coder.decoder.remember(promised: checked.contentLength, of: block)
         }
         return checked?.contentLength
+    }
+
+    /// Whether a block is a trailer section as it should be.
+    private mutating func checkTrailers(_ block: FieldBlock) -> Bool {
+        guard let checked = HTTP2HeadCheck.trailers(block) else { return false }
+        if !checked.isTrimmed, coder.decoder.isLastRemembered {
+            block.repeatName = blocks.nameArrival()
+            coder.decoder.remember(promised: nil, isTrailers: true, of: block)
+        }
+        return true
     }
 
     /// What a decoded block means; an event takes the block along.
@@ -160,7 +171,7 @@ extension HTTP2Session {
         }
         if unsafe record.pointee.hasHead {
             guard open.endStream, unsafe record.pointee.expectedBody <= 0, !isOversized,
-                HTTP2HeadCheck.trailers(block)
+                coder.decoder.isTrailers || checkTrailers(block)
             else {
                 try fault(stream, .protocolError, .trailers)
                 return nil

@@ -42,6 +42,7 @@ extension FieldBlock {
             valueLength: UInt32(truncatingIfNeeded: valueLength)
         )
         unsafe storage.pointee.fieldCount = count &+ 1
+        unsafe storage.pointee.repeatName = .none
         if unsafe storage.pointee.present & name.bit == 0 {
             unsafe storage.pointee.present |= name.bit
             unsafe storage.pointee.firsts[Int(name.rawValue)] = UInt8(clamping: count)

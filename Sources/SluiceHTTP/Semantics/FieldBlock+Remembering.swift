@@ -39,5 +39,6 @@ extension FieldBlock {
     func copyFindings(_ other: FieldBlock) {
         unsafe storage.pointee.hasSoundTarget = other.storage.pointee.hasSoundTarget
         unsafe storage.pointee.status = other.storage.pointee.status
+        unsafe storage.pointee.repeatName = other.storage.pointee.repeatName
     }
 }

@@ -9,7 +9,7 @@ extension FieldBlock {
         unsafe storage.pointee.present = 0
         unsafe storage.pointee.hasSoundTarget = false
         unsafe storage.pointee.status = 0
-        unsafe storage.pointee.repeatName = 0
+        unsafe storage.pointee.repeatName = .none
     }
 
     // MARK: - Fields that came
@@ -159,7 +159,7 @@ extension FieldBlock {
     /// Takes the field added last back, as if it had never been there.
     package func removeLast() {
         precondition(count > 0, "no such field")
-        unsafe storage.pointee.status = 0
+        noteChange()
         let last = unsafe storage.pointee.fields[count - 1]
         unsafe storage.pointee.byteCount = Int(last.nameStart)
         unsafe storage.pointee.fieldCount -= 1
@@ -171,14 +171,14 @@ extension FieldBlock {
     /// Takes field number `index` out; the numbers of the others stay.
     package func remove(at index: Int) {
         precondition(index < count, "no such field")
-        unsafe storage.pointee.status = 0
+        noteChange()
         unsafe storage.pointee.fields[index].marks |= Field.removed
     }
 
     /// Takes out every field called `name`.
     package func remove(_ name: FieldName) {
         guard unsafe storage.pointee.present & name.bit != 0 else { return }
-        unsafe storage.pointee.status = 0
+        noteChange()
         for index in 0..<count where unsafe storage.pointee.fields[index].name == name {
             unsafe storage.pointee.fields[index].marks |= Field.removed
         }
@@ -197,7 +197,7 @@ extension FieldBlock {
             return
         }
         let start = unsafe store(value)
-        unsafe storage.pointee.status = 0
+        noteChange()
         unsafe storage.pointee.fields[index].valueStart = UInt32(truncatingIfNeeded: start)
         unsafe storage.pointee.fields[index].valueLength = UInt32(truncatingIfNeeded: value.count)
         unsafe storage.pointee.fields[index].marks = isVolatile ? Field.volatile : 0
@@ -206,6 +206,14 @@ extension FieldBlock {
     /// Marks field number `index` as one whose value rarely repeats.
     package func markVolatile(at index: Int) {
         precondition(index < count, "no such field")
+        unsafe storage.pointee.repeatName = .none
         unsafe storage.pointee.fields[index].marks |= Field.volatile
+    }
+
+    /// Forgets what was known of the fields as they were.
+    @inline(__always)
+    private func noteChange() {
+        unsafe storage.pointee.status = 0
+        unsafe storage.pointee.repeatName = .none
     }
 }

@@ -22,7 +22,7 @@ public struct FieldBlock: BitwiseCopyable {
         /// The `:status` once somebody has asked for it; 0 before.
         var status: UInt16 = 0
         /// See ``FieldBlock/repeatName``.
-        var repeatName: UInt64 = 0
+        @usableFromInline var repeatName = HeadName.none
         /// A bit for each name that was ever added: most questions are about absent fields.
         @usableFromInline var present: UInt64 = 0
         /// Where each of these came first; nothing where the bit isn't set.
@@ -172,11 +172,12 @@ public struct FieldBlock: BitwiseCopyable {
         return status
     }
 
-    /// What its sender calls every block with the same fields, the values of volatile ones aside; 0
-    /// for blocks without such a name.
+    /// What every block with the same fields is called, the values of volatile ones aside.
     ///
-    /// A connection that has sent the block once repeats it by this name (``RepeatedAnswer``).
-    package var repeatName: UInt64 {
+    /// Blocks that came and are remembered have a name; one that is changed has none until it is given
+    /// one.
+    @inlinable
+    public var repeatName: HeadName {
         get { unsafe storage.pointee.repeatName }
         nonmutating set { unsafe storage.pointee.repeatName = newValue }
     }

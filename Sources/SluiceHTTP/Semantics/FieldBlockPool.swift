@@ -9,6 +9,7 @@ public struct FieldBlockPool: BitwiseCopyable {
         var liveCount = 0
         var idle: UnsafeMutablePointer<FieldBlock.Storage>?
         var idleCount = 0
+        var arrivalCount: UInt64 = 0
     }
 
     private static let idleMaximum = 256
@@ -30,6 +31,12 @@ public struct FieldBlockPool: BitwiseCopyable {
 
     /// How many blocks are handed out.
     package var liveCount: Int { unsafe state.pointee.liveCount }
+
+    /// A name for the fields of a head that came, as no other has on this loop.
+    func nameArrival() -> HeadName {
+        unsafe state.pointee.arrivalCount += 1
+        return unsafe HeadName(arrival: state.pointee.arrivalCount)
+    }
 
     /// Hands out an empty block.
     package func take() -> FieldBlock {

@@ -11,6 +11,9 @@ package final class HTTPArena {
     let streams = Slab(stride: MemoryLayout<HTTP2StreamRecord>.stride)
     /// HTTP/1.1 heads that came before on any connection, none of them with credentials.
     let heads = HeadMemory<HTTP1Head>(slotMaximum: 8)
+    /// HTTP/1.1 heads that went out before on any connection, none of them with credentials.
+    let requestTexts = EncodedHeads()
+    let responseTexts = EncodedHeads()
 
     /// Memory for one loop.
     package init(buffers: BufferPool = BufferPool()) {
@@ -20,6 +23,8 @@ package final class HTTPArena {
     deinit {
         blocks.deallocate()
         heads.deallocate()
+        requestTexts.deallocate()
+        responseTexts.deallocate()
         streams.deallocate()
     }
 

@@ -44,20 +44,20 @@ package struct RepeatedAnswer {
     }
 
     /// The head's name.
-    package let head: UInt64
+    package let head: HeadName
     /// The values of the head's volatile fields.
     package let values: Values
     /// The body in two pieces, the second of which has bytes.
     package let body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer)
     /// The name of the trailers, which have no volatile fields.
-    package let trailers: UInt64
+    package let trailers: HeadName
 
     /// An answer with these blocks and a body in two pieces, borrowed for the call.
     package init(
-        head: UInt64,
+        head: HeadName,
         values: Values,
         body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer),
-        trailers: UInt64
+        trailers: HeadName
     ) {
         self.head = head
         self.values = values

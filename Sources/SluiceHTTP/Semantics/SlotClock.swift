@@ -2,13 +2,15 @@
 ///
 /// A hand goes round the slots and takes the first that wasn't found since it last passed. What never
 /// comes again must not cost much: while nothing is found, ever less is kept.
-struct SlotClock: BitwiseCopyable {
+package struct SlotClock: BitwiseCopyable {
     // After so many misses in a row only one in 32 is kept.
     private static var patience: Int { 8 }
+    // After so many only one in four is looked for.
+    private static var hope: Int { 64 }
 
     private let maximum: Int
     /// How many slots have been filled; they are the first ones.
-    private(set) var count = 0
+    package private(set) var count = 0
     /// The slot to be considered next.
     private var hand = 0
     /// Misses since something was found.
@@ -17,27 +19,31 @@ struct SlotClock: BitwiseCopyable {
     private var found: UInt64 = 0
 
     /// A clock for up to `maximum` slots, 64 at the most.
-    init(maximum: Int) {
+    package init(maximum: Int) {
         precondition(1...64 ~= maximum, "each slot has a bit")
         self.maximum = maximum
     }
 
     /// Notes that slot number `index` held what was looked for.
     @inline(__always)
-    mutating func noteFound(_ index: Int) {
+    package mutating func noteFound(_ index: Int) {
         found |= 1 &<< UInt64(truncatingIfNeeded: index)
         misses = 0
     }
 
+    /// Whether to look at all: comparing with what never comes again costs as well.
+    @inline(__always)
+    var isWorthLooking: Bool { misses <= SlotClock.hope || misses & 3 == 0 }
+
     /// Notes that no slot held what was looked for, and says whether to keep that now.
     @inline(__always)
-    mutating func keepsMissed() -> Bool {
+    package mutating func keepsMissed() -> Bool {
         misses &+= 1
         return misses <= SlotClock.patience || misses & 31 == 0
     }
 
     /// The slot to fill: a new one, whose number is ``count``, while there may be more.
-    mutating func next() -> Int {
+    package mutating func next() -> Int {
         guard count == maximum else {
             count += 1
             return count - 1

@@ -69,7 +69,11 @@ package struct AccessLine {
             AccessLine.writeTarget(record, into: &writer)
         }
         writeOutcome(record, into: &writer)
-        unsafe AccessLine.text(",\"request_id\":\"", record.requestID, &writer)
+        if record.isRequestIDPlain {
+            unsafe plain(",\"request_id\":\"", record.requestID, &writer)
+        } else {
+            unsafe AccessLine.text(",\"request_id\":\"", record.requestID, &writer)
+        }
         if !record.trace.isNone {
             writer.literal(",\"trace_id\":\"")
             writer.hexadecimal(record.trace.high)

@@ -71,6 +71,8 @@ package struct AccessRecord {
     package var attempts: UInt32 = 0
     /// The value of `x-request-id`, the client's or ours.
     package var requestID = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
+    /// Whether that is ours, so that it is written as it stands.
+    package var isRequestIDPlain = false
     /// The trace, or ``TraceID/none``.
     package var trace = TraceID.none
     /// The client's address.

@@ -77,6 +77,10 @@ struct TextWriter {
 
     /// Writes `value` in decimal.
     mutating func decimal(_ value: UInt64) {
+        if value < 10 {
+            byte(ASCII.zero &+ UInt8(truncatingIfNeeded: value))
+            return
+        }
         // Most numbers in a line are small; a word of four bytes takes a byte more than three.
         guard value < 1_000_000, unsafe end - next >= 8 else {
             return digits(of: value, width: TextWriter.digitCount(value))
