@@ -61,7 +61,7 @@ extension Configuration {
         if let redis {
             guard let url = RedisURL(redis), cache != nil else {
                 throw QuickFailure(
-                    "--redis takes unix:///PATH, redis://HOST:PORT/DB or rediss://…, and goes with --cache"
+                    "--redis takes unix:///PATH, redis://HOST:PORT/DB, rediss://… or redis+sentinel://HOST,HOST/MASTER, and goes with --cache"
                 )
             }
             configuration.cache.redis = Redis(url: url)

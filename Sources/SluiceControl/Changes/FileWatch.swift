@@ -26,8 +26,12 @@ final class FileWatch: Sendable {
     private let state: Mutex<State>
 
     /// A watch over the configuration and the files it names, which are known as they are now.
-    init(_ file: String, _ configuration: Configuration) {
-        let paths = FileWatch.paths(file, configuration)
+    convenience init(_ file: String, _ configuration: Configuration) {
+        self.init(paths: FileWatch.paths(file, configuration))
+    }
+
+    /// A watch over files that are known as they are now.
+    init(paths: [String]) {
         let stamps = paths.map(FileWatch.stamp)
         state = Mutex(State(settled: stamps, latest: stamps, paths: paths))
     }
