@@ -148,6 +148,7 @@ extension Configuration {
         if let tls = backend.tls {
             fields.append("tls: \(tls.yamlText)")
         }
+        if let headers = backend.headersText { fields.append(headers) }
         fields += backend.share.yamlFields
         return ["          - {\(fields.joined(separator: ", "))}"]
     }

@@ -76,9 +76,11 @@ final class FileWatch: Sendable {
             .compactMap(\.tls)
         let clientFiles = Set(clients.flatMap { [$0.ca, $0.certificate, $0.privateKey] })
             .compactMap { $0 }.sorted()
-        // A backends file is written by programs, at any time; the rest is only watched if wanted.
-        guard configuration.watch else { return configuration.backendsFiles }
-        return [file] + configuration.backendsFiles + tls.map(\.certificate) + tls.map(\.privateKey)
+        // Lists of backends and keys towards them are written by programs, at any time; the rest is only
+        // watched if wanted.
+        let written = configuration.backendsFiles + configuration.headerFiles
+        guard configuration.watch else { return written }
+        return [file] + written + tls.map(\.certificate) + tls.map(\.privateKey)
             + tls.compactMap(\.clientCA) + clientFiles
             + [configuration.admin.tokenFile].compactMap { $0 }
     }

@@ -184,13 +184,19 @@ extension Worker {
             unsafe keeps || revision._withUnsafeGuaranteedRef { unsafe isWorthALook(flow, $0) }
         unsafe flow.pointee.retry.keepsBody = keepsBody
         if !keeps { unsafe flow.pointee.head = nil }
-        unsafe flow.pointee.backend?._withUnsafeGuaranteedRef {
-            unsafe $0.route(flow.spoken)?._withUnsafeGuaranteedRef {
+        var (outgoing, isCopy) = (head, false)
+        unsafe flow.pointee.backend?._withUnsafeGuaranteedRef { backend in
+            unsafe backend.route(flow.spoken)?._withUnsafeGuaranteedRef {
                 if unsafe flow.pointee.retry.isPrepared {
                     unsafe readdress(head, flow, $0)
                 } else {
                     unsafe prepare(head, flow, $0)
                 }
+            }
+            if let additions = backend.additions {
+                // What is kept for another backend never has what is this one's.
+                if keeps { (outgoing, isCopy) = (copy(head), true) }
+                additions.put(into: outgoing, isGRPC: unsafe flow.spoken == .grpc)
             }
         }
         let ended = unsafe flow.pointee.hasRequestEnded
@@ -202,9 +208,9 @@ extension Worker {
         unsafe flow.pointee.stage = .relaying
         unsafe flow.pointee.sent = loop.now
         let call = unsafe connection.begin(
-            head,
+            outgoing,
             endStream: isBare,
-            keepsHead: keeps,
+            keepsHead: keeps && !isCopy,
             user: UnsafeMutableRawPointer(flow)
         )
         guard let call else {

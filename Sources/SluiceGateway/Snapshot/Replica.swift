@@ -221,6 +221,8 @@ final class WorkerBackend {
     let grpc: BackendRoute?
     let load: BackendLoad
     let metrics: BackendMetrics
+    /// Absent where requests go to it as to any other.
+    let additions: BackendAdditions?
 
     init(
         plan: BackendPlan,
@@ -239,6 +241,7 @@ final class WorkerBackend {
         self.grpc = grpc
         load = plan.load
         self.metrics = metrics
+        additions = BackendAdditions(plan)
     }
 
     /// The way for requests of that kind.
