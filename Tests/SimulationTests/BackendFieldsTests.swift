@@ -3,8 +3,7 @@ import SluiceGateway
 import SluiceTestKit
 import Testing
 
-/// A path before ours and fields of our own belong to one backend: what is sent again elsewhere, or as a
-/// copy, has nothing of them.
+/// A path before ours and fields of our own belong to one backend: a copy for another has nothing of them.
 @Suite("Paths and fields of one backend", .timeLimit(.minutes(2)))
 struct BackendFieldsTests {
     /// The first and the last of three backends have a path and a key, the one between has neither.
@@ -53,27 +52,6 @@ struct BackendFieldsTests {
     func hedged(row: Int) throws {
         let (kind, path) = Self.kinds[row]
         let scene = try Self.scene(Self.call(kind), delay: .milliseconds(50))
-        try scene.run()
-        Self.check(scene, path: path, isGRPC: kind.isGRPC)
-        #expect(try scene.close() == [])
-    }
-
-    @Test("A request that is sent again has those of its new backend", arguments: kinds.indices)
-    func retried(row: Int) throws {
-        let (kind, path) = Self.kinds[row]
-        let scene = try Self.scene(Self.call(kind), delay: .seconds(5))
-        for backend in 0..<2 {
-            try scene.pass(.milliseconds(200))
-            scene.silent[backend].connections[0].answer(
-                1,
-                kind.isGRPC
-                    ? [
-                        HeaderField(":status", "200"),
-                        HeaderField("content-type", "application/grpc"),
-                        HeaderField("grpc-status", "14"),
-                    ] : [HeaderField(":status", "503")]
-            )
-        }
         try scene.run()
         Self.check(scene, path: path, isGRPC: kind.isGRPC)
         #expect(try scene.close() == [])
