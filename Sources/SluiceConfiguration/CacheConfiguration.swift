@@ -17,6 +17,9 @@ extension Configuration {
         package var url: RedisURL
         /// Whose first line is the password, read again whenever a connection couldn't be made.
         package var passwordFile: String?
+        /// Who we are to the Sentinels, if they ask; the password is their file's first line.
+        package var sentinelUser: String?
+        package var sentinelPasswordFile: String?
         /// How to speak TLS, with `rediss://`.
         package var tls: BackendTLS?
         /// How long a look-up may take before the request goes on without it.
@@ -67,7 +70,7 @@ extension ConfigurationReader {
                     }
                 } else {
                     findings.add(
-                        "`cache.redis.url` must be unix:///PATH, redis://[[USER]:PASSWORD@]HOST:PORT/DB or rediss://…, not '\(Redaction.value(text))'",
+                        "`cache.redis.url` must be unix:///PATH, redis://[[USER]:PASSWORD@]HOST:PORT/DB, rediss://… or redis+sentinel://HOST,HOST/MASTER, not '\(Redaction.value(text))'",
                         at: node
                     )
                 }
@@ -82,10 +85,14 @@ extension ConfigurationReader {
                     at: node
                 )
             }
+            if let part = redis.value("sentinel") { sentinel(part, &cache.redis) }
             if let part = redis.value("tls") {
                 cache.redis?.tls = clientTLS(part, "cache.redis.tls")
                 if cache.redis?.url.isSecure == false {
-                    findings.add("`cache.redis.tls` goes with a `url` of rediss://", at: part)
+                    findings.add(
+                        "`cache.redis.tls` goes with a `url` of rediss:// or rediss+sentinel://",
+                        at: part
+                    )
                 }
             }
             redis.finish()
@@ -94,6 +101,20 @@ extension ConfigurationReader {
             cache.redis?.prefix = prefix
         }
         section.finish()
+    }
+
+    /// Who we are to the Sentinels; Redis's own user and password are in `url` and `passwordFile`.
+    private func sentinel(_ node: Node, _ redis: inout Configuration.Redis?) {
+        guard var section = Section(node, name: "cache.redis.sentinel", findings) else { return }
+        redis?.sentinelUser = section.text("user")
+        redis?.sentinelPasswordFile = file(&section, "passwordFile", isRequired: true)
+        section.finish()
+        guard let url = redis?.url else { return }
+        if case .sentinels = url.place { return }
+        findings.add(
+            "`cache.redis.sentinel` goes with a `url` of redis+sentinel://HOST,HOST/MASTER",
+            at: node
+        )
     }
 
     func modelCache(_ node: Node, _ name: String) -> Configuration.ModelCache? {

@@ -77,6 +77,8 @@ package struct Configuration: Sendable, Equatable {
         package var scheme: Scheme
         package var host: String
         package var port: UInt16
+        /// What stands before our paths there: `/base`, or nothing.
+        package var path = ""
 
         /// Whom it leads to.
         package var name: HostName { HostName(host: host, port: port) }
@@ -85,7 +87,7 @@ package struct Configuration: Sendable, Equatable {
         /// The name that a certificate must have, unless another is configured.
         package var serverName: String { name.isSocketFile ? "localhost" : host }
         package var text: String {
-            guard name.isSocketFile else { return "\(scheme.rawValue)://\(name.text)" }
+            guard name.isSocketFile else { return "\(scheme.rawValue)://\(name.text)\(path)" }
             return (scheme == .http ? "" : "\(scheme.rawValue)+") + name.text
         }
     }
@@ -106,6 +108,8 @@ package struct Configuration: Sendable, Equatable {
         /// Whether it was given as `dns`, without a URL.
         package var isWatched = false
         package var tls: BackendTLS?
+        /// Fields of our own in each request to it.
+        package var headers: [BackendHeader] = []
         package var share = BackendShare()
     }
 

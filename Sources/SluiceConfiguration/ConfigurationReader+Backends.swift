@@ -10,8 +10,12 @@ extension ConfigurationReader {
         var backend = Configuration.Backend()
         backend.rest = url(&section, "rest")
         backend.grpc = url(&section, "grpc")
+        if let url = backend.grpc, !url.path.isEmpty, let node = section.value("grpc") {
+            findings.add(pathOfGRPC("\(name).grpc", url.path), at: node)
+        }
         backend.share = share(&section)
         discovered(&section, name, &backend)
+        backend.headers = headers(&section, name)
         if let node = section.value("tls") { backend.tls = clientTLS(node, "\(name).tls") }
         if section.value("rest") == nil, section.value("grpc") == nil, section.value("dns") == nil {
             findings.add(
@@ -48,7 +52,7 @@ extension ConfigurationReader {
             findings.add("`\(section.name).\(key)`: \(sentence)", at: node)
         case .other:
             findings.add(
-                "`\(section.name).\(key)` must be http://HOST:PORT, h2c://HOST:PORT or https://HOST:PORT without a path, or unix:///PATH, not '\(Redaction.value(text))'",
+                "`\(section.name).\(key)` must be http://HOST:PORT, h2c://HOST:PORT or https://HOST:PORT, with a path before ours where there is one (/base), or unix:///PATH, not '\(Redaction.value(text))'",
                 at: node
             )
         }
@@ -66,7 +70,7 @@ extension Configuration.BackendURL {
         case other
     }
 
-    /// Reads `scheme://host[:port]`, or `unix:///PATH` with a scheme and a `+` before it if it isn't `http`; a
+    /// Reads `scheme://host[:port][/path]`, or `unix:///PATH` with a scheme and a `+` before it if it isn't `http`; a
     /// relative path is relative to `folder`.
     package static func read(_ text: String, relativeTo folder: String = ".") -> Reading {
         let named = Scheme.allCases.first { text.hasPrefix("\($0.rawValue)+unix") }
@@ -79,13 +83,18 @@ extension Configuration.BackendURL {
         }
     }
 
-    /// Takes `scheme://host[:port]` apart; nil when it is something else.
+    /// Takes `scheme://host[:port][/path]` apart; nil when it is something else.
     package init?(_ text: String) {
         guard let separator = text.range(of: "://"),
             let scheme = Scheme(rawValue: String(text[..<separator.lowerBound]))
         else { return nil }
         var rest = text[separator.upperBound...]
-        if rest.hasSuffix("/") { rest = rest.dropLast() }
+        var path = ""
+        if let slash = rest.firstIndex(of: "/") {
+            guard let base = Configuration.BackendURL.base(rest[slash...]) else { return nil }
+            path = base
+            rest = rest[..<slash]
+        }
         var host = String(rest)
         var port: UInt16 = scheme == .https ? 443 : 80
         if let colon = rest.lastIndex(of: ":"), !rest[colon...].contains("]") {
@@ -105,6 +114,6 @@ extension Configuration.BackendURL {
                 $0 > 0x20 && $0 < 0x7F && !"/?#@[]\\".utf8.contains($0)
             })
         else { return nil }
-        self.init(scheme: scheme, host: host, port: port)
+        self.init(scheme: scheme, host: host, port: port, path: path)
     }
 }

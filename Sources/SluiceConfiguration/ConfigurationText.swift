@@ -74,6 +74,10 @@ extension Configuration {
             if let file = redis.passwordFile {
                 lines.append("    passwordFile: \(YAMLText.quoted(file))")
             }
+            if let file = redis.sentinelPasswordFile {
+                let user = redis.sentinelUser.map { "user: \(YAMLText.quoted($0)), " } ?? ""
+                lines.append("    sentinel: {\(user)passwordFile: \(YAMLText.quoted(file))}")
+            }
             if let tls = redis.tls { lines.append("    tls: \(tls.yamlText)") }
         }
         return lines
@@ -144,6 +148,7 @@ extension Configuration {
         if let tls = backend.tls {
             fields.append("tls: \(tls.yamlText)")
         }
+        if let headers = backend.headersText { fields.append(headers) }
         fields += backend.share.yamlFields
         return ["          - {\(fields.joined(separator: ", "))}"]
     }

@@ -100,7 +100,7 @@ extension ConfigurationReader {
         return result
     }
 
-    /// `dns: HOST:PORT` with `protocol: rest`, `h2c`, `grpc` or a list of them.
+    /// `dns: HOST:PORT`, or `HOST:PORT/base`, with `protocol: rest`, `h2c`, `grpc` or a list of them.
     func discovered(
         _ section: inout Section,
         _ name: String,
@@ -112,11 +112,13 @@ extension ConfigurationReader {
             }
             return
         }
-        guard let address = Configuration.ListenAddress(node.scalar?.string ?? ""),
-            address.port > 0
+        let text = node.scalar?.string ?? ""
+        let slash = text.firstIndex(of: "/") ?? text.endIndex
+        guard let address = Configuration.ListenAddress(String(text[..<slash])), address.port > 0,
+            let path = Configuration.BackendURL.base(text[slash...])
         else {
             findings.add(
-                "`\(name).dns` must be HOST:PORT, such as models.example:9000",
+                "`\(name).dns` must be HOST:PORT, such as models.example:9000, with a path before ours where there is one (/base)",
                 at: node
             )
             return
@@ -141,12 +143,17 @@ extension ConfigurationReader {
             }
             return
         }
+        if !path.isEmpty, kinds.contains(.grpc) {
+            findings.add(pathOfGRPC("\(name).dns", path), at: node)
+            return
+        }
         let isSecure = section.value("tls") != nil
         func url(_ scheme: Configuration.BackendURL.Scheme) -> Configuration.BackendURL {
             Configuration.BackendURL(
                 scheme: isSecure ? .https : scheme,
                 host: address.host,
-                port: address.port
+                port: address.port,
+                path: path
             )
         }
         backend.isWatched = true
@@ -163,6 +170,7 @@ extension Configuration.Backend {
         let kinds = [
             rest.map { $0.scheme == .h2c ? "h2c" : "rest" }, grpc.map { _ in "grpc" },
         ].compactMap { $0 }
-        return "dns: \"\(url.authority)\", protocol: [\(kinds.joined(separator: ", "))]"
+        return
+            "dns: \(YAMLText.quoted(url.authority + url.path)), protocol: [\(kinds.joined(separator: ", "))]"
     }
 }

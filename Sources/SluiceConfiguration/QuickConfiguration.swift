@@ -61,7 +61,7 @@ extension Configuration {
         if let redis {
             guard let url = RedisURL(redis), cache != nil else {
                 throw QuickFailure(
-                    "--redis takes unix:///PATH, redis://HOST:PORT/DB or rediss://…, and goes with --cache"
+                    "--redis takes unix:///PATH, redis://HOST:PORT/DB, rediss://… or redis+sentinel://HOST,HOST/MASTER, and goes with --cache"
                 )
             }
             configuration.cache.redis = Redis(url: url)
@@ -93,9 +93,14 @@ extension Configuration {
                 "a backend is http://, h2c://, grpc:// or https:// with HOST:PORT, or unix:///PATH, h2c+unix:///PATH or grpc+unix:///PATH, not '\(Redaction.value(text))'"
             )
         }
+        guard !isGRPC || url.path.isEmpty else {
+            throw QuickFailure(
+                "a backend of gRPC can't have a path ('\(url.path)'), as gRPC has paths of its own"
+            )
+        }
         return Backend(
             rest: isGRPC ? nil : url,
-            grpc: isGRPC || url.scheme == .h2c ? url : nil,
+            grpc: isGRPC || url.scheme == .h2c && url.path.isEmpty ? url : nil,
             tls: nil
         )
     }

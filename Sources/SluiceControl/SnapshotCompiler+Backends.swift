@@ -37,13 +37,19 @@ extension SnapshotCompiler {
         let urls = [backend.rest, backend.grpc].compactMap { $0 }
         var pairs = SnapshotCompiler.pairs(rest, grpc)
         if pairs.isEmpty { pairs.append((nil, nil)) }
+        let fields = BackendFields(backend.headers.map { ($0.name, $0.value) })
         return pairs.map { pair in
             let target = pair.rest ?? pair.grpc
-            let label = target?.endpoint.address.description ?? urls.first?.authority ?? "-"
-            let key = "\(model.name)\u{0}\(revision.name)\u{0}\(label)"
+            var label = target?.endpoint.address.description ?? urls.first?.authority ?? "-"
+            var key = "\(model.name)\u{0}\(revision.name)\u{0}\(label)"
+            if let path = backend.rest?.path, !path.isEmpty, used[key] != nil {
+                // Two replicas at one address are told apart by their paths.
+                label += path
+                key += path
+            }
             let load = line(for: key, &used)
             if target == nil { load.health = .down }
-            return BackendPlan(
+            var plan = BackendPlan(
                 label: label,
                 rest: pair.rest,
                 grpc: pair.grpc,
@@ -58,6 +64,8 @@ extension SnapshotCompiler {
                 weight: backend.share.weight,
                 maxInFlight: backend.share.maxInFlight
             )
+            if let fields { plan.fields = fields }
+            return plan
         }
     }
 
@@ -135,12 +143,14 @@ extension SnapshotCompiler {
                 endpoint.multiplexedIdleTimeout = idleTimeout
             }
             let places = ([replica.address] + replica.alternates).map(\.description)
-            return BackendTarget(
+            var target = BackendTarget(
                 key:
                     "\(url.text) \(places.joined(separator: ",")) \(isGRPC) \(tls.map { "\($0)" } ?? "")\(version)\(idleTimeout.map { " \($0)" } ?? "")",
                 endpoint: endpoint,
                 authority: url.authority
             )
+            target.basePath = url.path
+            return target
         }
     }
 }

@@ -26,7 +26,9 @@ extension RedisConnection {
             let stream = try TCPStream(
                 loop: loop,
                 connectingTo: known.addresses[addressIndex],
-                tls: known.tls?.makeSession(serverName: endpoint.serverName)
+                tls: known.tls?.makeSession(
+                    serverName: known.serverName ?? endpoint.serverName
+                )
             )
             self.stream = stream
             stream.handler = self
@@ -46,8 +48,14 @@ extension RedisConnection {
             counters.failedAttempts += 1
             // The name may lead elsewhere by now, and the password may be another.
             endpoint.directory?.wish()
-            waitAfter(complaint, complaint.words)
+            let told = sentinelTrouble ?? complaint
+            waitAfter(told, told.words)
         }
+    }
+
+    /// Why no Sentinel says where the master is by now, which is why it isn't found where it was.
+    private var sentinelTrouble: RedisComplaint? {
+        endpoint.settings.requiresMaster ? endpoint.directory?.current.complaint : nil
     }
 
     func becameReady() {
@@ -63,7 +71,7 @@ extension RedisConnection {
     func ended(_ failure: RedisFailure) {
         switch failure {
         case .malformed, .tooLarge, .unexpectedReply: counters.nonsense += 1
-        case .disconnected, .refused, .stalled: break
+        case .disconnected, .refused, .stalled, .notMaster: break
         }
         disconnect()
         guard !isClosed else { return }

@@ -16,6 +16,8 @@ package final class RedisDirectory: Sendable {
         package var password: String?
         /// Nil: in the clear.
         package var tls: TLSClientContext?
+        /// The name that its certificate must have, where that isn't configured.
+        package var serverName: String?
         /// Why nothing is known; nil while all is well, or the first look isn't over.
         package var complaint: RedisComplaint?
 

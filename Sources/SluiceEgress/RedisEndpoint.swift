@@ -39,7 +39,11 @@ package struct RedisEndpoint: Sendable {
     package init(_ url: RedisURL, directory: RedisDirectory) {
         self.init(addresses: [], settings: RedisEndpoint.settings(url))
         self.directory = directory
-        if case .host(let name, _) = url.place { serverName = name }
+        switch url.place {
+        case .host(let name, _): serverName = name
+        case .sentinels: settings.requiresMaster = true
+        case .path: break
+        }
     }
 
     /// Looks the host of `url` up by `getaddrinfo`, which blocks: for the control plane's threads.
@@ -49,10 +53,12 @@ package struct RedisEndpoint: Sendable {
 
     /// The addresses of `url`, at least one; blocks.
     package static func addresses(of url: RedisURL) throws(KernelFailure) -> [SocketAddress] {
-        let addresses =
+        let addresses: [SocketAddress] =
             switch url.place {
             case .host(let name, let port): try SocketAddress.resolve(host: name, port: port)
             case .path(let path): [SocketAddress.unix(path: path)]
+            // They must be asked.
+            case .sentinels: []
             }
         guard !addresses.isEmpty else {
             throw KernelFailure(call: "getaddrinfo \(url)", code: 0, text: "no address")

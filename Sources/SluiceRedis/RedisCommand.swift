@@ -69,6 +69,34 @@ enum RedisExpectation: BitwiseCopyable {
     case count
     /// SCAN: a cursor and an array of keys.
     case page
+    /// ROLE at the start: an array that begins with the role.
+    case role
+    /// SENTINEL GET-MASTER-ADDR-BY-NAME: host and port, or nothing.
+    case address
+
+    /// Whether it must be answered before the session is ready.
+    var isGreeting: Bool {
+        switch self {
+        case .greeting, .role: true
+        default: false
+        }
+    }
+
+    /// Why an answer to the greeting ends the session; nil where it goes on.
+    func refusal(in reply: RedisReply) -> RedisFailure? {
+        switch (self, reply) {
+        // An ACL without ROLE is no reason to do without Redis: a replica refuses writes.
+        case (.role, .error): nil
+        case (_, .error(let text)): .refused(text)
+        case (.role, .array(let elements)):
+            switch elements.first {
+            case .bytes(let role) where role.elementsEqual("master".utf8): nil
+            case .bytes(let role): .notMaster(String(decoding: role.prefix(20), as: UTF8.self))
+            default: .unexpectedReply
+            }
+        default: nil
+        }
+    }
 
     func accepts(_ reply: RedisReply) -> Bool {
         switch (self, reply) {
@@ -77,6 +105,11 @@ enum RedisExpectation: BitwiseCopyable {
         case (.value, .bytes), (.value, .null): return true
         case (.values(let count), .array(let elements)):
             return elements.count == count && elements.allSatisfy(RedisExpectation.value.accepts)
+        case (.role, .array): return true
+        case (.address, .null): return true
+        case (.address, .array(let elements)):
+            return elements.count == 2
+                && elements.allSatisfy { if case .bytes = $0 { true } else { false } }
         case (.page, .array(let elements)):
             guard elements.count == 2, case .bytes = elements[0],
                 case .array(let keys) = elements[1]

@@ -4,6 +4,12 @@ import SluiceCore
 package enum RedisReason: String, CaseIterable, Hashable, Sendable {
     /// Its name has no address, or its password file can't be read.
     case name
+    /// No Sentinel says where the master is: none answers, or none that does is one.
+    case sentinel
+    /// The Sentinels don't know a master of that name.
+    case master
+    /// What is said to be the master says that it is something else.
+    case role
     /// No connection could be made, or TLS failed.
     case connect
     /// A connection ended.
@@ -74,6 +80,7 @@ package struct RedisComplaint: Hashable, Sendable {
     package init(_ failure: RedisFailure, secret: String?) {
         switch failure {
         case .refused(let text): self.init(error: text, secret: secret)
+        case .notMaster: self.init(.role, failure.description)
         case .disconnected: self.init(.disconnected, failure.description)
         case .stalled: self.init(.silent, failure.description)
         case .malformed, .tooLarge, .unexpectedReply: self.init(.malformed, failure.description)

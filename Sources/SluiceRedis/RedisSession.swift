@@ -66,6 +66,12 @@ package struct RedisSession: ~Copyable {
             output.appendPart(text: String(settings.database))
             greet(at: now, greetingDeadline)
         }
+        if settings.requiresMaster {
+            output.beginCommand(1)
+            output.appendPart("ROLE")
+            greetingsLeft += 1
+            expect(.role, token: 0, at: now, deadline: greetingDeadline)
+        }
         // Asked always: it proves that somebody there speaks RESP, and finds a server that is
         // still loading its data (`-LOADING`) or wants a password (`-NOAUTH`).
         output.beginCommand(1)
@@ -216,6 +222,22 @@ package struct RedisSession: ~Copyable {
         return true
     }
 
+    /// Asks a Sentinel where the master of that name is; answered by an array of host and port, or `null`.
+    package mutating func masterAddress(
+        of name: String,
+        token: UInt64,
+        at now: Instant,
+        deadline: Instant
+    ) -> Bool {
+        guard hasRoom else { return false }
+        output.beginCommand(3)
+        output.appendPart("SENTINEL")
+        output.appendPart("GET-MASTER-ADDR-BY-NAME")
+        output.appendPart(text: name)
+        expect(.address, token: token, at: now, deadline: deadline)
+        return true
+    }
+
     /// Asks for a sign of life; answered by a status.
     package mutating func ping(token: UInt64, at now: Instant, deadline: Instant) -> Bool {
         guard hasRoom else { return false }
@@ -299,9 +321,9 @@ package struct RedisSession: ~Copyable {
             return nil
         }
         pending.dropOldest()
-        if case .greeting = command.expectation {
-            if case .error(let text) = reply {
-                end(.refused(text))
+        if command.expectation.isGreeting {
+            if let refusal = command.expectation.refusal(in: reply) {
+                end(refusal)
                 return nil
             }
             greetingsLeft -= 1
@@ -318,7 +340,7 @@ package struct RedisSession: ~Copyable {
         output.removeAll()
         while let command = pending.oldest {
             pending.dropOldest()
-            if case .greeting = command.expectation { continue }
+            if command.expectation.isGreeting { continue }
             if !command.isGivenUp { events.append(.lost(token: command.token)) }
         }
         events.append(.ended(reason))
@@ -338,7 +360,7 @@ package struct RedisSession: ~Copyable {
     package mutating func deadlineReached(at now: Instant) {
         guard failure == nil, deadline <= now else { return }
         if let oldest = pending.oldest {
-            let isGreeting = if case .greeting = oldest.expectation { true } else { false }
+            let isGreeting = oldest.expectation.isGreeting
             if oldest.sent.advanced(byNanoseconds: stallNanoseconds) <= now
                 || isGreeting && oldest.deadline <= now
             {

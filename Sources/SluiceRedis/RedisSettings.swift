@@ -6,6 +6,8 @@ package struct RedisSettings: Sendable {
     package var password: String?
     /// The database to SELECT; zero is where every connection begins.
     package var database = 0
+    /// Whether only a master will do: a server that says it is something else ends the session.
+    package var requiresMaster = false
     /// The largest reply, in bytes of values; a larger one ends the session.
     package var maximumReplyBytes = 16 << 20
     /// Commands written and not answered; a further one is refused.

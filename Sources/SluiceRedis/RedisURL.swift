@@ -4,6 +4,8 @@
 /// redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]
 /// rediss://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]     over TLS
 /// unix://[[USER]:PASSWORD@]/PATH[?db=DATABASE]
+/// redis+sentinel://[[USER]:PASSWORD@]HOST[:PORT][,HOST[:PORT]…]/MASTER[/DATABASE]
+/// rediss+sentinel://…                                   over TLS, to the Sentinels as well
 /// ```
 ///
 /// As redis-cli and redis-py read them; characters that mean something in a URL are written `%XX`
@@ -15,7 +17,28 @@ package struct RedisURL: Hashable, Sendable, CustomStringConvertible {
         case host(String, port: UInt16)
         /// A socket file.
         case path(String)
+        /// Where the Sentinels say that the master of that name is.
+        case sentinels([Sentinel], master: String)
     }
+
+    /// One Sentinel; its port is 26379 unless said.
+    package struct Sentinel: Hashable, Sendable, CustomStringConvertible {
+        package let host: String
+        package let port: UInt16
+
+        /// A Sentinel at a name or a numeric address.
+        package init(host: String, port: UInt16 = 26379) {
+            self.host = host
+            self.port = port
+        }
+
+        package var description: String {
+            host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+        }
+    }
+
+    /// Sentinels that may be named.
+    private static let sentinelsMaximum = 16
 
     /// Where to connect.
     package let place: Place
@@ -28,17 +51,16 @@ package struct RedisURL: Hashable, Sendable, CustomStringConvertible {
     /// Whether it is spoken to over TLS.
     package let isSecure: Bool
 
-    /// Takes a URL apart; nil when it is none of the three forms.
+    /// Takes a URL apart; nil when it is none of these forms.
     package init?(_ text: String) {
         let rest: Substring
         let isUnix = text.hasPrefix("unix://")
-        isSecure = text.hasPrefix("rediss://")
-        if isUnix {
-            rest = text.dropFirst("unix://".count)
-        } else {
-            guard isSecure || text.hasPrefix("redis://") else { return nil }
-            rest = text.dropFirst(isSecure ? "rediss://".count : "redis://".count)
-        }
+        isSecure = text.hasPrefix("rediss")
+        let schemes = [
+            "unix://", "redis://", "rediss://", "redis+sentinel://", "rediss+sentinel://",
+        ]
+        guard let scheme = schemes.first(where: { text.hasPrefix($0) }) else { return nil }
+        rest = text.dropFirst(scheme.count)
         // What comes before the first slash may name a user; a path may well hold an `@`.
         let slash = rest.firstIndex(of: "/") ?? rest.endIndex
         var authority = rest[..<slash]
@@ -71,6 +93,10 @@ package struct RedisURL: Hashable, Sendable, CustomStringConvertible {
             guard parts[1].hasPrefix("db="), let number = RedisURL.number(parts[1].dropFirst(3))
             else { return nil }
             database = number
+        } else if scheme.hasSuffix("+sentinel://") {
+            guard let (place, number) = RedisURL.sentinels(authority, path) else { return nil }
+            self.place = place
+            database = number
         } else {
             guard let place = RedisURL.host(authority),
                 let number = path.count <= 1 ? 0 : RedisURL.number(path.dropFirst())
@@ -80,8 +106,26 @@ package struct RedisURL: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// `HOST,HOST:PORT…` and `/MASTER` or `/MASTER/DATABASE`.
+    private static func sentinels(_ authority: Substring, _ path: Substring) -> (Place, Int)? {
+        let hosts = authority.split(separator: ",", omittingEmptySubsequences: false)
+        var sentinels: [Sentinel] = []
+        for text in hosts {
+            guard case .host(let host, let port) = host(text, port: 26379) else { return nil }
+            sentinels.append(Sentinel(host: host, port: port))
+        }
+        var parts = path.dropFirst().split(separator: "/", omittingEmptySubsequences: false)
+        if parts.count == 2, parts[1].isEmpty { parts.removeLast() }
+        guard sentinels.count <= sentinelsMaximum, Set(sentinels).count == sentinels.count,
+            (1...2).contains(parts.count), let master = decoded(parts[0]), !master.isEmpty,
+            !master.utf8.contains(where: { $0 <= 0x20 || $0 == 0x7F }),
+            let database = parts.count == 2 ? number(parts[1]) : 0
+        else { return nil }
+        return (.sentinels(sentinels, master: master), database)
+    }
+
     /// `NAME`, `NAME:PORT`, `[IPv6]` or `[IPv6]:PORT`; the port is 6379 unless said.
-    private static func host(_ text: Substring) -> Place? {
+    private static func host(_ text: Substring, port: UInt16 = 6379) -> Place? {
         var name = text
         var rest = text[text.endIndex...]
         if text.first == "[" {
@@ -93,7 +137,7 @@ package struct RedisURL: Hashable, Sendable, CustomStringConvertible {
             rest = text[colon...]
         }
         guard !name.isEmpty else { return nil }
-        guard !rest.isEmpty else { return .host(String(name), port: 6379) }
+        guard !rest.isEmpty else { return .host(String(name), port: port) }
         guard rest.first == ":", let number = number(rest.dropFirst()),
             let port = UInt16(exactly: number), port > 0
         else { return nil }
@@ -132,6 +176,9 @@ package struct RedisURL: Hashable, Sendable, CustomStringConvertible {
         case .host(let name, let port):
             let host = name.contains(":") ? "[\(name)]" : name
             return "\(isSecure ? "rediss" : "redis")://\(host):\(port)/\(database)"
+        case .sentinels(let sentinels, let master):
+            let hosts = sentinels.map(\.description).joined(separator: ",")
+            return "\(isSecure ? "rediss" : "redis")+sentinel://\(hosts)/\(master)/\(database)"
         case .path(let file): return "unix://\(file)" + (database == 0 ? "" : "?db=\(database)")
         }
     }

@@ -47,7 +47,8 @@ final class HedgeScene {
         sharesEndpoint: Bool = false,
         _ adjust: (inout ResiliencePlan) -> Void = { _ in },
         maxInFlight: Int = 0,
-        cache: CachePolicy? = nil
+        cache: CachePolicy? = nil,
+        adjustBackends: (inout [BackendPlan]) -> Void = { _ in }
     ) throws {
         self.calls = calls
         gateway = world.makeLoop(name: "gateway").loop
@@ -80,6 +81,7 @@ final class HedgeScene {
                 (plans[index].rest, plans[index].grpc) = (plans[0].rest, plans[0].grpc)
             }
         }
+        adjustBackends(&plans)
         var resilience = ResiliencePlan()
         resilience.retry.isIdempotent = true
         resilience.hedge = HedgePolicy(delay: delay, maxAttempts: maxAttempts)

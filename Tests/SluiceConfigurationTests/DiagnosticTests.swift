@@ -202,7 +202,7 @@ struct DiagnosticTests {
         Broken("- name: v2", "- name: other", 19, "a revision can't be called 'other'"),
         Broken("- name: v2", "- name: \"-\"", 19, "a revision can't be called '-'"),
         Broken("http://127.0.0.1:8001", "ftp://127.0.0.1:8001", 18, "must be http://HOST:PORT"),
-        Broken("http://127.0.0.1:8001", "http://127.0.0.1:8001/path", 18, "without a path"),
+        Broken("http://127.0.0.1:8001", "http://127.0.0.1:8001/a/../b", 18, "must be http://"),
         Broken(
             "backends: [{rest: \"h2c://host.example\"}]",
             "backends: []",

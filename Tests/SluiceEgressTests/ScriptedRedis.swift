@@ -40,6 +40,10 @@ final class ScriptedRedis {
     private var peers: [ObjectIdentifier: ScriptedPeer] = [:]
     fileprivate var values: [String: [UInt8]] = [:]
     var manner = Manner.well
+    /// What it answers to ROLE.
+    var role = "master"
+    /// As a Sentinel: where masters are, by name.
+    var masters: [String: (host: String, port: Int)] = [:]
     fileprivate(set) var commandCount = 0
     /// Keys it was asked to remove.
     fileprivate(set) var unlinked: Set<String> = []
@@ -219,6 +223,12 @@ private final class ScriptedPeer: StreamHandler, TimerTarget {
             let cursor = end == all.count ? "0" : String(end)
             return Array("*2\r\n".utf8) + bulk(Array(cursor.utf8))
                 + Array("*\(found.count)\r\n".utf8) + found.flatMap { bulk(Array($0.utf8)) }
+        case "ROLE":
+            return Array("*3\r\n".utf8) + bulk(Array(server.role.utf8)) + Array(":0\r\n*0\r\n".utf8)
+        case "SENTINEL":
+            guard let master = server.masters[keys[1]] else { return Array("*-1\r\n".utf8) }
+            return Array("*2\r\n".utf8) + bulk(Array(master.host.utf8))
+                + bulk(Array(String(master.port).utf8))
         case "AUTH", "SELECT": return Array("+OK\r\n".utf8)
         default: return Array("+PONG\r\n".utf8)
         }

@@ -246,4 +246,55 @@ struct RedisSessionTests {
         #expect(test.set("k", [UInt8](repeating: 1, count: 150), 11))
         #expect(!test.set("k", [1], 12, milliseconds: 5) || test.pendingCount == 2)
     }
+
+    // MARK: - Masters
+
+    @Test(
+        "Where a master is required, another role ends the session, and no answer about it doesn't",
+        arguments: [
+            ("*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n", nil),
+            ("-NOPERM this user has no permissions to run the 'role' command\r\n", nil),
+            (
+                "*5\r\n$5\r\nslave\r\n$1\r\nh\r\n:1\r\n$9\r\nconnected\r\n:0\r\n",
+                RedisFailure.notMaster("slave")
+            ),
+            ("*2\r\n$8\r\nsentinel\r\n*0\r\n", .notMaster("sentinel")),
+            ("*1\r\n:1\r\n", .unexpectedReply), ("*0\r\n", .unexpectedReply),
+            ("+OK\r\n", .unexpectedReply),
+        ]
+    )
+    func role(answer: String, failure: RedisFailure?) {
+        var settings = RedisSettings()
+        settings.requiresMaster = true
+        let test = RedisTestSession(settings)
+        #expect(test.written() == "*1\r\n$4\r\nROLE\r\n*1\r\n$4\r\nPING\r\n")
+        test.receive(answer + "+PONG\r\n")
+        #expect(test.ending == failure && test.canAnswer == (failure == nil))
+    }
+
+    @Test("A Sentinel is asked for a master, and says host and port, or nothing")
+    func masterAddress() {
+        for (answer, reply) in [
+            (
+                "*2\r\n$2\r\nh1\r\n$4\r\n6379\r\n",
+                RedisReply.array([.bytes(Array("h1".utf8)), .bytes(Array("6379".utf8))])
+            ),
+            ("*-1\r\n", .null), ("-ERR unknown command\r\n", .error("ERR unknown command")),
+        ] {
+            let test = RedisTestSession.greeted()
+            let isSent = test.session.masterAddress(
+                of: "mine",
+                token: 7,
+                at: .zero,
+                deadline: .distantFuture
+            )
+            #expect(isSent)
+            #expect(
+                test.written()
+                    == "*3\r\n$8\r\nSENTINEL\r\n$23\r\nGET-MASTER-ADDR-BY-NAME\r\n$4\r\nmine\r\n"
+            )
+            test.receive(answer)
+            #expect(test.takeEvents() == [.reply(token: 7, reply)])
+        }
+    }
 }

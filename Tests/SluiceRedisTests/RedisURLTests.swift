@@ -52,6 +52,21 @@ struct RedisURLTests {
             place: .path("/run/sluice/redis.sock"),
             shown: "unix:///run/sluice/redis.sock"
         ),
+        Case(
+            text: "redis+sentinel://:secret@h1:26379,h2,[::1]:7/my%6Daster/2",
+            place: .sentinels(
+                [.init(host: "h1"), .init(host: "h2", port: 26379), .init(host: "::1", port: 7)],
+                master: "mymaster"
+            ),
+            password: "secret",
+            database: 2,
+            shown: "redis+sentinel://h1:26379,h2:26379,[::1]:7/mymaster/2"
+        ),
+        Case(
+            text: "rediss+sentinel://h1/m",
+            place: .sentinels([.init(host: "h1")], master: "m"),
+            shown: "rediss+sentinel://h1:26379/m/0"
+        ),
         Case(text: "unix:///a@b%20c", place: .path("/a@b c")),
         Case(
             text: "unix://me:secret@/s?db=5",
@@ -81,6 +96,10 @@ struct RedisURLTests {
             "redis://:%4@h",
             "redis://:%zz@h", "redis://:%ff@h", "unix://", "unix:///", "unix://run/s",
             "unix:///s?database=1", "unix:///s?db=", "unix:///s?db=+1",
+            "redis+sentinel://h1", "redis+sentinel://h1/", "redis+sentinel://,h1/m",
+            "redis+sentinel://h1,h1/m", "redis+sentinel://h1/m/x", "redis+sentinel://h1/m/1/2",
+            "redis+sentinel:///m", "redis+sentinel://h1:0/m", "redis+sentinel://h1/a%20b",
+            "unix+sentinel://h1/m",
         ]
     )
     func refused(text: String) { #expect(RedisURL(text) == nil) }

@@ -2,6 +2,7 @@
 
     Tests/run --only store
 """
+import atexit
 import json
 import os
 import socket
@@ -133,6 +134,124 @@ def refused_writes_are_told_once():
     backend.stop()
 
 
+class Server:
+    """A redis-server on a port of its own, or a Sentinel that watches the one at `master`."""
+
+    def __init__(self, *flags, port=None, master=None, quorum=1):
+        self.port, self.flags, self.file = port or free_port(), flags, None
+        if master:
+            self.file = os.path.join(folder, f"sentinel-{self.port}.conf")
+            with open(self.file, "w") as file:
+                file.write(f"sentinel monitor mine 127.0.0.1 {master.port} {quorum}\n"
+                           "sentinel down-after-milliseconds mine 500\nsentinel failover-timeout mine 3000\n")
+        self.start()
+        atexit.register(self.kill)
+
+    def start(self):
+        place = [self.file, "--sentinel"] if self.file else ["--save", ""]
+        self.child = subprocess.Popen(
+            ["redis-server", *place[:1 if self.file else 0], "--port", str(self.port), *place[1 if self.file else 0:],
+             "--dir", folder, *self.flags], stdout=subprocess.DEVNULL)
+        until(lambda: self.cli("ping", check=False).strip() in ("PONG", "NOAUTH Authentication required."))
+
+    def cli(self, *words, check=True):
+        return subprocess.run(["redis-cli", "-p", str(self.port), *words], check=check, capture_output=True, text=True).stdout
+
+    def kill(self):
+        self.child.kill()
+        self.child.wait()
+
+
+def a_failover_by_sentinels_is_followed():
+    backend, password = model(), os.path.join(folder, "sentinel-redis.password")
+    flags = ("--requirepass", "redis-secret", "--masterauth", "redis-secret")
+    with open(password, "w") as file:
+        file.write("redis-secret\n")
+    master = Server(*flags)
+    replica = Server(*flags, "--replicaof", "127.0.0.1", str(master.port))
+    sentinel = Server("--requirepass", "sentinel-secret", master=master)
+    sentinel.cli("-a", "sentinel-secret", "sentinel", "set", "mine", "auth-pass", "redis-secret")
+    sentinel_password = os.path.join(folder, "sentinel.password")
+    with open(sentinel_password, "w") as file:
+        file.write("not-yet-the-secret\n")
+    # The first Sentinel named isn't there.
+    url = f"redis+sentinel://127.0.0.1:{free_port()},localhost:{sentinel.port}/mine/1"
+    proxy = gateway(config([one("echo", backend.address, cache="{ttl: 60s}")],
+                           f"cache: {{redis: {{url: '{url}', timeout: 200ms, passwordFile: '{password}', "
+                           f"sentinel: {{passwordFile: '{sentinel_password}'}}}}}}"))
+    # Sentinels say why, once.
+    until(lambda: errors(proxy, "password") >= 2)
+    trouble = state(proxy)["troubles"][0]
+    assert trouble["reason"] == "password" and f"localhost:{sentinel.port}" in trouble["message"], trouble
+    assert "WRONGPASS" in trouble["message"], trouble
+    status = subprocess.run([processes.SLUICE, "status", "--admin", f"http://{proxy.admin}"], capture_output=True, text=True)
+    assert "WRONGPASS" in status.stdout + status.stderr, status
+    with open(sentinel_password, "w") as file:
+        file.write("sentinel-secret\n")
+    until(lambda: is_up(proxy))
+    number = iter(range(1, 1_000_000))
+
+    def ask():
+        # Each worker has a connection of its own, which comes into use in its own time.
+        assert cache.ask(proxy.address, cache.v2(data=[next(number), 0, 0, 0]))[0] == "sluice; fwd=miss"
+    until(lambda: ask() or int(master.cli("-a", "redis-secret", "-n", "1", "dbsize")) > 0)
+    until(lambda: "state=online" in master.cli("-a", "redis-secret", "info", "replication")
+          and f"num-slaves\n1\n" in sentinel.cli("-a", "sentinel-secret", "sentinel", "master", "mine"))
+    # The master dies; predictions go on, and the cache works again with what is the master then.
+    master.kill()
+    before = int(replica.cli("-a", "redis-secret", "-n", "1", "dbsize"))
+
+    def stored():
+        for _ in range(8):
+            ask()
+        return is_up(proxy) and int(replica.cli("-a", "redis-secret", "-n", "1", "dbsize")) > before
+    until(stored, 60, lambda: f"{state(proxy)}; {said(proxy)}")
+    assert "role:master" in replica.cli("-a", "redis-secret", "info", "replication")
+    # The old master comes back, as a replica, and isn't gone to.
+    master.start()
+    until(lambda: "role:slave" in master.cli("-a", "redis-secret", "info", "replication"), 60)
+    assert is_up(proxy)
+    # Sentinels that know no such master, and none at all.
+    lines = said(proxy)
+    assert sum("WRONGPASS" in line for line in lines) == 1, lines
+    with proxy.changed:
+        assert not any("-secret" in line for line in proxy.lines)
+    assert proxy.stop() == 0
+    for url, reason in ((f"redis+sentinel://127.0.0.1:{sentinel.port}/other", "master"),
+                        (f"redis+sentinel://127.0.0.1:{free_port()}/mine", "sentinel"),
+                        (f"redis+sentinel://127.0.0.1:{replica.port}/mine", "password")):
+        proxy = gateway(config([one("echo", backend.address, cache="{ttl: 60s}")],
+                               f"cache: {{redis: {{url: '{url}', sentinel: {{passwordFile: '{sentinel_password}'}}}}}}"))
+        until(lambda: errors(proxy, reason) >= 2)
+        assert state(proxy)["troubles"][0]["reason"] == reason
+        assert cache.ask(proxy.address, cache.v2())[0] == "sluice; fwd=miss" and proxy.stop() == 0
+    for server in (sentinel, master, replica):
+        server.kill()
+    backend.stop()
+
+
+def sentinels_over_tls():
+    made, backend = certificates(), model()
+    tls_flags = ("--tls-cert-file", made["cert"], "--tls-key-file", made["key"], "--tls-ca-cert-file", made["ca"],
+                 "--tls-auth-clients", "no")
+    secure, watched = free_port(), free_port()
+    master = Server("--tls-port", str(secure), *tls_flags)
+    # It watches the master in the clear, as far as it is concerned, and tells of its TLS port.
+    sentinel = Server("--tls-port", str(watched), *tls_flags, "--tls-replication", "yes",
+                      master=type("Secure", (), {"port": secure}))
+    url = f"rediss+sentinel://localhost:{watched}/mine"
+    proxy = gateway(config([one("echo", backend.address, cache="{ttl: 60s}")],
+                           f"cache: {{redis: {{url: '{url}', timeout: 200ms, tls: {{ca: '{made['ca']}'}}}}}}"))
+    until(lambda: is_up(proxy), what=lambda: f"{state(proxy)}")
+    number = iter(range(1, 1_000_000))
+    until(lambda: cache.ask(proxy.address, cache.v2(data=[next(number), 0, 0, 0]))[0] == "sluice; fwd=miss"
+          and int(master.cli("dbsize")) > 0)
+    assert proxy.stop() == 0
+    for server in (sentinel, master):
+        server.kill()
+    backend.stop()
+
+
 def the_api_is_not_read_under_a_stranger_s_name():
     backend = model()
     proxy = gateway(config([one("echo", backend.address)]))
@@ -145,4 +264,5 @@ def the_api_is_not_read_under_a_stranger_s_name():
 
 
 CHECKS = [a_password_file_is_read_again, redis_over_tls_with_a_client_certificate, refused_writes_are_told_once,
+          a_failover_by_sentinels_is_followed, sentinels_over_tls,
           the_api_is_not_read_under_a_stranger_s_name]

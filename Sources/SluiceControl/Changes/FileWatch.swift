@@ -26,8 +26,12 @@ final class FileWatch: Sendable {
     private let state: Mutex<State>
 
     /// A watch over the configuration and the files it names, which are known as they are now.
-    init(_ file: String, _ configuration: Configuration) {
-        let paths = FileWatch.paths(file, configuration)
+    convenience init(_ file: String, _ configuration: Configuration) {
+        self.init(paths: FileWatch.paths(file, configuration))
+    }
+
+    /// A watch over files that are known as they are now.
+    init(paths: [String]) {
         let stamps = paths.map(FileWatch.stamp)
         state = Mutex(State(settled: stamps, latest: stamps, paths: paths))
     }
@@ -72,9 +76,11 @@ final class FileWatch: Sendable {
             .compactMap(\.tls)
         let clientFiles = Set(clients.flatMap { [$0.ca, $0.certificate, $0.privateKey] })
             .compactMap { $0 }.sorted()
-        // A backends file is written by programs, at any time; the rest is only watched if wanted.
-        guard configuration.watch else { return configuration.backendsFiles }
-        return [file] + configuration.backendsFiles + tls.map(\.certificate) + tls.map(\.privateKey)
+        // Lists of backends and keys towards them are written by programs, at any time; the rest is only
+        // watched if wanted.
+        let written = configuration.backendsFiles + configuration.headerFiles
+        guard configuration.watch else { return written }
+        return [file] + written + tls.map(\.certificate) + tls.map(\.privateKey)
             + tls.compactMap(\.clientCA) + clientFiles
             + [configuration.admin.tokenFile].compactMap { $0 }
     }

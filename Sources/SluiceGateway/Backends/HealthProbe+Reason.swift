@@ -9,15 +9,17 @@ extension HealthProbe {
     static func path(_ target: Target) -> String {
         let plan = target.plan
         let model = plan.metadata?.modelName ?? ""
-        return switch target.question {
-        case .ready: plan.probePath
-        case .readyV1: plan.probePathV1 ?? plan.probePath
-        case .readyByMethod: plan.probePathV1.map { "\($0):predict" } ?? plan.probePath
-        case .runtime(let question): path(question, model)
-        case .description:
-            runtime(of: target).speaksV2
-                ? path(.metadataV2, model) : "\(path(.statusV1, model))/metadata"
-        }
+        let asked =
+            switch target.question {
+            case .ready: plan.probePath
+            case .readyV1: plan.probePathV1 ?? plan.probePath
+            case .readyByMethod: plan.probePathV1.map { "\($0):predict" } ?? plan.probePath
+            case .runtime(let question): path(question, model)
+            case .description:
+                runtime(of: target).speaksV2
+                    ? path(.metadataV2, model) : "\(path(.statusV1, model))/metadata"
+            }
+        return (plan.rest?.basePath ?? "") + asked
     }
 
     /// The question as people are told of it; a query may have a secret in it.

@@ -224,6 +224,7 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
             head.append(.path, text: HealthProbe.path(target))
         }
         head.append(.userAgent, "sluice-probe")
+        target.plan.fields?.put(into: head)
         target.call = unsafe connection.begin(head, endStream: !target.isGRPC, user: user)
         if target.isGRPC, let call = target.call {
             // ModelMetadataRequest has the name as its first field, the others nothing.

@@ -114,13 +114,14 @@ extension Worker {
     }
 
     /// The same fields once more.
-    private func copy(_ original: FieldBlock) -> FieldBlock {
+    func copy(_ original: FieldBlock) -> FieldBlock {
         let head = blocks.take()
         for index in 0..<original.count where !original[index].isRemoved {
             unsafe head.append(
                 name: original.name(of: original[index]),
                 value: original.value(of: original[index])
             )
+            if original[index].isVolatile { head.markVolatile(at: head.count - 1) }
         }
         return head
     }

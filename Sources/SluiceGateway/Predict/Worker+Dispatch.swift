@@ -277,8 +277,9 @@ extension Worker {
             }
         }
         unsafe flow.pointee.retry.isAsItCame = false
-        unsafe flow.pointee.backend?._withUnsafeGuaranteedRef {
-            unsafe $0.route(flow.spoken)?._withUnsafeGuaranteedRef {
+        var (outgoing, isCopy) = (head, false)
+        unsafe flow.pointee.backend?._withUnsafeGuaranteedRef { backend in
+            unsafe backend.route(flow.spoken)?._withUnsafeGuaranteedRef {
                 if unsafe flow.pointee.retry.isPrepared {
                     unsafe readdress(head, flow, $0)
                 } else {
@@ -288,12 +289,17 @@ extension Worker {
                     }
                 }
             }
+            if let additions = backend.additions {
+                // What is kept for another backend never has what is this one's.
+                if keeps { (outgoing, isCopy) = (copy(head), true) }
+                additions.put(into: outgoing, isGRPC: unsafe flow.spoken == .grpc)
+            }
         }
-        head.repeatName = name
+        outgoing.repeatName = name
         return unsafe connection.begin(
-            head,
+            outgoing,
             endStream: endStream,
-            keepsHead: keeps,
+            keepsHead: keeps && !isCopy,
             user: UnsafeMutableRawPointer(flow)
         )
     }
@@ -315,7 +321,8 @@ extension Worker {
                 == true
         else { return .none }
         return unsafe backend._withUnsafeGuaranteedRef {
-            name.used(as: $0.use + HeadUse.request)
+            // Fields of its own are put into each head anew.
+            $0.additions == nil ? name.used(as: $0.use + HeadUse.request) : .none
         }
     }
 

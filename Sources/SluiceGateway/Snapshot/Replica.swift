@@ -229,6 +229,8 @@ final class WorkerBackend {
     let metrics: BackendMetrics
     /// What heads that go to it or come from it are called by what becomes of them; see ``HeadUse``.
     let use: UInt64
+    /// Absent where requests go to it as to any other.
+    let additions: BackendAdditions?
 
     init(
         plan: BackendPlan,
@@ -249,6 +251,7 @@ final class WorkerBackend {
         self.grpc = grpc
         load = plan.load
         self.metrics = metrics
+        additions = BackendAdditions(plan)
     }
 
     /// The way for requests of that kind.

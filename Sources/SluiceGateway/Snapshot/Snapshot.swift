@@ -145,6 +145,8 @@ package struct BackendPlan: Sendable {
     package var weight: Int
     /// Requests it may have at once; 0 is no limit.
     package var maxInFlight: Int
+    /// What each request to it says besides; absent for most.
+    package var fields: BackendFields?
 
     /// A replica as configured.
     package init(
@@ -229,6 +231,8 @@ package struct BackendTarget: Sendable {
     package var endpoint: Endpoint
     /// `host:port` as configured, for `:authority` and `host`.
     package var authority: String
+    /// What stands before our paths there (`/base`); nothing for most, and for gRPC.
+    package var basePath = ""
 
     /// A target as configured.
     package init(key: String, endpoint: Endpoint, authority: String) {

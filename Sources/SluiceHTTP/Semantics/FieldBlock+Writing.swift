@@ -203,6 +203,12 @@ extension FieldBlock {
         unsafe storage.pointee.fields[index].marks = isVolatile ? Field.volatile : 0
     }
 
+    /// Marks field number `index` as one that no HPACK table may have (RFC 7541 §7.1.3).
+    package func markSecret(at index: Int) {
+        precondition(index < count, "no such field")
+        unsafe storage.pointee.fields[index].marks |= Field.secret | Field.volatile
+    }
+
     /// Marks field number `index` as one whose value rarely repeats.
     package func markVolatile(at index: Int) {
         precondition(index < count, "no such field")
