@@ -87,6 +87,7 @@ let package = Package(
         door("CNghttp2"),
         door("COpenSSL"),
         door("CHiredis"),
+        door("CZlib"),
         door("CProcessor"),
         .target(name: "CLinux", path: "Sources/CLinux"),
         // 1  ground
@@ -107,6 +108,7 @@ let package = Package(
         room("SluiceCache", imports: ["SluiceCore"]),
         room("SluiceRedis", imports: ["SluiceCore", "CHiredis"]),
         room("SluiceTelemetry", imports: ["SluiceCore", "SluiceWire"]),
+        room("SluiceCompression", imports: ["SluiceCore", "CZlib"]),
         // 4  machine room
         room("SluiceIO", imports: ["SluiceCore", "SluiceTLS", "CLinux"]),
         // 5  conversations
@@ -121,7 +123,7 @@ let package = Package(
             imports: [
                 "SluiceCore", "SluiceWire", "SluiceHTTP", "SluiceTLS", "SluiceGRPC",
                 "SluiceInference", "SluiceRouting", "SluiceBalancing", "SluiceCache",
-                "SluiceRedis", "SluiceTelemetry",
+                "SluiceRedis", "SluiceTelemetry", "SluiceCompression",
                 "SluiceIO", "SluiceIngress", "SluiceEgress",
             ]
         ),
@@ -182,14 +184,14 @@ let package = Package(
         // garden shed: tests only
         room(
             "SluiceTestKit",
-            imports: ["SluiceCore", "SluiceHTTP", "SluiceTLS", "SluiceIO", "CNghttp2"]
+            imports: ["SluiceCore", "SluiceHTTP", "SluiceTLS", "SluiceIO", "CNghttp2", "CZlib"]
         ),
         room(
             "SluiceFuzzing",
             imports: [
                 "SluiceCore", "SluiceWire", "SluiceHTTP", "SluiceTLS", "SluiceGRPC",
-                "SluiceInference", "SluiceRedis", "SluiceTelemetry", "SluiceConfiguration",
-                "SluiceTestKit",
+                "SluiceInference", "SluiceRedis", "SluiceTelemetry", "SluiceCompression",
+                "SluiceConfiguration", "SluiceTestKit",
             ]
         ),
         room("SluiceSimulation", imports: ["SluiceCore", "SluiceIO"]),
@@ -221,6 +223,10 @@ let package = Package(
         tests(
             for: "SluiceSampleModels",
             imports: ["SluiceSampleModels", "SluiceInference", "SluiceWire"]
+        ),
+        tests(
+            for: "SluiceCompression",
+            imports: ["SluiceCompression", "SluiceCore", "SluiceTestKit"]
         ),
         tests(for: "SluiceTelemetry", imports: ["SluiceTelemetry", "SluiceCore"]),
         tests(

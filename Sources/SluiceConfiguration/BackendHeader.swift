@@ -29,7 +29,7 @@ extension Configuration {
 
 extension ConfigurationReader {
     /// Fields that a backend may have, and bytes of a value.
-    private static let headersMaximum = 32
+    static let headersMaximum = 32
     private static let headerValueMaximum = 8 << 10
 
     /// `headers: {NAME: VALUE, NAME: {file: FILE}}`.

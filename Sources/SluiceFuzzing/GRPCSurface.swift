@@ -32,7 +32,7 @@ enum GRPCSurface {
         }
         try expect(cut == whole, "cut: \(cut), whole: \(whole)")
         try unsafe judge(whole, Reference(body, field, maximum, isStreaming))
-        if !whole.isFailed, !isStreaming, whole.isComplete {
+        if !whole.isFailed, !isStreaming, whole.isComplete, whole.isRouted {
             try unsafe rename(body, field, whole)
         }
         try unsafe text(body)
@@ -91,13 +91,15 @@ enum GRPCSurface {
             _ isStreaming: Bool
         ) {
             guard let flag = unsafe body.first else { return }
-            isCompressed = flag != 0
+            isMalformed = flag > 1
+            isCompressed = flag == 1
             guard body.count >= 5 else { return }
             let length = unsafe body[1..<5].reduce(0) { $0 << 8 | Int($1) }
             isTooLarge = length > maximum
             guard body.count - 5 >= length else { return }
             hasMessage = true
             rest = body.count - 5 - length
+            guard !isCompressed else { return }
             var reader = unsafe WireReader(
                 UnsafeRawBufferPointer(rebasing: body[5..<(5 + length)])
             )
@@ -117,10 +119,21 @@ enum GRPCSurface {
     }
 
     private static func judge(_ scan: Scan, _ reference: Reference) throws(Finding) {
-        if reference.isCompressed {
-            try expect(scan.failure == .compressed, "compressed, but \(scan)")
+        if reference.isMalformed, !reference.hasMessage {
+            try expect(scan.failure == .malformed, "a flag that isn't one, but \(scan)")
         } else if reference.isTooLarge {
             try expect(scan.failure == .tooLarge, "too large, but \(scan)")
+        } else if reference.isCompressed {
+            // It names nothing until it is decoded; its end is found all the same.
+            let isFurther = reference.hasMessage && reference.rest > 0
+            try expect(
+                scan.isFailed ? scan.failure == .secondMessage && isFurther : !scan.isRouted,
+                "compressed, but \(scan)"
+            )
+            try expect(
+                scan.isFailed || scan.isComplete == reference.hasMessage,
+                "a compressed message's end, but \(scan)"
+            )
         } else if reference.hasMessage {
             let isBad =
                 reference.isMalformed || reference.names > 1

@@ -20,7 +20,7 @@ package struct Finding: Error, CustomStringConvertible {
 package enum Surface: String, CaseIterable, Sendable, CustomStringConvertible {
     case http1, http2, hpack, tls, grpc, yaml
     case grpcTimeout = "grpc-timeout"
-    case traceparent, json, protobuf, binary, redis
+    case traceparent, json, protobuf, binary, redis, inflate
 
     /// Its name, as the command line and the corpora have it.
     package var description: String { rawValue }
@@ -31,7 +31,7 @@ package enum Surface: String, CaseIterable, Sendable, CustomStringConvertible {
         case .grpcTimeout: 16
         case .traceparent: 80
         case .hpack, .json, .grpc, .redis: 256
-        case .http1, .http2, .protobuf, .binary, .yaml: 512
+        case .http1, .http2, .protobuf, .binary, .yaml, .inflate: 512
         case .tls: 768
         }
     }
@@ -53,6 +53,7 @@ package enum Surface: String, CaseIterable, Sendable, CustomStringConvertible {
         case .protobuf: try unsafe MessageSurface.protobuf(bytes)
         case .binary: try unsafe MessageSurface.binary(bytes)
         case .redis: try unsafe RedisSurface.check(bytes)
+        case .inflate: try unsafe InflateSurface.check(bytes)
         }
     }
 }

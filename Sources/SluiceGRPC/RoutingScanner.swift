@@ -7,6 +7,8 @@
 //
 //     body = 1 byte compressed flag, 4 bytes big-endian length, message, next message ...
 //     message = (tag varint, value) ...      field 1, wire type 2: model_name
+//
+// Of a compressed message it finds the end; whoever routes by it has to decode it first.
 
 import SluiceCore
 
@@ -24,10 +26,10 @@ package struct RoutingScanner: BitwiseCopyable, Sendable {
 
     /// What is wrong with a body.
     package enum Failure: UInt8, Equatable, Sendable {
-        case compressed, malformed, duplicateName, nameTooLong, tooLarge, secondMessage
+        case malformed, duplicateName, nameTooLong, tooLarge, secondMessage
     }
 
-    private enum State: UInt8 { case prefix, tag, length, skip, varint, name, passing }
+    private enum State: UInt8 { case prefix, tag, length, skip, varint, name, compressed, passing }
 
     /// The longest name, in bytes.
     package static let nameMaximum = 256
@@ -44,6 +46,8 @@ package struct RoutingScanner: BitwiseCopyable, Sendable {
     private var hasName = false
     /// Whether the name is known.
     package private(set) var isRouted = false
+    /// Whether the first message is compressed, so that it names nothing here.
+    package private(set) var isCompressed = false
     private var messages: UInt32 = 0
     /// Bytes of the message that have not come yet.
     private var remaining = 0
@@ -64,6 +68,9 @@ package struct RoutingScanner: BitwiseCopyable, Sendable {
         self.isStreaming = isStreaming
     }
 
+    /// The message that was compressed is decoded now, and only the body's end may follow.
+    package mutating func passesDecoded() { isCompressed = false }
+
     /// Whether the body may end here: between messages, with at least one.
     package var isComplete: Bool {
         state == .prefix && prefixCount == 0 && messages > 0 || state == .passing
@@ -77,7 +84,7 @@ package struct RoutingScanner: BitwiseCopyable, Sendable {
         if unsafe scanWhole(bytes, name: name) { return .routed }
         var index = 0
         let count = bytes.count
-        while index < count || (state == .tag && remaining == 0) {
+        while index < count || remaining == 0 && (state == .tag || state == .compressed) {
             switch state {
             case .passing: return .routed
             case .prefix:
@@ -85,7 +92,8 @@ package struct RoutingScanner: BitwiseCopyable, Sendable {
                 index += 1
                 if prefixCount == 0 {
                     if messages > 0 && !isStreaming { return .failed(.secondMessage) }
-                    guard byte == 0 else { return .failed(.compressed) }
+                    guard byte <= 1 else { return .failed(.malformed) }
+                    isCompressed = byte == 1
                 } else {
                     remaining = remaining << 8 | Int(byte)
                 }
@@ -95,7 +103,12 @@ package struct RoutingScanner: BitwiseCopyable, Sendable {
                 messageLength = remaining
                 messages += 1
                 guard remaining <= messageMaximum else { return .failed(.tooLarge) }
-                state = .tag
+                state = isCompressed ? .compressed : .tag
+            case .compressed:
+                let step = min(remaining, count - index)
+                index += step
+                remaining -= step
+                if remaining == 0 { state = isStreaming ? .passing : .prefix }
             case .tag:
                 if remaining == 0 && varintShift == 0 {
                     isRouted = true

@@ -113,6 +113,8 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     var codec: PredictCodec
     var memo = QuestionMemo()
     var foreseen: ForeseenMessage?
+    /// What the compressed message under way decodes to; holds something during one call only.
+    var decoded = PooledBytes()
     private(set) var mindsOrigins = false
     /// Absent until a revision is warmed.
     var warmHand: WarmHand?

@@ -9,12 +9,13 @@ struct StairsTests {
 
     /// Rooms by floor, lowest first; a room imports only from floors below, or the exceptions.
     static let floors: [[String]] = [
-        ["CNghttp2", "COpenSSL", "CHiredis", "CLinux", "CProcessor"],
+        ["CNghttp2", "COpenSSL", "CHiredis", "CZlib", "CLinux", "CProcessor"],
         ["SluiceCore"],
         ["SluiceWire"],
         [
             "SluiceHTTP", "SluiceTLS", "SluiceGRPC", "SluiceInference", "SluiceRouting",
             "SluiceBalancing", "SluiceCache", "SluiceRedis", "SluiceTelemetry",
+            "SluiceCompression",
         ],
         ["SluiceIO"],
         ["SluiceIngress", "SluiceEgress"],
@@ -26,7 +27,8 @@ struct StairsTests {
     /// The one room that may open each C door.
     static let keys = [
         "CNghttp2": ["SluiceTestKit"], "COpenSSL": ["SluiceTLS"],
-        "CHiredis": ["SluiceRedis"], "CLinux": ["SluiceIO"], "CProcessor": ["SluiceCore"],
+        "CHiredis": ["SluiceRedis"], "CZlib": ["SluiceCompression", "SluiceTestKit"],
+        "CLinux": ["SluiceIO"], "CProcessor": ["SluiceCore"],
     ]
 
     /// The garden shed: what tests are made with, and what it may be made of.

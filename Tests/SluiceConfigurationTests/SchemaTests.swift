@@ -37,6 +37,7 @@ struct SchemaTests {
             timeout: 5ms
             prefix: "p:"
             passwordFile: p
+            sentinel: {user: u, passwordFile: p}
             tls: {ca: a, certificate: c, privateKey: k, serverName: n, insecureSkipVerify: true}
         models:
           - name: iris
@@ -96,6 +97,7 @@ struct SchemaTests {
                     grpc: http://127.0.0.1:9001
                     weight: 2
                     maxInFlight: 1
+                    headers: {x-key: v}
                     tls: {ca: a, certificate: c, privateKey: k, serverName: n, insecureSkipVerify: true}
                   - {dns: "models.example:9000", protocol: [rest, grpc]}
               - {name: v2, traffic: 10, backends: [{rest: "http://127.0.0.1:8002"}]}

@@ -54,6 +54,22 @@ struct RoutingScannerTests {
         #expect(outcome == .routed && name == "iris")
     }
 
+    @Test("A compressed message's end is found at every cut, and its bytes name nothing")
+    func compressed() {
+        let message: [UInt8] = [1, 0, 0, 0, 4, 0x0A, 0x02, 0x41, 0x42]
+        for cut in 0...message.count {
+            let (outcome, name, isComplete) = Self.scan(message, cuts: [cut])
+            #expect(outcome == .needMore && name.isEmpty && isComplete, "cut at \(cut)")
+        }
+        for count in 1..<message.count {
+            #expect(!Self.scan(Array(message.prefix(count)), cuts: []).2, "\(count) bytes")
+        }
+        #expect(Self.scan(message + message, cuts: []).0 == .failed(.secondMessage))
+        #expect(Self.scan(message + message, cuts: [], isStreaming: true).2)
+        #expect(Self.scan([1, 0, 0, 0, 0], cuts: []).2)
+        #expect(Self.scan(message, cuts: [], limit: 3).0 == .failed(.tooLarge))
+    }
+
     @Test("It agrees with a full decoding on random messages", arguments: 0..<300 as Range<UInt64>)
     func agrees(seed: UInt64) {
         var random = RandomSource(seed: seed)
@@ -88,7 +104,7 @@ struct RoutingScannerTests {
     @Test(
         "What can't be passed on is named",
         arguments: [
-            ([1, 0, 0, 0, 0], .compressed), ([0, 0, 0, 0, 1, 0x0B], .malformed),
+            ([2, 0, 0, 0, 0], .malformed), ([0, 0, 0, 0, 1, 0x0B], .malformed),
             ([0, 0, 0, 0, 2, 0x0A, 5], .malformed), ([0, 0, 0, 0, 1, 0x80], .malformed),
             ([0, 0, 0, 0, 2, 0x00, 0x00], .malformed), ([0, 0, 16, 0, 1], .tooLarge),
             ([0, 0, 0, 0, 6, 0x0A, 1, 97, 0x0A, 1, 98], .duplicateName),

@@ -142,24 +142,42 @@ extension ConfigurationSchema {
         rules: [needed("backends", "backendsFile")]
     )
 
+    /// Names and values of fields, or the files whose first line is the value.
+    private static let headers = SchemaType.map(
+        .either([
+            .text(),
+            .mapping(
+                SchemaMapping([
+                    SchemaKey("file", .text(), isRequired: true, "File whose first line it is.")
+                ])
+            ),
+        ]),
+        names: "^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}$",
+        count: ConfigurationReader.headersMaximum
+    )
+
     private static let backend: SchemaMapping = {
-        let url = SchemaType.text(
-            pattern: "^((http|h2c|https)://[^/]+/?|((http|h2c|https)\\+)?unix:.+)$"
-        )
+        let socket = "((http|h2c|https)\\+)?unix:.+"
+        let url = SchemaType.text(pattern: "^((http|h2c|https)://[^/]+/?|\(socket))$")
+        let rest = SchemaType.text(pattern: "^((http|h2c|https)://[^/]+(/.*)?|\(socket))$")
         let speaks = SchemaType.choice(Configuration.DiscoveredProtocol.allCases.map(\.rawValue))
         return SchemaMapping(
             [
                 SchemaKey(
                     "rest",
-                    url,
-                    "REST: http:// and unix:///PATH are HTTP/1.1, h2c:// HTTP/2, https:// TLS with ALPN."
+                    rest,
+                    "REST, with a path that stands before ours or without: http:// and unix:///PATH are HTTP/1.1, h2c:// HTTP/2, https:// TLS with ALPN."
                 ),
                 SchemaKey(
                     "grpc",
                     url,
                     "gRPC: http:// and h2c:// are cleartext HTTP/2, https:// is TLS."
                 ),
-                SchemaKey("dns", host, "HOST:PORT; every address of the name is a replica."),
+                SchemaKey(
+                    "dns",
+                    .text(pattern: "^.+:[0-9]+(/.*)?$"),
+                    "HOST:PORT, with a path for REST; every address of the name is a replica."
+                ),
                 SchemaKey(
                     "protocol",
                     .either([speaks, .list(speaks)]),
@@ -178,6 +196,7 @@ extension ConfigurationSchema {
                     "Requests it may have at once; 0 is no limit."
                 ),
                 SchemaKey("tls", .mapping(clientTLS), "How to speak TLS to it."),
+                SchemaKey("headers", headers, "Fields of ours that requests to it have; secret."),
             ],
             rules: [needed("rest", "grpc", "dns"), goTogether("dns", "protocol")]
         )

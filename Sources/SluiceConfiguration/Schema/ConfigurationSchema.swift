@@ -239,9 +239,9 @@ package enum ConfigurationSchema {
                 SchemaMapping([
                     SchemaKey(
                         "url",
-                        .text(pattern: "^(unix|rediss?)://.+$"),
+                        .text(pattern: "^(unix|rediss?(\\+sentinel)?)://.+$"),
                         isRequired: true,
-                        "unix:///PATH, redis://[[USER]:PASSWORD@]HOST[:PORT][/DB] or rediss://…"
+                        "unix:///PATH, redis://[[USER]:PASSWORD@]HOST[:PORT][/DB], rediss://… or redis+sentinel://HOST,HOST/MASTER."
                     ),
                     SchemaKey(
                         "timeout",
@@ -254,6 +254,21 @@ package enum ConfigurationSchema {
                         "passwordFile",
                         .text(),
                         "File whose first line is the password; read again for each connection."
+                    ),
+                    SchemaKey(
+                        "sentinel",
+                        .mapping(
+                            SchemaMapping([
+                                SchemaKey("user", .text(), "The user that Sentinels know."),
+                                SchemaKey(
+                                    "passwordFile",
+                                    .text(),
+                                    isRequired: true,
+                                    "File whose first line is the Sentinels' password."
+                                ),
+                            ])
+                        ),
+                        "How to log in at Sentinels, with redis+sentinel://."
                     ),
                     SchemaKey("tls", .mapping(clientTLS), "How to speak TLS, with rediss://."),
                 ])

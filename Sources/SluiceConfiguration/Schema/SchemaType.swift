@@ -18,6 +18,8 @@ package indirect enum SchemaType: Sendable {
     case duration(from: Duration)
     case bytes(from: Int, through: Int? = nil)
     case mapping(SchemaMapping)
+    /// A mapping of names of the writer's choice, as the pattern has them, at most so many.
+    case map(SchemaType, names: String, count: Int)
     case list(SchemaType, count: ClosedRange<Int>? = nil)
     case either([SchemaType])
 }
@@ -147,6 +149,13 @@ extension SchemaType {
                 .init("minimum", .number("\(minimum)")),
             ] + bound + [.init("pattern", .string("^[0-9]+(\\.[0-9]+)?([KMG]iB|[kKMG]?B)?$"))]
         case .mapping(let mapping): return mapping.members
+        case .map(let element, let names, let count):
+            return [
+                .init("type", .string("object")),
+                .init("propertyNames", .object([.init("pattern", .string(names))])),
+                .init("additionalProperties", .object(element.alternatives(orNull: false))),
+                .init("maxProperties", .number("\(count)")),
+            ]
         case .list(let element, let count):
             let counts =
                 count.map {

@@ -1,9 +1,32 @@
+import SluiceCompression
+import SluiceCore
 import SluiceEgress
 import SluiceGRPC
 import SluiceInference
 import SluiceWire
 
 // What was asked of a backend and what came of it, in words for logs and pages.
+extension HealthProbe.Target {
+    /// Decodes a compressed message: some servers compress every answer, asked or not.
+    ///
+    /// One that can't be decoded stays as it is, and says nothing.
+    func decodeAnswer(_ coding: ContentCoding) {
+        let pool = BufferPool(retainedMaximum: 0)
+        let made = unsafe answer.withUnsafeBytes {
+            unsafe MessageDecoding.decode(
+                $0,
+                coding,
+                isMessage: true,
+                limit: HealthProbe.descriptionMaximum,
+                pool: pool
+            )
+        }
+        guard case .success(var body) = made else { return }
+        answer = unsafe Array(body.bytes)
+        body.release(to: pool)
+    }
+}
+
 extension HealthProbe {
     /// The path of the question over REST.
     static func path(_ target: Target) -> String {

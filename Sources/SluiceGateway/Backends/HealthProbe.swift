@@ -1,4 +1,5 @@
 import SluiceBalancing
+import SluiceCompression
 package import SluiceCore
 package import SluiceEgress
 import SluiceGRPC
@@ -64,6 +65,8 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
         var failures = 0
         var status = 0
         var answer: [UInt8] = []
+        /// What a gRPC message of the answer may be compressed with.
+        var coding: ContentCoding?
         var timer = TimerID.none
         var hasAnswered = false
         /// What is wrong with it, as last told.
@@ -95,7 +98,7 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
 
     // Timer tags: a target's key, and whether it is time to ask or time to give up.
     private static let giveUpBit: UInt = 1 << 63
-    private static let descriptionMaximum = 1 << 20
+    static let descriptionMaximum = 1 << 20
     private static let answerMaximum = 4 << 10
 
     /// A probe without targets; `tell` hears when a revision has nobody left, or somebody again,
@@ -269,11 +272,13 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
         let status = head.status
         let grpc = unsafe head.first(.grpcStatus).flatMap { unsafe ASCII.decimal($0) }
         let message = head.text(named: "grpc-message")
+        let coding = NamedCoding(head, .grpcEncoding).coding
         arena.blocks.give(head)
         guard let user = unsafe call.user, let target = targets[UInt(bitPattern: user)] else {
             return
         }
         target.status = status
+        target.coding = coding
         if endStream {
             unsafe conclude(user, failure: HealthProbe.failure(target, grpc: grpc, message))
         }
@@ -304,6 +309,7 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
         guard let user = unsafe call.user, let target = targets[UInt(bitPattern: user)] else {
             return
         }
+        if let coding = target.coding { target.decodeAnswer(coding) }
         unsafe conclude(user, failure: HealthProbe.failure(target, grpc: grpc, message))
     }
 

@@ -1,4 +1,5 @@
 import SluiceCache
+import SluiceCompression
 import SluiceCore
 
 /// What a request has to do with the cache; part of its ``Flow``.
@@ -42,6 +43,8 @@ struct CacheState: BitwiseCopyable {
     var control = AnswerControl()
     /// `inference-header-content-length` of the answer, or -1.
     var headerLength = -1
+    /// The coding of the answer's body, or that its gRPC message may have.
+    var answerCoding: ContentCoding?
 
     /// A part of a request.
     struct Part: BitwiseCopyable {

@@ -25,8 +25,12 @@ extension Worker {
             unsafe flow.pointee.model?._withUnsafeGuaranteedRef({ $0.plan.cache != nil }) == true,
             let head = unsafe flow.pointee.head
         else { return false }
-        // A coded body would have to be decoded first.
-        var isForbidden = ContentCoding.isCoded(head)
+        // In a coding that isn't read here it has no key. A gRPC message says by its flag.
+        let coding =
+            unsafe flow.pointee.wire == .grpc
+            ? NamedCoding.none : NamedCoding(head, .contentEncoding)
+        var isForbidden = coding == .unknown
+        unsafe flow.pointee.isCoded = coding.coding != nil
         if let control = unsafe head.first(.cacheControl) {
             let (noStore, noCache) = unsafe CacheControl.read(control)
             isForbidden = isForbidden || noStore
@@ -49,7 +53,7 @@ extension Worker {
     /// Takes another piece of a body that is being gathered.
     func gather(_ flow: FlowPointer, _ bytes: UnsafeRawBufferPointer, endStream: Bool) {
         if endStream, unsafe flow.pointee.cache.role == .alone, unsafe flow.pointee.held.isEmpty,
-            unsafe looksUpInPlace(flow, bytes)
+            unsafe !isCoded(flow), unsafe looksUpInPlace(flow, bytes)
         {
             return
         }
@@ -67,11 +71,25 @@ extension Worker {
 
     /// The request is whole.
     func gathered(_ flow: FlowPointer) {
+        if unsafe isCoded(flow) {
+            unsafe decodeGathered(flow)
+            return
+        }
         if unsafe flow.pointee.cache.role == .alone {
             unsafe lookUp(flow)
         } else {
             unsafe dispatch(flow)
         }
+    }
+
+    /// The request is whole and decoded, and perhaps too long to be looked up now.
+    func gatheredDecoded(_ flow: FlowPointer) {
+        if unsafe flow.pointee.cache.role == .alone,
+            unsafe flow.pointee.held.count > shared.cache?.memory.maximumEntryBytes ?? 0
+        {
+            unsafe bypass(flow)
+        }
+        unsafe gathered(flow)
     }
 
     /// Makes the request's key and looks it up; a miss joins the call under way, or makes one.

@@ -1,4 +1,5 @@
 import SluiceCache
+import SluiceCompression
 import SluiceCore
 import SluiceGRPC
 import SluiceHTTP
@@ -27,8 +28,14 @@ extension Worker {
     func beginCapture(_ flow: FlowPointer, _ head: FieldBlock) {
         let role = unsafe flow.pointee.cache.role
         guard role == .leads || role == .alone, unsafe flow.pointee.cache.key != nil,
-            unsafe flow.pointee.status == 200, unsafe head.first(.contentEncoding) == nil
+            unsafe flow.pointee.status == 200
         else { return }
+        let coding = unsafe NamedCoding(
+            head,
+            flow.spoken == .grpc ? .grpcEncoding : .contentEncoding
+        )
+        guard unsafe coding != .unknown || flow.spoken == .grpc else { return }
+        unsafe flow.pointee.cache.answerCoding = coding.coding
         unsafe flow.pointee.cache.control = AnswerControl(head)
         guard unsafe flow.pointee.cache.control.isStorable else { return }
         unsafe flow.pointee.cache.isCapturing = true
@@ -51,6 +58,19 @@ extension Worker {
     /// Keeps an answer that is whole and tells who waits, before the flow ends.
     func finishCapture(_ flow: FlowPointer) {
         guard let cache = shared.cache else { return }
+        if let coding = unsafe flow.pointee.cache.answerCoding,
+            unsafe flow.pointee.cache.isCapturing,
+            unsafe isAnswerCoded(flow, isMessage: flow.spoken == .grpc)
+        {
+            let limit = cache.memory.maximumEntryBytes
+            if unsafe !decodeCaptured(flow, coding, limit: limit) {
+                if limit > Worker.turnMaximum, shared.offload != nil {
+                    unsafe keepLater(flow)
+                    return
+                }
+                unsafe flow.pointee.cache.isCapturing = false
+            }
+        }
         if let batch = unsafe rows(of: flow), unsafe keepWhole(flow, batch) { return }
         if unsafe flow.pointee.cache.isCapturing, unsafe isLong(flow.pointee.cache.captured.count) {
             unsafe keepLater(flow)
@@ -107,16 +127,35 @@ extension Worker {
         let length = unsafe headerLength(flow.pointee.cache.headerLength)
         let (dialect, home, worker) = (unsafe dialect(of: flow), loop.handle, Handed(self))
         let meaning = unsafe meaning(of: flow)
+        let isCoded = unsafe isAnswerCoded(flow, isMessage: form == .grpc)
+        let coding = unsafe isCoded ? flow.pointee.cache.answerCoding : nil
+        let limit = shared.cache?.memory.maximumEntryBytes ?? 0
         // There may be more of these than requests, since nobody waits for them: too many are refused.
         let isTaken = pool.submit(isRefusable: true) {
-            var codec = PredictCodec(pool: BufferPool(retainedMaximum: 0))
-            let kept = unsafe codec.keep(
-                body.value.bytes,
-                form,
-                headerLength: length,
-                dialect,
-                meaning: meaning
-            )
+            let pool = BufferPool(retainedMaximum: 0)
+            var codec = PredictCodec(pool: pool)
+            var plain: PooledBytes?
+            if let coding {
+                let made = unsafe MessageDecoding.decode(
+                    body.value.bytes,
+                    coding,
+                    isMessage: form == .grpc,
+                    limit: limit,
+                    pool: pool
+                )
+                plain = try? made.get()
+            }
+            defer { plain?.release(to: pool) }
+            let kept =
+                coding != nil && plain == nil
+                ? nil
+                : unsafe codec.keep(
+                    (plain ?? body.value).bytes,
+                    form,
+                    headerLength: length,
+                    dialect,
+                    meaning: meaning
+                )
             home.submit { worker.value.kept(token, kept, body.value) }
         }
         countOffload(.capture, isTaken: isTaken)

@@ -1,3 +1,4 @@
+import SluiceCompression
 import SluiceCore
 import SluiceInference
 
@@ -73,6 +74,8 @@ struct MirroredAnswer: ~Copyable {
     private(set) var body: ByteBuffer
     /// `inference-header-content-length`, if there is one.
     private(set) var headerLength: Int?
+    /// What it may be compressed with.
+    private var coding: ContentCoding?
     private var isPartial = true
     private var isTooLarge = false
 
@@ -81,7 +84,30 @@ struct MirroredAnswer: ~Copyable {
     /// Whether it can be compared.
     var isWhole: Bool { !isPartial && !isTooLarge }
 
-    mutating func begin(headerLength: Int?) { self.headerLength = headerLength }
+    mutating func begin(headerLength: Int?, _ coding: ContentCoding?) {
+        self.headerLength = headerLength
+        self.coding = coding
+    }
+
+    /// Decodes it if it is compressed; what can't be decoded within the bound isn't compared.
+    mutating func decode(isMessage: Bool, pool: BufferPool) {
+        guard let coding, isWhole, unsafe !isMessage || MessageDecoding.isCompressed(body.bytes)
+        else { return }
+        let made = unsafe MessageDecoding.decode(
+            body.bytes,
+            coding,
+            isMessage: isMessage,
+            limit: MirroredAnswer.maximum,
+            pool: pool
+        )
+        body.removeAll()
+        guard case .success(var plain) = made else {
+            isTooLarge = true
+            return
+        }
+        unsafe body.append(plain.bytes)
+        plain.release(to: pool)
+    }
 
     mutating func append(_ bytes: UnsafeRawBufferPointer) {
         guard !isTooLarge else { return }

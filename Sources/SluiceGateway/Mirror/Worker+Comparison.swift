@@ -11,8 +11,12 @@ extension Worker {
         let length = unsafe head.first(.inferenceHeaderContentLength).flatMap {
             unsafe ASCII.decimal($0)
         }
+        let coding = unsafe NamedCoding(
+            head,
+            flow.pointee.wire == .grpc ? .grpcEncoding : .contentEncoding
+        ).coding
         unsafe capturing(flow) { (answer: inout MirroredAnswer) in
-            answer.begin(headerLength: length)
+            answer.begin(headerLength: length, coding)
         }
     }
 
@@ -24,7 +28,7 @@ extension Worker {
     /// The whole of that answer, which was translated.
     func mirrorAnswer(_ flow: FlowPointer, _ rendered: RenderedAnswer) {
         unsafe capturing(flow) { (answer: inout MirroredAnswer) in
-            answer.begin(headerLength: headerLength(rendered.headerLength))
+            answer.begin(headerLength: headerLength(rendered.headerLength), nil)
             unsafe rendered.body.withUnsafeBytes { unsafe answer.append($0) }
         }
     }
@@ -41,6 +45,8 @@ extension Worker {
         guard let comparison = call.mirror.comparison else { return 0 }
         var agreement = AnswerAgreement.uncomparable
         var count = 0
+        call.original.decode(isMessage: call.form == .grpc, pool: buffers)
+        call.shadow.decode(isMessage: call.form == .grpc, pool: buffers)
         if call.original.isWhole, call.shadow.isWhole, let form = call.form,
             let original = Worker.answer(call.original, form),
             let shadow = Worker.answer(call.shadow, form)

@@ -97,6 +97,8 @@ struct Flow: BitwiseCopyable {
     /// Whether the answer is gathered whole, since the backend speaks another protocol than the
     /// caller (and which), or has been asked for some rows only.
     var isTranslated = false
+    /// Whether the body must be decoded before it can be read (REST; see ``NamedCoding``).
+    var isCoded = false
     var backendWire = WireProtocol.other
     /// Whether we ask for ourselves, to refresh the cache or for a shadow; nobody hears the answer.
     var isUnheard = false

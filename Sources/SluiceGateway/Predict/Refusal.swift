@@ -18,8 +18,8 @@ struct Refusal {
     var allow: StaticString = ""
     /// When trying again makes sense, for 429 and 503.
     var retryAfterSeconds = 0
-    /// Whether the body's coding is at fault, so that the answer says which one is taken: none.
-    var wantsUncoded = false
+    /// Whether the body's coding is at fault, so that the answer says which ones are read.
+    var wantsKnownCoding = false
 
     // MARK: - The caller's side
 
@@ -169,7 +169,6 @@ struct Refusal {
         _ head: FieldBlock?
     ) -> Refusal {
         switch failure {
-        case .compressed: compressedMessage(head)
         case .malformed: badRequest("the message is not valid protobuf")
         case .duplicateName: badRequest("the message has model_name twice")
         case .nameTooLong:

@@ -27,6 +27,10 @@ extension Worker {
             if unsafe foreseen?.flow == flow { fetchForeseenAnswer() }
             guard unsafe scan(flow, bytes) else { return }
             let scanner = unsafe flow.pointee.scanner
+            if scanner.isCompressed {
+                unsafe gatherCompressed(flow, bytes, endStream: endStream)
+                return
+            }
             if scanner.isRouted {
                 let name = unsafe UnsafeRawBufferPointer(
                     start: flow.pointee.scratch.baseAddress,

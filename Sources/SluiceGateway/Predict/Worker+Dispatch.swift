@@ -353,9 +353,7 @@ extension Worker {
                 if unsafe !flow.pointee.isUnheard { head.remove(at: index) }
             case .contentLength, .traceparent: head.markVolatile(at: index)
             case .contentEncoding:
-                if unsafe ContentCoding.namesCoding(head.value(of: head[index])) {
-                    unsafe flow.pointee.retry.isCoded = true
-                }
+                if !head[index].isRemoved { unsafe flow.pointee.retry.isCoded = true }
             case .inferenceHeaderContentLength:
                 if !head[index].isRemoved { isBinary = true }
                 unsafe flow.pointee.retry.headerLength =

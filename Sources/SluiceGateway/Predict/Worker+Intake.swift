@@ -337,7 +337,9 @@ extension Worker {
     /// The model is known: may it be asked? Then its cache is asked first, if it has one.
     private func routed(_ flow: FlowPointer) {
         guard unsafe isAdmitted(flow) else { return }
-        guard unsafe beginsLookup(flow) || mayTranslate(flow) else {
+        let mustBeWhole = unsafe beginsLookup(flow) || mayTranslate(flow)
+        if !decoded.isEmpty, unsafe mustBeWhole || renames(flow) { unsafe takeDecoded(flow) }
+        guard mustBeWhole else {
             unsafe dispatch(flow)
             return
         }

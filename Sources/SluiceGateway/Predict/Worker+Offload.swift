@@ -28,6 +28,8 @@ extension Worker {
         /// A request's key, or keys.
         case key
         case request
+        /// A compressed request that must be read.
+        case decoding
         case answer
         /// What the cache keeps of an answer.
         case capture

@@ -38,7 +38,7 @@ extension Worker {
             sentence: sentence,
             allow: refusal.allow,
             retryAfterSeconds: refusal.retryAfterSeconds,
-            wantsUncoded: refusal.wantsUncoded
+            wantsKnownCoding: refusal.wantsKnownCoding
         )
         unsafe flow.pointee.isListed = true
         unsafe flow.pointee.stage = .refusing
@@ -68,7 +68,7 @@ extension Worker {
                 flow,
                 refusal.grpc,
                 refusal.sentence,
-                wantsUncoded: refusal.wantsUncoded
+                wantsKnownCoding: refusal.wantsKnownCoding
             )
             return
         }
@@ -93,7 +93,7 @@ extension Worker {
             if refusal.retryAfterSeconds > 0 {
                 head.append(.retryAfter, decimal: refusal.retryAfterSeconds)
             }
-            if refusal.wantsUncoded { head.append(.acceptEncoding, "identity") }
+            if refusal.wantsKnownCoding { head.append(.acceptEncoding, "gzip, deflate, identity") }
         }
         unsafe head.append(.requestID, requestID(of: flow), isVolatile: true)
         if unsafe !flow.pointee.origin.isNone { unsafe decorateOrigin(head, flow) }
@@ -186,12 +186,12 @@ extension Worker {
 
     /// Ends a gRPC call with a status and no message (gRPC over HTTP/2, "Trailers-Only").
     ///
-    /// `wantsUncoded` says that the caller's message should have come uncompressed.
+    /// `wantsKnownCoding` says that the caller's message came in a coding that isn't read here.
     func replyStatus(
         _ flow: FlowPointer,
         _ status: GRPCStatus,
         _ sentence: String,
-        wantsUncoded: Bool = false
+        wantsKnownCoding: Bool = false
     ) {
         let exchange = unsafe flow.pointee.exchange
         let head = blocks.take()
@@ -201,7 +201,7 @@ extension Worker {
             head.append(.contentType, "application/grpc")
             unsafe head.append(.requestID, requestID(of: flow), isVolatile: true)
         }
-        if wantsUncoded { head.append(.grpcAcceptEncoding, "identity") }
+        if wantsKnownCoding { head.append(.grpcAcceptEncoding, "identity, deflate, gzip") }
         head.append(.grpcStatus, decimal: status.rawValue)
         if !sentence.isEmpty {
             head.append(.grpcMessage, text: StatusMessage.encode(sentence), isVolatile: true)

@@ -15,8 +15,18 @@ extension Worker {
         guard unsafe isPrediction(flow) || isDescription(flow), let form = unsafe form(of: flow)
         else { return false }
         return unsafe flow.pointee.model?._withUnsafeGuaranteedRef {
-            unsafe $0.translated.contains(form) || $0.readsOnlyJSON && hasBinaryTensors(flow)
+            if unsafe $0.translated.contains(form) || $0.readsOnlyJSON && hasBinaryTensors(flow) {
+                unsafe noteCoding(flow)
+                return true
+            }
+            return unsafe ($0.lacksDecoding || $0.renames) && mustDecode(flow, $0)
         } ?? false
+    }
+
+    /// Notes that a REST body must be decoded before it is translated.
+    private func noteCoding(_ flow: FlowPointer) {
+        guard unsafe flow.pointee.wire != .grpc, let head = unsafe flow.pointee.head else { return }
+        unsafe flow.pointee.isCoded = NamedCoding(head, .contentEncoding).coding != nil
     }
 
     /// Whether tensors follow the JSON of a V2 request, as its head says.
@@ -51,7 +61,8 @@ extension Worker {
             guard unsafe revision.readsOnlyJSON && hasBinaryTensors(flow) else { return true }
             (backend, other) = unsafe revision.formsOfBinary(count: flow.pointee.held.count)
         }
-        guard !ContentCoding.isCoded(head) else {
+        guard unsafe flow.pointee.wire == .grpc || NamedCoding(head, .contentEncoding) == .none
+        else {
             unsafe refuse(flow, .codedBody(head))
             return false
         }
@@ -175,9 +186,16 @@ extension Worker {
                 unsafe refuse(flow, .notGRPC(status: head.status))
                 return
             }
+            unsafe flow.pointee.cache.answerCoding = NamedCoding(head, .grpcEncoding).coding
             if endStream { unsafe translatedEnd(flow, head) }
             return
         }
+        let coding = NamedCoding(head, .contentEncoding)
+        guard coding != .unknown else {
+            unsafe refuse(flow, .answerCoded(head.text(.contentEncoding) ?? ""))
+            return
+        }
+        unsafe flow.pointee.cache.answerCoding = coding.coding
         if let text = unsafe head.first(.inferenceHeaderContentLength) {
             unsafe flow.pointee.cache.headerLength = ASCII.decimal(text) ?? -1
         }
@@ -225,7 +243,22 @@ extension Worker {
                 unsafe refuse(flow, .backendStatus(grpc: code, text))
                 return
             }
-        } else if unsafe !(200..<300).contains(flow.pointee.backendCode) {
+        }
+        let isMessage = unsafe flow.pointee.backendWire == .grpc
+        if let coding = unsafe flow.pointee.cache.answerCoding,
+            unsafe isAnswerCoded(flow, isMessage: isMessage)
+        {
+            unsafe decodeAnswer(flow, coding)
+            return
+        }
+        unsafe translatedGathered(flow)
+    }
+
+    /// The answer is whole and can be read.
+    func translatedGathered(_ flow: FlowPointer) {
+        if unsafe flow.pointee.backendWire != .grpc,
+            unsafe !(200..<300).contains(flow.pointee.backendCode)
+        {
             let status = unsafe flow.pointee.backendCode
             let text = unsafe ErrorBody.sentence(
                 in: flow.pointee.cache.captured.bytes,

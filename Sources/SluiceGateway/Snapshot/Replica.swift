@@ -49,6 +49,10 @@ final class WorkerModel {
     let translated: [CallerWishes.Form]
     /// Whether some revision must be told binary tensors over V2 REST in JSON.
     let readsOnlyJSON: Bool
+    /// Whether some revision's runtime reads no compressed bodies over REST.
+    let lacksDecoding: Bool
+    /// Whether some revision's backends know the model by another name.
+    let renames: Bool
     /// Whether no revision that is asked speaks V1, so that its status is ours to tell.
     let lacksV1: Bool
     /// Absent where the model isn't cached.
@@ -98,6 +102,8 @@ final class WorkerModel {
             asked.contains { revisions[$0].form(for: form) != form }
         }
         lacksV1 = asked.allSatisfy { revisions[$0].form(for: .v1) != .v1 }
+        lacksDecoding = asked.contains { !revisions[$0].plan.dialect.readsCodedBodies }
+        renames = asked.contains { revisions[$0].plan.backendModelName != nil }
         readsOnlyJSON = asked.contains { revisions[$0].readsOnlyJSON }
         self.cacheMetrics = cacheMetrics
         self.rowMetrics = rowMetrics

@@ -1,3 +1,4 @@
+import SluiceCompression
 import SluiceCore
 import SluiceGRPC
 import SluiceHTTP
@@ -22,13 +23,14 @@ extension Worker {
         while true {
             let held = unsafe flow.pointee.held.bytes
             guard held.count >= 5 else { break }
-            guard unsafe held[0] == 0 else {
+            let coding = unsafe flow.pointee.head.flatMap { NamedCoding($0, .grpcEncoding).coding }
+            guard unsafe held[0] == 0 || held[0] == 1 && coding != nil else {
                 let refusal = unsafe Refusal.compressedMessage(flow.pointee.head)
                 unsafe replyStatus(
                     flow,
                     refusal.grpc,
                     refusal.sentence,
-                    wantsUncoded: refusal.wantsUncoded
+                    wantsKnownCoding: refusal.wantsKnownCoding
                 )
                 return
             }
@@ -44,7 +46,8 @@ extension Worker {
                 return
             }
             guard held.count >= 5 + length else { break }
-            let message = unsafe [UInt8](held[5..<(5 + length)])
+            let frame = unsafe UnsafeRawBufferPointer(rebasing: held[..<(5 + length)])
+            guard let message = unsafe message(flow, frame, coding) else { return }
             unsafe flow.pointee.held.consume(5 + length, pool: buffers)
             guard unsafe answerMessage(flow, method, message) else { return }
         }
@@ -59,6 +62,35 @@ extension Worker {
                 .invalidArgument,
                 "the gRPC request ended before its message was complete"
             )
+        }
+    }
+
+    /// The message in a frame, decoded if it is compressed; nil when the call was ended.
+    private func message(
+        _ flow: FlowPointer,
+        _ frame: UnsafeRawBufferPointer,
+        _ coding: ContentCoding?
+    ) -> [UInt8]? {
+        guard let coding, unsafe MessageDecoding.isCompressed(frame) else {
+            return unsafe [UInt8](frame.dropFirst(5))
+        }
+        let made = unsafe MessageDecoding.decode(
+            frame,
+            coding,
+            isMessage: true,
+            limit: Worker.messageMaximum,
+            pool: buffers
+        )
+        switch made {
+        case .success(var body):
+            countDecoding(.request, coding, .decoded)
+            defer { body.release(to: buffers) }
+            return unsafe [UInt8](body.bytes.dropFirst(5))
+        case .failure(let failure):
+            countDecoding(.request, coding, DecodingMetrics.Outcome(failure))
+            let refusal = Refusal.undecodable(failure, coding)
+            unsafe replyStatus(flow, refusal.grpc, refusal.sentence)
+            return nil
         }
     }
 
