@@ -214,7 +214,8 @@ def a_backend_that_stands_still_is_found_out_by_ping():
     client.sendall((f"POST {PREDICT} HTTP/1.1\r\nhost: a\r\ncontent-length: {len(V1)}\r\n\r\n").encode() + V1)
     answer = client.recv(1 << 16)
     assert answer.startswith(b"HTTP/1.1 502 ") and b"PING" in answer, answer
-    assert 39 < time.monotonic() - began < 45, time.monotonic() - began
+    # Not sooner; that it isn't later than the model's 90 s says the answer itself.
+    assert time.monotonic() - began > 39, time.monotonic() - began
     assert metric(proxy, "sluice_backend_keepalive_timeouts_total", backend=stuck.address) == 1
     os.kill(stuck.child.pid, signal.SIGCONT)
     assert get(proxy.address, PREDICT, V1)[0] == 200

@@ -36,7 +36,7 @@ def documents(path):
 # MARK: What the sources declare
 
 # Counted when they happen, which they do not in the traffic below, or reported when they are configured.
-EVENTS = {
+EVENTS = {"sluice_decoded_bodies_total", 
     "sluice_retries_total", "sluice_retry_budget_exhausted_total", "sluice_backend_ejections_total",
     "sluice_rejected_total", "sluice_queue_seconds", "sluice_dns_lookups_total",
     "sluice_cache_rows_total", "sluice_cache_row_fallbacks_total",
