@@ -36,12 +36,12 @@ def documents(path):
 # MARK: What the sources declare
 
 # Counted when they happen, which they do not in the traffic below, or reported when they are configured.
-EVENTS = {"sluice_decoded_bodies_total", 
+EVENTS = {
     "sluice_retries_total", "sluice_retry_budget_exhausted_total", "sluice_backend_ejections_total",
     "sluice_rejected_total", "sluice_queue_seconds", "sluice_dns_lookups_total",
     "sluice_cache_rows_total", "sluice_cache_row_fallbacks_total",
     "sluice_warm_requests_total", "sluice_warm_remaining",
-    "sluice_hedges_total", "sluice_backend_resets_total", "sluice_backend_keepalive_timeouts_total",
+    "sluice_hedges_total", "sluice_decoded_bodies_total", "sluice_backend_resets_total", "sluice_backend_keepalive_timeouts_total",
     "sluice_metric_family_series_dropped_total", "sluice_offload_tasks", "sluice_offload_tasks_total",
     "sluice_concurrency_limit", "sluice_rate_limit_keys", "sluice_rate_limit_evictions_total",
 }
