@@ -60,8 +60,9 @@ package enum Dialect: String, Sendable, CaseIterable {
         self == .triton || self == .generic || self == .v2json
     }
 
-    /// Whether it decodes REST bodies with a `content-encoding` of gzip or deflate. TensorFlow Serving and Triton do;
-    /// MLServer and KServe's server hand the compressed bytes to their JSON readers.
+    /// Whether it decodes REST bodies with a `content-encoding` of gzip or deflate.
+    ///
+    /// TensorFlow Serving and Triton do; MLServer and KServe's server hand the compressed bytes to their JSON readers.
     package var readsCodedBodies: Bool { ![.mlserver, .kserve, .v2json, .v1].contains(self) }
 
     /// Whether it takes tensors in shared memory.

@@ -1,7 +1,5 @@
 """Backends behind a path, and header fields of our own towards them.
 
-    .build/venv/bin/python Tests/integration/run.py --binaries .build/debug --only a_path_stands_before_ours
-
     Tests/run --only backend_urls
 """
 import concurrent.futures
