@@ -16,8 +16,13 @@ parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="check
 parser.add_argument("--list", action="store_true", help="prints the checks by topic and ends")
 parser.add_argument("--find", action="store_true", help="only says whether the names of --only are known")
 parser.add_argument("--minutes", type=float, default=0, help="how long `chaos` goes on; by default each fault once")
+parser.add_argument("--mlserver", metavar="PROGRAM", help="MLServer's program; without it its check is left out")
 options = parser.parse_args()
 found = checks.topics()
+if options.mlserver:
+    runtimes = sys.modules["runtimes"]
+    runtimes.PROGRAM = options.mlserver
+    found["runtimes"] = [*found["runtimes"], runtimes.every_client_gets_what_mlserver_says]
 if options.list:
     for topic, functions in found.items():
         print(topic, *(f"    {function.__name__}" for function in functions), sep="\n")

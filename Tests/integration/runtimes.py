@@ -394,10 +394,14 @@ def mlserver(program, **settings):
     return server, f"127.0.0.1:{rest}", f"127.0.0.1:{rpc}"
 
 
-def every_client_gets_what_mlserver_says(program):
+# The program; see run.py.
+PROGRAM = None
+
+
+def every_client_gets_what_mlserver_says():
     # One that has another name is known by what it can't.
     for settings, known in (({}, "mlserver"), ({"server_name": "ours"}, "v2json")):
-        server, rest, rpc = mlserver(program, **settings)
+        server, rest, rpc = mlserver(PROGRAM, **settings)
         for backend in (f"{{rest: 'http://{rest}'}}", f"{{rest: 'http://{rest}', grpc: 'http://{rpc}'}}"):
             for keys in ("", ", cache: {ttl: 60s}"):
                 proxy = before(backend, keys)
