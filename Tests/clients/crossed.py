@@ -18,7 +18,7 @@ CONTENTS = {"BOOL": "bool", "INT8": "int", "INT16": "int", "INT32": "int", "INT6
             "UINT16": "uint", "UINT32": "uint", "UINT64": "uint64", "FP32": "fp32", "FP64": "fp64", "BYTES": "bytes"}
 # With and without the backend's dialect in the configuration.
 SETTINGS = ("", "-generic")
-# What the gateway makes of the statuses (README, "Translation").
+# What the gateway makes of the statuses (the manual, Translation.md).
 GRPC_OF_HTTP = {400: "INVALID_ARGUMENT", 422: "INVALID_ARGUMENT", 404: "NOT_FOUND", 500: "INTERNAL", 503: "UNAVAILABLE"}
 HTTP_OF_GRPC = {"INVALID_ARGUMENT": 400, "FAILED_PRECONDITION": 400, "NOT_FOUND": 404, "INTERNAL": 500,
                 "UNAVAILABLE": 503, "UNKNOWN": 500, "UNIMPLEMENTED": 501, "RESOURCE_EXHAUSTED": 429}

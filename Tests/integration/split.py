@@ -91,7 +91,7 @@ def xxh64(data, seed=0):
 
 
 def revision_of(user, traffic, salt="", usable=("v1", "v2", "v3"), model="iris"):
-    """The README's rule in another language: the least -ln(U) / weight wins."""
+    """The manual's rule (Splitting.md) in another language: the least -ln(U) / weight wins."""
     def time(name):
         value = xxh64(user.encode(), xxh64(f"{model}\0{salt}\0{name}".encode()))
         return -math.log(((value >> 12) + 0.5) / 2**52) / shares[name]

@@ -1,5 +1,8 @@
 """The workshop itself: what a broken check tells, and commands and files that documents name.
 
+Links, and the rows of metrics and configuration keys, are looked at by Swift tests (`ManualTests`,
+`ConfigurationReferenceTests`).
+
     Tests/run --only workshop
 """
 import pathlib
@@ -99,8 +102,11 @@ def every_benchmark_is_described():
 
 
 def files_that_documents_name_exist():
-    """Paths from the root of the repository in .github and the guides for contributors."""
-    for path in (*sorted((ROOT / ".github").rglob("*.*")), ROOT / "Benchmarks/README.md"):
+    """Paths from the root of the repository in README, the manual, .github and the guides for contributors."""
+    # Decisions tell of the day they were made.
+    articles = [path for path in (ROOT / "Sources").glob("*/*.docc/**/*.md") if path.parent.name != "Decisions"]
+    assert len(articles) > 30, f"only {len(articles)} articles found"
+    for path in (*sorted((ROOT / ".github").rglob("*.*")), ROOT / "Benchmarks/README.md", ROOT / "README.md", *sorted(articles)):
         text = path.read_text()
         if path.suffix == ".yml":
             yaml.safe_load(text)
