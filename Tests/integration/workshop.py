@@ -110,7 +110,7 @@ def files_that_documents_name_exist():
         text = path.read_text()
         if path.suffix == ".yml":
             yaml.safe_load(text)
-        for name in re.findall(r"(?<![\w./])\.?/?((?:Sources|Tests|Benchmarks|docker|\.github)/[\w./-]*\w)", text):
+        for name in re.findall(r"(?<![\w./])\.?/?((?:Sources|Tests|Benchmarks|docker|\.github)/[\w./+-]*\w)", text):
             assert (ROOT / name).exists(), f"{path.relative_to(ROOT)} names {name}, which isn't there"
     # One image builds everywhere.
     image = re.search(r"FROM (swift:\S+)", (ROOT / "docker/Dockerfile").read_text())[1]
