@@ -3,7 +3,7 @@ package import SluiceCore
 package import SluiceInference
 package import SluiceRouting
 
-/// What the operator wrote, with defaults filled in; see the README's "Configuration".
+/// What the operator wrote, with defaults filled in; see the manual's "Configuration".
 package struct Configuration: Sendable, Equatable {
     /// A data-plane address.
     package struct Listener: Sendable, Equatable {

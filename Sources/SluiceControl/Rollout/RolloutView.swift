@@ -22,7 +22,7 @@ package struct RolloutView: Sendable {
     package var requests: UInt64
     package var badAnswers: UInt64
 
-    /// As the admin API shows it; see the README's "Canary rollouts".
+    /// As the admin API shows it; see the manual's "Canary rollouts".
     package var json: JSONValue {
         let plan = record.plan
         return .object([
