@@ -41,11 +41,13 @@ MEMORY_SLACK = 6 << 20  # bytes, beside a tenth of what there was
 PACE = ("--delay", "10ms", "--jitter", "20ms")  # of a model that is well
 
 BROKEN, LOST = {"backend_reset", "connect_failure"}, {"backend_reset"}
+# What isn't HTTP fails the connection; a stream that ends short of its content-length is reset by the gateway alone.
+MALFORMED = {"backend_protocol_error", "local_reset"}
 # What each fault may do to a request, by the access log's closed list of reasons.
 REASONS = {
     "kill": BROKEN, "restart": BROKEN, "slow": BROKEN, "stop": {"timeout"}, "errors": BROKEN | {"backend_error"},
     "unavailable": {"backend_error"}, "failing": {"backend_error"}, "reset": LOST, "refuse": BROKEN, "goaway": LOST,
-    "half": LOST | {"backend_protocol_error"}, "tear": LOST, "garbage": LOST | {"backend_protocol_error"},
+    "half": LOST | MALFORMED, "tear": LOST, "garbage": LOST | MALFORMED,
     "hang": {"timeout"}, "drip": set(),
     "reload": set(), "broken reload": set(), "fewer backends": set(), "redis killed": set(), "redis stopped": set(),
 }
