@@ -18,12 +18,12 @@ let settings: [SwiftSetting] = [
 ]
 
 /// A C library's headers, opened to exactly one Swift room.
-func door(_ name: String) -> Target {
+func systemLibrary(_ name: String) -> Target {
     .systemLibrary(name: name, path: "Sources/\(name)")
 }
 
 /// A Swift module with the settings every module shares.
-func room(
+func module(
     _ name: String,
     imports: [String] = [],
     packages: [Target.Dependency] = [],
@@ -84,41 +84,41 @@ let package = Package(
     ],
     targets: [
         // 0  C doors
-        door("CNghttp2"),
-        door("COpenSSL"),
-        door("CHiredis"),
-        door("CZlib"),
-        door("CProcessor"),
+        systemLibrary("CNghttp2"),
+        systemLibrary("COpenSSL"),
+        systemLibrary("CHiredis"),
+        systemLibrary("CZlib"),
+        systemLibrary("CProcessor"),
         .target(name: "CLinux", path: "Sources/CLinux"),
         // 1  ground
-        room("SluiceCore", imports: ["CProcessor"]),
+        module("SluiceCore", imports: ["CProcessor"]),
         // 2  notation
-        room("SluiceWire", imports: ["SluiceCore"]),
+        module("SluiceWire", imports: ["SluiceCore"]),
         // 3  protocols, policies, instruments: no I/O
-        room("SluiceHTTP", imports: ["SluiceCore"]),
-        room("SluiceTLS", imports: ["SluiceCore", "COpenSSL"]),
-        room(
+        module("SluiceHTTP", imports: ["SluiceCore"]),
+        module("SluiceTLS", imports: ["SluiceCore", "COpenSSL"]),
+        module(
             "SluiceGRPC",
             imports: ["SluiceCore", "SluiceWire"],
             exclude: ["Protos"]
         ),
-        room("SluiceInference", imports: ["SluiceCore", "SluiceWire"]),
-        room("SluiceRouting", imports: ["SluiceCore"]),
-        room("SluiceBalancing", imports: ["SluiceCore"]),
-        room("SluiceCache", imports: ["SluiceCore"]),
-        room("SluiceRedis", imports: ["SluiceCore", "CHiredis"]),
-        room("SluiceTelemetry", imports: ["SluiceCore", "SluiceWire"]),
-        room("SluiceCompression", imports: ["SluiceCore", "CZlib"]),
+        module("SluiceInference", imports: ["SluiceCore", "SluiceWire"]),
+        module("SluiceRouting", imports: ["SluiceCore"]),
+        module("SluiceBalancing", imports: ["SluiceCore"]),
+        module("SluiceCache", imports: ["SluiceCore"]),
+        module("SluiceRedis", imports: ["SluiceCore", "CHiredis"]),
+        module("SluiceTelemetry", imports: ["SluiceCore", "SluiceWire"]),
+        module("SluiceCompression", imports: ["SluiceCore", "CZlib"]),
         // 4  machine room
-        room("SluiceIO", imports: ["SluiceCore", "SluiceTLS", "CLinux"]),
+        module("SluiceIO", imports: ["SluiceCore", "SluiceTLS", "CLinux"]),
         // 5  conversations
-        room("SluiceIngress", imports: ["SluiceCore", "SluiceHTTP", "SluiceTLS", "SluiceIO"]),
-        room(
+        module("SluiceIngress", imports: ["SluiceCore", "SluiceHTTP", "SluiceTLS", "SluiceIO"]),
+        module(
             "SluiceEgress",
             imports: ["SluiceCore", "SluiceHTTP", "SluiceTLS", "SluiceRedis", "SluiceIO"]
         ),
         // 6  data plane
-        room(
+        module(
             "SluiceGateway",
             imports: [
                 "SluiceCore", "SluiceWire", "SluiceHTTP", "SluiceTLS", "SluiceGRPC",
@@ -127,7 +127,7 @@ let package = Package(
                 "SluiceIO", "SluiceIngress", "SluiceEgress",
             ]
         ),
-        room(
+        module(
             "SluiceSampleModels",
             imports: [
                 "SluiceCore", "SluiceWire", "SluiceHTTP", "SluiceGRPC", "SluiceInference",
@@ -135,7 +135,7 @@ let package = Package(
             ]
         ),
         // 7  control plane, a staircase
-        room(
+        module(
             "SluiceConfiguration",
             imports: [
                 "SluiceCore", "SluiceWire", "SluiceHTTP", "SluiceInference", "SluiceRouting",
@@ -144,7 +144,7 @@ let package = Package(
             ],
             packages: [yams]
         ),
-        room(
+        module(
             "SluiceControl",
             imports: [
                 "SluiceCore", "SluiceWire", "SluiceInference", "SluiceBalancing", "SluiceRouting",
@@ -154,7 +154,7 @@ let package = Package(
                 "SluiceConfiguration",
             ]
         ),
-        room(
+        module(
             "SluiceAdmin",
             imports: [
                 "SluiceCore", "SluiceWire", "SluiceHTTP", "SluiceTelemetry", "SluiceIO",
@@ -163,7 +163,7 @@ let package = Package(
             resources: [.embedInCode("Dashboard"), .embedInCode("OpenAPI")]
         ),
         // 8  front door
-        room(
+        module(
             "SluiceCommandLine",
             imports: [
                 "SluiceCore", "SluiceWire", "SluiceHTTP", "SluiceGRPC", "SluiceInference",
@@ -182,11 +182,11 @@ let package = Package(
             exclude: ["run", "simdjson.cpp"]
         ),
         // garden shed: tests only
-        room(
+        module(
             "SluiceTestKit",
             imports: ["SluiceCore", "SluiceHTTP", "SluiceTLS", "SluiceIO", "CNghttp2", "CZlib"]
         ),
-        room(
+        module(
             "SluiceFuzzing",
             imports: [
                 "SluiceCore", "SluiceWire", "SluiceHTTP", "SluiceTLS", "SluiceGRPC",
@@ -194,7 +194,7 @@ let package = Package(
                 "SluiceConfiguration", "SluiceTestKit",
             ]
         ),
-        room("SluiceSimulation", imports: ["SluiceCore", "SluiceIO"]),
+        module("SluiceSimulation", imports: ["SluiceCore", "SluiceIO"]),
         // tests
         tests(for: "SluiceCore", imports: ["SluiceCore"]),
         tests(for: "Fuzz", imports: ["SluiceFuzzing"]),

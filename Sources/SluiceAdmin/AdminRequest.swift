@@ -74,11 +74,11 @@ struct AdminRequest {
     }
 
     /// The body as JSON.
-    func json() throws(AdminRefusal) -> JSONValue {
+    func json() throws(AdminError) -> JSONValue {
         do throws(JSONFailure) {
             return try JSONParser.parse(body)
         } catch {
-            throw AdminRefusal(400, "the body is not JSON: \(error)")
+            throw AdminError(400, "the body is not JSON: \(error)")
         }
     }
 
@@ -128,7 +128,7 @@ struct AdminReply {
 }
 
 /// Why a call is refused.
-struct AdminRefusal: Error {
+struct AdminError: Error {
     var status: Int
     var sentence: String
 

@@ -3,7 +3,7 @@ struct AdminRoute {
     /// Answers at once or later, once; on the control loop.
     typealias Respond = (AdminReply) -> Void
     /// What answers: the call and the values of the path's `{}` segments, in their order.
-    typealias Handler = (AdminRequest, [String], @escaping Respond) throws(AdminRefusal) -> Void
+    typealias Handler = (AdminRequest, [String], @escaping Respond) throws(AdminError) -> Void
 
     let method: String
     /// The path with `{name}` for segments that vary.

@@ -18,7 +18,7 @@ package final class AdminServer: RequestHandler {
     private var listeners: [IngressListener] = []
     private var requests: [UInt: Call] = [:]
     private var nextKey: UInt = 1
-    let live: LiveBoard
+    let live: LiveStats
     let stream: StateStream
     let state: GatewayState
     private lazy var routes: [AdminRoute] =
@@ -38,7 +38,7 @@ package final class AdminServer: RequestHandler {
         self.loop = loop
         self.runtime = runtime
         arena = HTTPArena(buffers: loop.buffers)
-        let live = LiveBoard(loop: loop, store: runtime.store) { runtime.snapshot }
+        let live = LiveStats(loop: loop, store: runtime.store) { runtime.snapshot }
         let state = GatewayState(runtime, live)
         let stream = StateStream(loop: loop, source: state)
         self.live = live
@@ -48,7 +48,7 @@ package final class AdminServer: RequestHandler {
         // Used on this loop only; the desk merely carries them.
         let kept = Confined((live: live, stream: stream))
         let handle = loop.handle
-        runtime.desk.observe { _ in handle.submit { kept.value.stream.changed() } }
+        runtime.coordinator.observe { _ in handle.submit { kept.value.stream.changed() } }
         // Scrapes are answered on this loop, too.
         runtime.store.collect { sink in
             let stream = kept.value.stream
@@ -94,13 +94,13 @@ package final class AdminServer: RequestHandler {
         nextKey += 1
         requests[key] = Call(exchange: exchange, request: AdminRequest(head, client: client))
         arena.blocks.give(head)
-        unsafe exchange.user = UnsafeMutableRawPointer(bitPattern: key)
+        unsafe exchange.context = UnsafeMutableRawPointer(bitPattern: key)
         if endStream { answer(key) } else { exchange.sendContinue() }
     }
 
     package func requestOversized(_ exchange: Exchange, _ head: FieldBlock) {
         arena.blocks.give(head)
-        send(AdminRefusal(431, "the request's head is too large").reply, on: exchange)
+        send(AdminError(431, "the request's head is too large").reply, on: exchange)
     }
 
     package func requestBody(
@@ -109,7 +109,7 @@ package final class AdminServer: RequestHandler {
         endStream: Bool
     ) {
         exchange.consumed(bytes.count)
-        guard let key = unsafe exchange.user.map({ UInt(bitPattern: $0) }),
+        guard let key = unsafe exchange.context.map({ UInt(bitPattern: $0) }),
             var call = requests.removeValue(forKey: key)
         else { return }
         if call.request.body.count + bytes.count <= AdminServer.bodyMaximum {
@@ -123,17 +123,19 @@ package final class AdminServer: RequestHandler {
 
     package func requestTrailers(_ exchange: Exchange, _ trailers: FieldBlock) {
         arena.blocks.give(trailers)
-        if let user = unsafe exchange.user { answer(UInt(bitPattern: user)) }
+        if let context = unsafe exchange.context { answer(UInt(bitPattern: context)) }
     }
 
     package func requestAborted(_ exchange: Exchange, _ reason: AbortReason) {
-        guard let user = unsafe exchange.user else { return }
-        requests[UInt(bitPattern: user)] = nil
-        stream.left(UInt(bitPattern: user))
+        guard let context = unsafe exchange.context else { return }
+        requests[UInt(bitPattern: context)] = nil
+        stream.left(UInt(bitPattern: context))
     }
 
     package func responseDrained(_ exchange: Exchange, _ count: Int) {
-        if let user = unsafe exchange.user { stream.drained(UInt(bitPattern: user), count) }
+        if let context = unsafe exchange.context {
+            stream.drained(UInt(bitPattern: context), count)
+        }
     }
 
     package func requestUnreadable(
@@ -146,7 +148,7 @@ package final class AdminServer: RequestHandler {
 
     private func answer(_ key: UInt) {
         guard let request = requests[key]?.request else { return }
-        do throws(AdminRefusal) {
+        do throws(AdminError) {
             try handle(request) { [weak self] reply in self?.finish(key, reply) }
         } catch {
             finish(key, error.reply)
@@ -156,13 +158,13 @@ package final class AdminServer: RequestHandler {
     private func handle(
         _ request: AdminRequest,
         _ respond: @escaping AdminRoute.Respond
-    ) throws(AdminRefusal) {
+    ) throws(AdminError) {
         guard !request.isOversized else {
-            throw AdminRefusal(413, "a call's body has at most \(AdminServer.bodyMaximum) bytes")
+            throw AdminError(413, "a call's body has at most \(AdminServer.bodyMaximum) bytes")
         }
         let method = request.method == "HEAD" ? "GET" : request.method
         var allowed: [String] = []
-        let access = runtime.desk.access
+        let access = runtime.coordinator.access
         for route in routes {
             guard let values = route.match(request.segments) else { continue }
             guard route.method == method else {
@@ -170,7 +172,7 @@ package final class AdminServer: RequestHandler {
                 continue
             }
             if route.changesState, request.isFromAnotherSite {
-                throw AdminRefusal(403, "a page of another site may not change anything here")
+                throw AdminError(403, "a page of another site may not change anything here")
             }
             // Metrics and health are scraped by whatever name the gateway has.
             // No page of a browser reaches a socket's file.
@@ -178,19 +180,20 @@ package final class AdminServer: RequestHandler {
                 !HostName.isOurs(request.host, admin: runtime.configuration.admin.address.host),
                 !(access.asksForToken && access.allows(request.authorization))
             {
-                throw AdminRefusal(
+                throw AdminError(
                     403,
                     "this is read by the gateway's address, localhost or a name of a private network; by another name it takes the token of `admin.tokenFile`"
                 )
             }
-            if route.changesState, request.isFromNamedSite, !runtime.desk.access.asksForToken {
-                throw AdminRefusal(
+            if route.changesState, request.isFromNamedSite, !runtime.coordinator.access.asksForToken
+            {
+                throw AdminError(
                     403,
                     "a browser may change something by the gateway's address or localhost; by another name it takes `admin.tokenFile`"
                 )
             }
-            if route.changesState, !runtime.desk.access.allows(request.authorization) {
-                var reply = AdminRefusal(
+            if route.changesState, !runtime.coordinator.access.allows(request.authorization) {
+                var reply = AdminError(
                     401,
                     "this call takes the token of `admin.tokenFile`, as `authorization: Bearer TOKEN`"
                 ).reply
@@ -203,12 +206,12 @@ package final class AdminServer: RequestHandler {
         }
         guard allowed.isEmpty else {
             let methods = allowed.joined(separator: ", ")
-            var reply = AdminRefusal(405, "this path takes \(methods)").reply
+            var reply = AdminError(405, "this path takes \(methods)").reply
             reply.fields = [("allow", methods)]
             respond(reply)
             return
         }
-        throw AdminRefusal(
+        throw AdminError(
             404,
             "no such path; there are "
                 + Set(routes.map(\.pattern)).sorted().joined(separator: ", ")
@@ -241,7 +244,7 @@ package final class AdminServer: RequestHandler {
     }
 
     private func send(_ reply: AdminReply, on exchange: Exchange) {
-        unsafe exchange.user = nil
+        unsafe exchange.context = nil
         exchange.sendHead(head(of: reply), endStream: reply.body.isEmpty)
         if !reply.body.isEmpty {
             unsafe reply.body.withUnsafeBytes { unsafe _ = exchange.send($0, endStream: true) }
@@ -260,7 +263,7 @@ package final class AdminServer: RequestHandler {
         // Used on this loop only; the desk merely carries them.
         let kept = Confined((loop: loop, respond: respond))
         let handle = loop.handle
-        runtime.desk.submit(change, by: who) { result in
+        runtime.coordinator.submit(change, by: who) { result in
             let reply: AdminReply
             switch result {
             case .success(let applied): reply = describe(applied)
@@ -270,7 +273,7 @@ package final class AdminServer: RequestHandler {
         }
     }
 
-    static func reply(to refusal: ChangeRefusal) -> AdminReply {
+    static func reply(to refusal: ChangeError) -> AdminReply {
         let status =
             switch refusal.kind {
             case .unknown: 404

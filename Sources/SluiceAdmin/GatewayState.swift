@@ -9,17 +9,17 @@ import SluiceWire
 /// has changed.
 final class GatewayState {
     /// As it was at the last look.
-    var board = StreamBoard()
+    var board = StreamedState()
     /// Names this process among those before and after it: when it began, in milliseconds since 1970.
     let process: String
 
     private let runtime: GatewayRuntime
-    private let live: LiveBoard
+    private let live: LiveStats
     private let began: Instant
     private var searchedGeneration: Int?
     private var seen: Snapshot?
 
-    init(_ runtime: GatewayRuntime, _ live: LiveBoard) {
+    init(_ runtime: GatewayRuntime, _ live: LiveStats) {
         self.runtime = runtime
         self.live = live
         began = live.loop.now
@@ -33,12 +33,12 @@ final class GatewayState {
     ///
     /// Costs a line for each model and the JSON of each opened one, however many listen.
     func look(opened: Set<String> = []) {
-        let desk = runtime.desk
-        let snapshot = desk.snapshot
+        let coordinator = runtime.coordinator
+        let snapshot = coordinator.snapshot
         let isSearched = searchedGeneration == snapshot.generation
         board.list.update(
-            StatusBoard.summaries(snapshot, desk, live.present),
-            searchTexts: isSearched ? nil : StatusBoard.searchTexts(snapshot)
+            StatusReport.summaries(snapshot, coordinator, live.present),
+            searchTexts: isSearched ? nil : StatusReport.searchTexts(snapshot)
         )
         searchedGeneration = snapshot.generation
         board.update(gateway: members(of: snapshot))
@@ -51,14 +51,14 @@ final class GatewayState {
     ///
     /// It isn't the loop's, which is that of the turn's beginning: a turn may have told many.
     func tick() -> Instant {
-        board.tell(clock)
+        board.post(clock)
         return live.loop.kernel.now()
     }
 
     /// Looks wholly at one more model, as it was at the last look.
     func open(_ name: String) {
         guard let seen, let place = board.list.place(of: name) else { return }
-        board.open(name, StatusBoard.model(seen.models[place], runtime.desk, live.present))
+        board.open(name, StatusReport.model(seen.models[place], runtime.coordinator, live.present))
     }
 
     private var clock: [JSONValue.Member] {
@@ -80,7 +80,7 @@ final class GatewayState {
     }
 
     /// The changes after the event numbered `id`, oldest first.
-    func events(after id: Int) -> [ChangeEvent] { runtime.desk.events.events(after: id) }
+    func events(after id: Int) -> [ChangeEvent] { runtime.coordinator.events.events(after: id) }
 
     /// The number of the last event that one who said to have `text` needn't be told again.
     ///

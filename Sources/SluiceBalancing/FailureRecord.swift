@@ -44,12 +44,15 @@ package struct FailureRecord: BitwiseCopyable, Sendable, Equatable {
     package var streak: Int { Int(word >> 16 & 0xFF) }
 
     private func share(atStep step: UInt64) -> UInt64 {
-        Fading.faded(word & 0xFFFF, by: Fading.steps(from: word >> 24, to: step))
+        ExponentialDecay.faded(
+            word & 0xFFFF,
+            by: ExponentialDecay.steps(from: word >> 24, to: step)
+        )
     }
 
     /// The share of failures, from 0 to 1.
     package func share(at now: Instant) -> Double {
-        Double(share(atStep: Fading.step(at: now))) / 65_536
+        Double(share(atStep: ExponentialDecay.step(at: now))) / 65_536
     }
 
     /// What the load is multiplied by, in 1/256.
@@ -58,14 +61,14 @@ package struct FailureRecord: BitwiseCopyable, Sendable, Equatable {
     /// one that failed once would be left out for as long as its share takes to fade to nothing.
     package func penalty(at now: Instant) -> Int {
         guard word != 0 else { return FailureRecord.noPenalty }
-        let share = min(share(atStep: Fading.step(at: now)), FailureRecord.shareMaximum)
+        let share = min(share(atStep: ExponentialDecay.step(at: now)), FailureRecord.shareMaximum)
         guard share >= FailureRecord.shareNegligible else { return FailureRecord.noPenalty }
         return FailureRecord.noPenalty + Int(4 * 256 * share / (65_536 - share))
     }
 
     /// The record after one more answer.
     package func noting(_ outcome: BackendOutcome, at now: Instant) -> FailureRecord {
-        let step = Fading.step(at: now)
+        let step = ExponentialDecay.step(at: now)
         let before = share(atStep: step)
         switch outcome {
         case .unknown: return self

@@ -22,22 +22,22 @@ package struct LatencyRecord: BitwiseCopyable, Sendable, Equatable {
     /// The latency to expect, in units of 4,096 ns; never 0.
     package func units(at now: Instant) -> Int {
         guard word != 0 else { return Int(LatencyRecord.initial) }
-        let steps = Fading.steps(from: word >> 24, to: Fading.step(at: now))
-        return Int(max(1, Fading.faded(units, by: steps)))
+        let steps = ExponentialDecay.steps(from: word >> 24, to: ExponentialDecay.step(at: now))
+        return Int(max(1, ExponentialDecay.faded(units, by: steps)))
     }
 
     /// The record after an answer that took `nanoseconds`.
     package func noting(nanoseconds: Int64, at now: Instant) -> LatencyRecord {
-        let step = Fading.step(at: now)
+        let step = ExponentialDecay.step(at: now)
         let sample = min(UInt64(max(1, nanoseconds >> 12)), 0xFF_FFFF)
-        let steps = Fading.steps(from: word >> 24, to: step)
-        if word == 0 || sample >= Fading.faded(units, by: steps) {
+        let steps = ExponentialDecay.steps(from: word >> 24, to: step)
+        if word == 0 || sample >= ExponentialDecay.faded(units, by: steps) {
             return LatencyRecord(word: step << 24 | sample)
         }
         guard steps >= LatencyRecord.stepMinimum else { return self }
         // Above the sample by what is left of the difference.
         let difference = units - sample
-        let left = min(difference - 1, Fading.faded(difference, by: steps))
+        let left = min(difference - 1, ExponentialDecay.faded(difference, by: steps))
         return LatencyRecord(word: step << 24 | (sample + left))
     }
 }

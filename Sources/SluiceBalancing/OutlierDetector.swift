@@ -34,7 +34,7 @@ package final class OutlierDetector: Sendable {
     /// Ejects `host` if its failures call for it and the others allow it; returns whether it did.
     ///
     /// `record` is what ``BackendLoad/note(_:at:)`` returned for the latest failure.
-    package func judge(
+    package func record(
         _ host: BackendLoad,
         _ record: FailureRecord,
         among hosts: [BackendLoad],

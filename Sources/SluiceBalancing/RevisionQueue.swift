@@ -83,7 +83,7 @@ package final class RevisionQueue: Sendable {
         }
 
         /// Whether another may go where this one may.
-        fileprivate func wishes(asMuchAs other: Waiter) -> Bool {
+        fileprivate func responseFormat(asMuchAs other: Waiter) -> Bool {
             candidates === other.candidates && eligible == other.eligible
                 && excluded == other.excluded
         }
@@ -171,15 +171,15 @@ package final class RevisionQueue: Sendable {
             var grants: [Grant] = []
             var place = line.head
             // Those with equal wishes need not ask again once one has asked in vain.
-            var vain: [Waiter] = []
+            var timedOut: [Waiter] = []
             while place < line.waiters.count {
                 defer { place += 1 }
                 guard let waiter = line.waiters[place] else { continue }
-                if vain.contains(where: { $0.wishes(asMuchAs: waiter) }) { continue }
+                if timedOut.contains(where: { $0.responseFormat(asMuchAs: waiter) }) { continue }
                 guard let backend = RevisionQueue.take(for: waiter, at: now, random: &random) else {
                     // A few kinds of waiters exist; more than that and the rest waits its turn.
-                    guard vain.count < 8 else { break }
-                    vain.append(waiter)
+                    guard timedOut.count < 8 else { break }
+                    timedOut.append(waiter)
                     continue
                 }
                 grants.append(

@@ -112,7 +112,7 @@ package enum CacheLookup {
     /// An answer to serve now, while somebody fetches a new one.
     case stale(CacheEntry)
     /// An answer that may be served only if the backend fails; counted as a miss.
-    case spare(CacheEntry)
+    case staleEntry(CacheEntry)
     /// Nothing.
     case miss
 }

@@ -130,7 +130,7 @@ struct CacheShard: ~Copyable {
             return .stale(entry)
         }
         counts.misses += 1
-        return .spare(entry)
+        return .staleEntry(entry)
     }
 
     /// Leaves everything as it is.

@@ -44,7 +44,7 @@ package final class MemoryCache: Sendable {
     private let shards: [Shard]
     // The same once more: reaching a shard through them counts no references. `shards` keeps them.
     private let places: [Unmanaged<Shard>]
-    private let ledger = PurgeLedger()
+    private let ledger = PurgeEpochs()
 
     /// An empty cache of `maximumBytes`.
     ///

@@ -49,11 +49,11 @@ struct AdminClient {
         do throws(JSONFailure) {
             document = try JSONParser.parse(answer.body)
         } catch {
-            throw stranger(status: answer.status)
+            throw unknownName(status: answer.status)
         }
         guard (200..<300).contains(answer.status) else {
             guard let sentence = document["error"]?.text else {
-                throw stranger(status: answer.status)
+                throw unknownName(status: answer.status)
             }
             throw HTTPClient.Failure(sentence: sentence)
         }
@@ -63,7 +63,7 @@ struct AdminClient {
     private static let advice = "`--admin` says where a gateway's admin API is"
 
     /// Why what listens there is no gateway.
-    func stranger(status: Int) -> HTTPClient.Failure {
+    func unknownName(status: Int) -> HTTPClient.Failure {
         HTTPClient.Failure(
             sentence:
                 "\(options.admin) doesn't answer like Sluice's admin API (HTTP \(status)): another program listens there; \(AdminClient.advice)"
@@ -71,7 +71,7 @@ struct AdminClient {
     }
 
     /// For calls that may wait until a cache is warm.
-    static let patience = Duration.seconds(3600)
+    static let requestTimeout = Duration.seconds(3600)
 
     /// `text` as one segment of a path.
     static func segment(_ text: String) -> String {

@@ -22,7 +22,7 @@ final class AdminPort: Sendable {
     private let state = Mutex(State())
     private let admin: Confined<AdminServer>
     private let control: ControlLoop
-    private let desk: ChangeDesk
+    private let coordinator: ChangeCoordinator
     private let configuration: Configuration.Admin
     private let isPatient: Bool
     private let log: EventLog
@@ -32,7 +32,7 @@ final class AdminPort: Sendable {
     /// A port that isn't open yet; with `isPatient` it waits for an address that is in use.
     init(runtime: GatewayRuntime, isPatient: Bool, log: EventLog) {
         control = runtime.control
-        desk = runtime.desk
+        coordinator = runtime.coordinator
         configuration = runtime.configuration.admin
         self.isPatient = isPatient
         self.log = log
@@ -49,9 +49,9 @@ final class AdminPort: Sendable {
     /// Listens, or waits for what is needed to listen.
     func open() throws(CompileFailure) {
         let name = configuration.address.name
-        let known = name.isNumeric ? try? name.resolve() : desk.look(for: [name])[name]
+        let known = name.isNumeric ? try? name.resolve() : coordinator.look(for: [name])[name]
         if let known { return try open(at: known) }
-        desk.wait(for: [name]) { [self] _, addresses in
+        coordinator.wait(for: [name]) { [self] _, addresses in
             do throws(CompileFailure) {
                 try open(at: addresses)
             } catch {

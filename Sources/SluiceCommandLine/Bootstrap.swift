@@ -77,7 +77,7 @@ final class GatewayProcess: Sendable {
             if number == SIGHUP || number == SIGUSR1 { runtime.reopenLogs() }
             if number == SIGUSR1 { continue }
             if number == SIGHUP {
-                runtime.desk.submit(.reload, by: "signal") { _ in }
+                runtime.coordinator.submit(.reload, by: "signal") { _ in }
                 continue
             }
             // The kernel ignores default actions of PID 1, as which it runs in a container: a second

@@ -47,7 +47,7 @@ struct CanaryClient {
             "/api/v1/models/\(AdminClient.segment(model))/canary" + rest,
             body: body,
             // A first step waits until the revision's cache is warm.
-            timeout: method == "GET" ? .seconds(30) : AdminClient.patience
+            timeout: method == "GET" ? .seconds(30) : AdminClient.requestTimeout
         )
     }
 

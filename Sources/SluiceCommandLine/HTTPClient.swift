@@ -60,7 +60,7 @@ final class HTTPClient: ResponseReceiver, TimerTarget {
         }
         var endpoint = Endpoint(
             address: address,
-            dialect: url.isHTTP2 ? .http2 : .http1,
+            httpVersion: url.isHTTP2 ? .http2 : .http1,
             tls: nil,
             serverName: url.name.host
         )
@@ -79,9 +79,9 @@ final class HTTPClient: ResponseReceiver, TimerTarget {
         self.head = head
         self.body = body
         var timer = loop.setTimer(after: timeout, target: self, tag: 0)
-        let user = unsafe Unmanaged.passUnretained(self).toOpaque()
-        if case .ready(let connection) = unsafe pool.acquire(user) {
-            unsafe callReady(user, connection.takeUnretainedValue())
+        let context = unsafe Unmanaged.passUnretained(self).toOpaque()
+        if case .ready(let connection) = unsafe pool.acquire(context) {
+            unsafe callReady(context, connection.takeUnretainedValue())
         }
         while !isDone { loop.tick(until: nil) }
         loop.cancelTimer(&timer)
@@ -93,16 +93,16 @@ final class HTTPClient: ResponseReceiver, TimerTarget {
 
     // MARK: - Events
 
-    func callReady(_ user: UnsafeMutableRawPointer, _ connection: ClientConnection) {
+    func callReady(_ context: UnsafeMutableRawPointer, _ connection: ClientConnection) {
         guard let head else { return }
         self.head = nil
-        let call = unsafe connection.begin(head, endStream: body.isEmpty, user: user)
+        let call = unsafe connection.begin(head, endStream: body.isEmpty, context: context)
         if !body.isEmpty, let call {
             unsafe body.withUnsafeBytes { unsafe _ = call.send($0, endStream: true) }
         }
     }
 
-    func callRefused(_ user: UnsafeMutableRawPointer, _ failure: CallFailure) { fail(failure) }
+    func connectFailed(_ context: UnsafeMutableRawPointer, _ failure: CallFailure) { fail(failure) }
 
     func responseHead(_ call: Call, _ head: FieldBlock, endStream: Bool) {
         answer.status = head.status

@@ -21,8 +21,8 @@ enum PredictMessage {
             output,
             scratch throws(InferenceFailure) in
             let response = try unsafe InferenceResponse(protobuf: bytes)
-            let wishes = CallerWishes(.v2, InferenceRequest())
-            _ = try response.writeJSON(for: wishes, to: &output, scratch: &scratch)
+            let responseFormat = ResponseFormat(.v2, InferenceRequest())
+            _ = try response.writeJSON(for: responseFormat, to: &output, scratch: &scratch)
             return unsafe [UInt8](output.bytes)
         }
     }

@@ -48,7 +48,7 @@ extension AdminClient {
         let path = "/api/v1/models"
         let document = try call("GET", name.map { "\(path)/\(AdminClient.segment($0))" } ?? path)
         guard document[name == nil ? "models" : "revisions"]?.elements != nil else {
-            throw stranger(status: 200)
+            throw unknownName(status: 200)
         }
         return document
     }

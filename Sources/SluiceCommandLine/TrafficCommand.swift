@@ -61,7 +61,7 @@ struct TrafficCommand: ParsableCommand {
                     try client.call(
                         "DELETE",
                         path + "/traffic" + (warm ? "" : "?warm=false"),
-                        timeout: AdminClient.patience
+                        timeout: AdminClient.requestTimeout
                     )
                 }
             } else if weights.isEmpty {
@@ -77,7 +77,7 @@ struct TrafficCommand: ParsableCommand {
                         path + "/traffic?dryRun=\(dryRun)&warm=\(warm)",
                         fields: [("if-match", "\"\(seen)\"")],
                         body: body,
-                        timeout: AdminClient.patience
+                        timeout: AdminClient.requestTimeout
                     )
                 }
             }

@@ -119,7 +119,7 @@ package struct Configuration: Sendable, Equatable {
         package var traffic: Int
         package var modelName: String?
         /// Which runtime the backends are; absent: they are asked.
-        package var dialect: Dialect?
+        package var runtimeKind: RuntimeKind?
         package var backends: [Backend]
         /// Further ones, listed in a file of their own.
         package var backendsFile: BackendsFile?

@@ -115,10 +115,10 @@ extension ConfigurationReader {
         }
         revision.modelName = section.text("modelName")
         if let node = section.value("dialect") {
-            if let known = Dialect(rawValue: node.scalar?.string ?? "") {
-                revision.dialect = known
+            if let known = RuntimeKind(rawValue: node.scalar?.string ?? "") {
+                revision.runtimeKind = known
             } else {
-                let names = Dialect.allCases.map(\.rawValue).joined(separator: ", ")
+                let names = RuntimeKind.allCases.map(\.rawValue).joined(separator: ", ")
                 findings.add(
                     "`\(name).dialect` must be one of \(names), not '\(Redaction.value(node.scalar?.string ?? ""))'",
                     at: node

@@ -125,8 +125,8 @@ extension Configuration {
             if let name = revision.modelName {
                 lines.append("        modelName: \(YAMLText.quoted(name))")
             }
-            if let dialect = revision.dialect {
-                lines.append("        dialect: \(dialect.rawValue)")
+            if let runtimeKind = revision.runtimeKind {
+                lines.append("        dialect: \(runtimeKind.rawValue)")
             }
             if let file = revision.backendsFile {
                 lines.append("        backendsFile: \(YAMLText.quoted(file.path))")

@@ -4,10 +4,10 @@ import SluiceTelemetry
 // What probes find, in the log.
 extension EventLog {
     /// Says that a revision's share goes to others, or that it is its own again.
-    func write(_ notice: ShareWatch.Notice) {
+    func write(_ notice: SpilloverWatch.Notice) {
         write(
-            notice.isLending ? .warning : .info,
-            notice.isLending
+            notice.isSpillingOver ? .warning : .info,
+            notice.isSpillingOver
                 ? "a revision has no healthy backend; others take its share"
                 : "a revision takes its share again",
             [("model", notice.model), ("revision", notice.revision)]

@@ -16,7 +16,7 @@ extension GatewayRuntime {
     static func open(
         _ configuration: Configuration,
         on workers: WorkerGroup,
-        _ desk: ChangeDesk,
+        _ coordinator: ChangeCoordinator,
         _ control: ControlLoop,
         _ readiness: GatewayReadiness,
         _ log: EventLog
@@ -24,7 +24,7 @@ extension GatewayRuntime {
         let names = configuration.listeners.map(\.address.name)
         var taken: [(listener: Configuration.Listener, failure: CompileFailure)] = []
         var isServing = false
-        let found = desk.look(for: names.filter { !$0.isNumeric })
+        let found = coordinator.look(for: names.filter { !$0.isNumeric })
         var waiting: [HostName: [Configuration.Listener]] = [:]
         for (listener, name) in zip(configuration.listeners, names) {
             // Also a broken certificate of a listener that waits ends the start.
@@ -49,7 +49,7 @@ extension GatewayRuntime {
         keepTrying(taken, on: workers, configuration, control, readiness, log)
         guard !waiting.isEmpty else { return }
         let left = Mutex(waiting)
-        desk.wait(for: Array(waiting.keys)) { name, addresses in
+        coordinator.wait(for: Array(waiting.keys)) { name, addresses in
             for listener in left.withLock({ $0.removeValue(forKey: name) }) ?? [] {
                 do throws(CompileFailure) {
                     try open(listener, at: addresses, on: workers, configuration, log)

@@ -11,14 +11,14 @@ extension GatewayRuntime {
     /// Looks after the memory from now on; a reload may change the limit.
     static func watchMemory(
         of workers: WorkerGroup,
-        _ desk: ChangeDesk,
+        _ coordinator: ChangeCoordinator,
         on control: ControlLoop,
         _ store: MetricStore,
         _ log: EventLog
     ) {
         let watch = MemoryWatch()
         control.repeatedly(every: .seconds(1)) {
-            watch.look(maximum: desk.configuration.limits.maxMemory, workers, log)
+            watch.look(maximum: coordinator.configuration.limits.maxMemory, workers, log)
         }
         store.collect { sink in
             sink.gauge(GatewayMetrics.memoryPressure, [], value: Double(watch.level.rawValue))
@@ -49,7 +49,7 @@ private final class MemoryWatch: Sendable {
             }
         }
         guard before != after else { return }
-        workers.tell { $0.use(after) }
+        workers.post { $0.use(after) }
         let sentence =
             switch after {
             case .none: "memory is below limits.maxMemory again"

@@ -23,7 +23,7 @@ package final class GatewayRuntime: Sendable {
     /// The loop that admin server and probes share.
     package let control: ControlLoop
     /// Where the running state changes.
-    package let desk: ChangeDesk
+    package let coordinator: ChangeCoordinator
     private let workers: WorkerGroup
     private let log: EventLog
     private let writer: AccessLogWriter?
@@ -122,7 +122,12 @@ package final class GatewayRuntime: Sendable {
             )
         }
         self.probe = probe
-        desk = try ChangeDesk(configuration: configuration, file: file, store: store, log: log) {
+        coordinator = try ChangeCoordinator(
+            configuration: configuration,
+            file: file,
+            store: store,
+            log: log
+        ) {
             snapshot,
             certificates in
             workers.publish(snapshot)
@@ -133,31 +138,31 @@ package final class GatewayRuntime: Sendable {
             }
             control.run { _ in probe.value.watch(snapshot) }
         }
-        desk.use(cache)
-        moved.use { [weak desk] in desk?.lookNamesUpSoon() }
-        learned.use { [weak desk] in
-            desk?.submit(.runtimes, by: "probe") { result in
+        coordinator.use(cache)
+        moved.use { [weak coordinator] in coordinator?.lookNamesUpSoon() }
+        learned.use { [weak coordinator] in
+            coordinator?.submit(.runtimes, by: "probe") { result in
                 var isBusy = false
                 if case .failure(let refusal) = result { isBusy = refusal.kind == .busy }
                 control.submit { [isBusy] in probe.value.takenOver(isToRetry: isBusy) }
             }
         }
-        let snapshot = desk.snapshot
+        let snapshot = coordinator.snapshot
         workers.publish(snapshot)
         control.run { _ in probe.value.watch(snapshot) }
-        try GatewayRuntime.open(configuration, on: workers, desk, control, readiness, log)
-        rollouts = GatewayRuntime.rollouts(of: desk, on: control, store)
-        GatewayRuntime.watchMemory(of: workers, desk, on: control, store, log)
+        try GatewayRuntime.open(configuration, on: workers, coordinator, control, readiness, log)
+        rollouts = GatewayRuntime.rollouts(of: coordinator, on: control, store)
+        GatewayRuntime.watchMemory(of: workers, coordinator, on: control, store, log)
         // Without a scrape, series of what is gone go at the second call: after five minutes at most.
         control.repeatedly(every: .seconds(150)) { store.age() }
-        let desk = desk
+        let coordinator = coordinator
         store.collect { sink in
-            GatewayRuntime.collect(desk.snapshot, into: &sink)
-            desk.report(to: &sink)
+            GatewayRuntime.collect(coordinator.snapshot, into: &sink)
+            coordinator.report(to: &sink)
             sink.gauge(GatewayMetrics.buildInfo, [version], value: 1)
             GatewayRuntime.collectRedis(cache, into: &sink)
             sink.gauge(GatewayMetrics.cacheBytes, ["memory"], value: Double(cache.memoryBytes))
-            for run in desk.warmed {
+            for run in coordinator.warmed {
                 sink.gauge(
                     GatewayMetrics.warmRemaining,
                     [run.model, run.revision],
@@ -172,10 +177,10 @@ package final class GatewayRuntime: Sendable {
     // MARK: - Looking
 
     /// The configuration in force.
-    package var configuration: Configuration { desk.configuration }
+    package var configuration: Configuration { coordinator.configuration }
 
     /// The snapshot in force.
-    package var snapshot: Snapshot { desk.snapshot }
+    package var snapshot: Snapshot { coordinator.snapshot }
 
     /// Whether some model has a backend that answers, and the gateway isn't leaving.
     ///
@@ -211,7 +216,7 @@ package final class GatewayRuntime: Sendable {
                 )
                 sink.gauge(
                     GatewayMetrics.runtimeInfo,
-                    [model.name, revision.name, revision.runtime.dialect.rawValue],
+                    [model.name, revision.name, revision.runtime.runtimeKind.rawValue],
                     value: 1
                 )
                 let isPanic = BackendPicker.isPanic(
@@ -255,7 +260,7 @@ package final class GatewayRuntime: Sendable {
         else { return nil }
         let count = cache.purge(model: model, revision: revision)
         let name = [model, revision].compactMap { $0 }.joined(separator: " ")
-        desk.note(
+        coordinator.note(
             .cache,
             model: model,
             by: who,
@@ -325,7 +330,7 @@ package final class GatewayRuntime: Sendable {
     /// Closes everything at once.
     package func stop() {
         readiness.beginDraining()
-        desk.stop()
+        coordinator.stop()
         // A listener that the control loop is opening is open after this, and it opens no other.
         control.run { _ in }
         // What helper threads are at comes back before the loops end.

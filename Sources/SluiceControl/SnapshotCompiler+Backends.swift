@@ -123,7 +123,7 @@ extension SnapshotCompiler {
                 throw CompileFailure(sentence: "backend \(url.text): \(error)")
             }
         }
-        let dialect: Endpoint.Dialect =
+        let httpVersion: Endpoint.HTTPVersionPolicy =
             switch url.scheme {
             case .http: isGRPC ? .http2 : .http1
             case .h2c: .http2
@@ -132,7 +132,7 @@ extension SnapshotCompiler {
         return ReplicaAddress.replicas(of: found).map { replica in
             var endpoint = Endpoint(
                 address: replica.address,
-                dialect: dialect,
+                httpVersion: httpVersion,
                 tls: context,
                 serverName: tls?.serverName ?? url.serverName
             )

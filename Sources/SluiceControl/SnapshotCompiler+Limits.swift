@@ -2,7 +2,7 @@ import SluiceBalancing
 import SluiceConfiguration
 
 /// The rate limiters in use: who is configured as before goes on counting as before.
-struct RateLimiterShelf: Sendable {
+struct RateLimiterRegistry: Sendable {
     private struct Key: Hashable {
         let model: String
         let limit: RateLimit

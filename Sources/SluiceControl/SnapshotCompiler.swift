@@ -26,15 +26,15 @@ package struct CompileFailure: Error, Sendable {
 /// Keeps the load board's lines by backend, so that a backend that stays configured keeps its
 /// health and counts over a reload.
 package struct SnapshotCompiler: Sendable {
-    private let board = LoadBoard()
+    private let board = BackendLoads()
     private var loads: [String: BackendLoad] = [:]
     private var notes: [String: HealthNote] = [:]
     private var contexts = ClientContexts()
     private var slots: [String: SignatureSlot] = [:]
     private var runtimes: [String: RuntimeSlot] = [:]
     private var gates: [String: MirrorGate] = [:]
-    private var boards: [String: RevisionBoard] = [:]
-    private var limiters = RateLimiterShelf()
+    private var sharedStates: [String: RevisionSharedState] = [:]
+    private var limiters = RateLimiterRegistry()
     private var hasCompiled = false
     /// What names of backends were last found to be.
     private(set) var addresses: [HostName: [SocketAddress]] = [:]
@@ -61,7 +61,7 @@ package struct SnapshotCompiler: Sendable {
 
     /// Looks up the names that are not known yet and forgets those that are not in use; returns a
     /// sentence for each that isn't found now, which doesn't stop anything: it is looked up again.
-    mutating func look(for names: [HostName], by watch: NameWatch) -> [String] {
+    mutating func look(for names: [HostName], by watch: DNSRefresher) -> [String] {
         wanted = Set(names)
         let wanted = wanted
         addresses = addresses.filter { wanted.contains($0.key) }
@@ -69,7 +69,7 @@ package struct SnapshotCompiler: Sendable {
         // What is known to fail is being looked for already; waiting for it would delay every reload.
         let found = watch.look(
             for: unknown.filter { watch.failure(of: $0) == nil },
-            patience: ChangeDesk.namePatience
+            timeout: ChangeCoordinator.nameTimeout
         )
         var notes: [String] = []
         for name in unknown {
@@ -111,7 +111,7 @@ package struct SnapshotCompiler: Sendable {
         var used: [String: BackendLoad] = [:]
         var slots: [String: SignatureSlot] = [:]
         var runtimes: [String: RuntimeSlot] = [:]
-        var boards: [String: RevisionBoard] = [:]
+        var sharedStates: [String: RevisionSharedState] = [:]
         for model in configuration.models {
             var revisions: [RevisionPlan] = []
             for revision in model.revisions {
@@ -122,16 +122,16 @@ package struct SnapshotCompiler: Sendable {
                 let found = self.runtimes[key] ?? RuntimeSlot()
                 runtimes[key] = found
                 let runtime =
-                    revision.dialect.map { Runtime($0) } ?? found.runtime ?? Runtime(.generic)
+                    revision.runtimeKind.map { Runtime($0) } ?? found.runtime ?? Runtime(.generic)
                 let metadata = MetadataPlan(
                     modelName: revision.modelName ?? model.name,
                     slot: slot,
                     runtime: runtime,
-                    runtimes: revision.dialect == nil ? found : nil
+                    runtimes: revision.runtimeKind == nil ? found : nil
                 )
                 let place = "\(model.name)\u{0}\(revision.name)"
-                let board = self.boards[place] ?? RevisionBoard()
-                boards[place] = board
+                let board = self.sharedStates[place] ?? RevisionSharedState()
+                sharedStates[place] = board
                 for backend in revision.allBackends {
                     backends += try plans(
                         backend,
@@ -183,7 +183,7 @@ package struct SnapshotCompiler: Sendable {
         self.slots = slots
         self.runtimes = runtimes
         gates = gates.filter { gate in models.contains { $0.name == gate.key } }
-        self.boards = boards
+        self.sharedStates = sharedStates
         limiters.keepOnly(configuration.models)
         hasCompiled = true
         return Snapshot(

@@ -15,7 +15,7 @@ package class ClientConnection: StreamHandler {
     let number: Int
     private(set) var isClosed = false
     /// The caller's word for the one call of an HTTP/1.1 connection.
-    var user: UnsafeMutableRawPointer?
+    var context: UnsafeMutableRawPointer?
     /// When the connection last became idle.
     var idleSince: Instant
 
@@ -26,7 +26,7 @@ package class ClientConnection: StreamHandler {
         receiver = pool.receiver
         arena = pool.arena
         idleSince = stream.loop.now
-        unsafe user = nil
+        unsafe context = nil
     }
 
     /// Whether responses come over HTTP/2.
@@ -46,7 +46,7 @@ package class ClientConnection: StreamHandler {
         _ head: FieldBlock,
         endStream: Bool,
         keepsHead: Bool = false,
-        user: UnsafeMutableRawPointer
+        context: UnsafeMutableRawPointer
     ) -> Call? {
         if !keepsHead { arena.blocks.give(head) }
         return nil
@@ -59,7 +59,7 @@ package class ClientConnection: StreamHandler {
     package func begin(
         repeating head: RepeatedHead,
         endStream: Bool,
-        user: UnsafeMutableRawPointer
+        context: UnsafeMutableRawPointer
     ) -> Call? { nil }
 
     func send(_ bytes: UnsafeRawBufferPointer, endStream: Bool, on stream: HTTP2Stream?) -> Int {

@@ -75,7 +75,7 @@ final class ConnectAttempt: StreamHandler, TimerTarget {
     func streamOpened(_ stream: TCPStream) {
         pool.loop.cancelTimer(&timer)
         pool.preferredAddress = place
-        switch pool.endpoint.dialect {
+        switch pool.endpoint.httpVersion {
         case .http1: pool.connected(self, isHTTP2: false)
         case .negotiated:
             pool.connected(self, isHTTP2: stream.tls?.negotiatedProtocol == .http2)

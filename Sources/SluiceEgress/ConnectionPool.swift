@@ -6,7 +6,7 @@ package import SluiceTLS
 /// Where a pool's connections go, and what they speak.
 package struct Endpoint: Sendable {
     /// Which HTTP the backend understands.
-    package enum Dialect: Sendable {
+    package enum HTTPVersionPolicy: Sendable {
         case http1
         /// HTTP/2 by prior knowledge, or by ALPN under TLS.
         case http2
@@ -18,7 +18,7 @@ package struct Endpoint: Sendable {
     /// Further addresses of the same peer, tried in their order when connecting to the one before
     /// fails; what answered is tried first from then on.
     package var alternates: [SocketAddress] = []
-    package var dialect: Dialect
+    package var httpVersion: HTTPVersionPolicy
     /// The context for `https` backends.
     package var tls: TLSClientContext?
     /// The name to verify and to send as SNI.
@@ -38,12 +38,12 @@ package struct Endpoint: Sendable {
     /// An endpoint with default limits.
     package init(
         address: SocketAddress,
-        dialect: Dialect,
+        httpVersion: HTTPVersionPolicy,
         tls: TLSClientContext?,
         serverName: String
     ) {
         self.address = address
-        self.dialect = dialect
+        self.httpVersion = httpVersion
         self.tls = tls
         self.serverName = serverName
     }
@@ -119,19 +119,19 @@ package final class ConnectionPool: TimerTarget {
     // MARK: - Calls
 
     /// Finds a connection for a call, or makes it wait for one.
-    package func acquire(_ user: UnsafeMutableRawPointer) -> Acquisition {
+    package func acquire(_ context: UnsafeMutableRawPointer) -> Acquisition {
         if unsafe waiting.isEmpty, let connection = unsafe takeReady() {
             return unsafe .ready(connection)
         }
         guard unsafe waiting.count < ConnectionPool.waitingMaximum, !isClosed else { return .full }
-        unsafe waiting.append(user)
+        unsafe waiting.append(context)
         connectIfNeeded()
         return .waiting
     }
 
     /// Makes a waiting call forget that it waits.
-    package func cancelWaiting(_ user: UnsafeMutableRawPointer) {
-        unsafe waiting.removeAll { unsafe $0 == user }
+    package func cancelWaiting(_ context: UnsafeMutableRawPointer) {
+        unsafe waiting.removeAll { unsafe $0 == context }
     }
 
     private func takeReady() -> Unmanaged<ClientConnection>? {
@@ -178,7 +178,7 @@ package final class ConnectionPool: TimerTarget {
     private func connectIfNeeded() {
         let standing = connectionCount + connecting.count
         guard standing < endpoint.maxConnections else { return }
-        let perConnection = endpoint.dialect == .http1 ? 1 : 100
+        let perConnection = endpoint.httpVersion == .http1 ? 1 : 100
         guard unsafe connecting.count * perConnection < waiting.count else { return }
         attemptCount += 1
         let attempt = ConnectAttempt(pool: self, number: attemptCount)
@@ -192,8 +192,8 @@ package final class ConnectionPool: TimerTarget {
         defer { isServing = false }
         while unsafe !waiting.isEmpty, let connection = unsafe takeReady()?.takeUnretainedValue() {
             // Out of the line before it is told: what it does then may change the line.
-            let user = unsafe waiting.removeFirst()
-            unsafe receiver.callReady(user, connection)
+            let context = unsafe waiting.removeFirst()
+            unsafe receiver.callReady(context, connection)
             // A receiver that changed its mind leaves the connection unused.
             if let single = connection as? HTTP1ClientConnection, single.hasRoom {
                 removeBusy(single)
@@ -250,7 +250,7 @@ package final class ConnectionPool: TimerTarget {
         let refused = unsafe waiting
         unsafe waiting.removeAll()
         for index in unsafe refused.indices {
-            unsafe receiver.callRefused(refused[index], .connectFailed(reason))
+            unsafe receiver.connectFailed(refused[index], .connectFailed(reason))
         }
     }
 

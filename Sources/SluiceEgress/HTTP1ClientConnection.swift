@@ -27,8 +27,8 @@ final class HTTP1ClientConnection: ClientConnection {
         super.init(stream: stream, pool: pool, number: number)
     }
 
-    override var openCallCount: Int { unsafe user == nil ? 0 : 1 }
-    override var hasRoom: Bool { unsafe !isClosed && user == nil && session.isIdle }
+    override var openCallCount: Int { unsafe context == nil ? 0 : 1 }
+    override var hasRoom: Bool { unsafe !isClosed && context == nil && session.isIdle }
 
     override var isKept: Bool { hasAnswered }
     override var isSilentAgain: Bool { hasAnswered && isSilent }
@@ -39,10 +39,10 @@ final class HTTP1ClientConnection: ClientConnection {
         _ head: FieldBlock,
         endStream: Bool,
         keepsHead: Bool,
-        user: UnsafeMutableRawPointer
+        context: UnsafeMutableRawPointer
     ) -> Call? {
-        unsafe precondition(self.user == nil, "a call is under way on this connection")
-        unsafe self.user = user
+        unsafe precondition(self.context == nil, "a call is under way on this connection")
+        unsafe self.context = context
         isRequestEnded = endStream
         isResponseEnded = false
         isSilent = true
@@ -50,7 +50,7 @@ final class HTTP1ClientConnection: ClientConnection {
         session.sendRequest(head, endStream: endStream, keepsHead: keepsHead)
         // A head the session refuses is reported as an event, outside this call.
         needsProcessing = session.output.isEmpty
-        stream.touch()
+        stream.scheduleFlush()
         return Call(self, nil)
     }
 
@@ -60,14 +60,14 @@ final class HTTP1ClientConnection: ClientConnection {
         on stream: HTTP2Stream?
     ) -> Int {
         let sent = unsafe session.send(bytes, endStream: endStream)
-        self.stream.touch()
+        self.stream.scheduleFlush()
         if endStream { requestEnded() }
         return sent
     }
 
     override func sendTrailers(_ trailers: FieldBlock, on stream: HTTP2Stream?) {
         session.sendTrailers(trailers)
-        self.stream.touch()
+        self.stream.scheduleFlush()
         requestEnded()
     }
 
@@ -77,7 +77,7 @@ final class HTTP1ClientConnection: ClientConnection {
     }
 
     override func cancel(_ stream: HTTP2Stream?) {
-        unsafe user = nil
+        unsafe context = nil
         close(.connectionLost("cancelled"))
     }
 
@@ -93,7 +93,7 @@ final class HTTP1ClientConnection: ClientConnection {
 
     /// The exchange is complete: back to the pool, or closed if the backend wants that.
     private func release() {
-        unsafe user = nil
+        unsafe context = nil
         hasAnswered = true
         unconsumed = 0
         idleSince = stream.loop.now
@@ -159,7 +159,7 @@ final class HTTP1ClientConnection: ClientConnection {
 
     private func handle(_ event: HTTP1Event) {
         let call = Call(self, nil)
-        guard unsafe user != nil else {
+        guard unsafe context != nil else {
             switch event {
             case .head(let block, _), .interim(let block), .trailers(let block):
                 arena.blocks.give(block)
@@ -184,8 +184,8 @@ final class HTTP1ClientConnection: ClientConnection {
     }
 
     override func failAll(_ failure: CallFailure) {
-        guard unsafe user != nil else { return }
+        guard unsafe context != nil else { return }
         receiver.callFailed(Call(self, nil), failure)
-        unsafe user = nil
+        unsafe context = nil
     }
 }

@@ -28,7 +28,7 @@ final class HTTP2ClientConnection: ClientConnection, TimerTarget {
         keepAlive = KeepAlive(now: stream.loop.now)
         busySince = stream.loop.now
         super.init(stream: stream, pool: pool, number: number)
-        stream.touch()
+        stream.scheduleFlush()
     }
 
     override var isHTTP2: Bool { true }
@@ -43,13 +43,13 @@ final class HTTP2ClientConnection: ClientConnection, TimerTarget {
         _ head: FieldBlock,
         endStream: Bool,
         keepsHead: Bool,
-        user: UnsafeMutableRawPointer
+        context: UnsafeMutableRawPointer
     ) -> Call? {
         let opened = unsafe session.openStream(
             head,
             endStream: endStream,
             keepsHead: keepsHead,
-            user: user
+            context: context
         )
         guard let opened else { return nil }
         return begun(opened)
@@ -58,16 +58,16 @@ final class HTTP2ClientConnection: ClientConnection, TimerTarget {
     override func begin(
         repeating head: RepeatedHead,
         endStream: Bool,
-        user: UnsafeMutableRawPointer
+        context: UnsafeMutableRawPointer
     ) -> Call? {
-        let opened = unsafe session.openRepeated(head, endStream: endStream, user: user)
+        let opened = unsafe session.openRepeated(head, endStream: endStream, context: context)
         guard let opened else { return nil }
         return begun(opened)
     }
 
     @inline(__always)
     private func begun(_ opened: HTTP2Stream) -> Call {
-        stream.touch()
+        stream.scheduleFlush()
         if keepAliveTimer == .none { listen() }
         if session.openStreamCount == 1 { busySince = stream.loop.now }
         keepAlive.called = stream.loop.now
@@ -81,29 +81,29 @@ final class HTTP2ClientConnection: ClientConnection, TimerTarget {
     ) -> Int {
         guard let stream else { return 0 }
         let sent = unsafe session.send(bytes, endStream: endStream, on: stream)
-        self.stream.touch()
+        self.stream.scheduleFlush()
         return sent
     }
 
     override func sendTrailers(_ trailers: FieldBlock, on stream: HTTP2Stream?) {
         guard let stream else { return }
         session.sendTrailers(trailers, on: stream)
-        self.stream.touch()
+        self.stream.scheduleFlush()
     }
 
     override func consumed(_ count: Int, by stream: HTTP2Stream?) {
         guard let stream else { return }
         let before = session.output.count
         session.consumed(count, by: stream)
-        if session.output.count != before { self.stream.touch() }
+        if session.output.count != before { self.stream.scheduleFlush() }
     }
 
     override func cancel(_ stream: HTTP2Stream?) {
         guard let stream else { return }
         session.reset(stream, .cancel)
         // Where the connection is failing, all of its calls are being told one after the other.
-        unsafe stream.user = nil
-        self.stream.touch()
+        unsafe stream.context = nil
+        self.stream.scheduleFlush()
         callEnded()
         // A backend that reads no more would never let us come to this otherwise.
         closeIfRetired()
@@ -119,7 +119,7 @@ final class HTTP2ClientConnection: ClientConnection, TimerTarget {
     private func responseEnded(_ stream: HTTP2Stream) {
         if !stream.isLocalClosed {
             session.reset(stream, .cancel)
-            self.stream.touch()
+            self.stream.scheduleFlush()
         }
         callEnded()
     }
@@ -152,10 +152,10 @@ final class HTTP2ClientConnection: ClientConnection, TimerTarget {
         case .ask(let due):
             keepAliveTimer = stream.loop.setTimer(at: due, target: self, tag: 0)
             session.sendPing(UInt64(bitPattern: now.nanoseconds))
-            stream.touch()
+            stream.scheduleFlush()
         case .giveUp:
             pool.keepAliveTimedOut?()
-            close(.connectionLost("the backend did not answer a PING in \(KeepAlive.patience)"))
+            close(.connectionLost("the backend did not answer a PING in \(KeepAlive.pingTimeout)"))
         }
     }
 
@@ -192,7 +192,7 @@ final class HTTP2ClientConnection: ClientConnection, TimerTarget {
             return
         }
         stream.setReading(session.output.count < HTTP2ClientConnection.floodMark)
-        if !session.output.isEmpty { stream.touch() }
+        if !session.output.isEmpty { stream.scheduleFlush() }
         closeIfRetired()
     }
 

@@ -3,7 +3,7 @@
 // A backend whose machine has gone away says nothing, and TCP needs a quarter of an hour to find out:
 // for so long every request that goes that way would run into its deadline. So a connection that has
 // calls to answer and has been silent for `silence` is asked by PING (RFC 9113 §6.7), and given up
-// when nothing at all comes within `patience`.
+// when nothing at all comes within `pingTimeout`.
 //
 //                 callBegan                 look: silent              look: still silent
 //      asleep ───────────────► listening ───────────────► asked ─────────────────────────► give up
@@ -33,7 +33,7 @@ struct KeepAlive {
     }
 
     static let silence = Duration.seconds(30)
-    static let patience = Duration.seconds(10)
+    static let pingTimeout = Duration.seconds(10)
     static let pause = Duration.seconds(300)
 
     /// When bytes last came; noted with every read.
@@ -70,7 +70,7 @@ struct KeepAlive {
         if let progress { heard = max(heard, progress) }
         if isAsking {
             guard heard > asked else {
-                let end = asked + KeepAlive.patience
+                let end = asked + KeepAlive.pingTimeout
                 return end <= now ? .giveUp : .look(end)
             }
             isAsking = false
@@ -81,7 +81,7 @@ struct KeepAlive {
         isAsking = true
         hasHeardMessage = false
         asked = now
-        return .ask(now + KeepAlive.patience)
+        return .ask(now + KeepAlive.pingTimeout)
     }
 
     /// When the silence has lasted long enough to ask, and asking is allowed.

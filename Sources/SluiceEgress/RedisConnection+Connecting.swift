@@ -11,7 +11,7 @@ extension RedisConnection {
         addressIndex = addressIndex < addressesLeft ? addressIndex : 0
         guard addressesLeft > 0 else {
             counters.failedAttempts += 1
-            endpoint.directory?.wish()
+            endpoint.directory?.requestLook()
             waitAfter(known.complaint, "its name is being looked up")
             return
         }
@@ -47,7 +47,7 @@ extension RedisConnection {
         } else {
             counters.failedAttempts += 1
             // The name may lead elsewhere by now, and the password may be another.
-            endpoint.directory?.wish()
+            endpoint.directory?.requestLook()
             let told = sentinelTrouble ?? complaint
             waitAfter(told, told.words)
         }
@@ -80,7 +80,7 @@ extension RedisConnection {
             self.leaving = nil
             waitAfter(nil, leaving.words)
         } else if isGreeted {
-            endpoint.directory?.wish()
+            endpoint.directory?.requestLook()
             waitAfter(complaint, complaint.words)
         } else {
             attemptFailed(complaint)
@@ -133,7 +133,7 @@ extension RedisConnection {
             return
         }
         let isTaken = session.ping(
-            token: RedisAsker.probe.token,
+            token: CommandOrigin.probe.token,
             at: now,
             deadline: .distantFuture
         )

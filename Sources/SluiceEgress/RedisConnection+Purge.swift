@@ -24,7 +24,7 @@ extension RedisConnection {
             cursor: purge.cursor,
             prefix: purge.prefix,
             count: RedisPurge.pageKeyCount,
-            token: RedisAsker.scan.token,
+            token: CommandOrigin.scan.token,
             at: loop.now,
             deadline: .distantFuture
         )
@@ -47,7 +47,7 @@ extension RedisConnection {
         let isTaken = session.remove(
             keys,
             lazily: true,
-            token: RedisAsker.unlink.token,
+            token: CommandOrigin.unlink.token,
             at: loop.now,
             deadline: .distantFuture
         )

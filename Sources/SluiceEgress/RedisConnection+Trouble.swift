@@ -60,7 +60,7 @@ extension RedisConnection {
         nextLeave = loop.now + leavePause
         leavePause = min(leavePause * 2, RedisConnection.leavePauseMaximum)
         leaving = complaint
-        endpoint.directory?.wish()
+        endpoint.directory?.requestLook()
         // Not within a session's event: the loop ends it soon.
         session.connectionEnded()
     }

@@ -130,9 +130,9 @@ package final class RedisConnection: StreamHandler, TimerTarget {
         return isSent(
             unsafe session.get(
                 key,
-                token: RedisAsker.lookUp(token).token,
+                token: CommandOrigin.lookUp(token).token,
                 at: loop.now,
-                deadline: patience(until: deadline)
+                deadline: replyDeadline(until: deadline)
             )
         )
     }
@@ -151,9 +151,9 @@ package final class RedisConnection: StreamHandler, TimerTarget {
             unsafe session.getMany(
                 keys,
                 keyByteCount: keyByteCount,
-                token: RedisAsker.lookUp(token).token,
+                token: CommandOrigin.lookUp(token).token,
                 at: loop.now,
-                deadline: patience(until: deadline)
+                deadline: replyDeadline(until: deadline)
             )
         )
     }
@@ -175,7 +175,7 @@ package final class RedisConnection: StreamHandler, TimerTarget {
     }
 
     /// When to give up, so that the timer, which may be late, isn't later than `deadline`.
-    private func patience(until deadline: Instant) -> Instant {
+    private func replyDeadline(until deadline: Instant) -> Instant {
         let wait = max(0, deadline.nanoseconds(since: loop.now))
         // A wait is rounded up to milliseconds, and the scheduler takes its own.
         let early = min(TimerWheel.resolution.nanoseconds + 2_000_000, wait / 2)
@@ -200,7 +200,7 @@ package final class RedisConnection: StreamHandler, TimerTarget {
                 header: header,
                 body: body,
                 expiresInMilliseconds: milliseconds,
-                token: RedisAsker.write.token,
+                token: CommandOrigin.write.token,
                 at: loop.now,
                 deadline: .distantFuture
             ) : false
@@ -215,7 +215,7 @@ package final class RedisConnection: StreamHandler, TimerTarget {
             ? session.remove(
                 keys,
                 lazily: true,
-                token: RedisAsker.write.token,
+                token: CommandOrigin.write.token,
                 at: loop.now,
                 deadline: .distantFuture
             ) : false
@@ -250,9 +250,9 @@ package final class RedisConnection: StreamHandler, TimerTarget {
         case .ready: becameReady()
         case .ended(let failure): ended(failure)
         case .value(let token):
-            if case .lookUp(let token) = RedisAsker(token: token) { found(token) }
+            if case .lookUp(let token) = CommandOrigin(token: token) { found(token) }
         case .reply(let token, let reply):
-            switch RedisAsker(token: token) {
+            switch CommandOrigin(token: token) {
             case .lookUp(let token): answered(token, reply)
             case .write: written(reply)
             case .probe: probeAnswered(reply)
@@ -265,7 +265,7 @@ package final class RedisConnection: StreamHandler, TimerTarget {
     }
 
     private func unanswered(_ token: UInt64, _ failure: RedisLookupFailure) {
-        switch RedisAsker(token: token) {
+        switch CommandOrigin(token: token) {
         case .lookUp(let token): cameToNothing(token, failure)
         case .write: counters.failedWrites += 1
         // Without deadlines they can only be lost, and the session's end tells enough.
@@ -282,11 +282,11 @@ package final class RedisConnection: StreamHandler, TimerTarget {
         case .array(let elements):
             count(success: true)
             counters.answered += 1
-            for place in elements.indices { tell(token, place, elements[place]) }
+            for place in elements.indices { deliver(token, place, elements[place]) }
         default:
             count(success: true)
             counters.answered += 1
-            tell(token, 0, reply)
+            deliver(token, 0, reply)
         }
     }
 
@@ -297,7 +297,7 @@ package final class RedisConnection: StreamHandler, TimerTarget {
         unsafe receiver.redisHit(token, place: 0, session.value)
     }
 
-    private func tell(_ token: UInt64, _ place: Int, _ value: RedisReply) {
+    private func deliver(_ token: UInt64, _ place: Int, _ value: RedisReply) {
         guard case .bytes(let bytes) = value else {
             counters.misses += 1
             receiver.redisMiss(token, place: place)
@@ -377,7 +377,7 @@ package final class RedisConnection: StreamHandler, TimerTarget {
     }
 
     func sendSoon() {
-        stream?.touch()
+        stream?.scheduleFlush()
         armTimer()
     }
 

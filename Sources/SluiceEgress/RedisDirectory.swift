@@ -26,7 +26,7 @@ package final class RedisDirectory: Sendable {
     }
 
     private let entry = Mutex(Entry())
-    private let isWished = Atomic(true)
+    private let isLookRequested = Atomic(true)
 
     /// A directory that wants its first look.
     package init() {}
@@ -35,10 +35,10 @@ package final class RedisDirectory: Sendable {
     package var current: Entry { entry.withLock { $0 } }
 
     /// Asks for a new look.
-    package func wish() { isWished.store(true, ordering: .relaxed) }
+    package func requestLook() { isLookRequested.store(true, ordering: .relaxed) }
 
     /// Whether a look is wanted; asking takes the wish.
-    package func takeWish() -> Bool { isWished.exchange(false, ordering: .relaxed) }
+    package func takeLookRequest() -> Bool { isLookRequested.exchange(false, ordering: .relaxed) }
 
     /// Takes the outcome of a look.
     package func put(_ new: Entry) { entry.withLock { $0 = new } }

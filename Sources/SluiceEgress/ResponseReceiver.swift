@@ -36,9 +36,9 @@ package enum CallFailure: Error, Sendable {
 /// ``Call/cancel()``. A receiver that has its answer before it ended the request cancels.
 package protocol ResponseReceiver: AnyObject {
     /// A connection is there for the call that ``ConnectionPool/acquire(_:)`` made wait.
-    func callReady(_ user: UnsafeMutableRawPointer, _ connection: ClientConnection)
+    func callReady(_ context: UnsafeMutableRawPointer, _ connection: ClientConnection)
     /// No connection came for the call that waited.
-    func callRefused(_ user: UnsafeMutableRawPointer, _ failure: CallFailure)
+    func connectFailed(_ context: UnsafeMutableRawPointer, _ failure: CallFailure)
     /// The final response began; the block is the receiver's.
     func responseHead(_ call: Call, _ head: FieldBlock, endStream: Bool)
     /// An interim response; the block is the receiver's.
@@ -68,18 +68,18 @@ package struct Call: BitwiseCopyable {
     /// The connection it goes over.
     package var connection: ClientConnection { unsafe holder._withUnsafeGuaranteedRef { $0 } }
 
-    /// The word given to ``ClientConnection/begin(_:endStream:user:)``.
-    package var user: UnsafeMutableRawPointer? {
-        if let stream { return unsafe stream.user }
-        return unsafe holder._withUnsafeGuaranteedRef { unsafe $0.user }
+    /// The word given to ``ClientConnection/begin(_:endStream:context:)``.
+    package var context: UnsafeMutableRawPointer? {
+        if let stream { return unsafe stream.context }
+        return unsafe holder._withUnsafeGuaranteedRef { unsafe $0.context }
     }
 
     /// Gives the call another word: its events are somebody else's from here on.
-    package func hand(to user: UnsafeMutableRawPointer) {
+    package func hand(to context: UnsafeMutableRawPointer) {
         if let stream {
-            unsafe stream.user = user
+            unsafe stream.context = context
         } else {
-            unsafe holder._withUnsafeGuaranteedRef { unsafe $0.user = user }
+            unsafe holder._withUnsafeGuaranteedRef { unsafe $0.context = context }
         }
     }
 

@@ -38,7 +38,7 @@ package final class SentinelQuery: StreamHandler, TimerTarget {
     private let settings: RedisSettings
     private let tls: TLSClientContext?
     private let timeout: Duration
-    private let tell: (Outcome) -> Void
+    private let post: (Outcome) -> Void
     private var next = 0
     private var stream: TCPStream?
     private var session: RedisSession
@@ -64,7 +64,7 @@ package final class SentinelQuery: StreamHandler, TimerTarget {
         tls: TLSClientContext? = nil,
         timeout: Duration = .milliseconds(500),
         troubles: [(name: String, complaint: RedisComplaint)] = [],
-        tell: @escaping (Outcome) -> Void
+        post: @escaping (Outcome) -> Void
     ) {
         self.loop = loop
         self.ways = ways
@@ -73,7 +73,7 @@ package final class SentinelQuery: StreamHandler, TimerTarget {
         self.tls = tls
         self.timeout = timeout
         self.troubles = troubles
-        self.tell = tell
+        self.post = post
         session = RedisSession(over: settings, pool: loop.buffers)
     }
 
@@ -116,7 +116,7 @@ package final class SentinelQuery: StreamHandler, TimerTarget {
         guard !isOver else { return }
         isOver = true
         disconnect()
-        tell(outcome)
+        post(outcome)
     }
 
     private func disconnect() {
@@ -154,7 +154,7 @@ package final class SentinelQuery: StreamHandler, TimerTarget {
             at: loop.now,
             deadline: .distantFuture
         )
-        stream.touch()
+        stream.scheduleFlush()
     }
 
     package func streamReceived(_ bytes: UnsafeRawBufferPointer) {

@@ -25,13 +25,13 @@ enum GRPCSurface {
         var whole = Scan(scanner)
         unsafe whole.feed(body)
         var cut = Scan(scanner)
-        var pieces = unsafe Pieces(seed: bytes[1])
-        try unsafe pieces.each(of: body) { piece in
-            unsafe cut.feed(piece)
+        var fragments = unsafe Fragments(seed: bytes[1])
+        try unsafe fragments.each(of: body) { fragment in
+            unsafe cut.feed(fragment)
             return !cut.isFailed
         }
         try expect(cut == whole, "cut: \(cut), whole: \(whole)")
-        try unsafe judge(whole, Reference(body, field, maximum, isStreaming))
+        try unsafe check(whole, Reference(body, field, maximum, isStreaming))
         if !whole.isFailed, !isStreaming, whole.isComplete, whole.isRouted {
             try unsafe rename(body, field, whole)
         }
@@ -118,7 +118,7 @@ enum GRPCSurface {
         }
     }
 
-    private static func judge(_ scan: Scan, _ reference: Reference) throws(Finding) {
+    private static func check(_ scan: Scan, _ reference: Reference) throws(Finding) {
         if reference.isMalformed, !reference.hasMessage {
             try expect(scan.failure == .malformed, "a flag that isn't one, but \(scan)")
         } else if reference.isTooLarge {

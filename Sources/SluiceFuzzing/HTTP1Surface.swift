@@ -21,9 +21,9 @@ enum HTTP1Surface {
         unsafe whole.receive(wire)
         let cut = Listener(isClient, flags, flags & 8 != 0 ? arena : HTTPArena())
         cut.begin()
-        var pieces = unsafe Pieces(seed: bytes[1])
-        try unsafe pieces.each(of: wire) { piece in
-            unsafe cut.receive(piece)
+        var fragments = unsafe Fragments(seed: bytes[1])
+        try unsafe fragments.each(of: wire) { fragment in
+            unsafe cut.receive(fragment)
             return true
         }
         if flags & 4 != 0 {
@@ -119,7 +119,7 @@ enum HTTP1Surface {
                 note(block)
                 arena.blocks.give(block)
             case .data(let bytes, let endStream):
-                unsafe transcript.piece(bytes)
+                unsafe transcript.fragment(bytes)
                 unsafe relay?.body(bytes, endStream)
                 if endStream { finish() }
             case .trailers(let block):

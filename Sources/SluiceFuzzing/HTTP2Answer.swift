@@ -90,7 +90,7 @@ struct HTTP2Answer {
 
     /// Whether nghttp2 finds in a server's `output` the answers that were meant, each on its stream, and
     /// nothing else.
-    static func judge(_ output: [UInt8], mayBeLarge: Bool) throws(Finding) {
+    static func check(_ output: [UInt8], mayBeLarge: Bool) throws(Finding) {
         let peer = HPACKPeer()
         var bodies: [UInt32: [UInt8]] = [:]
         for frame in FrameReader.frames(in: output) where frame.type < 2 {

@@ -40,7 +40,7 @@ enum HTTP2Surface {
             for (short, long) in [(whole, longWhole), (cut, longCut)] {
                 try expect(short.output == long.output, "the short way comes to other bytes")
                 try expect(long.end() == 0, "blocks and streams were lost on the long way")
-                try HTTP2Answer.judge(short.output, mayBeLarge: flags & 16 != 0)
+                try HTTP2Answer.check(short.output, mayBeLarge: flags & 16 != 0)
             }
         }
         for one in [whole, cut] {
@@ -113,7 +113,7 @@ enum HTTP2Surface {
             block.append(named: ":scheme", text: "http")
             block.append(named: ":authority", text: "a.example")
             block.append(named: ":path", text: "/")
-            let made = unsafe session?.openStream(block, endStream: true, user: nil)
+            let made = unsafe session?.openStream(block, endStream: true, context: nil)
             if let stream = made ?? nil { streams[stream.id] = stream }
         }
 
@@ -133,10 +133,10 @@ enum HTTP2Surface {
 
         /// Takes bytes in the pieces that follow from `seed`.
         func receive(_ wire: [UInt8], seed: UInt8) {
-            var pieces = Pieces(seed: seed)
+            var fragments = Fragments(seed: seed)
             var start = 0
             while start < wire.count {
-                let end = start + pieces.next(of: wire.count - start)
+                let end = start + fragments.next(of: wire.count - start)
                 unsafe wire[start..<end].withUnsafeBytes { unsafe receive($0) }
                 start = end
             }
@@ -166,7 +166,7 @@ enum HTTP2Surface {
                 head("i", stream, block)
             case .data(let stream, let bytes, let end):
                 known(stream)
-                unsafe transcript.piece(bytes, of: stream.id)
+                unsafe transcript.fragment(bytes, of: stream.id)
                 session?.consumed(bytes.count, by: stream)
                 finish(stream, end)
             case .trailers(let stream, let block):

@@ -44,7 +44,7 @@ package struct HTTP2Tolerance {
     /// Whether the lenient one must have reset a stream.
     private var needsReset = false
     /// Why both are right.
-    private var why: String
+    private var cause: String
 
     private func allows(
         _ ours: HTTP2Verdict,
@@ -71,120 +71,121 @@ package struct HTTP2Tolerance {
         .init(
             strict: .ours,
             reason: "a stream below one opened before",
-            why: "RFC 9113 §5.1.1 demands PROTOCOL_ERROR; nghttp2 ignores the frame"
+            cause: "RFC 9113 §5.1.1 demands PROTOCOL_ERROR; nghttp2 ignores the frame"
         ),
         .init(
             strict: .ours,
             reason: "HEADERS on a closed stream",
-            why: "§5.1 allows STREAM_CLOSED for what is not a race; nghttp2 ignores the frame"
+            cause: "§5.1 allows STREAM_CLOSED for what is not a race; nghttp2 ignores the frame"
         ),
         .init(
             strict: .ours,
             reason: "padding longer than its frame",
-            why: "§6.1 makes no exception for closed streams, whose DATA nghttp2 skips unread"
+            cause: "§6.1 makes no exception for closed streams, whose DATA nghttp2 skips unread"
         ),
         .init(
             strict: .ours,
             reason: "a padded frame without a pad length",
-            why: "the same"
+            cause: "the same"
         ),
         .init(
             strict: .ours,
             reason: "HEADERS after the stream's end",
             needsReset: true,
-            why: "nghttp2 has reset it for its path or authority, which we check above the session"
+            cause:
+                "nghttp2 has reset it for its path or authority, which we check above the session"
         ),
         .init(
             strict: .ours,
             reason: "SETTINGS_",
             needs: { $0.type == 4 && $0.payload.count >= 12 },
-            why: "§6.5.3 applies each value in order; nghttp2 looks at the last of one kind only"
+            cause: "§6.5.3 applies each value in order; nghttp2 looks at the last of one kind only"
         ),
         .init(
             strict: .ours,
             reason: "a frame longer than SETTINGS_MAX_FRAME_SIZE",
             needs: { $0.type == 1 && $0.flags & 4 == 0 },
-            why: "§4.2 makes no exception for CONTINUATION, whose length nghttp2 doesn't check"
+            cause: "§4.2 makes no exception for CONTINUATION, whose length nghttp2 doesn't check"
         ),
         .init(
             strict: .ours,
             reason: "a window above 2^31-1",
             needs: { $0.type == 4 && $0.payload.count >= 6 },
-            why:
+            cause:
                 "§6.9.2 asks for a connection error where SETTINGS do it; nghttp2 resets the stream"
         ),
         .init(
             strict: .nghttp2,
             reason: "SETTINGS: unexpected ACK",
-            why: "the RFC is silent; ours counts it as a frame without work"
+            cause: "the RFC is silent; ours counts it as a frame without work"
         ),
         .init(
             strict: .nghttp2,
             reason: "SETTINGS: too many setting entries",
-            why: "nghttp2 stops at 32; ours walks the streams once a frame, so needs no limit"
+            cause: "nghttp2 stops at 32; ours walks the streams once a frame, so needs no limit"
         ),
         .init(
             strict: .nghttp2,
             reason: "DATA: stream in half-closed(remote)",
-            why: "§5.1 asks for a stream error, which is what ours sends"
+            cause: "§5.1 asks for a stream error, which is what ours sends"
         ),
         .init(
             strict: .nghttp2,
             reason: "HEADERS: stream closed",
             needsReset: true,
-            why: "§5.1: ours has reset that stream for a malformed head and ignores the rest"
+            cause: "§5.1: ours has reset that stream for a malformed head and ignores the rest"
         ),
         .init(
             strict: .nghttp2,
             reason: "SETTINGS: SETTINGS_NO_RFC7540_PRIORITIES",
-            why: "RFC 9218 §2.1 is not ours to enforce; we ignore priorities"
+            cause: "RFC 9218 §2.1 is not ours to enforce; we ignore priorities"
         ),
         .init(
             strict: .nghttp2,
             reason: "SETTINGS: invalid SETTINGS_NO_RFC7540_PRIORITIES",
-            why: "the same"
+            cause: "the same"
         ),
         .init(
             strict: .nghttp2,
             reason: "SETTINGS: invalid SETTINGS_ENABLE_CONNECT_PROTOCOL",
-            why: "RFC 8441 is an extension we don't speak; unknown settings are ignored"
+            cause: "RFC 8441 is an extension we don't speak; unknown settings are ignored"
         ),
         .init(
             strict: .nghttp2,
             reason: "DATA: stream closed",
-            why: "§5.1 allows either; ours resets the stream and counts it"
+            cause: "§5.1 allows either; ours resets the stream and counts it"
         ),
         .init(
             strict: .nghttp2,
             reason: "depend on itself",
-            why: "§5.3 drops priorities; RFC 7540 §5.3.1 asks for a stream error as ours sends"
+            cause: "§5.3 drops priorities; RFC 7540 §5.3.1 asks for a stream error as ours sends"
         ),
         .init(
             strict: .nghttp2,
             reason: "request HEADERS: depend on itself",
-            why: "the same"
+            cause: "the same"
         ),
         .init(
             strict: .nghttp2,
             reason: "HEADERS: depend on itself",
-            why: "the same"
+            cause: "the same"
         ),
         .init(
             strict: .nghttp2,
             reason: "GOAWAY: invalid last_stream_id",
-            why: "a server pushes nothing, so the number means nothing to it"
+            cause: "a server pushes nothing, so the number means nothing to it"
         ),
         .init(
             strict: .nghttp2,
             reason: "WINDOW_UPDATE: window_size_increment == 0",
             needs: { $0.type == 8 && $0.stream != 0 },
-            why: "§6.9 asks for a stream error on a stream, as ours sends"
+            cause: "§6.9 asks for a stream error on a stream, as ours sends"
         ),
         .init(
             strict: .nghttp2,
             reason: "",
             needs: { $0.type == 2 && $0.payload.count != 5 },
-            why: "§6.3 asks for a stream error, as ours sends"
+            cause: "§6.3 asks for a stream error, as ours sends"
         ),
     ]
 }

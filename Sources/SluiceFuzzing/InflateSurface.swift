@@ -66,11 +66,11 @@ enum InflateSurface {
         var inflater = Inflater(coding, byteCount: body.count, limit: limit)
         var text: [UInt8] = []
         var room = [UInt8](repeating: 0, count: 1 + Int(seed))
-        var pieces = Pieces(seed: seed)
+        var fragments = Fragments(seed: seed)
         var start = 0
         do throws(InflateFailure) {
             while start < body.count {
-                let end = start + pieces.next(of: body.count - start)
+                let end = start + fragments.next(of: body.count - start)
                 var rest = unsafe UnsafeRawBufferPointer(rebasing: body[start..<end])
                 while true {
                     let size = room.count

@@ -20,11 +20,11 @@ enum MessageSurface {
         switch mode & 3 {
         case 1:
             guard let response = try? unsafe InferenceResponse(protobuf: message) else { return }
-            try judge(response, message.count)
+            try check(response, message.count)
         case 2: try unsafe RowSurface.check(message, .grpc, headerLength: nil)
         default:
             guard let request = try? unsafe InferenceRequest(protobuf: message) else { return }
-            try judge(request, message.count)
+            try check(request, message.count)
         }
     }
 
@@ -39,12 +39,12 @@ enum MessageSurface {
             guard let request = try? unsafe InferenceRequest(rawBody: body, signature) else {
                 return
             }
-            try judge(request, body.count)
+            try check(request, body.count)
         case 2: try unsafe RowSurface.check(body, headerLength: length)
         case 3:
             guard let response = try? unsafe InferenceResponse(json: body, headerLength: length)
             else { return }
-            try judge(response, body.count)
+            try check(response, body.count)
         default: try unsafe json(body, headerLength: length)
         }
     }
@@ -52,11 +52,11 @@ enum MessageSurface {
     static func json(_ body: UnsafeRawBufferPointer, headerLength: Int?) throws(Finding) {
         let read = try? unsafe InferenceRequest(json: body, headerLength: headerLength)
         guard let read else { return }
-        try judge(read, body.count)
+        try check(read, body.count)
     }
 
     /// Writes it as protobuf, reads that, and on to JSON, each time asking for its digest.
-    private static func judge(_ request: InferenceRequest, _ count: Int) throws(Finding) {
+    private static func check(_ request: InferenceRequest, _ count: Int) throws(Finding) {
         let pool = BufferPool()
         var output = ByteBuffer(pool: pool)
         var scratch = ByteBuffer(pool: pool)
@@ -134,7 +134,7 @@ enum MessageSurface {
     }
 
     /// Writes an answer as protobuf, in both ways it has for tensors, and as JSON.
-    private static func judge(_ response: InferenceResponse, _ count: Int) throws(Finding) {
+    private static func check(_ response: InferenceResponse, _ count: Int) throws(Finding) {
         let pool = BufferPool()
         var output = ByteBuffer(pool: pool)
         var scratch = ByteBuffer(pool: pool)
@@ -157,9 +157,9 @@ enum MessageSurface {
             )
         }
         output.removeAll()
-        let wishes = CallerWishes(.v2, InferenceRequest())
+        let responseFormat = ResponseFormat(.v2, InferenceRequest())
         let written = try? response.writeJSON(
-            for: wishes,
+            for: responseFormat,
             to: &output,
             scratch: &scratch,
             .generic
@@ -200,10 +200,10 @@ enum V1Surface {
             }
             output.removeAll()
             let back = Transcoder(caller: .grpc, backend: .v1, .kserve, signature: signature)
-            let wishes = CallerWishes(.grpc, InferenceRequest())
+            let responseFormat = ResponseFormat(.grpc, InferenceRequest())
             let answer = try? unsafe back.answer(
                 text,
-                for: wishes,
+                for: responseFormat,
                 to: &output,
                 scratch: &scratch
             )
@@ -221,26 +221,26 @@ enum V1Surface {
 enum RowSurface {
     static func check(
         _ body: UnsafeRawBufferPointer,
-        _ form: CallerWishes.Form? = nil,
+        _ form: ResponseFormat.APIForm? = nil,
         headerLength: Int?
     ) throws(Finding) {
         let pool = BufferPool()
         var output = ByteBuffer(pool: pool)
         var scratch = ByteBuffer(pool: pool)
         for form in form.map({ [$0] }) ?? (headerLength == nil ? [.v1, .v2] : [.v2]) {
-            let wishes = CallerWishes(form, InferenceRequest())
+            let responseFormat = ResponseFormat(form, InferenceRequest())
             let records = try? unsafe RowAnswer.cut(
                 body,
                 headerLength: headerLength,
                 rows: 2,
-                for: wishes,
+                for: responseFormat,
                 .generic,
                 scratch: &scratch
             )
             guard let records else { continue }
             try expect(records.count == 2, "\(records.count) records of two rows")
             output.removeAll()
-            let length = join(records, wishes, &output, &scratch)
+            let length = join(records, responseFormat, &output, &scratch)
             // A message's fields may come in any order; and a text with somebody's id is written anew
             // without it, if it can be.
             let read = try? unsafe InferenceResponse(json: body, headerLength: headerLength)
@@ -254,19 +254,19 @@ enum RowSurface {
             var (first, second) = (records[0], records[1])
             first[first.count / 2] ^= 1
             second.removeLast(second.count / 3)
-            for other in [CallerWishes.Form.v1, .v2, .grpc] {
-                let wishes = CallerWishes(other, InferenceRequest())
+            for other in [ResponseFormat.APIForm.v1, .v2, .grpc] {
+                let responseFormat = ResponseFormat(other, InferenceRequest())
                 output.removeAll()
-                _ = join([records[0], second], wishes, &output, &scratch)
+                _ = join([records[0], second], responseFormat, &output, &scratch)
                 output.removeAll()
-                _ = join([first, records[1]], wishes, &output, &scratch)
+                _ = join([first, records[1]], responseFormat, &output, &scratch)
             }
         }
     }
 
     private static func join(
         _ records: [[UInt8]],
-        _ wishes: CallerWishes,
+        _ responseFormat: ResponseFormat,
         _ output: inout ByteBuffer,
         _ scratch: inout ByteBuffer
     ) -> Int?? {
@@ -276,7 +276,7 @@ enum RowSurface {
                     return unsafe .some(
                         try RowAnswer.join(
                             [one, other],
-                            for: wishes,
+                            for: responseFormat,
                             RowSeparators(),
                             .generic,
                             to: &output,

@@ -25,9 +25,9 @@ enum RedisSurface {
         var whole = Conversation()
         unsafe whole.receive(wire)
         var cut = Conversation()
-        var pieces = unsafe Pieces(seed: bytes[0])
-        try unsafe pieces.each(of: wire) { piece in
-            unsafe cut.receive(piece)
+        var fragments = unsafe Fragments(seed: bytes[0])
+        try unsafe fragments.each(of: wire) { fragment in
+            unsafe cut.receive(fragment)
             return true
         }
         try expect(cut.events == whole.events, "cut: \(cut.events), whole: \(whole.events)")
@@ -37,7 +37,7 @@ enum RedisSurface {
             let plain = reader.next()
             try expect(plain == reply, "\(reply), not \(plain.map { "\($0)" } ?? "nothing")")
             if token == 5 { _ = RedisPage(reply) }
-            if case .bytes(let value) = reply { try judge(value) }
+            if case .bytes(let value) = reply { try check(value) }
         }
         whole.end()
         let tokens = whole.events.compactMap { event -> UInt64? in
@@ -51,7 +51,7 @@ enum RedisSurface {
     }
 
     /// A value is believed only where it belongs to the key it came for.
-    private static func judge(_ value: [UInt8]) throws(Finding) {
+    private static func check(_ value: [UInt8]) throws(Finding) {
         let isOurs = unsafe value.withUnsafeBytes { unsafe StoredValue($0, key: key) != nil }
         try expect(
             !isOurs || value.dropFirst(StoredValue.headerByteCount).elementsEqual(answer),

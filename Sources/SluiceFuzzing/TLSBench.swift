@@ -70,11 +70,11 @@ final class TLSBench: @unchecked Sendable {
         to session: TLSSession,
         hearing heard: inout [UInt8]
     ) -> TLSFailure? {
-        var pieces = Pieces(seed: cuts ?? 1)
+        var fragments = Fragments(seed: cuts ?? 1)
         var start = 0
         while start < wire.count {
             let left = wire.count - start
-            let end = start + (cuts == nil ? left : pieces.nextOfFew(of: left))
+            let end = start + (cuts == nil ? left : fragments.nextOfFew(of: left))
             do {
                 try unsafe wire[start..<end].withUnsafeBytes { try unsafe session.receive($0) }
                 let count = unsafe try session.read(into: plain.memory)

@@ -23,13 +23,13 @@ struct Transcript: Equatable {
     }
 
     /// A piece of a body; pieces without anything between them are one.
-    mutating func piece(_ piece: UnsafeRawBufferPointer, of stream: UInt32 = 0) {
-        guard unsafe !piece.isEmpty else { return }
+    mutating func fragment(_ fragment: UnsafeRawBufferPointer, of stream: UInt32 = 0) {
+        guard unsafe !fragment.isEmpty else { return }
         if body != stream {
             note("b", stream)
             body = stream
         }
-        unsafe bytes.append(contentsOf: piece)
+        unsafe bytes.append(contentsOf: fragment)
     }
 
     /// Whether this begins with all of `other`.
@@ -51,7 +51,7 @@ struct Transcript: Equatable {
 /// Hands out `bytes` in pieces that follow from `seed`: short cuts find the seams, long ones get on.
 ///
 /// Seed 0 is one byte at a time.
-struct Pieces {
+struct Fragments {
     private var random: RandomSource
     private let isBytewise: Bool
 

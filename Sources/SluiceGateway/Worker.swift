@@ -60,7 +60,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     }
 
     deinit {
-        flows.deallocate()
+        requests.deallocate()
         paths.deallocate()
     }
 
@@ -75,13 +75,13 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     let cache: Unmanaged<ResultCache>?
     let shard: MetricShard
     let codes: CodeTable
-    let strangers: RevisionMetrics
+    let unmatched: RevisionMetrics
     let log: AccessBuffer?
     var random: RandomSource
-    let flows = Slab(stride: MemoryLayout<Flow>.stride + FlowScratch.size)
+    let requests = Slab(stride: MemoryLayout<RequestRecord>.stride + RequestScratch.size)
     /// The replica new requests use.
-    var replica: Replica
-    private var retired: [Replica] = []
+    var workerSnapshot: WorkerSnapshot
+    private var retired: [WorkerSnapshot] = []
     private var routes: [String: BackendRoute] = [:]
     private var revisionNames = RevisionNames()
     private(set) var listeners: [IngressListener] = []
@@ -90,7 +90,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     /// Streams of `grpc.health.v1.Health/Watch`, with what they were last told.
     var watchers: [UnsafeMutableRawPointer: (service: String, status: Int)] = unsafe [:]
     /// Refusals that wait for their client to finish sending.
-    var refusals: [UnsafeMutableRawPointer: Refusal] = unsafe [:]
+    var errorReplies: [UnsafeMutableRawPointer: ErrorReply] = unsafe [:]
     private var watchTimer = TimerID.none
     private var logTimer = TimerID.none
     let number: Int
@@ -98,7 +98,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     var waiting = TokenTable()
     var nextToken: UInt64 = 0
     /// Requests whose body is with a helper thread, by their token.
-    var lent = TokenTable()
+    var offloaded = TokenTable()
     /// What tells helper threads that such a request is over, by its token.
     var gone: [UInt64: Flag] = [:]
     /// Answers that a helper thread makes ready to be kept, by their token.
@@ -107,17 +107,17 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     var copies: [UInt64: MirroredCall] = [:]
     var mirrorWork: [MirroredCall] = []
     var copyCount: UInt64 = 0
-    var lines = WorkerLines()
+    var queues = WorkerQueues()
     var arrivals = ArrivalQueue()
     let paths = PathMemo()
     var codec: PredictCodec
-    var memo = QuestionMemo()
-    var foreseen: ForeseenMessage?
+    var memo = ExactRequestKeyCache()
+    var prefetched: PrefetchedMessage?
     /// What the compressed message under way decodes to; holds something during one call only.
     var decoded = PooledBytes()
     private(set) var mindsOrigins = false
     /// Absent until a revision is warmed.
-    var warmHand: WarmHand?
+    var cacheWarmer: CacheWarmer?
     /// Tier 2, if there is one.
     var redis: RedisConnection?
     var redisNames: RedisNames?
@@ -141,7 +141,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
         codec = PredictCodec(pool: buffers)
         shard = shared.store.makeShard()
         codes = CodeTable(store: shared.store)
-        strangers = RevisionMetrics(
+        unmatched = RevisionMetrics(
             store: shared.store,
             codes: codes,
             model: "-",
@@ -151,7 +151,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
         let wall = loop.kernel.wallClock()
         wallOffset = wall - loop.kernel.now().nanoseconds
         random = RandomSource(seed: UInt64(bitPattern: wall) &+ UInt64(number) &* 0x9E37_79B9)
-        replica = Replica(
+        workerSnapshot = WorkerSnapshot(
             snapshot: Snapshot(generation: 0, models: [], maxRequestBytes: 64 << 20),
             models: []
         )
@@ -165,7 +165,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     enum Tag {
         static let log: UInt = 1
         static let watch: UInt = 2
-        static let lines: UInt = 3
+        static let queues: UInt = 3
         static let arrivals: UInt = 4
     }
 
@@ -205,7 +205,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
                 rowMetrics: plan.cache?.rows == true
                     ? RowMetrics(store: shared.store, model: plan.name) : nil,
                 hot: plan.cache?.warm.flatMap {
-                    shared.cache?.hotInputs(of: plan.name, $0, at: loop.now)
+                    shared.cache?.topRequests(of: plan.name, $0, at: loop.now)
                 },
                 splitMetrics: SplitMetrics(store: shared.store, plan: plan),
                 rateLimits: WorkerRateLimits(plan, shared.store),
@@ -221,15 +221,15 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
         for model in models where model.revisions.count > 1 {
             for revision in model.revisions { revision.metrics.countAnswers() }
         }
-        let old = replica
-        replica = Replica(snapshot: snapshot, models: models)
-        replica.keepRowHabits(of: old)
+        let old = workerSnapshot
+        workerSnapshot = WorkerSnapshot(snapshot: snapshot, models: models)
+        workerSnapshot.keepRowCachingState(of: old)
         for (key, route) in routes.sorted(by: { $0.key < $1.key }) where kept[key] == nil {
             route.pool.close()
         }
         routes = kept
         revisionNames.end()
-        if old.flowCount > 0 { retired.append(old) }
+        if old.requestCount > 0 { retired.append(old) }
         wallOffset = loop.kernel.wallClock() - loop.kernel.now().nanoseconds
     }
 
@@ -315,9 +315,12 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
         let http2 = shared.store.gauge(GatewayMetrics.connections, [name, "http2"])
         let refused = shared.store.counter(GatewayMetrics.connectionsRefused, [name, "limit"])
         let failed = shared.store.counter(GatewayMetrics.connectionsRefused, [name, "handshake"])
-        let spared = shared.store.counter(GatewayMetrics.connectionsRefused, [name, "descriptors"])
+        let outOfDescriptors = shared.store.counter(
+            GatewayMetrics.connectionsRefused,
+            [name, "descriptors"]
+        )
         let crowded = shared.store.counter(GatewayMetrics.connectionsRefused, [name, "address"])
-        let shed = shared.store.counter(GatewayMetrics.connectionsShed, [name])
+        let evictedIdle = shared.store.counter(GatewayMetrics.connectionsShed, [name])
         let abuse = AbuseMetrics(store: shared.store, listener: name)
         let listener = try IngressListener(
             loop: loop,
@@ -336,9 +339,9 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
             case .closedHTTP1: shard.add(http1, -1)
             case .closedHTTP2: shard.add(http2, -1)
             case .refused: shard.add(refused)
-            case .outOfDescriptors: shard.add(spared)
+            case .outOfDescriptors: shard.add(outOfDescriptors)
             case .crowded: shard.add(crowded)
-            case .shed: shard.add(shed)
+            case .evictedIdle: shard.add(evictedIdle)
             case .handshakeFailed: shard.add(failed)
             case .abused(let reason): if let counter = abuse[reason] { shard.add(counter) }
             }
@@ -359,20 +362,20 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     /// Winds connections down; `isFinal` stops accepting and takes no new requests.
     package func drain(isFinal: Bool) {
         for listener in listeners { listener.drain(isFinal: isFinal) }
-        warmHand?.close()
+        cacheWarmer?.close()
     }
 
     /// Client connections and requests that are still open; a shadow's don't keep us.
     package var openWork: Int {
-        listeners.reduce(flows.liveCount - copies.count) { $0 + $1.connectionCount }
+        listeners.reduce(requests.liveCount - copies.count) { $0 + $1.connectionCount }
     }
 
     /// Requests of callers that are under way.
-    package var openRequestCount: Int { flows.liveCount - copies.count }
+    package var openRequestCount: Int { requests.liveCount - copies.count }
 
     /// Records that are handed out: flows, HTTP/2 streams, heads; zero when all is quiet.
     package var liveRecordCount: Int {
-        flows.liveCount + arena.openStreamCount + arena.blocks.liveCount
+        requests.liveCount + arena.openStreamCount + arena.blocks.liveCount
     }
 
     /// Closes everything at once.
@@ -381,15 +384,15 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
         // They hold the worker as it holds them.
         listeners.removeAll()
         closeMirrors()
-        warmHand?.close()
+        cacheWarmer?.close()
         for route in routes.sorted(by: { $0.key < $1.key }) { route.value.pool.closeAll() }
-        settleLines()
+        settleQueues()
         loop.endOfTick = nil
         redis?.close()
         log?.flush()
         loop.cancelTimer(&logTimer)
         loop.cancelTimer(&watchTimer)
-        loop.cancelTimer(&lines.timer)
+        loop.cancelTimer(&queues.timer)
     }
 
     // MARK: - Timers
@@ -403,14 +406,14 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
             watchTimer = .none
             tellWatchers()
             armWatchTimer()
-        case Tag.lines:
-            lines.timer = .none
+        case Tag.queues:
+            queues.timer = .none
             lookAgain()
         case Tag.arrivals: refuseLateArrivals()
         default:
-            guard let flow = unsafe FlowPointer(bitPattern: tag) else { return }
-            unsafe flow.pointee.timer = .none
-            unsafe timedOut(flow)
+            guard let request = unsafe Request(bitPattern: tag) else { return }
+            unsafe request.pointee.timer = .none
+            unsafe timedOut(request)
         }
     }
 
@@ -422,8 +425,8 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
 
     /// Sees to it that those who wait in line are looked after even if no answer comes.
     func armLineTimer() {
-        guard lines.timer == .none, unsafe !lines.queued.isEmpty else { return }
-        lines.timer = loop.setTimer(after: Worker.lineInterval, target: self, tag: Tag.lines)
+        guard queues.timer == .none, unsafe !queues.queued.isEmpty else { return }
+        queues.timer = loop.setTimer(after: Worker.lineInterval, target: self, tag: Tag.queues)
     }
 
     /// Sees to it that what is put off is done when this tick has written what it has to say.
@@ -435,16 +438,16 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
         loop.endOfTick = { [unowned self] in
             workOnMirrors()
             // Last: a copy that came to nothing gives a place back as well.
-            settleLines()
+            settleQueues()
             if mirrorWork.isEmpty { loop.endOfTick = nil } else { loop.waker.wake() }
         }
     }
 
     /// Lets a replica go once its last request is over.
-    func flowEnded(on replica: Replica) {
-        replica.flowCount -= 1
-        if replica.flowCount == 0, replica !== self.replica {
-            retired.removeAll { $0 === replica }
+    func requestEnded(on workerSnapshot: WorkerSnapshot) {
+        workerSnapshot.requestCount -= 1
+        if workerSnapshot.requestCount == 0, workerSnapshot !== self.workerSnapshot {
+            retired.removeAll { $0 === workerSnapshot }
         }
     }
 }

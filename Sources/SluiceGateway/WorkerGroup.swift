@@ -36,8 +36,8 @@ package final class WorkerGroup: Sendable {
             members.append(Member(thread: thread, worker: worker, loop: loop))
         }
         self.members = members
-        shared.cache?.introduce(
-            members.map { ResultCache.Colleague(worker: $0.worker, loop: $0.loop) }
+        shared.cache?.register(
+            members.map { ResultCache.PeerWorker(worker: $0.worker, loop: $0.loop) }
         )
     }
 
@@ -58,7 +58,7 @@ package final class WorkerGroup: Sendable {
     }
 
     /// Runs `task` on every worker's own thread, soon.
-    package func tell(_ task: @escaping @Sendable (Worker) -> Void) {
+    package func post(_ task: @escaping @Sendable (Worker) -> Void) {
         for member in members {
             let worker = member.worker
             member.loop.submit { task(worker.value) }

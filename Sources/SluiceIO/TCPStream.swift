@@ -77,7 +77,7 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
     private var hasEnded = false
     private var finishesWhenFlushed = false
     /// How long a peer may leave the last output unread.
-    private var patience = Duration.zero
+    private var progressTimeout = Duration.zero
     private var lingerTimer = TimerID.none
 
     private static let cipherHighWater = 256 << 10
@@ -120,13 +120,13 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
         interest = state == .connecting ? .write : .read
         token = loop.register(self, descriptor: descriptor, for: interest)
         if state == .open { handler?.streamOpened(self) }
-        if state == .handshaking { touch() }
+        if state == .handshaking { scheduleFlush() }
     }
 
     // MARK: - What handlers ask for
 
     /// Asks for ``StreamHandler/streamOutput`` to be written at the tick's end.
-    package func touch() {
+    package func scheduleFlush() {
         guard !isDirty, state != .closed else { return }
         isDirty = true
         loop.markDirty(self)
@@ -136,7 +136,7 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
     package func setReading(_ isReading: Bool) {
         guard wantsRead != isReading else { return }
         wantsRead = isReading
-        touch()
+        scheduleFlush()
     }
 
     /// Whether the stream is past its end.
@@ -152,15 +152,15 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
     /// Writes what waits, says goodbye and closes; reads and drops until the peer has seen it.
     ///
     /// Closing at once while the peer still sends would make the kernel reset the connection and
-    /// destroy the last answer on its way. A peer that takes nothing for `patience` is let go with
+    /// destroy the last answer on its way. A peer that takes nothing for `progressTimeout` is let go with
     /// its answer unread. From here on the handler hears no more bytes.
-    package func finish(patience: Duration) {
+    package func finish(progressTimeout: Duration) {
         guard state != .closed, !finishesWhenFlushed else { return }
         finishesWhenFlushed = true
-        self.patience = patience
+        self.progressTimeout = progressTimeout
         // The handler has done its part and watches no longer.
-        lingerTimer = loop.setTimer(after: patience, target: self, tag: 0)
-        touch()
+        lingerTimer = loop.setTimer(after: progressTimeout, target: self, tag: 0)
+        scheduleFlush()
     }
 
     /// Closes at once; the handler is told nothing and let go at the tick's end.
@@ -199,7 +199,7 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
         if readiness.isReadable || (readiness.isBroken && !hasEnded) { readOnce() }
         guard state != .closed else { return }
         if readiness.isWritable {
-            touch()
+            scheduleFlush()
         } else if readiness.isBroken && hasEnded {
             fail(.transfer(0))
         }
@@ -207,7 +207,7 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
 
     package func timerFired(_ tag: UInt, at now: Instant) {
         lingerTimer = .none
-        let end = lastProgress + patience
+        let end = lastProgress + progressTimeout
         if state != .lingering, now < end {
             lingerTimer = loop.setTimer(at: end, target: self, tag: 0)
         } else {
@@ -230,7 +230,7 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
             state = .handshaking
             beginHandshake()
         }
-        touch()
+        scheduleFlush()
     }
 
     /// Reads what is there, up to the shared memory's size; whether more may be.
@@ -254,7 +254,7 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
             } else if state == .handshaking {
                 fail(.handshakeAborted)
             } else {
-                touch()
+                scheduleFlush()
                 handler?.streamEnded()
             }
         case .failed(let code): fail(.transfer(code))
@@ -279,7 +279,7 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
                 hasEnded = true
                 handler?.streamEnded()
             }
-            touch()
+            scheduleFlush()
         } catch {
             flushAlert(tls)
             fail(.secure(error))
@@ -297,7 +297,7 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
 
     private func advanceHandshake() {
         guard let tls else { return }
-        touch()
+        scheduleFlush()
         guard tls.isHandshakeComplete else { return }
         state = .open
         handler?.streamOpened(self)

@@ -10,7 +10,7 @@ package enum AnswerID {
     package static func replace(
         in answer: UnsafeRawBufferPointer,
         headerLength: Int? = nil,
-        _ form: CallerWishes.Form,
+        _ form: ResponseFormat.APIForm,
         with id: String,
         to output: inout ByteBuffer
     ) throws(InferenceFailure) -> Int? {

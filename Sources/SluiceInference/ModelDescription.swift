@@ -144,7 +144,7 @@ package struct ModelDescription: Equatable, Sendable {
     // MARK: - Questions
 
     /// A ModelMetadataRequest for a model and, unless it is empty, its version.
-    package static func question(model: String, version: String) -> [UInt8] {
+    package static func requestMessage(model: String, version: String) -> [UInt8] {
         var writer = WireWriter()
         writer.string(field: 1, model)
         if !version.isEmpty { writer.string(field: 2, version) }
@@ -153,10 +153,10 @@ package struct ModelDescription: Equatable, Sendable {
 
     /// The version that a ModelMetadataRequest asks for, or "".
     package static func version(
-        in question: UnsafeRawBufferPointer
+        in requestMessage: UnsafeRawBufferPointer
     ) throws(InferenceFailure) -> String {
         var version = ""
-        var reader = unsafe WireReader(question)
+        var reader = unsafe WireReader(requestMessage)
         while let field = try reader.next() {
             if field.number == 2 { version = try field.text("'version'") }
         }

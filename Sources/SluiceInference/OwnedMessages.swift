@@ -100,8 +100,8 @@ extension InferenceResponse {
     ) throws(InferenceFailure) -> (bytes: [UInt8], headerLength: Int?) {
         var output = ByteBuffer(pool: BufferPool(retainedMaximum: 0))
         var scratch = ByteBuffer(pool: BufferPool(retainedMaximum: 0))
-        let wishes = CallerWishes(.v2, request)
-        let length = try writeJSON(for: wishes, to: &output, scratch: &scratch)
+        let responseFormat = ResponseFormat(.v2, request)
+        let length = try writeJSON(for: responseFormat, to: &output, scratch: &scratch)
         return (unsafe [UInt8](output.bytes), length)
     }
 }

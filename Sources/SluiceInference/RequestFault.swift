@@ -12,7 +12,7 @@ package struct RequestFault: Error, Equatable, Sendable {
     package let isCertain: Bool
 
     /// What a body should be.
-    package enum Form: Sendable, CaseIterable {
+    package enum APIForm: Sendable, CaseIterable {
         /// `{"instances": […]}` or `{"inputs": …}` (TensorFlow Serving, KServe V1).
         case v1
         /// An inference request of the Open Inference Protocol v2.
@@ -29,16 +29,16 @@ package struct RequestFault: Error, Equatable, Sendable {
     /// beyond the protocol is well-formed. Cost: linear; memory up to eight times the largest tensor's text.
     package static func find(
         in body: UnsafeRawBufferPointer,
-        _ form: Form,
+        _ form: APIForm,
         headerLength: Int? = nil,
-        _ dialect: Dialect
+        _ runtimeKind: RuntimeKind
     ) -> RequestFault? {
         do throws(RequestFault) {
             switch form {
-            case .v1: try unsafe checkV1(body, dialect)
-            case .v2: try unsafe checkV2(body, headerLength, dialect)
-            case .object: try unsafe checkObject(body, dialect)
-            case .grpc: try unsafe checkMessage(body, dialect)
+            case .v1: try unsafe checkV1(body, runtimeKind)
+            case .v2: try unsafe checkV2(body, headerLength, runtimeKind)
+            case .object: try unsafe checkObject(body, runtimeKind)
+            case .grpc: try unsafe checkMessage(body, runtimeKind)
             }
             return nil
         } catch {
@@ -60,9 +60,9 @@ package struct RequestFault: Error, Equatable, Sendable {
     /// Sees to it that the text is JSON, all of it, and an object.
     private static func checkObject(
         _ text: UnsafeRawBufferPointer,
-        _ dialect: Dialect
+        _ runtimeKind: RuntimeKind
     ) throws(RequestFault) {
-        var cursor = unsafe JSONCursor(text, allowsNonFinite: dialect.readsNaNTokens)
+        var cursor = unsafe JSONCursor(text, allowsNonFinite: runtimeKind.readsNaNTokens)
         let kind: JSONKind
         do throws(JSONFailure) {
             kind = try cursor.peek()
@@ -79,9 +79,9 @@ package struct RequestFault: Error, Equatable, Sendable {
 
     private static func checkV1(
         _ body: UnsafeRawBufferPointer,
-        _ dialect: Dialect
+        _ runtimeKind: RuntimeKind
     ) throws(RequestFault) {
-        try unsafe checkObject(body, dialect)
+        try unsafe checkObject(body, runtimeKind)
         let request: V1Request
         do throws(InferenceFailure) {
             request = try unsafe V1Request(body)
@@ -89,7 +89,7 @@ package struct RequestFault: Error, Equatable, Sendable {
             throw RequestFault(error, isCertain: false)
         }
         // A column of TensorFlow Serving may be a single value.
-        guard !request.isInstances, dialect != .tfserving,
+        guard !request.isInstances, runtimeKind != .tfserving,
             unsafe ![UInt8(ascii: "["), UInt8(ascii: "{")].contains(request.data.first ?? 0)
         else { return }
         let place = unsafe place(of: request.data, in: body)
@@ -102,7 +102,7 @@ package struct RequestFault: Error, Equatable, Sendable {
     private static func checkV2(
         _ body: UnsafeRawBufferPointer,
         _ headerLength: Int?,
-        _ dialect: Dialect
+        _ runtimeKind: RuntimeKind
     ) throws(RequestFault) {
         // A raw request: the body is a tensor, and only the model knows of which shape.
         if headerLength == 0 { return }
@@ -111,7 +111,7 @@ package struct RequestFault: Error, Equatable, Sendable {
         }
         // Where the header promises more than has come, the reader says so.
         let text = unsafe UnsafeRawBufferPointer(rebasing: body.prefix(headerLength ?? body.count))
-        if headerLength ?? 0 <= body.count { try unsafe checkObject(text, dialect) }
+        if headerLength ?? 0 <= body.count { try unsafe checkObject(text, runtimeKind) }
         let request: InferenceRequest
         do throws(InferenceFailure) {
             request = try unsafe InferenceRequest(json: body, headerLength: headerLength)
@@ -122,7 +122,7 @@ package struct RequestFault: Error, Equatable, Sendable {
         for (index, tensor) in request.inputs.enumerated() {
             guard case .json(let data) = tensor.data else { continue }
             do throws(InferenceFailure) {
-                try unsafe check(data, of: tensor, dialect, &scratch)
+                try unsafe check(data, of: tensor, runtimeKind, &scratch)
             } catch {
                 let place = unsafe place(of: data, in: body)
                 throw RequestFault("inputs[\(index)].data at \(place): \(error.sentence)")
@@ -134,12 +134,12 @@ package struct RequestFault: Error, Equatable, Sendable {
     private static func check(
         _ data: UnsafeRawBufferPointer,
         of tensor: Tensor,
-        _ dialect: Dialect,
+        _ runtimeKind: RuntimeKind,
         _ scratch: inout ByteBuffer
     ) throws(InferenceFailure) {
         let wanted = try tensor.elementCount
         scratch.removeAll()
-        let text = unsafe TensorText(data, tensor, dialect)
+        let text = unsafe TensorText(data, tensor, runtimeKind)
         let found = try text.appendElements(to: &scratch).reduce(1, *)
         guard found == wanted else {
             throw InferenceFailure(
@@ -152,17 +152,17 @@ package struct RequestFault: Error, Equatable, Sendable {
 
     private static func checkMessage(
         _ body: UnsafeRawBufferPointer,
-        _ dialect: Dialect
+        _ runtimeKind: RuntimeKind
     ) throws(RequestFault) {
         // What is compressed can't be read here.
         guard body.count >= 5, unsafe body[0] == 0 else { return }
         let message = unsafe UnsafeRawBufferPointer(rebasing: body[5...])
         do throws(InferenceFailure) {
-            let request = try unsafe InferenceRequest(protobuf: message, dialect)
+            let request = try unsafe InferenceRequest(protobuf: message, runtimeKind)
             var scratch = ByteBuffer(pool: BufferPool(retainedMaximum: 0))
             for tensor in request.inputs {
                 guard case .typed = tensor.data else { continue }
-                _ = try unsafe tensor.raw(&scratch, dialect)
+                _ = try unsafe tensor.raw(&scratch, runtimeKind)
             }
         } catch {
             guard error.kind == .invalid else { return }

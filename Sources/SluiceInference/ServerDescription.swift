@@ -36,7 +36,7 @@ package struct ServerDescription: Equatable, Sendable {
     }
 
     /// The dialect of a server that is known by its name; nil for any other.
-    package var namedDialect: Dialect? {
+    package var namedKind: RuntimeKind? {
         switch name {
         case "triton": .triton
         case "mlserver": .mlserver
@@ -50,8 +50,8 @@ package struct ServerDescription: Equatable, Sendable {
     ///
     /// One that lists its extensions and not `binary_tensor_data` reads JSON only; one that lists none
     /// leaves that open.
-    package var dialect: Dialect {
-        if let namedDialect { return namedDialect }
+    package var runtimeKind: RuntimeKind {
+        if let namedKind { return namedKind }
         guard let extensions else { return .generic }
         return extensions.contains { $0.hasPrefix("binary_tensor_data") } ? .generic : .v2json
     }

@@ -5,7 +5,7 @@ package import SluiceCore
 /// ```swift
 /// let codec = Transcoder(caller: .v2, backend: .grpc, .triton)
 /// let call = try codec.request(body, headerLength: n, model: "iris", to: &out, scratch: &scratch)
-/// // … send `out`; keep `call.wishes` …
+/// // … send `out`; keep `call.responseFormat` …
 /// let length = try codec.answer(reply, for: call.wishes, to: &out, scratch: &scratch)
 /// ```
 ///
@@ -14,7 +14,7 @@ package import SluiceCore
 /// the backend's (``StatusTable/badAnswer``).
 package struct Transcoder: Sendable {
     /// A form that a message takes.
-    package typealias Form = CallerWishes.Form
+    package typealias APIForm = ResponseFormat.APIForm
 
     /// What was written, and what the answer must know.
     package struct Call: Sendable {
@@ -22,24 +22,24 @@ package struct Transcoder: Sendable {
         package let headerLength: Int?
         /// The version asked for, from path or message, for a REST backend's path; may be empty.
         package let version: String
-        package let wishes: CallerWishes
+        package let responseFormat: ResponseFormat
     }
 
-    package let caller: Form
-    package let backend: Form
-    package let dialect: Dialect
+    package let caller: APIForm
+    package let backend: APIForm
+    package let runtimeKind: RuntimeKind
     package let signature: ModelSignature?
 
     /// A way from `caller` to `backend`; only V1 on one side (and raw requests) needs a signature.
     package init(
-        caller: Form,
-        backend: Form,
-        _ dialect: Dialect,
+        caller: APIForm,
+        backend: APIForm,
+        _ runtimeKind: RuntimeKind,
         signature: ModelSignature? = nil
     ) {
         self.caller = caller
         self.backend = backend
-        self.dialect = dialect
+        self.runtimeKind = runtimeKind
         self.signature = signature
     }
 
@@ -55,11 +55,11 @@ package struct Transcoder: Sendable {
         model: String,
         version: String = "",
         scratch: inout ByteBuffer
-    ) throws(InferenceFailure) -> (request: InferenceRequest, wishes: CallerWishes) {
+    ) throws(InferenceFailure) -> (request: InferenceRequest, responseFormat: ResponseFormat) {
         var request: InferenceRequest
-        var layout = CallerWishes.Layout.columns
+        var layout = ResponseFormat.Layout.columns
         switch caller {
-        case .grpc: request = try unsafe InferenceRequest(protobuf: body, dialect)
+        case .grpc: request = try unsafe InferenceRequest(protobuf: body, runtimeKind)
         case .v2:
             request =
                 headerLength == 0
@@ -67,8 +67,8 @@ package struct Transcoder: Sendable {
                 : try unsafe InferenceRequest(json: body, headerLength: headerLength)
         case .v1:
             let text = try unsafe V1Request(body)
-            request = try InferenceRequest(text, try settled(), dialect, scratch: &scratch)
-            if text.isRows(dialect) {
+            request = try InferenceRequest(text, try settled(), runtimeKind, scratch: &scratch)
+            if text.isRows(runtimeKind) {
                 layout = .rows(count: request.inputs.first?.shape.first ?? 0)
             }
         }
@@ -76,9 +76,9 @@ package struct Transcoder: Sendable {
             request.modelName = model
             request.modelVersion = version
         }
-        var wishes = CallerWishes(caller, request)
-        wishes.layout = layout
-        return (request, wishes)
+        var responseFormat = ResponseFormat(caller, request)
+        responseFormat.layout = layout
+        return (request, responseFormat)
     }
 
     /// Appends `request` in the backend's form; returns its `Inference-Header-Content-Length` if it has
@@ -90,12 +90,12 @@ package struct Transcoder: Sendable {
     ) throws(InferenceFailure) -> Int? {
         switch backend {
         case .grpc:
-            try request.writeProtobuf(to: &output, scratch: &scratch, dialect)
+            try request.writeProtobuf(to: &output, scratch: &scratch, runtimeKind)
             return nil
-        case .v2: return try request.writeJSON(to: &output, scratch: &scratch, dialect)
+        case .v2: return try request.writeJSON(to: &output, scratch: &scratch, runtimeKind)
         case .v1:
             _ = try settled()
-            try request.writeV1(to: &output, scratch: &scratch, dialect)
+            try request.writeV1(to: &output, scratch: &scratch, runtimeKind)
             return nil
         }
     }
@@ -112,7 +112,7 @@ package struct Transcoder: Sendable {
         to output: inout ByteBuffer,
         scratch: inout ByteBuffer
     ) throws(InferenceFailure) -> Call {
-        var (request, wishes) = try unsafe read(
+        var (request, responseFormat) = try unsafe read(
             body,
             headerLength: headerLength,
             model: model,
@@ -121,8 +121,12 @@ package struct Transcoder: Sendable {
         )
         if let modelName { request.modelName = modelName }
         let length = try write(request, to: &output, scratch: &scratch)
-        if wishes.modelName.isEmpty { wishes.modelName = model }
-        return Call(headerLength: length, version: request.modelVersion, wishes: wishes)
+        if responseFormat.modelName.isEmpty { responseFormat.modelName = model }
+        return Call(
+            headerLength: length,
+            version: request.modelVersion,
+            responseFormat: responseFormat
+        )
     }
 
     private func settled() throws(InferenceFailure) -> ModelSignature {
@@ -141,13 +145,14 @@ package struct Transcoder: Sendable {
     package func readAnswer(
         _ body: UnsafeRawBufferPointer,
         headerLength: Int? = nil,
-        for wishes: CallerWishes,
+        for responseFormat: ResponseFormat,
         scratch: inout ByteBuffer
     ) throws(InferenceFailure) -> InferenceResponse {
         switch backend {
-        case .grpc: try unsafe InferenceResponse(protobuf: body, dialect)
+        case .grpc: try unsafe InferenceResponse(protobuf: body, runtimeKind)
         case .v2: try unsafe InferenceResponse(json: body, headerLength: headerLength)
-        case .v1: try unsafe InferenceResponse(v1: body, try settled(), wishes, scratch: &scratch)
+        case .v1:
+            try unsafe InferenceResponse(v1: body, try settled(), responseFormat, scratch: &scratch)
         }
     }
 
@@ -155,20 +160,30 @@ package struct Transcoder: Sendable {
     /// `Inference-Header-Content-Length` if it has one.
     package func writeAnswer(
         _ response: InferenceResponse,
-        for wishes: CallerWishes,
+        for responseFormat: ResponseFormat,
         to output: inout ByteBuffer,
         scratch: inout ByteBuffer
     ) throws(InferenceFailure) -> Int? {
         var response = response
-        response.id = wishes.id
-        switch wishes.form {
+        response.id = responseFormat.id
+        switch responseFormat.form {
         case .grpc:
-            try response.writeProtobuf(raw: wishes.isRaw, to: &output, scratch: &scratch, dialect)
+            try response.writeProtobuf(
+                raw: responseFormat.isRaw,
+                to: &output,
+                scratch: &scratch,
+                runtimeKind
+            )
             return nil
         case .v2:
-            return try response.writeJSON(for: wishes, to: &output, scratch: &scratch, dialect)
+            return try response.writeJSON(
+                for: responseFormat,
+                to: &output,
+                scratch: &scratch,
+                runtimeKind
+            )
         case .v1:
-            try response.writeV1(for: wishes, to: &output, scratch: &scratch, dialect)
+            try response.writeV1(for: responseFormat, to: &output, scratch: &scratch, runtimeKind)
             return nil
         }
     }
@@ -177,16 +192,16 @@ package struct Transcoder: Sendable {
     package func answer(
         _ body: UnsafeRawBufferPointer,
         headerLength: Int? = nil,
-        for wishes: CallerWishes,
+        for responseFormat: ResponseFormat,
         to output: inout ByteBuffer,
         scratch: inout ByteBuffer
     ) throws(InferenceFailure) -> Int? {
         let response = try unsafe readAnswer(
             body,
             headerLength: headerLength,
-            for: wishes,
+            for: responseFormat,
             scratch: &scratch
         )
-        return try writeAnswer(response, for: wishes, to: &output, scratch: &scratch)
+        return try writeAnswer(response, for: responseFormat, to: &output, scratch: &scratch)
     }
 }

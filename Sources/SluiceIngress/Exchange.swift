@@ -18,29 +18,29 @@ package struct Exchange: BitwiseCopyable {
     }
 
     /// An exchange with nobody at its other end, in the name of `caller`, until ``releaseHost()``.
-    package static func alone(_ arena: HTTPArena, for caller: Exchange) -> Exchange {
-        Exchange(owned: AbsentHost(arena: arena, for: caller))
+    package static func detached(_ arena: HTTPArena, for caller: Exchange) -> Exchange {
+        Exchange(owned: DetachedHost(arena: arena, for: caller))
     }
 
     /// An exchange with nobody at its other end, in the gateway's own name.
-    package static func alone(_ arena: HTTPArena) -> Exchange {
-        Exchange(owned: AbsentHost(arena: arena))
+    package static func detached(_ arena: HTTPArena) -> Exchange {
+        Exchange(owned: DetachedHost(arena: arena))
     }
 
-    /// Ends what ``alone(_:for:)`` made.
+    /// Ends what ``detached(_:for:)`` made.
     package func releaseHost() { unsafe holder.release() }
 
     /// A word for the handler; nil means that nobody waits for events.
-    package var user: UnsafeMutableRawPointer? {
+    package var context: UnsafeMutableRawPointer? {
         get {
-            if let stream { return unsafe stream.user }
-            return unsafe holder._withUnsafeGuaranteedRef { unsafe $0.user }
+            if let stream { return unsafe stream.context }
+            return unsafe holder._withUnsafeGuaranteedRef { unsafe $0.context }
         }
         nonmutating set {
             if let stream {
-                unsafe stream.user = newValue
+                unsafe stream.context = newValue
             } else {
-                unsafe holder._withUnsafeGuaranteedRef { unsafe $0.user = newValue }
+                unsafe holder._withUnsafeGuaranteedRef { unsafe $0.context = newValue }
             }
         }
     }
@@ -135,7 +135,7 @@ package struct Exchange: BitwiseCopyable {
 
     /// Says that all of the request's body that has come has moved on, or never will.
     ///
-    /// What is yet to come is handed over as ever while there is a ``user``, and dropped after that.
+    /// What is yet to come is handed over as ever while there is a ``context``, and dropped after that.
     package func releaseBody() {
         unsafe holder._withUnsafeGuaranteedRef { $0.releaseBody(of: stream) }
     }

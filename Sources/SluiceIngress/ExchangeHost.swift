@@ -8,11 +8,11 @@ import SluiceHTTP
 package class ExchangeHost {
     let arena: HTTPArena
     /// The handler's word for the one exchange of a host without streams.
-    var user: UnsafeMutableRawPointer?
+    var context: UnsafeMutableRawPointer?
 
     init(arena: HTTPArena) {
         self.arena = arena
-        unsafe user = nil
+        unsafe context = nil
     }
 
     // MARK: - Who is there

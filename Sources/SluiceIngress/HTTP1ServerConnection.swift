@@ -37,7 +37,7 @@ final class HTTP1ServerConnection: ServerConnection {
     override func sendHead(_ head: FieldBlock, endStream: Bool, on stream: HTTP2Stream?) {
         if isDraining { session.closeAfterThisExchange() }
         session.sendHead(head, endStream: endStream)
-        self.stream.touch()
+        self.stream.scheduleFlush()
         if endStream { responseEnded() }
     }
 
@@ -47,14 +47,14 @@ final class HTTP1ServerConnection: ServerConnection {
         on stream: HTTP2Stream?
     ) -> Int {
         let sent = unsafe session.send(bytes, endStream: endStream)
-        self.stream.touch()
+        self.stream.scheduleFlush()
         if endStream { responseEnded() }
         return sent
     }
 
     override func sendTrailers(_ trailers: FieldBlock, on stream: HTTP2Stream?) {
         session.sendTrailers(trailers)
-        self.stream.touch()
+        self.stream.scheduleFlush()
         responseEnded()
     }
 
@@ -76,11 +76,11 @@ final class HTTP1ServerConnection: ServerConnection {
     override func sendContinue(on stream: HTTP2Stream?) {
         if session.expectsContinue { awaitBody() }
         session.sendContinue()
-        self.stream.touch()
+        self.stream.scheduleFlush()
     }
 
     override func abort(_ stream: HTTP2Stream?, _ code: HTTP2ErrorCode) {
-        unsafe user = nil
+        unsafe context = nil
         if session.endsByClosing {
             // An HTTP/1.0 client has no other way to tell a part from the whole (RFC 9112 §8).
             self.stream.reset()
@@ -99,7 +99,7 @@ final class HTTP1ServerConnection: ServerConnection {
     }
 
     private func responseEnded() {
-        unsafe user = nil
+        unsafe context = nil
         isOpen = false
         unconsumed = 0
         idleSince = stream.loop.now
@@ -129,7 +129,7 @@ final class HTTP1ServerConnection: ServerConnection {
 
     override func streamEnded() {
         hasClientEnded = true
-        guard !judgeEnd() else { return }
+        guard !classifyEnd() else { return }
         if isOpen || session.output.isEmpty {
             close(.clientGone)
         } else {
@@ -146,7 +146,7 @@ final class HTTP1ServerConnection: ServerConnection {
     /// answer to the one before them came before the FIN, so it is judged behind the last of them.
     ///
     /// False when it is gone.
-    private func judgeEnd() -> Bool {
+    private func classifyEnd() -> Bool {
         if isClosed || !session.wantsInput { return true }
         guard isOpen, isRequestEnded, session.isRequestTheLast else { return false }
         session.closeAfterThisExchange()
@@ -185,7 +185,7 @@ final class HTTP1ServerConnection: ServerConnection {
             return
         }
         // Called while output is taken, so the connection can't be closed on the spot.
-        if hasClientEnded, !judgeEnd() {
+        if hasClientEnded, !classifyEnd() {
             finish()
             return
         }
@@ -204,19 +204,19 @@ final class HTTP1ServerConnection: ServerConnection {
             countBody(bytes.count)
             if endStream { bodyMark = nil }
             isRequestEnded = endStream
-            guard unsafe user != nil else { return }
+            guard unsafe context != nil else { return }
             unconsumed += bytes.count
             unsafe handler.requestBody(Exchange(self, nil), bytes, endStream: endStream)
         case .trailers(let trailers):
             bodyMark = nil
             isRequestEnded = true
-            guard unsafe user != nil else {
+            guard unsafe context != nil else {
                 arena.blocks.give(trailers)
                 return
             }
             handler.requestTrailers(Exchange(self, nil), trailers)
         case .drained(let count):
-            if unsafe user != nil { handler.responseDrained(Exchange(self, nil), count) }
+            if unsafe context != nil { handler.responseDrained(Exchange(self, nil), count) }
         case .interim(let block): arena.blocks.give(block)
         }
     }
@@ -243,8 +243,8 @@ final class HTTP1ServerConnection: ServerConnection {
     override func abortAll(_ reason: AbortReason) {
         guard isOpen else { return }
         isOpen = false
-        if unsafe user != nil { handler.requestAborted(Exchange(self, nil), reason) }
-        unsafe user = nil
+        if unsafe context != nil { handler.requestAborted(Exchange(self, nil), reason) }
+        unsafe context = nil
     }
 
     override func tooSlow(_ reason: AbortReason) {

@@ -9,7 +9,7 @@ final class HTTP2ServerConnection: ServerConnection {
     private var heard: Instant
     private var asked: Instant?
     /// Which of the session's pieces ``headStarted`` is about.
-    private var piece: UInt64 = 0
+    private var fragment: UInt64 = 0
     /// When streams are next looked at whose answers wait for the client's window.
     private var sweepDue: Instant?
     /// By when our SETTINGS must be acknowledged; nil when they are.
@@ -49,7 +49,7 @@ final class HTTP2ServerConnection: ServerConnection {
     override func sendHead(_ head: FieldBlock, endStream: Bool, on stream: HTTP2Stream?) {
         guard let stream else { return }
         session.sendHead(head, endStream: endStream, on: stream)
-        self.stream.touch()
+        self.stream.scheduleFlush()
         if endStream { exchangeEnded() }
     }
 
@@ -60,7 +60,7 @@ final class HTTP2ServerConnection: ServerConnection {
     ) -> Int {
         guard let stream else { return 0 }
         let sent = unsafe session.send(bytes, endStream: endStream, on: stream)
-        self.stream.touch()
+        self.stream.scheduleFlush()
         if endStream { exchangeEnded() }
         if sent < bytes.count, sweepDue == nil {
             sweepDue = nextSweep(after: self.stream.loop.now)
@@ -72,7 +72,7 @@ final class HTTP2ServerConnection: ServerConnection {
     override func sendTrailers(_ trailers: FieldBlock, on stream: HTTP2Stream?) {
         guard let stream else { return }
         session.sendTrailers(trailers, on: stream)
-        self.stream.touch()
+        self.stream.scheduleFlush()
         exchangeEnded()
     }
 
@@ -80,7 +80,7 @@ final class HTTP2ServerConnection: ServerConnection {
         guard let stream, session.sendRepeated(answer, on: stream) else {
             return false
         }
-        self.stream.touch()
+        self.stream.scheduleFlush()
         exchangeEnded()
         return true
     }
@@ -93,7 +93,7 @@ final class HTTP2ServerConnection: ServerConnection {
         guard let stream, session.sendRepeated(head, endStream: endStream, on: stream) else {
             return false
         }
-        self.stream.touch()
+        self.stream.scheduleFlush()
         if endStream { exchangeEnded() }
         return true
     }
@@ -107,7 +107,7 @@ final class HTTP2ServerConnection: ServerConnection {
         guard let stream else { return }
         let before = session.output.count
         session.consumed(count, by: stream)
-        if session.output.count != before { self.stream.touch() }
+        if session.output.count != before { self.stream.scheduleFlush() }
     }
 
     override func hasWholeBody(of stream: HTTP2Stream?) -> Bool {
@@ -122,7 +122,7 @@ final class HTTP2ServerConnection: ServerConnection {
     override func abort(_ stream: HTTP2Stream?, _ code: HTTP2ErrorCode) {
         guard let stream else { return }
         session.reset(stream, code)
-        self.stream.touch()
+        self.stream.scheduleFlush()
         exchangeEnded()
     }
 
@@ -132,7 +132,7 @@ final class HTTP2ServerConnection: ServerConnection {
         let head = arena.blocks.take()
         head.append(status: 100)
         session.sendHead(head, endStream: false, on: stream)
-        self.stream.touch()
+        self.stream.scheduleFlush()
     }
 
     private func exchangeEnded() {
@@ -155,9 +155,9 @@ final class HTTP2ServerConnection: ServerConnection {
         if settingsDue != nil, session.isSettingsAcknowledged { settingsDue = nil }
         if !session.isMidFrame {
             headStarted = nil
-        } else if headStarted == nil || piece != session.pieceCount {
+        } else if headStarted == nil || fragment != session.fragmentCount {
             headStarted = stream.loop.now
-            piece = session.pieceCount
+            fragment = session.fragmentCount
         }
         rearm()
     }
@@ -195,7 +195,7 @@ final class HTTP2ServerConnection: ServerConnection {
             return
         }
         stream.setReading(session.output.count < HTTP2ServerConnection.floodMark)
-        if !session.output.isEmpty { stream.touch() }
+        if !session.output.isEmpty { stream.scheduleFlush() }
     }
 
     private func handle(_ event: HTTP2Event) {
@@ -212,19 +212,19 @@ final class HTTP2ServerConnection: ServerConnection {
             listener.count(.largeHead)
             handler.requestOversized(Exchange(self, stream), head)
         case .data(let stream, let bytes, let endStream):
-            guard unsafe stream.user != nil else {
+            guard unsafe stream.context != nil else {
                 session.consumed(bytes.count, by: stream)
                 return
             }
             unsafe handler.requestBody(Exchange(self, stream), bytes, endStream: endStream)
         case .trailers(let stream, let trailers):
-            guard unsafe stream.user != nil else {
+            guard unsafe stream.context != nil else {
                 arena.blocks.give(trailers)
                 return
             }
             handler.requestTrailers(Exchange(self, stream), trailers)
         case .reset(let stream, _):
-            if unsafe stream.user != nil {
+            if unsafe stream.context != nil {
                 handler.requestAborted(
                     Exchange(self, stream),
                     stream.fault == .none ? .clientGone : .protocolError
@@ -232,7 +232,7 @@ final class HTTP2ServerConnection: ServerConnection {
             }
             exchangeEnded()
         case .drained(let stream, let count):
-            if unsafe stream.user != nil {
+            if unsafe stream.context != nil {
                 handler.responseDrained(Exchange(self, stream), count)
             }
         case .interim(_, let block): arena.blocks.give(block)
@@ -264,7 +264,7 @@ final class HTTP2ServerConnection: ServerConnection {
         }
         asked = stream.loop.now
         session.sendPing(UInt64(bitPattern: stream.loop.now.nanoseconds))
-        stream.touch()
+        stream.scheduleFlush()
         rearm()
     }
 
@@ -272,7 +272,7 @@ final class HTTP2ServerConnection: ServerConnection {
         if let settingsDue, settingsDue <= now, !isClosed {
             listener.count(.settingsTimeout)
             session.giveUpOnSettings()
-            stream.touch()
+            stream.scheduleFlush()
             finish()
             return
         }
@@ -289,7 +289,7 @@ final class HTTP2ServerConnection: ServerConnection {
         let (stalled, isAnyWaiting) = session.sweepStalled(limit: HTTP2ServerConnection.sweepLimit)
         sweepDue = isAnyWaiting ? nextSweep(after: now) : nil
         for stalledStream in stalled {
-            if unsafe stalledStream.user != nil {
+            if unsafe stalledStream.context != nil {
                 handler.requestAborted(Exchange(self, stalledStream), .tooSlow)
             }
             listener.count(.zeroWindow)
@@ -300,7 +300,7 @@ final class HTTP2ServerConnection: ServerConnection {
     // MARK: - Closing
 
     override func abortAll(_ reason: AbortReason) {
-        for stream in session.openStreams where unsafe stream.user != nil {
+        for stream in session.openStreams where unsafe stream.context != nil {
             handler.requestAborted(Exchange(self, stream), reason)
         }
     }
@@ -311,7 +311,7 @@ final class HTTP2ServerConnection: ServerConnection {
     override func drain(isFinal: Bool) {
         super.drain(isFinal: isFinal)
         session.sendGoAway(isFinal: isFinal)
-        stream.touch()
+        stream.scheduleFlush()
         if isFinal, openExchangeCount == 0 { finish() }
     }
 }

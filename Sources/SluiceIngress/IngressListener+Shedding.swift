@@ -18,7 +18,7 @@ extension IngressListener {
         }
         resting.sort { ($0.idleSince, $0.number) < ($1.idleSince, $1.number) }
         for connection in resting.prefix(max(16, connections.count / 32)) {
-            shed()
+            evictedIdle()
             connection.endNow()
         }
     }

@@ -28,7 +28,7 @@ package enum ConnectionEvent: Sendable {
     /// Closed at once because its address has as many as it may have.
     case crowded
     /// Closed at rest, to make room.
-    case shed
+    case evictedIdle
     case abused(AbuseReason)
 }
 
@@ -164,7 +164,7 @@ package final class IngressListener {
     func count(_ reason: AbuseReason) { observe(.abused(reason)) }
 
     /// Tells the observer that a connection at rest makes room for another.
-    func shed() { observe(.shed) }
+    func evictedIdle() { observe(.evictedIdle) }
 
     func startFailed(_ start: ConnectionStart, inHandshake: Bool) {
         guard starting.removeValue(forKey: start.number) != nil else { return }

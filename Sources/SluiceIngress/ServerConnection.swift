@@ -103,7 +103,7 @@ package class ServerConnection: ExchangeHost, StreamHandler, TimerTarget {
         stream.loop.cancelTimer(&timer)
         abortAll(.clientGone)
         listener.connectionClosed(self)
-        stream.finish(patience: listener.limits.bodyTimeout)
+        stream.finish(progressTimeout: listener.limits.bodyTimeout)
     }
 
     /// Begins to wind down: no new requests; `isFinal` after the client has had time to notice.

@@ -58,8 +58,10 @@ package struct StickySplit: Sendable, Equatable {
         isReady: (Int) -> Bool
     ) -> SplitDecision? {
         guard let own = unsafe first(user, weights, { _ in true }) else { return nil }
-        if isReady(own) { return SplitDecision(revision: own, lender: nil) }
-        return unsafe first(user, weights, isReady).map { SplitDecision(revision: $0, lender: own) }
+        if isReady(own) { return SplitDecision(revision: own, spilloverFrom: nil) }
+        return unsafe first(user, weights, isReady).map {
+            SplitDecision(revision: $0, spilloverFrom: own)
+        }
     }
 
     /// The revision whose time comes first, of those included.

@@ -17,14 +17,14 @@ package struct TrafficSplit: Sendable, Equatable {
         isReady: (Int) -> Bool
     ) -> SplitDecision? {
         if weights.count == 1 {
-            return weights[0] > 0 ? SplitDecision(revision: 0, lender: nil) : nil
+            return weights[0] > 0 ? SplitDecision(revision: 0, spilloverFrom: nil) : nil
         }
         let drawn = draw(total: 10_000, &random, { _ in true })
-        if let drawn, isReady(drawn) { return SplitDecision(revision: drawn, lender: nil) }
+        if let drawn, isReady(drawn) { return SplitDecision(revision: drawn, spilloverFrom: nil) }
         var total = 0
         for index in weights.indices where isReady(index) { total += weights[index] }
         return draw(total: total, &random, isReady).map {
-            SplitDecision(revision: $0, lender: drawn)
+            SplitDecision(revision: $0, spilloverFrom: drawn)
         }
     }
 

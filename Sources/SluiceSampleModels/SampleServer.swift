@@ -145,7 +145,7 @@ package final class SampleServer: RequestHandler, TimerTarget {
         let ticket = nextTicket
         nextTicket += 1
         jobs[ticket] = job
-        unsafe exchange.user = UnsafeMutableRawPointer(bitPattern: ticket)
+        unsafe exchange.context = UnsafeMutableRawPointer(bitPattern: ticket)
         exchange.sendContinue()
         job.hasEnded = endStream
         if endStream { advance(ticket, job) }
@@ -200,8 +200,8 @@ package final class SampleServer: RequestHandler, TimerTarget {
     ) {}
 
     private func job(of exchange: Exchange) -> (UInt, Job)? {
-        guard let user = unsafe exchange.user else { return nil }
-        let ticket = UInt(bitPattern: user)
+        guard let context = unsafe exchange.context else { return nil }
+        let ticket = UInt(bitPattern: context)
         return jobs[ticket].map { (ticket, $0) }
     }
 
@@ -318,7 +318,7 @@ package final class SampleServer: RequestHandler, TimerTarget {
         if let length = answer.headerLength {
             head.append(.inferenceHeaderContentLength, decimal: length)
         }
-        unsafe job.exchange.user = nil
+        unsafe job.exchange.context = nil
         job.exchange.sendHead(head, endStream: answer.body.isEmpty)
         guard !answer.body.isEmpty else { return }
         unsafe answer.body.withUnsafeBytes { unsafe _ = job.exchange.send($0, endStream: true) }
@@ -398,7 +398,7 @@ package final class SampleServer: RequestHandler, TimerTarget {
         if !sentence.isEmpty {
             block.append(.grpcMessage, text: StatusMessage.encode(sentence))
         }
-        unsafe job.exchange.user = nil
+        unsafe job.exchange.context = nil
         if job.hasBegun {
             job.exchange.sendTrailers(block)
         } else {

@@ -5,7 +5,7 @@ import SluiceCore
 /// Nothing is ever delivered by an event: a piece knows when it arrives, and whoever asks says
 /// what time it is.
 struct Pipe {
-    private struct Piece {
+    private struct Fragment {
         let arrival: Instant
         let bytes: [UInt8]
     }
@@ -18,7 +18,7 @@ struct Pipe {
     private(set) var end: Instant?
     /// When what was sent last arrives; nothing overtakes it.
     private var lastArrival = Instant.zero
-    private var pieces: [Piece] = []
+    private var fragments: [Fragment] = []
     private var first = 0
     private var offset = 0
 
@@ -33,7 +33,7 @@ struct Pipe {
     }
 
     mutating func push(_ bytes: [UInt8], arrival: Instant) {
-        pieces.append(Piece(arrival: arrival, bytes: bytes))
+        fragments.append(Fragment(arrival: arrival, bytes: bytes))
         count += bytes.count
     }
 
@@ -41,22 +41,22 @@ struct Pipe {
 
     /// Forgets what hasn't arrived.
     mutating func dropAfter(_ now: Instant) {
-        while let last = pieces.last, pieces.count > first, last.arrival > now {
+        while let last = fragments.last, fragments.count > first, last.arrival > now {
             count -= last.bytes.count
-            pieces.removeLast()
+            fragments.removeLast()
         }
     }
 
     /// Whether a byte is there to be read.
     func isReadable(at now: Instant) -> Bool {
-        first < pieces.count && pieces[first].arrival <= now
+        first < fragments.count && fragments[first].arrival <= now
     }
 
     /// When the first piece that is still on its way arrives.
     func nextArrival(after now: Instant) -> Instant? {
         var index = first
-        while index < pieces.count {
-            if pieces[index].arrival > now { return pieces[index].arrival }
+        while index < fragments.count {
+            if fragments[index].arrival > now { return fragments[index].arrival }
             index += 1
         }
         return nil
@@ -66,8 +66,8 @@ struct Pipe {
     func available(at now: Instant) -> Int {
         var total = -offset
         var index = first
-        while index < pieces.count, pieces[index].arrival <= now {
-            total += pieces[index].bytes.count
+        while index < fragments.count, fragments[index].arrival <= now {
+            total += fragments[index].bytes.count
             index += 1
         }
         return max(0, total)
@@ -77,10 +77,10 @@ struct Pipe {
     mutating func read(_ limit: Int, into memory: UnsafeMutableRawBufferPointer) {
         var done = 0
         while done < limit {
-            let piece = pieces[first].bytes
-            let part = min(limit - done, piece.count - offset)
+            let fragment = fragments[first].bytes
+            let part = min(limit - done, fragment.count - offset)
             // `limit` is at most the memory's size; both ranges lie inside their buffers.
-            unsafe piece.withUnsafeBytes { source in
+            unsafe fragment.withUnsafeBytes { source in
                 unsafe UnsafeMutableRawBufferPointer(rebasing: memory[done..<(done + part)])
                     .copyMemory(
                         from: UnsafeRawBufferPointer(rebasing: source[offset..<(offset + part)])
@@ -88,14 +88,14 @@ struct Pipe {
             }
             done += part
             offset += part
-            if offset == piece.count {
+            if offset == fragment.count {
                 first += 1
                 offset = 0
             }
         }
         count -= limit
         if first > 32 {
-            pieces.removeFirst(first)
+            fragments.removeFirst(first)
             first = 0
         }
     }

@@ -200,13 +200,13 @@ package final class NghttpPeer {
     package func takeOutput() -> [UInt8] {
         var output: [UInt8] = []
         while true {
-            var piece: UnsafePointer<UInt8>?
-            let count = unsafe nghttp2_session_mem_send(session, &piece)
+            var fragment: UnsafePointer<UInt8>?
+            let count = unsafe nghttp2_session_mem_send(session, &fragment)
             guard count > 0 else {
                 if count < 0 { failure = count }
                 return output
             }
-            unsafe output += UnsafeBufferPointer(start: piece, count: count)
+            unsafe output += UnsafeBufferPointer(start: fragment, count: count)
         }
     }
 

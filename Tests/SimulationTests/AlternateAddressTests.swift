@@ -28,7 +28,7 @@ struct AlternateAddressTests {
             caller = Caller(arena: arena)
             var endpoint = Endpoint(
                 address: AlternateAddressTests.addresses[0],
-                dialect: .http2,
+                httpVersion: .http2,
                 tls: nil,
                 serverName: "a"
             )

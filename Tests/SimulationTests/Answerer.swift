@@ -84,7 +84,7 @@ final class Answerer: RequestHandler, TimerTarget {
         }
         let ticket = nextTicket
         nextTicket += 1
-        unsafe exchange.user = UnsafeMutableRawPointer(bitPattern: ticket)
+        unsafe exchange.context = UnsafeMutableRawPointer(bitPattern: ticket)
         waiting[ticket] = (exchange, isGRPC)
         timers[ticket] = loop.setTimer(after: delay, target: self, tag: ticket)
     }
@@ -101,7 +101,7 @@ final class Answerer: RequestHandler, TimerTarget {
     }
 
     private func answer(_ exchange: Exchange, isGRPC: Bool) {
-        unsafe exchange.user = nil
+        unsafe exchange.context = nil
         let head = arena.blocks.take()
         if isGRPC {
             head.append(status: 200)
@@ -148,8 +148,8 @@ final class Answerer: RequestHandler, TimerTarget {
 
     func requestAborted(_ exchange: Exchange, _ reason: AbortReason) {
         abortCount += 1
-        guard let user = unsafe exchange.user else { return }
-        let ticket = UInt(bitPattern: user)
+        guard let context = unsafe exchange.context else { return }
+        let ticket = UInt(bitPattern: context)
         waiting[ticket] = nil
         if var timer = timers.removeValue(forKey: ticket) { loop.cancelTimer(&timer) }
     }

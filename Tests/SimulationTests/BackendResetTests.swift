@@ -21,7 +21,7 @@ struct BackendResetTests {
         let backend: NghttpBackend
         private let worker: Worker
         private let caller: NghttpCaller
-        private let board = LoadBoard()
+        private let board = BackendLoads()
 
         init(isIdempotent: Bool = false, attempts: Int = 1, maxHeaderBytes: Int = 64 << 10) throws {
             worker = Worker(
@@ -33,7 +33,7 @@ struct BackendResetTests {
             let model = SocketAddress.loopback(port: 9_001)
             _ = try worker.listen(on: address, name: "main", tls: nil, limits: IngressLimits())
             backend = try NghttpBackend(loop: world.makeLoop(name: "backend").loop, on: model)
-            var endpoint = Endpoint(address: model, dialect: .http2, tls: nil, serverName: "b")
+            var endpoint = Endpoint(address: model, httpVersion: .http2, tls: nil, serverName: "b")
             endpoint.maxHeaderBytes = maxHeaderBytes
             let load = board.add()
             load.health = .up
@@ -119,10 +119,10 @@ struct BackendResetTests {
         }
 
         /// Why the request that came last ended as it did.
-        func why() throws -> String? {
+        func reason() throws -> String? {
             // The log is handed over once a second.
             try world.pass(.seconds(3))
-            return Ledger(log: log, store: store).lines.last?.why
+            return Ledger(log: log, store: store).lines.last?.reason
         }
 
         func resets(_ side: String, _ reason: String) -> Int {
@@ -205,7 +205,7 @@ struct BackendResetTests {
         try scene.act(0) { peer, id in peer.reset(id, code: 2) }
         let ended = try #require(scene.ended(id))
         #expect(ended.status == "14" && ended.message.contains("the backend reset the request"))
-        #expect(try scene.why() == "backend_reset")
+        #expect(try scene.reason() == "backend_reset")
         #expect(scene.resets("backend", "internal_error") == 1)
         try scene.end()
     }
@@ -221,7 +221,7 @@ struct BackendResetTests {
         let ended = try #require(scene.ended(id))
         #expect(ended.message.contains("the gateway reset its request to the backend"))
         #expect(ended.message.contains("it sent a malformed head"))
-        #expect(try scene.why() == "local_reset")
+        #expect(try scene.reason() == "local_reset")
         #expect(scene.resets("gateway", "protocol_error") == 1)
         #expect(try scene.connection(0).peer.messages.values.contains { $0.resetCode == 1 })
         try scene.end()
@@ -239,7 +239,7 @@ struct BackendResetTests {
         #expect(ended.status == "13")
         #expect(ended.message.contains("the gateway reset its request to the backend"))
         #expect(ended.message.contains("limits.maxHeaderBytes"))
-        #expect(try scene.why() == "local_reset")
+        #expect(try scene.reason() == "local_reset")
         try scene.end()
     }
 
@@ -249,7 +249,7 @@ struct BackendResetTests {
         let id = try scene.ask()
         try scene.world.pass(.milliseconds(1_100))
         #expect(scene.ended(id)?.status == "4")
-        #expect(try scene.why() == "timeout")
+        #expect(try scene.reason() == "timeout")
         #expect(scene.resets("gateway", "timeout") == 1)
         #expect(try scene.connection(0).peer.messages.values.contains { $0.resetCode == 8 })
         try scene.end()

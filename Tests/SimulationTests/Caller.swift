@@ -14,35 +14,35 @@ final class Caller: ResponseReceiver {
     init(arena: HTTPArena) { self.arena = arena }
 
     func call(_ number: Int, by pool: ConnectionPool) {
-        guard let user = unsafe UnsafeMutableRawPointer(bitPattern: number) else { return }
-        switch unsafe pool.acquire(user) {
+        guard let context = unsafe UnsafeMutableRawPointer(bitPattern: number) else { return }
+        switch unsafe pool.acquire(context) {
         case .ready(let connection):
-            unsafe callReady(user, connection.takeUnretainedValue())
+            unsafe callReady(context, connection.takeUnretainedValue())
         case .waiting: break
         case .full: heard[number, default: []].append("full")
         }
     }
 
     private func note(_ call: Call, _ sentence: String) {
-        let number = unsafe call.user.map { Int(bitPattern: $0) } ?? 0
+        let number = unsafe call.context.map { Int(bitPattern: $0) } ?? 0
         heard[number, default: []].append(sentence)
     }
 
-    func callReady(_ user: UnsafeMutableRawPointer, _ connection: ClientConnection) {
+    func callReady(_ context: UnsafeMutableRawPointer, _ connection: ClientConnection) {
         let head = arena.blocks.take()
         head.append(.method, "POST")
         head.append(.scheme, "http")
         head.append(.authority, "a")
         head.append(.path, "/")
-        let call = unsafe connection.begin(head, endStream: body.isEmpty, user: user)
-        calls[Int(bitPattern: user)] = call
+        let call = unsafe connection.begin(head, endStream: body.isEmpty, context: context)
+        calls[Int(bitPattern: context)] = call
         if !body.isEmpty {
             unsafe body.withUnsafeBytes { unsafe _ = call?.send($0, endStream: true) }
         }
     }
 
-    func callRefused(_ user: UnsafeMutableRawPointer, _ failure: CallFailure) {
-        heard[Int(bitPattern: user), default: []].append("refused")
+    func connectFailed(_ context: UnsafeMutableRawPointer, _ failure: CallFailure) {
+        heard[Int(bitPattern: context), default: []].append("refused")
     }
 
     func responseHead(_ call: Call, _ head: FieldBlock, endStream: Bool) {

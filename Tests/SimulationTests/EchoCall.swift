@@ -11,12 +11,12 @@ final class EchoCall {
         /// Tensors behind the JSON.
         case binary
         /// A model nobody has.
-        case stranger
+        case unmatchedName
         /// A question the gateway answers itself.
         case live
-        case grpc, grpcStream, grpcStranger
+        case grpc, grpcStream, grpcUnmatched
 
-        var isGRPC: Bool { self == .grpc || self == .grpcStream || self == .grpcStranger }
+        var isGRPC: Bool { self == .grpc || self == .grpcStream || self == .grpcUnmatched }
     }
 
     enum Outcome: Equatable {
@@ -36,10 +36,10 @@ final class EchoCall {
     /// Nanoseconds after the client's start.
     var start: Int64 = 0
     /// How many pieces the body is sent in, and the nanoseconds between them.
-    var pieces = 1
+    var fragments = 1
     var pause: Int64 = 0
     /// When the client loses interest, after the start.
-    var patience: Int64?
+    var progressTimeout: Int64?
     /// Nanoseconds for which bytes of the answer lie unread.
     var slowness: Int64 = 0
 
@@ -74,9 +74,9 @@ final class EchoCall {
         switch kind {
         case .v1: "/v1/models/echo:predict"
         case .v2, .binary: "/v2/models/echo/infer"
-        case .stranger: "/v2/models/nobody/infer"
+        case .unmatchedName: "/v2/models/nobody/infer"
         case .live: "/v2/health/live"
-        case .grpc, .grpcStranger: "/inference.GRPCInferenceService/ModelInfer"
+        case .grpc, .grpcUnmatched: "/inference.GRPCInferenceService/ModelInfer"
         case .grpcStream: "/inference.GRPCInferenceService/ModelStreamInfer"
         }
     }
@@ -96,7 +96,7 @@ final class EchoCall {
         switch kind {
         case .live: body = []
         case .v1: body = Array("{\"instances\":[\"\(id)\",\(numbers)]}".utf8)
-        case .v2, .stranger:
+        case .v2, .unmatchedName:
             body = Array(
                 "{\"id\":\"\(id)\",\"inputs\":[{\"name\":\"\(id)\",\"datatype\":\"UINT8\",\"shape\":[\(payload.count)],\"data\":[\(numbers)]}]}"
                     .utf8
@@ -106,7 +106,7 @@ final class EchoCall {
                 "{\"id\":\"\(id)\",\"parameters\":{\"binary_data_output\":true},\"inputs\":[{\"name\":\"\(id)\",\"datatype\":\"UINT8\",\"shape\":[\(payload.count)],\"parameters\":{\"binary_data_size\":\(payload.count)}}]}"
             headerLength = json.utf8.count
             body = Array(json.utf8) + payload
-        case .grpc, .grpcStranger: body = frame(message(0))
+        case .grpc, .grpcUnmatched: body = frame(message(0))
         case .grpcStream: body = (0..<messageCount).flatMap { frame(message($0)) }
         }
     }
@@ -115,7 +115,7 @@ final class EchoCall {
 
     private func message(_ number: Int) -> [UInt8] {
         var request = InferenceRequest()
-        request.modelName = kind == .grpcStranger ? "nobody" : "echo"
+        request.modelName = kind == .grpcUnmatched ? "nobody" : "echo"
         request.id = "\(id).\(number)"
         request.inputs = [
             Tensor(name: id, datatype: .uint8, shape: [payload.count], bytes: payload)
@@ -130,7 +130,7 @@ final class EchoCall {
     // MARK: - What must come back
 
     /// Judges an answer that came whole.
-    func judge() {
+    func evaluate() {
         if kind.isGRPC {
             settle(.answered(grpcStatus ?? -1))
             judgeGRPC()
@@ -169,7 +169,7 @@ final class EchoCall {
                 complain("another answer than its own")
             }
         case (.live, 200): if answer != Array("{\"live\":true}".utf8) { complain("not live") }
-        case (.stranger, 404), (_, 500), (_, 502), (_, 503), (_, 504):
+        case (.unmatchedName, 404), (_, 500), (_, 502), (_, 503), (_, 504):
             guard (try? JSONParser.parse(answer))?["error"]?.text != nil else {
                 complain("an error without a sentence")
                 return
@@ -185,7 +185,7 @@ final class EchoCall {
         }
         switch (kind, grpcStatus) {
         case (.grpc, 0), (.grpcStream, 0): judgeMessages()
-        case (.grpcStranger, 5): if !answer.isEmpty { complain("a message beside an error") }
+        case (.grpcUnmatched, 5): if !answer.isEmpty { complain("a message beside an error") }
         case (_, 4), (_, 13), (_, 14), (_, 1): break
         default: complain("a status that nothing explains")
         }

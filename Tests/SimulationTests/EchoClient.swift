@@ -105,19 +105,19 @@ final class EchoClient: ResponseReceiver, TimerTarget {
         progress[index].giveUp = set(
             .giveUp,
             index,
-            after: call.patience ?? EchoClient.hangTime.nanoseconds
+            after: call.progressTimeout ?? EchoClient.hangTime.nanoseconds
         )
-        guard let user = unsafe UnsafeMutableRawPointer(bitPattern: index + 1) else { return }
-        switch unsafe pool.acquire(user) {
+        guard let context = unsafe UnsafeMutableRawPointer(bitPattern: index + 1) else { return }
+        switch unsafe pool.acquire(context) {
         case .ready(let connection):
-            unsafe callReady(user, connection.takeUnretainedValue())
+            unsafe callReady(context, connection.takeUnretainedValue())
         case .waiting: break
         case .full: end(index, .failed("the client's own pool is full"))
         }
     }
 
-    func callReady(_ user: UnsafeMutableRawPointer, _ connection: ClientConnection) {
-        let index = Int(bitPattern: user) - 1
+    func callReady(_ context: UnsafeMutableRawPointer, _ connection: ClientConnection) {
+        let index = Int(bitPattern: context) - 1
         let call = calls[index]
         guard call.outcome == .pending else { return }
         let head = arena.blocks.take()
@@ -132,13 +132,13 @@ final class EchoClient: ResponseReceiver, TimerTarget {
         } else if !call.body.isEmpty {
             head.append(.contentType, "application/json")
             // Without a length the body goes in chunks; both must work.
-            if call.pieces < 3 { head.append(.contentLength, decimal: call.body.count) }
+            if call.fragments < 3 { head.append(.contentLength, decimal: call.body.count) }
         }
         if let length = call.headerLength {
             head.append(.inferenceHeaderContentLength, decimal: length)
         }
         call.wasSent = true
-        let made = unsafe connection.begin(head, endStream: call.body.isEmpty, user: user)
+        let made = unsafe connection.begin(head, endStream: call.body.isEmpty, context: context)
         guard let made else {
             end(index, .failed("the connection takes no call"))
             return
@@ -152,7 +152,7 @@ final class EchoClient: ResponseReceiver, TimerTarget {
         let call = calls[index]
         guard let made = progress[index].call else { return }
         let sent = progress[index].sent
-        let size = (call.body.count + call.pieces - 1) / call.pieces
+        let size = (call.body.count + call.fragments - 1) / call.fragments
         let end = min(call.body.count, sent + max(1, size))
         let isLast = end == call.body.count
         progress[index].sent = end
@@ -167,10 +167,10 @@ final class EchoClient: ResponseReceiver, TimerTarget {
         if let call = progress[index].call {
             progress[index].call = nil
             call.cancel()
-        } else if let user = unsafe UnsafeMutableRawPointer(bitPattern: index + 1) {
-            unsafe pool.cancelWaiting(user)
+        } else if let context = unsafe UnsafeMutableRawPointer(bitPattern: index + 1) {
+            unsafe pool.cancelWaiting(context)
         }
-        end(index, calls[index].patience == nil ? .hung : .cancelled)
+        end(index, calls[index].progressTimeout == nil ? .hung : .cancelled)
     }
 
     // MARK: - Ends
@@ -192,16 +192,16 @@ final class EchoClient: ResponseReceiver, TimerTarget {
         let early = progress[index].isRequestOver ? nil : progress[index].call
         stop(index)
         progress[index].call = nil
-        calls[index].judge()
+        calls[index].evaluate()
         early?.cancel()
     }
 
     private func index(of call: Call) -> Int? {
-        unsafe call.user.map { Int(bitPattern: $0) - 1 }
+        unsafe call.context.map { Int(bitPattern: $0) - 1 }
     }
 
-    func callRefused(_ user: UnsafeMutableRawPointer, _ failure: CallFailure) {
-        end(Int(bitPattern: user) - 1, .failed("\(failure)"))
+    func connectFailed(_ context: UnsafeMutableRawPointer, _ failure: CallFailure) {
+        end(Int(bitPattern: context) - 1, .failed("\(failure)"))
     }
 
     func callFailed(_ call: Call, _ failure: CallFailure) {

@@ -17,7 +17,11 @@ struct EgressLifetimeTests {
         let caller: Caller
         let pool: ConnectionPool
 
-        init(_ dialect: Endpoint.Dialect, delay: Duration?, plan: FaultPlan = FaultPlan()) throws {
+        init(
+            _ httpVersion: Endpoint.HTTPVersionPolicy,
+            delay: Duration?,
+            plan: FaultPlan = FaultPlan()
+        ) throws {
             let serverLoop = world.makeLoop(name: "server").loop
             (loop, kernel) = world.makeLoop(name: "client")
             world.network.use(plan, for: EgressLifetimeTests.address)
@@ -33,7 +37,7 @@ struct EgressLifetimeTests {
                 arena: arena,
                 endpoint: Endpoint(
                     address: EgressLifetimeTests.address,
-                    dialect: dialect,
+                    httpVersion: httpVersion,
                     tls: nil,
                     serverName: "a"
                 ),
@@ -52,10 +56,10 @@ struct EgressLifetimeTests {
 
     @Test(
         "A reload lets calls that wait for a connection go on, and keeps no connection",
-        arguments: [Endpoint.Dialect.http1, .http2]
+        arguments: [Endpoint.HTTPVersionPolicy.http1, .http2]
     )
-    func reloadWhileConnecting(dialect: Endpoint.Dialect) throws {
-        let scene = try Scene(dialect, delay: .milliseconds(5))
+    func reloadWhileConnecting(httpVersion: Endpoint.HTTPVersionPolicy) throws {
+        let scene = try Scene(httpVersion, delay: .milliseconds(5))
         scene.caller.call(1, by: scene.pool)
         scene.caller.call(2, by: scene.pool)
         scene.pool.close()
@@ -136,7 +140,7 @@ struct EgressLifetimeTests {
             arena: caller.arena,
             endpoint: Endpoint(
                 address: Self.address,
-                dialect: .http2,
+                httpVersion: .http2,
                 tls: nil,
                 serverName: "a"
             ),

@@ -39,8 +39,8 @@ final class EndScene {
     private let log = AccessChannel()
     private let count = ConnectionCount(maximum: 100)
     private let gate = MirrorGate()
-    private let boards = [RevisionBoard(), RevisionBoard()]
-    private let board = LoadBoard()
+    private let sharedStates = [RevisionSharedState(), RevisionSharedState()]
+    private let board = BackendLoads()
     private var loads: [BackendLoad] = []
     private var servers: [SampleServer] = []
     private let gateway: EventLoop
@@ -83,7 +83,7 @@ final class EndScene {
             loop: world.makeLoop(name: "client").loop,
             endpoint: Endpoint(
                 address: address,
-                dialect: isHTTP2 ? .http2 : .http1,
+                httpVersion: isHTTP2 ? .http2 : .http1,
                 tls: nil,
                 serverName: "a"
             ),
@@ -113,12 +113,12 @@ final class EndScene {
         isHTTP2: Bool,
         _ random: inout RandomSource
     ) -> [EchoCall] {
-        let rest: [EchoCall.Kind] = [.v1, .v2, .binary, .binary, .stranger, .live]
-        let grpc: [EchoCall.Kind] = [.grpc, .grpc, .grpc, .grpcStream, .grpcStranger]
+        let rest: [EchoCall.Kind] = [.v1, .v2, .binary, .binary, .unmatchedName, .live]
+        let grpc: [EchoCall.Kind] = [.grpc, .grpc, .grpc, .grpcStream, .grpcUnmatched]
         let kinds = isHTTP2 ? rest + grpc + grpc : rest
         return (0..<(1 + random.next(below: 3))).map { number in
             let kind = kinds[random.next(below: kinds.count)]
-            let isText = [EchoCall.Kind.v1, .v2, .stranger].contains(kind)
+            let isText = [EchoCall.Kind.v1, .v2, .unmatchedName].contains(kind)
             // Equal ones meet in the cache.
             let call = EchoCall(
                 id: "e\(seed)r\(number)",
@@ -127,11 +127,11 @@ final class EndScene {
                 messageCount: kind == .grpcStream ? 2 : 1
             )
             call.start = Int64(random.next(below: 3)) * 1_000_000
-            call.pieces = 1 + random.next(below: 4)
+            call.fragments = 1 + random.next(below: 4)
             call.pause = Int64(random.next(below: 10_000_000))
             if random.next(below: 6) == 0 { call.slowness = 50_000_000 }
             if random.next(below: 6) == 0 {
-                call.patience = Int64(random.next(below: 900_000_000))
+                call.progressTimeout = Int64(random.next(below: 900_000_000))
             }
             return call
         }
@@ -169,10 +169,15 @@ final class EndScene {
         servers.append(server)
         let load = board.add()
         loads.append(load)
-        func target(_ dialect: Endpoint.Dialect) -> BackendTarget {
+        func target(_ httpVersion: Endpoint.HTTPVersionPolicy) -> BackendTarget {
             BackendTarget(
-                key: "\(number) \(dialect)",
-                endpoint: Endpoint(address: address, dialect: dialect, tls: nil, serverName: "b"),
+                key: "\(number) \(httpVersion)",
+                endpoint: Endpoint(
+                    address: address,
+                    httpVersion: httpVersion,
+                    tls: nil,
+                    serverName: "b"
+                ),
                 authority: "b:\(address.port)"
             )
         }
@@ -202,7 +207,7 @@ final class EndScene {
                 backendModelName: nil,
                 // In line there must be something to wait for.
                 backends: Array(plans[..<(feature == .queue ? 1 : 2)]),
-                board: boards[0]
+                board: sharedStates[0]
             )
         ]
         var mirror: MirrorPlan?
@@ -212,7 +217,7 @@ final class EndScene {
                     name: "v2",
                     backendModelName: nil,
                     backends: [plans[2]],
-                    board: boards[1]
+                    board: sharedStates[1]
                 )
             )
             mirror = MirrorPlan(
@@ -284,10 +289,10 @@ final class EndScene {
     /// No request outlives what it may take.
     private func deadlines() throws -> [String] {
         // A request to no known model has no deadline: its refusal lingers for five seconds.
-        let isKnown = calls.allSatisfy { $0.kind != .stranger }
+        let isKnown = calls.allSatisfy { $0.kind != .unmatchedName }
         let isGRPC = calls.contains { $0.kind.isGRPC }
         let bound: Duration =
-            !isKnown ? Worker.refusalLinger : isGRPC ? Self.bodyTimeout : Self.timeout
+            !isKnown ? Worker.errorReplyLinger : isGRPC ? Self.bodyTimeout : Self.timeout
         // The last head comes within 200 ms; the log knows better how long each took.
         try world.pass(.milliseconds(200) + bound)
         guard !hasStream, worker.openRequestCount > 0 else { return [] }
@@ -303,7 +308,7 @@ final class EndScene {
         for line in ledger.lines {
             let kind = calls.first { $0.id == line.id }?.kind
             guard kind != .grpcStream else { continue }
-            let limit = kind == .stranger ? 5.0 : line.isGRPC ? 2.0 : 1.0
+            let limit = kind == .unmatchedName ? 5.0 : line.isGRPC ? 2.0 : 1.0
             if line.seconds > limit + 0.01 { faults.append("\(line.id) took \(line.seconds) s") }
         }
         expect(worker.openWork, "open work")
@@ -313,7 +318,7 @@ final class EndScene {
         expect(ledger.sum("sluice_backend_in_flight"), "backends' requests in flight")
         expect(ledger.sum("sluice_connections"), "connections")
         for (index, load) in loads.enumerated() { expect(load.inFlight, "backend \(index)") }
-        for board in boards {
+        for board in sharedStates {
             expect(board.queue.depth, "line")
             expect(board.retries.count, "retries")
             expect(board.concurrency.inFlight, "places")

@@ -15,12 +15,12 @@ final class GatewayWorld {
     let scenario: Scenario
     let world: World
     let model = RecordingModel()
-    private let board = LoadBoard()
+    private let board = BackendLoads()
     let store = MetricStore()
     /// What answers copies, and how many of them are under way.
     let shadowModel = RecordingModel()
     let mirrorGate = MirrorGate()
-    private let boards = [RevisionBoard(), RevisionBoard()]
+    private let sharedStates = [RevisionSharedState(), RevisionSharedState()]
     private let log = AccessChannel()
     private let count = ConnectionCount(maximum: 1_000)
     private let worker: Worker
@@ -124,12 +124,12 @@ final class GatewayWorld {
         _ load: BackendLoad,
         generation: Int
     ) -> BackendPlan {
-        func target(_ dialect: Endpoint.Dialect, _ kind: String) -> BackendTarget {
+        func target(_ httpVersion: Endpoint.HTTPVersionPolicy, _ kind: String) -> BackendTarget {
             BackendTarget(
                 key: "\(kind) \(address) \(generation)",
                 endpoint: Endpoint(
                     address: address,
-                    dialect: dialect,
+                    httpVersion: httpVersion,
                     tls: nil,
                     serverName: "backend"
                 ),
@@ -157,7 +157,7 @@ final class GatewayWorld {
                 name: "v1",
                 backendModelName: nil,
                 backends: Array(backends[..<cut]),
-                board: boards[0]
+                board: sharedStates[0]
             )
         ]
         if cut < end {
@@ -166,7 +166,7 @@ final class GatewayWorld {
                     name: "v2",
                     backendModelName: nil,
                     backends: Array(backends[cut..<end]),
-                    board: boards[1]
+                    board: sharedStates[1]
                 )
             )
         }
@@ -213,7 +213,7 @@ final class GatewayWorld {
         )
         let endpoint = Endpoint(
             address: address,
-            dialect: scenario.isHTTP2 ? .http2 : .http1,
+            httpVersion: scenario.isHTTP2 ? .http2 : .http1,
             tls: isTLS ? try TestCertificate.client(scenario.isHTTP2 ? [.http2] : [.http1]) : nil,
             serverName: "localhost"
         )
@@ -287,7 +287,7 @@ final class GatewayWorld {
             world.tickAll()
             // Longer than any time-out of a connection.
             try world.pass(.seconds(150))
-            var faults = answers() + gauges() + books()
+            var faults = answers() + gauges() + bookkeeping()
             close()
             try world.pass(.seconds(5))
             faults += remains()
@@ -324,8 +324,8 @@ final class GatewayWorld {
             case .answered(let status) where scenario.isCalm:
                 let wanted =
                     switch call.kind {
-                    case .stranger: 404
-                    case .grpcStranger: 5
+                    case .unmatchedName: 404
+                    case .grpcUnmatched: 5
                     case .grpc, .grpcStream: 0
                     default: 200
                     }
@@ -349,7 +349,7 @@ final class GatewayWorld {
         for (index, load) in loads.enumerated() {
             expect(load.inFlight, 0, "backend \(index)'s requests in flight")
         }
-        for (index, board) in boards.enumerated() {
+        for (index, board) in sharedStates.enumerated() {
             expect(board.concurrency.inFlight, 0, "the count of revision \(index)'s requests")
             expect(board.queue.depth, 0, "the depth of line \(index)")
             expect(board.retries.count, 0, "the retries under way of revision \(index)")
@@ -367,7 +367,7 @@ final class GatewayWorld {
     }
 
     /// Whether log, metrics, clients and backends tell the same story.
-    private func books() -> [String] {
+    private func bookkeeping() -> [String] {
         var faults: [String] = []
         let ledger = Ledger(log: log, store: store)
         for gauge in ["sluice_requests_in_flight", "sluice_connections"] {
@@ -380,7 +380,7 @@ final class GatewayWorld {
         if total != ledger.lines.count {
             faults.append("\(total) requests counted, \(ledger.lines.count) logged")
         }
-        for line in ledger.lines where line.why == nil {
+        for line in ledger.lines where line.reason == nil {
             if line.status >= 400 || line.grpcStatus ?? "OK" != "OK" {
                 faults.append("nothing explains \(line)")
             }
@@ -402,7 +402,7 @@ final class GatewayWorld {
         }
         let known = Set(calls.map(\.id))
         for id in byID.keys where !known.contains(id) { faults.append("nobody sent '\(id)'") }
-        faults += mirrorBooks(ledger)
+        faults += mirrorBookkeeping(ledger)
         for (id, times) in model.counts {
             // A gRPC stream asks once for each message.
             let call = calls.first { $0.id == id }

@@ -27,7 +27,7 @@ final class HedgeScene {
     let world = World(seed: 7)
     let model = RecordingModel()
     let calls: [EchoCall]
-    let revision = RevisionBoard()
+    let revision = RevisionSharedState()
     private(set) var silent: [NghttpBackend] = []
     private(set) var loads: [BackendLoad] = []
     private let store = MetricStore()
@@ -36,7 +36,7 @@ final class HedgeScene {
     private let gateway: EventLoop
     private let client: EchoClient
     private var servers: [SampleServer] = []
-    private let board = LoadBoard()
+    private let board = BackendLoads()
 
     init(
         _ backends: [Backend],
@@ -68,7 +68,7 @@ final class HedgeScene {
         let address = SocketAddress.loopback(port: 8_080)
         client = EchoClient(
             loop: world.makeLoop(name: "client").loop,
-            endpoint: Endpoint(address: address, dialect: .http2, tls: nil, serverName: "a"),
+            endpoint: Endpoint(address: address, httpVersion: .http2, tls: nil, serverName: "a"),
             calls: calls,
             vanishing: nil
         )
@@ -142,10 +142,15 @@ final class HedgeScene {
         }
         let load = board.add()
         loads.append(load)
-        func target(_ dialect: Endpoint.Dialect) -> BackendTarget {
+        func target(_ httpVersion: Endpoint.HTTPVersionPolicy) -> BackendTarget {
             BackendTarget(
-                key: "\(number) \(dialect)",
-                endpoint: Endpoint(address: address, dialect: dialect, tls: nil, serverName: "b"),
+                key: "\(number) \(httpVersion)",
+                endpoint: Endpoint(
+                    address: address,
+                    httpVersion: httpVersion,
+                    tls: nil,
+                    serverName: "b"
+                ),
                 authority: "b:\(address.port)"
             )
         }

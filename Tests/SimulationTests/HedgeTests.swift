@@ -11,8 +11,8 @@ struct HedgeTests {
         _ kind: EchoCall.Kind = .v2,
         _ number: Int = 1,
         size: Int = 20,
-        pieces: Int = 1,
-        patience: Duration? = nil
+        fragments: Int = 1,
+        progressTimeout: Duration? = nil
     ) -> EchoCall {
         let call = EchoCall(
             id: "c\(number)",
@@ -20,9 +20,9 @@ struct HedgeTests {
             payload: [UInt8](repeating: 7, count: size),
             messageCount: 1
         )
-        call.pieces = pieces
+        call.fragments = fragments
         call.pause = 50_000_000
-        call.patience = patience?.nanoseconds
+        call.progressTimeout = progressTimeout?.nanoseconds
         return call
     }
 
@@ -136,7 +136,7 @@ struct HedgeTests {
         arguments: [true, false]
     )
     func ended(callerLeaves: Bool) throws {
-        let call = Self.call(.grpc, patience: callerLeaves ? .milliseconds(200) : nil)
+        let call = Self.call(.grpc, progressTimeout: callerLeaves ? .milliseconds(200) : nil)
         let scene = try HedgeScene(
             [.silent, .silent, .silent],
             calls: [call],
@@ -262,7 +262,7 @@ struct HedgeTests {
     @Test("A request that is still being sent is copied once it has come whole")
     func slowCaller() throws {
         // Four pieces in 150 ms, and a backend that never answers.
-        let call = Self.call(.v2, pieces: 4)
+        let call = Self.call(.v2, fragments: 4)
         let scene = try HedgeScene(
             [.silent, .echo(.milliseconds(5))],
             calls: [call],

@@ -47,7 +47,7 @@ final class HitScene {
     }
 
     /// A question, and where its answer will be.
-    struct Question {
+    struct CacheableRequest {
         let client: Int
         let stream: Int32
         let model: Int
@@ -61,7 +61,7 @@ final class HitScene {
     private let worker: Worker
     private let address = SocketAddress.loopback(port: 8_080)
     private let clientLoop: EventLoop
-    private let board = LoadBoard()
+    private let board = BackendLoads()
     private var clients: [Client] = []
     private var servers: [SampleServer] = []
     private var backends: [BackendPlan] = []
@@ -106,7 +106,7 @@ final class HitScene {
         servers.append(server)
         let target = BackendTarget(
             key: "\(stamp)",
-            endpoint: Endpoint(address: address, dialect: .http2, tls: nil, serverName: "b"),
+            endpoint: Endpoint(address: address, httpVersion: .http2, tls: nil, serverName: "b"),
             authority: "b"
         )
         backends.append(
@@ -160,7 +160,7 @@ final class HitScene {
         _ input: [UInt8],
         id: String,
         requestID: String?
-    ) throws -> Question {
+    ) throws -> CacheableRequest {
         var request = InferenceRequest()
         request.modelName = HitScene.models[model]
         request.id = id
@@ -176,7 +176,7 @@ final class HitScene {
         ]
         if let requestID { head.append(HeaderField("x-request-id", requestID)) }
         let stream = clients[client].session.request(head, body: HitScene.frame(message))
-        return Question(
+        return CacheableRequest(
             client: client,
             stream: stream,
             model: model,
@@ -218,7 +218,7 @@ final class HitScene {
     }
 
     /// Runs until all these are answered.
-    func hear(_ questions: [Question]) throws {
+    func hear(_ questions: [CacheableRequest]) throws {
         try world.run(until: world.clock.now + .seconds(5), "answers") {
             for index in clients.indices {
                 clients[index].hear()
@@ -234,7 +234,7 @@ final class HitScene {
     // MARK: - Judging
 
     /// What is wrong with the answer to a question while these revisions are configured.
-    func complaint(_ question: Question, _ chosen: [[Int]]) -> String? {
+    func complaint(_ question: CacheableRequest, _ chosen: [[Int]]) -> String? {
         guard let heard = clients[question.client].session.messages[question.stream] else {
             return "no answer"
         }

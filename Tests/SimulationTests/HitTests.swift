@@ -30,7 +30,7 @@ struct HitTests {
         scene.publish(chosen)
         var askedCount = 0
         for _ in 0..<150 {
-            var questions: [HitScene.Question] = []
+            var questions: [HitScene.CacheableRequest] = []
             var words = [[UInt8]](repeating: [], count: clientCount)
             for client in 0..<clientCount {
                 for _ in 0..<random.next(below: 4) {
@@ -53,9 +53,9 @@ struct HitTests {
                 using: &random
             ) {
                 let count = words[client].count
-                let piece = random.next(below: 2) == 0 ? count : 1 + random.next(below: count)
-                try scene.say(Array(words[client].prefix(piece)), by: client)
-                words[client].removeFirst(piece)
+                let fragment = random.next(below: 2) == 0 ? count : 1 + random.next(below: count)
+                try scene.say(Array(words[client].prefix(fragment)), by: client)
+                words[client].removeFirst(fragment)
                 if !words[client].isEmpty, random.next(below: 12) == 0 {
                     // It leaves in the middle of a word.
                     try scene.replace(client)

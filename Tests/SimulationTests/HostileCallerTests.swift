@@ -20,20 +20,20 @@ struct HostileCallerTests {
     /// A caller over HTTP/1.1: what it says when, and the status that it gets.
     struct Caller: Sendable, CustomTestStringConvertible {
         let name: String
-        var pieces: [String]
+        var fragments: [String]
         var pause = Duration.milliseconds(5)
         /// How long it doesn't read, behind its last piece.
         var deafness = Duration.zero
         /// When it leaves, behind its last piece.
-        var patience = Duration.milliseconds(1_200)
+        var progressTimeout = Duration.milliseconds(1_200)
         /// Nil where it doesn't hear any.
         var status: Int?
         /// A part of the sentence that it hears.
         var said = ""
         var testDescription: String { name }
 
-        init(_ name: String, _ pieces: [String], status: Int?) {
-            (self.name, self.pieces, self.status) = (name, pieces, status)
+        init(_ name: String, _ fragments: [String], status: Int?) {
+            (self.name, self.fragments, self.status) = (name, fragments, status)
         }
 
         func with(_ change: (inout Caller) -> Void) -> Caller {
@@ -115,13 +115,13 @@ struct HostileCallerTests {
             status: nil
         ),
         Caller("an upload that is never finished", [head(v2, "200", 50), "{"], status: nil).with {
-            $0.patience = .milliseconds(300)
+            $0.progressTimeout = .milliseconds(300)
         },
         Caller("leaving at once", [post(v2, "hang", good2)], status: nil).with {
-            $0.patience = .milliseconds(1)
+            $0.progressTimeout = .milliseconds(1)
         },
         Caller("leaving late", [post(v2, "hang", good2)], status: nil).with {
-            $0.patience = .milliseconds(980)
+            $0.progressTimeout = .milliseconds(980)
         },
         Caller("reading late", [post(v2, "large", good2)], status: 200).with {
             $0.deafness = .milliseconds(800)
@@ -257,18 +257,18 @@ struct HostileCallerTests {
         let peer = try RawPeer(
             loop: scene.client,
             to: JudgedScene.address,
-            saying: Array((caller.pieces.first ?? "").utf8)
+            saying: Array((caller.fragments.first ?? "").utf8)
         )
-        for piece in caller.pieces.dropFirst() {
+        for fragment in caller.fragments.dropFirst() {
             try scene.world.pass(caller.pause)
-            peer.say(Array(piece.utf8))
+            peer.say(Array(fragment.utf8))
         }
         if caller.deafness > .zero {
             peer.setReading(false)
             try scene.world.pass(caller.deafness)
             peer.setReading(true)
         }
-        try scene.world.pass(caller.patience)
+        try scene.world.pass(caller.progressTimeout)
         if let status = caller.status {
             #expect(peer.text.hasPrefix("HTTP/1.1 \(status) "), "\(peer.text.prefix(300))")
             #expect(peer.text.contains(caller.said), "\(peer.text.prefix(600))")

@@ -144,7 +144,7 @@ struct IngressLifetimeTests {
         head.append(.scheme, "http")
         head.append(.authority, "a")
         head.append(.path, "/")
-        _ = unsafe session.openStream(head, endStream: false, user: nil)
+        _ = unsafe session.openStream(head, endStream: false, context: nil)
         let peer = try scene.connect(saying: unsafe [UInt8](session.output.bytes))
         session.output.removeAll()
         try scene.world.pass(.seconds(1))

@@ -21,8 +21,8 @@ final class JudgedScene {
     let client: EventLoop
     private let worker: Worker
     private let stable: ObedientBackend
-    private let loadBoard = LoadBoard()
-    private let board = RevisionBoard()
+    private let loadBoard = BackendLoads()
+    private let board = RevisionSharedState()
 
     init(isHTTP2: Bool = false, _ change: (inout ResiliencePlan) -> Void = { _ in }) throws {
         worker = Worker(
@@ -42,12 +42,12 @@ final class JudgedScene {
         resilience.concurrency = ConcurrencyBounds(minimum: 50, maximum: 200)
         change(&resilience)
         func revision(_ number: Int) -> RevisionPlan {
-            func target(_ dialect: Endpoint.Dialect) -> BackendTarget {
+            func target(_ httpVersion: Endpoint.HTTPVersionPolicy) -> BackendTarget {
                 BackendTarget(
-                    key: "\(number) \(dialect)",
+                    key: "\(number) \(httpVersion)",
                     endpoint: Endpoint(
                         address: addresses[number],
-                        dialect: dialect,
+                        httpVersion: httpVersion,
                         tls: nil,
                         serverName: "b"
                     ),
@@ -68,7 +68,7 @@ final class JudgedScene {
                 name: "v\(number + 1)",
                 backendModelName: nil,
                 backends: [plan],
-                board: number == 1 ? board : RevisionBoard()
+                board: number == 1 ? board : RevisionSharedState()
             )
         }
         worker.publish(

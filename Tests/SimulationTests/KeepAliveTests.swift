@@ -31,7 +31,7 @@ struct KeepAliveTests {
                 arena: arena,
                 endpoint: Endpoint(
                     address: KeepAliveTests.address,
-                    dialect: .http2,
+                    httpVersion: .http2,
                     tls: nil,
                     serverName: "a"
                 ),

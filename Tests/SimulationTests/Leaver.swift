@@ -20,7 +20,7 @@ final class Leaver: StreamHandler {
 
     func streamReceived(_ bytes: UnsafeRawBufferPointer) {
         mayWrite = true
-        stream.touch()
+        stream.scheduleFlush()
     }
 
     func streamEnded() {}

@@ -9,7 +9,7 @@ struct Ledger {
         let isGRPC: Bool
         let status: Int
         let grpcStatus: String?
-        let why: String?
+        let reason: String?
         let attempts: Int
         /// Seconds from its head to its end.
         let seconds: Double
@@ -27,9 +27,9 @@ struct Ledger {
 
     init(log: AccessChannel, store: MetricStore) {
         var text: [UInt8] = []
-        while let piece = log.takeFull() {
-            unsafe text.append(contentsOf: piece.bytes)
-            log.giveBack(piece)
+        while let fragment = log.takeFull() {
+            unsafe text.append(contentsOf: fragment.bytes)
+            log.giveBack(fragment)
         }
         lines = text.split(separator: ASCII.lineFeed).compactMap { line in
             guard let document = try? JSONParser.parse(Array(line)) else { return nil }
@@ -38,7 +38,7 @@ struct Ledger {
                 isGRPC: document["protocol"]?.text == "grpc",
                 status: document["status"]?.integer ?? 0,
                 grpcStatus: document["grpc_status"]?.text,
-                why: document["why"]?.text,
+                reason: document["why"]?.text,
                 attempts: document["attempts"]?.integer ?? 0,
                 seconds: Double(document["duration_us"]?.integer ?? 0) / 1e6
             )

@@ -32,7 +32,7 @@ private final class MirrorScene {
     private let client: EchoClient
     private var servers: [SampleServer] = []
     private var loads: [BackendLoad] = []
-    private let board = LoadBoard()
+    private let board = BackendLoads()
 
     init(
         _ original: Backend,
@@ -51,7 +51,7 @@ private final class MirrorScene {
         let address = SocketAddress.loopback(port: 8_080)
         client = EchoClient(
             loop: world.makeLoop(name: "client").loop,
-            endpoint: Endpoint(address: address, dialect: .http2, tls: nil, serverName: "a"),
+            endpoint: Endpoint(address: address, httpVersion: .http2, tls: nil, serverName: "a"),
             calls: calls,
             vanishing: nil
         )
@@ -124,7 +124,7 @@ private final class MirrorScene {
         loads.append(load)
         let target = BackendTarget(
             key: name,
-            endpoint: Endpoint(address: address, dialect: .http2, tls: nil, serverName: "b"),
+            endpoint: Endpoint(address: address, httpVersion: .http2, tls: nil, serverName: "b"),
             authority: "b:\(port)"
         )
         let plan = BackendPlan(
@@ -208,8 +208,8 @@ struct MirrorTests {
         _ kind: EchoCall.Kind = .v2,
         _ number: Int = 1,
         size: Int = 20,
-        pieces: Int = 1,
-        patience: Duration? = nil
+        fragments: Int = 1,
+        progressTimeout: Duration? = nil
     ) -> EchoCall {
         let call = EchoCall(
             id: "c\(number)",
@@ -217,9 +217,9 @@ struct MirrorTests {
             payload: [UInt8](repeating: 7, count: size),
             messageCount: 1
         )
-        call.pieces = pieces
+        call.fragments = fragments
         call.pause = 50_000_000
-        call.patience = patience?.nanoseconds
+        call.progressTimeout = progressTimeout?.nanoseconds
         return call
     }
 
@@ -228,8 +228,8 @@ struct MirrorTests {
         arguments: [EchoCall.Kind.v1, .v2, .binary, .grpc],
         [1, 3]
     )
-    func compared(kind: EchoCall.Kind, pieces: Int) throws {
-        let call = Self.call(kind, pieces: pieces)
+    func compared(kind: EchoCall.Kind, fragments: Int) throws {
+        let call = Self.call(kind, fragments: fragments)
         let scene = try MirrorScene(.echo(.zero), .echo(.zero), calls: [call])
         try scene.run()
         try scene.pass(.milliseconds(100))
@@ -272,7 +272,7 @@ struct MirrorTests {
 
     @Test("A client that gives up while it sends leaves no copy")
     func clientCutsShort() throws {
-        let call = Self.call(pieces: 4, patience: .milliseconds(60))
+        let call = Self.call(fragments: 4, progressTimeout: .milliseconds(60))
         let scene = try MirrorScene(.echo(.zero), .echo(.zero), calls: [call])
         try scene.run()
         try scene.pass(.milliseconds(100))
@@ -284,7 +284,7 @@ struct MirrorTests {
 
     @Test("A client that gives up while it waits leaves the copy alone")
     func clientGivesUp() throws {
-        let call = Self.call(patience: .milliseconds(50))
+        let call = Self.call(progressTimeout: .milliseconds(50))
         let scene = try MirrorScene(
             .echo(.milliseconds(300)),
             .echo(.milliseconds(200)),
@@ -338,7 +338,7 @@ struct MirrorTests {
 
     @Test("An original that is refused has no copy")
     func originalRefused() throws {
-        let scene = try MirrorScene(.absent, .echo(.zero), calls: [Self.call(pieces: 3)])
+        let scene = try MirrorScene(.absent, .echo(.zero), calls: [Self.call(fragments: 3)])
         try scene.run()
         try scene.pass(.milliseconds(200))
         #expect(scene.count("skipped") == 1 && scene.count("sent") == 0)
@@ -386,7 +386,7 @@ struct MirrorTests {
 
     @Test("Closing ends copies that are coming, waiting and under way")
     func closing() throws {
-        let calls = [Self.call(.v2, 1), Self.call(.v2, 2, pieces: 4)]
+        let calls = [Self.call(.v2, 1), Self.call(.v2, 2, fragments: 4)]
         let scene = try MirrorScene(.echo(.zero), .echo(.seconds(100)), calls: calls)
         try scene.pass(.milliseconds(75))
         #expect(scene.gate.count == 2)

@@ -28,7 +28,7 @@ final class NghttpBackend {
 
         private func flush() {
             output += peer.takeOutput()
-            stream.touch()
+            stream.scheduleFlush()
         }
 
         func streamOpened(_ stream: TCPStream) {}

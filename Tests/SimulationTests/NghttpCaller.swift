@@ -39,7 +39,7 @@ final class NghttpCaller: StreamHandler {
 
     private func flush() {
         output += peer.takeOutput()
-        stream?.touch()
+        stream?.scheduleFlush()
     }
 
     func streamOpened(_ stream: TCPStream) { flush() }

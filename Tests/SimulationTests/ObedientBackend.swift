@@ -53,7 +53,7 @@ final class ObedientBackend: RequestHandler {
         let ticket = nextTicket
         nextTicket += 1
         works[ticket] = Work(act: act, hasEnded: endStream)
-        unsafe exchange.user = UnsafeMutableRawPointer(bitPattern: ticket)
+        unsafe exchange.context = UnsafeMutableRawPointer(bitPattern: ticket)
         if endStream { ended(exchange) }
     }
 
@@ -68,15 +68,15 @@ final class ObedientBackend: RequestHandler {
     }
 
     private func ended(_ exchange: Exchange) {
-        guard let user = unsafe exchange.user,
-            let work = works.removeValue(forKey: UInt(bitPattern: user))
+        guard let context = unsafe exchange.context,
+            let work = works.removeValue(forKey: UInt(bitPattern: context))
         else { return }
         answer(exchange, work.act)
     }
 
     private func answer(_ exchange: Exchange, _ act: String) {
         if act == "hang" { return }
-        unsafe exchange.user = nil
+        unsafe exchange.context = nil
         if act == "reset" {
             exchange.abort(.internalError)
             return
@@ -106,7 +106,7 @@ final class ObedientBackend: RequestHandler {
     }
 
     func requestAborted(_ exchange: Exchange, _ reason: AbortReason) {
-        if let user = unsafe exchange.user { works[UInt(bitPattern: user)] = nil }
+        if let context = unsafe exchange.context { works[UInt(bitPattern: context)] = nil }
     }
 
     func responseDrained(_ exchange: Exchange, _ count: Int) {}

@@ -53,7 +53,7 @@ final class OffloadScene {
     private let clients: EventLoop
     private let address = SocketAddress.loopback(port: 8_080)
     private let load: BackendLoad
-    private let board = LoadBoard()
+    private let board = BackendLoads()
     private var peers: [RawPeer] = []
 
     init(room: Int = 100, cache policy: CachePolicy? = nil) throws {
@@ -87,7 +87,7 @@ final class OffloadScene {
         load = board.add()
         let target = BackendTarget(
             key: "1",
-            endpoint: Endpoint(address: backend, dialect: .http2, tls: nil, serverName: "b"),
+            endpoint: Endpoint(address: backend, httpVersion: .http2, tls: nil, serverName: "b"),
             authority: "b"
         )
         let plan = BackendPlan(

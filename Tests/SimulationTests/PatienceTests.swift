@@ -38,7 +38,7 @@ struct PatienceTests {
         "Half way one of two hundred asks another backend, and its answer is everybody's",
         arguments: [EchoCall.Kind.v2, .grpc]
     )
-    func oneOvertakes(kind: EchoCall.Kind) throws {
+    func oneRefetches(kind: EchoCall.Kind) throws {
         let calls = Self.calls([Int](repeating: 1, count: 199), kind)
         let scene = try Self.scene([.silent, .echo(.milliseconds(5))], calls)
         try scene.pass(.milliseconds(495))
@@ -93,7 +93,7 @@ struct PatienceTests {
     @Test("Callers who leave leave nothing behind, whoever of them had overtaken")
     func leaving() throws {
         let calls = Self.calls([Int](repeating: 1, count: 30))
-        for call in calls { call.patience = 600_000_000 }
+        for call in calls { call.progressTimeout = 600_000_000 }
         let scene = try Self.scene([.silent, .silent], calls)
         try scene.run()
         #expect(calls.allSatisfy { $0.outcome == .cancelled })

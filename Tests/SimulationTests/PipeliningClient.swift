@@ -63,7 +63,7 @@ final class PipeliningClient: StreamHandler, TimerTarget {
     func streamOpened(_ stream: TCPStream) {
         isConnected = true
         for call in calls { call.wasSent = true }
-        stream.touch()
+        stream.scheduleFlush()
     }
 
     func streamReceived(_ bytes: UnsafeRawBufferPointer) {
@@ -81,7 +81,7 @@ final class PipeliningClient: StreamHandler, TimerTarget {
                 call.complaint = "an answer out of turn: \(head)"
             }
             call.answer = body
-            call.judge()
+            call.evaluate()
         }
         if turn == calls.count { fail(.cancelled) }
     }

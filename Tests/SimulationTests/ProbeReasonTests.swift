@@ -14,7 +14,7 @@ struct ProbeReasonTests {
     private final class Scene {
         static let address = SocketAddress.loopback(port: 9_000)
         let world = World(seed: 3)
-        let board = LoadBoard()
+        let board = BackendLoads()
         let note = HealthNote()
         let readiness = GatewayReadiness()
         let load: BackendLoad
@@ -47,7 +47,7 @@ struct ProbeReasonTests {
                 key: "b",
                 endpoint: Endpoint(
                     address: Scene.address,
-                    dialect: isGRPC ? .http2 : .http1,
+                    httpVersion: isGRPC ? .http2 : .http1,
                     tls: nil,
                     serverName: "b"
                 ),

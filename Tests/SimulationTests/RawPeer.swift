@@ -26,7 +26,7 @@ final class RawPeer: StreamHandler {
 
     func say(_ bytes: [UInt8]) {
         output += bytes
-        stream?.touch()
+        stream?.scheduleFlush()
     }
 
     func setReading(_ isReading: Bool) { stream?.setReading(isReading) }

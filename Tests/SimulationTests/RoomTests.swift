@@ -43,7 +43,7 @@ struct RoomTests {
     }
 
     private static func isShed(_ event: ConnectionEvent) -> Bool {
-        if case .shed = event { true } else { false }
+        if case .evictedIdle = event { true } else { false }
     }
 
     private static func isCrowded(_ event: ConnectionEvent) -> Bool {

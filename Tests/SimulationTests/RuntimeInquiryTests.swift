@@ -4,26 +4,26 @@ import Testing
 
 @Suite("What a backend is found to be")
 struct RuntimeInquiryTests {
-    typealias Question = RuntimeInquiry.Question
+    typealias Check = RuntimeInquiry.Check
 
     /// What a server answers to the questions; 404 to any that isn't there.
     struct Server: Sendable, CustomTestStringConvertible {
         var testDescription: String
-        var answers: [Question: (status: Int, body: String)]
+        var answers: [Check: (status: Int, body: String)]
         var isReadyInV2 = true
         var hasTensors = false
     }
 
     /// The questions that are asked, and what comes of them.
-    private func inquire(_ server: Server) -> (asked: [Question], step: RuntimeInquiry.Step) {
+    private func inquire(_ server: Server) -> (asked: [Check], step: RuntimeInquiry.Step) {
         var inquiry = RuntimeInquiry(
             isReadyInV2: server.isReadyInV2,
             hasTensors: server.hasTensors
         )
-        var asked = [Question.server]
-        while let question = asked.last {
-            let answer = server.answers[question] ?? (404, "not here")
-            let step = inquiry.take(question, status: answer.status, Array(answer.body.utf8))
+        var asked = [Check.server]
+        while let check = asked.last {
+            let answer = server.answers[check] ?? (404, "not here")
+            let step = inquiry.take(check, status: answer.status, Array(answer.body.utf8))
             guard case .ask(let next) = step, asked.count < 10 else { return (asked, step) }
             asked.append(next)
         }
@@ -40,7 +40,7 @@ struct RuntimeInquiryTests {
     )
     private static let metadata = (200, #"{"name":"m","inputs":[],"outputs":[]}"#)
 
-    static let known: [(Server, Runtime, [Question])] = [
+    static let known: [(Server, Runtime, [Check])] = [
         (
             Server(
                 testDescription: "Triton",
@@ -146,7 +146,7 @@ struct RuntimeInquiryTests {
     ]
 
     @Test("Few questions settle what a server is", arguments: known)
-    func found(server: Server, runtime: Runtime, asked: [Question]) {
+    func found(server: Server, runtime: Runtime, asked: [Check]) {
         let (questions, step) = inquire(server)
         #expect(step == .found(runtime, isSettled: true))
         #expect(questions == asked)
@@ -165,11 +165,11 @@ struct RuntimeInquiryTests {
         #expect(inquire(silent).step == .open)
     }
 
-    @Test("A failure on the way tells nothing", arguments: Question.allCases, [0, 401, 500, 503])
-    func failures(question: Question, status: Int) {
+    @Test("A failure on the way tells nothing", arguments: Check.allCases, [0, 401, 500, 503])
+    func failures(check: Check, status: Int) {
         var server = Server(testDescription: "", answers: [:], isReadyInV2: false)
-        server.answers[question] = (status, #"{"name":"mlserver","ready":true}"#)
+        server.answers[check] = (status, #"{"name":"mlserver","ready":true}"#)
         let (asked, step) = inquire(server)
-        #expect(asked.last == question && step == .open)
+        #expect(asked.last == check && step == .open)
     }
 }

@@ -32,7 +32,9 @@ struct RuntimeSlotTests {
 
     @Test("A version in the path goes along to V1")
     func versions() {
-        #expect(Dialect.predictPath(model: "m 1", version: "") == "/v1/models/m%201:predict")
-        #expect(Dialect.predictPath(model: "m", version: "3") == "/v1/models/m/versions/3:predict")
+        #expect(RuntimeKind.predictPath(model: "m 1", version: "") == "/v1/models/m%201:predict")
+        #expect(
+            RuntimeKind.predictPath(model: "m", version: "3") == "/v1/models/m/versions/3:predict"
+        )
     }
 }

@@ -156,17 +156,17 @@ struct Scenario {
         let isCalm: Bool
 
         mutating func call(_ number: Int, _ random: inout RandomSource) -> EchoCall {
-            let rest: [EchoCall.Kind] = [.v1, .v1, .v2, .binary, .binary, .stranger, .live]
-            let grpc: [EchoCall.Kind] = [.grpc, .grpc, .grpc, .grpcStream, .grpcStranger]
+            let rest: [EchoCall.Kind] = [.v1, .v1, .v2, .binary, .binary, .unmatchedName, .live]
+            let grpc: [EchoCall.Kind] = [.grpc, .grpc, .grpc, .grpcStream, .grpcUnmatched]
             let kinds = isHTTP2 ? rest + grpc + grpc : rest
             let kind = kinds[random.next(below: kinds.count)]
             let call = make(number, kind, &random)
             call.start = Int64(random.next(below: 250_000_000))
-            call.pieces = 1 + random.next(below: 4)
+            call.fragments = 1 + random.next(below: 4)
             call.pause = Int64(random.next(below: 20_000_000))
             if random.next(below: 5) == 0 { call.slowness = 5_000_000 }
             if !isCalm, random.next(below: 8) == 0 {
-                call.patience = Int64(random.next(below: 60_000_000))
+                call.progressTimeout = Int64(random.next(below: 60_000_000))
             }
             return call
         }

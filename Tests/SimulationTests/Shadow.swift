@@ -46,7 +46,7 @@ extension Scenario {
 
 extension GatewayWorld {
     /// Whether every copy is accounted for.
-    func mirrorBooks(_ ledger: Ledger) -> [String] {
+    func mirrorBookkeeping(_ ledger: Ledger) -> [String] {
         guard let shadow = scenario.shadow else { return [] }
         var faults: [String] = []
         func count(_ family: String, _ result: String) -> Int {

@@ -53,7 +53,12 @@ struct SimulatedSocketFileTests {
             let loop = world.makeLoop(name: "client").loop
             let arena = HTTPArena(buffers: loop.buffers)
             caller = Caller(arena: arena)
-            let endpoint = Endpoint(address: address, dialect: .http1, tls: nil, serverName: "a")
+            let endpoint = Endpoint(
+                address: address,
+                httpVersion: .http1,
+                tls: nil,
+                serverName: "a"
+            )
             pool = ConnectionPool(loop: loop, arena: arena, endpoint: endpoint, receiver: caller)
             pool.connectOutcome = { [unowned self] in outcomes.append($0) }
             world.tickAll()

@@ -46,7 +46,7 @@ private final class FickleBackend {
                 output += FickleBackend.answer.prefix(fault.said)
                 backend.brokenCount += 1
                 willEnd = true
-                stream.touch()
+                stream.scheduleFlush()
                 if output.isEmpty { end() }
                 return
             }
@@ -57,7 +57,7 @@ private final class FickleBackend {
             answered += 1
             backend.answeredCount += 1
             output += text.hasPrefix("H") ? FickleBackend.answer.dropLast(2) : FickleBackend.answer
-            stream.touch()
+            stream.scheduleFlush()
         }
 
         var streamOutput: UnsafeRawBufferPointer {
@@ -74,7 +74,7 @@ private final class FickleBackend {
             if backend.fault.isReset {
                 stream.reset()
             } else {
-                stream.finish(patience: .seconds(1))
+                stream.finish(progressTimeout: .seconds(1))
             }
         }
     }
@@ -125,7 +125,7 @@ struct StaleConnectionTests {
         let backend: FickleBackend
         let peer: RawPeer
         private let worker: Worker
-        private let board = LoadBoard()
+        private let board = BackendLoads()
 
         init(
             _ fault: FickleBackend.Fault,
@@ -153,7 +153,7 @@ struct StaleConnectionTests {
                 on: model,
                 fault: fault
             )
-            var endpoint = Endpoint(address: model, dialect: .http1, tls: nil, serverName: "b")
+            var endpoint = Endpoint(address: model, httpVersion: .http1, tls: nil, serverName: "b")
             endpoint.idleTimeout = idleTimeout
             let load = board.add()
             load.health = .up
@@ -296,7 +296,7 @@ struct StaleConnectionTests {
             on: address,
             fault: .init(taken: 1)
         )
-        let board = LoadBoard()
+        let board = BackendLoads()
         let load = board.add()
         let note = HealthNote()
         let probe = HealthProbe(
@@ -305,7 +305,7 @@ struct StaleConnectionTests {
         )
         let target = BackendTarget(
             key: "b",
-            endpoint: Endpoint(address: address, dialect: .http1, tls: nil, serverName: "b"),
+            endpoint: Endpoint(address: address, httpVersion: .http1, tls: nil, serverName: "b"),
             authority: "b"
         )
         let plan = BackendPlan(

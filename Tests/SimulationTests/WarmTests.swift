@@ -36,7 +36,7 @@ private final class WarmScene {
     private let worker: Worker
     private let gateway: EventLoop
     private var servers: [SampleServer] = []
-    private let board = LoadBoard()
+    private let board = BackendLoads()
     private let load: BackendLoad
     private let ends = Ends()
 
@@ -76,7 +76,7 @@ private final class WarmScene {
         let target = address.map {
             BackendTarget(
                 key: "v2",
-                endpoint: Endpoint(address: $0, dialect: .http2, tls: nil, serverName: "b"),
+                endpoint: Endpoint(address: $0, httpVersion: .http2, tls: nil, serverName: "b"),
                 authority: "b:1"
             )
         }
@@ -112,9 +112,9 @@ private final class WarmScene {
     }
 
     /// A run over `count` inputs, taken up by the worker.
-    func warm(_ count: Int, rate: Int = 100) -> WarmRun {
+    func warm(_ count: Int, rate: Int = 100) -> WarmupRun {
         let requests = (0..<count).map { number in
-            HotRequest(
+            TopRequest(
                 form: .v2,
                 path: Array("/v2/models/echo/infer".utf8),
                 contentType: Array("application/json".utf8),
@@ -124,7 +124,7 @@ private final class WarmScene {
                 )
             )
         }
-        let run = WarmRun(model: "echo", revision: "v2", rate: rate, requests) { [ends] end in
+        let run = WarmupRun(model: "echo", revision: "v2", rate: rate, requests) { [ends] end in
             ends.add(end)
         }
         worker.warm(run)
@@ -132,7 +132,7 @@ private final class WarmScene {
     }
 
     /// How runs have ended, each once.
-    var ended: [WarmRun.Progress] { ends.all }
+    var ended: [WarmupRun.Progress] { ends.all }
 
     /// Runs until so many runs are over; returns how many seconds that took.
     func run(_ count: Int = 1) throws -> Double {
@@ -180,9 +180,9 @@ private final class WarmScene {
 }
 
 private final class Ends: Sendable {
-    private let ends = Mutex<[WarmRun.Progress]>([])
-    func add(_ end: WarmRun.Progress) { ends.withLock { $0.append(end) } }
-    var all: [WarmRun.Progress] { ends.withLock { $0 } }
+    private let ends = Mutex<[WarmupRun.Progress]>([])
+    func add(_ end: WarmupRun.Progress) { ends.withLock { $0.append(end) } }
+    var all: [WarmupRun.Progress] { ends.withLock { $0 } }
 }
 
 @Suite("Warming a revision")
@@ -212,7 +212,7 @@ struct WarmTests {
             try scene.pass(.milliseconds(10))
             most = max(most, scene.inFlight)
         }
-        #expect(most == WarmRun.inFlightMaximum)
+        #expect(most == WarmupRun.inFlightMaximum)
         #expect(scene.ended.map(\.answered) == [40])
         #expect(try scene.close() == [])
     }
@@ -223,7 +223,7 @@ struct WarmTests {
         _ = scene.warm(200)
         _ = try scene.run()
         let end = try #require(scene.ended.first)
-        #expect(end.failed == WarmRun.failureMaximum && end.answered == 0)
+        #expect(end.failed == WarmupRun.failureMaximum && end.answered == 0)
         guard case .failing(let sentence)? = end.end else {
             Issue.record("it ended with \(String(describing: end.end))")
             return
@@ -231,7 +231,7 @@ struct WarmTests {
         #expect(sentence.hasPrefix("HTTP 50"), "\(sentence)")
         try scene.pass(.seconds(3))
         #expect(
-            scene.counted("failed") <= WarmRun.failureMaximum + WarmRun.inFlightMaximum,
+            scene.counted("failed") <= WarmupRun.failureMaximum + WarmupRun.inFlightMaximum,
             "it is let alone then"
         )
         #expect(try scene.close() == [])
@@ -248,7 +248,7 @@ struct WarmTests {
         try scene.pass(.seconds(2))
         #expect(scene.ended.map(\.end) == [.cancelled])
         #expect((50...110).contains(counted))
-        #expect(scene.counted("answered") <= counted + WarmRun.inFlightMaximum)
+        #expect(scene.counted("answered") <= counted + WarmupRun.inFlightMaximum)
         #expect(scene.inFlight == 0)
         #expect(try scene.close() == [])
     }
@@ -272,9 +272,9 @@ struct WarmTests {
     @Test("Failures that are the inputs' own don't end it")
     func inputs() {
         let requests = (0..<30).map { _ in
-            HotRequest(form: .v2, path: [], contentType: [], body: [])
+            TopRequest(form: .v2, path: [], contentType: [], body: [])
         }
-        let run = WarmRun(model: "m", revision: "r", rate: 1000, requests) { _ in }
+        let run = WarmupRun(model: "m", revision: "r", rate: 1000, requests) { _ in }
         var now = Instant.zero + .seconds(1)
         for number in 0..<30 {
             now = now + .milliseconds(1)

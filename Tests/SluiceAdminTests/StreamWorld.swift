@@ -5,7 +5,7 @@ import SluiceWire
 
 /// A gateway of many models as the stream sees it, and a page that keeps what it is told.
 struct StreamWorld {
-    var board = StreamBoard()
+    var board = StreamedState()
     var models: [ModelSummary]
     /// The opened model, whole.
     var opened: [String: JSONValue] = [:]
@@ -47,7 +47,7 @@ struct StreamWorld {
                 }
         )
         searched = generation
-        board.tell([.init("time", .number("\(now.nanoseconds / 1_000_000)"))])
+        board.post([.init("time", .number("\(now.nanoseconds / 1_000_000)"))])
         board.update(
             gateway: [
                 .init("version", .string("1.2.3")), .init("generation", .number("\(generation)")),

@@ -78,7 +78,7 @@ struct ConcurrencyTests {
 
     @Test("Nobody enters above the limit, and the count comes down again")
     func enter() {
-        let limit = RevisionBoard().concurrency
+        let limit = RevisionSharedState().concurrency
         #expect(limit.limit == nil && limit.tryEnter())
         limit.leave()
         limit.use(ConcurrencyBounds(minimum: 3, maximum: 3))
@@ -96,8 +96,8 @@ struct ConcurrencyTests {
 
     @Test("A line gives out no place above the revision's limit, and keeps none for nobody")
     func line() {
-        let loads = LoadBoard()
-        let board = RevisionBoard()
+        let loads = BackendLoads()
+        let board = RevisionSharedState()
         board.concurrency.use(ConcurrencyBounds(minimum: 2, maximum: 2))
         let load = loads.add()
         (load.health, load.limit) = (.up, 3)

@@ -43,7 +43,7 @@ struct FailureTests {
 
     @Test("A backend that failed once gets its part of an idle time again after 20 s, not 50")
     func returning() {
-        let board = LoadBoard()
+        let board = BackendLoads()
         let loads = [board.add(), board.add()]
         _ = loads[0].note(.failed, at: second(0))
         var picker = BackendPicker(.leastRequest)
@@ -95,7 +95,7 @@ struct FailureTests {
         ejects: Bool,
         seed: UInt64
     ) -> Double {
-        let board = LoadBoard()
+        let board = BackendLoads()
         let loads = (0..<backends).map { _ in board.add() }
         for load in loads { load.health = .up }
         let detector = OutlierDetector()
@@ -117,7 +117,7 @@ struct FailureTests {
                 guard outcome != .served || loads[last.host].hasFailures else { continue }
                 let record = loads[last.host].note(outcome, at: second(last.at))
                 guard ejects else { continue }
-                _ = detector.judge(
+                _ = detector.record(
                     loads[last.host],
                     record,
                     among: loads,
@@ -161,7 +161,7 @@ struct FailureTests {
     @Test("However many requests are under way, a fast failure draws less than 2 %")
     func fastFailureUnderConcurrency() {
         // 256 callers, three backends that take 100 ms, one that fails in 1 ms.
-        let board = LoadBoard()
+        let board = BackendLoads()
         let loads = (0..<4).map { _ in board.add() }
         var picker = BackendPicker(.leastRequest)
         var random = RandomSource(seed: 11)

@@ -5,7 +5,7 @@ import Testing
 @Suite("Revisions of more than 64 backends")
 struct LargeSetTests {
     // Its lines live as long as it does.
-    let board = LoadBoard()
+    let board = BackendLoads()
 
     func loads(_ count: Int) -> [BackendLoad] {
         PickerTests.loads(board, [Int](repeating: 0, count: count))
@@ -156,7 +156,7 @@ struct LargeSetTests {
 
     @Test("A ring is made once for the same hosts, and anew for others")
     func rings() {
-        let shelf = RevisionBoard().rings
+        let shelf = RevisionSharedState().rings
         let hosts = (0..<200).map { (name: "10.0.0.\($0):80", weight: 1) }
         func isKnown(_ hosts: [(name: String, weight: Int)]) -> Bool { shelf.known(hosts) != nil }
         #expect(!isKnown(hosts))

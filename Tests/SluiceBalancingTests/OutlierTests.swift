@@ -4,7 +4,7 @@ import Testing
 
 @Suite("Ejection")
 struct OutlierTests {
-    let board = LoadBoard()
+    let board = BackendLoads()
     let detector = OutlierDetector()
     let policy = OutlierPolicy()
 
@@ -27,7 +27,7 @@ struct OutlierTests {
         var isEjected = false
         for _ in 0..<count {
             let record = host.note(outcome, at: now)
-            if detector.judge(host, record, among: hosts, policy: policy, at: now) {
+            if detector.record(host, record, among: hosts, policy: policy, at: now) {
                 isEjected = true
             }
         }

@@ -4,7 +4,7 @@ import Testing
 
 @Suite("Choosing")
 struct PickerTests {
-    static func loads(_ board: LoadBoard, _ counts: [Int]) -> [BackendLoad] {
+    static func loads(_ board: BackendLoads, _ counts: [Int]) -> [BackendLoad] {
         counts.map { count in
             let load = board.add()
             load.health = .up
@@ -15,7 +15,7 @@ struct PickerTests {
 
     @Test("leastRequest takes the least loaded")
     func least() {
-        let board = LoadBoard()
+        let board = BackendLoads()
         let loads = Self.loads(board, [3, 1, 2])
         var picker = BackendPicker(.leastRequest)
         for seed in 0..<50 as Range<UInt64> {
@@ -31,7 +31,7 @@ struct PickerTests {
         arguments: LoadBalancing.allCases
     )
     func even(algorithm: LoadBalancing) {
-        let board = LoadBoard()
+        let board = BackendLoads()
         let loads = Self.loads(board, [0, 0, 0, 0])
         var picker = BackendPicker(algorithm)
         var random = RandomSource(seed: 1)
@@ -49,7 +49,7 @@ struct PickerTests {
         arguments: [1, 8, 128]
     )
     func evenUnderLoad(clients: Int) {
-        let board = LoadBoard()
+        let board = BackendLoads()
         let loads = Self.loads(board, [0, 0, 0, 0])
         var picker = BackendPicker(.leastRequest)
         var random = RandomSource(seed: 7)
@@ -78,7 +78,7 @@ struct PickerTests {
         [LoadBalancing.roundRobin, .leastRequest, .random, .peakEwma]
     )
     func outOfTurn(weights: [Int], algorithm: LoadBalancing) {
-        let board = LoadBoard()
+        let board = BackendLoads()
         let loads = Self.loads(board, weights.map { _ in 0 })
         var (plain, copying) = (
             BackendPicker(algorithm, weights: weights), BackendPicker(algorithm, weights: weights)
@@ -101,7 +101,7 @@ struct PickerTests {
 
     @Test("Nobody is picked where everybody is down or tried", arguments: LoadBalancing.allCases)
     func nobody(algorithm: LoadBalancing) {
-        let board = LoadBoard()
+        let board = BackendLoads()
         let loads = Self.loads(board, [0, 0])
         var picker = BackendPicker(algorithm)
         var random = RandomSource(seed: 1)

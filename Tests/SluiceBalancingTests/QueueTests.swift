@@ -5,7 +5,7 @@ import Testing
 
 @Suite("The line for backends with a limit")
 struct QueueTests {
-    let board = LoadBoard()
+    let board = BackendLoads()
     let queue = RevisionQueue()
 
     func candidates(_ limits: [Int]) -> (RevisionQueue.Candidates, [BackendLoad]) {

@@ -4,7 +4,7 @@ import Testing
 
 @Suite("Weights, warmth, latency and rings")
 struct WeightTests {
-    let board = LoadBoard()
+    let board = BackendLoads()
 
     func hosts(_ count: Int, isNewcomer: Bool = false) -> [BackendLoad] {
         (0..<count).map { _ in

@@ -8,7 +8,7 @@ extension CacheLookup {
         switch self {
         case .fresh(let entry): unsafe "fresh \(entry.answer.first ?? 0)"
         case .stale(let entry): unsafe "stale \(entry.answer.first ?? 0)"
-        case .spare(let entry): unsafe "spare \(entry.answer.first ?? 0)"
+        case .staleEntry(let entry): unsafe "spare \(entry.answer.first ?? 0)"
         case .miss: "miss"
         }
     }

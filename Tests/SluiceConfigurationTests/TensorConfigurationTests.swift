@@ -64,14 +64,14 @@ struct TensorConfigurationTests {
         #expect(found.message.contains(words) && found.line == 4 && found.column > 4)
     }
 
-    @Test("A dialect that is configured is kept apart from none", arguments: Dialect.allCases)
-    func dialects(dialect: Dialect) throws {
+    @Test("A dialect that is configured is kept apart from none", arguments: RuntimeKind.allCases)
+    func dialects(runtimeKind: RuntimeKind) throws {
         let tensors = "{inputs: [{name: x, datatype: FP32}]}"
-        let text = Self.file(tensors, revision: ", dialect: \(dialect.rawValue)")
+        let text = Self.file(tensors, revision: ", dialect: \(runtimeKind.rawValue)")
         let read = try Configuration.parse(yaml: text, file: "f")
-        #expect(read.models.first?.revisions.first?.dialect == dialect)
+        #expect(read.models.first?.revisions.first?.runtimeKind == runtimeKind)
         #expect(try Configuration.parse(yaml: read.yamlText, file: "f") == read)
         let none = try Configuration.parse(yaml: Self.file(tensors), file: "f")
-        #expect(none.models.first?.revisions.first?.dialect == nil)
+        #expect(none.models.first?.revisions.first?.runtimeKind == nil)
     }
 }

@@ -10,7 +10,7 @@ import Testing
 
 /// A desk over a file that loses models, revisions and backends, and gets them back.
 private final class Edited: Sendable {
-    let desk: ChangeDesk
+    let coordinator: ChangeCoordinator
     let folder: URL
 
     /// The whole file: iris with v1 and v2, and rose.
@@ -50,7 +50,7 @@ private final class Edited: Sendable {
         )
         let file = self.folder.appendingPathComponent("sluice.yaml").path
         try yaml.write(toFile: file, atomically: true, encoding: .utf8)
-        desk = try ChangeDesk(
+        coordinator = try ChangeCoordinator(
             configuration: try Configuration.load(path: file),
             file: file,
             store: MetricStore(),
@@ -58,12 +58,12 @@ private final class Edited: Sendable {
         ) { _, _ in }
     }
 
-    deinit { desk.stop() }
+    deinit { coordinator.stop() }
 
     func remove() { try? FileManager.default.removeItem(at: folder) }
 
     var weights: [String: Int] {
-        guard let model = desk.snapshot.models.first(where: { $0.name == "iris" }) else {
+        guard let model = coordinator.snapshot.models.first(where: { $0.name == "iris" }) else {
             return [:]
         }
         return Dictionary(
@@ -73,22 +73,22 @@ private final class Edited: Sendable {
 
     /// The state of each backend of v1 of iris, and of rose.
     var states: [BackendState] {
-        desk.snapshot.models.flatMap { $0.revisions[0].backends.map(\.state) }
+        coordinator.snapshot.models.flatMap { $0.revisions[0].backends.map(\.state) }
     }
 
     func reload(_ yaml: String) throws -> [String] {
         let file = folder.appendingPathComponent("sluice.yaml").path
         try yaml.write(toFile: file, atomically: true, encoding: .utf8)
-        return try desk.perform(.reload, by: "test").get().notes
+        return try coordinator.perform(.reload, by: "test").get().notes
     }
 
     func shift(_ weights: [String: Int]) throws {
         let shift = TrafficShift(model: "iris", weights: weights)
-        _ = try desk.perform(.shift(shift), by: "test").get()
+        _ = try coordinator.perform(.shift(shift), by: "test").get()
     }
 
     func drain(_ model: String, _ address: String) throws {
-        _ = try desk.perform(
+        _ = try coordinator.perform(
             .backend(model: model, revision: "v1", address: address, state: .drain),
             by: "test"
         ).get()
@@ -101,11 +101,12 @@ private final class Edited: Sendable {
     }
 
     func remember(_ record: RolloutRecord, of model: String = "iris") throws {
-        _ = try desk.perform(.rollout(model: model, record: record.json), by: "rollout").get()
+        _ = try coordinator.perform(.rollout(model: model, record: record.json), by: "rollout")
+            .get()
     }
 
     var record: RolloutRecord? {
-        desk.adjustments.models["iris"]?.rollout.flatMap { RolloutRecord(json: $0) }
+        coordinator.adjustments.models["iris"]?.rollout.flatMap { RolloutRecord(json: $0) }
     }
 
     static var running: RolloutRecord {
@@ -140,7 +141,7 @@ struct AdjustmentsTests {
         _ = try edited.reload(Edited.yaml(["v1": 100, "v2": 0], rose: false))
         // The rollout's last word comes late.
         try edited.remember(Edited.running, of: "rose")
-        #expect(edited.desk.adjustments == Adjustments())
+        #expect(edited.coordinator.adjustments == Adjustments())
         _ = try edited.reload(Edited.whole)
         #expect(edited.states == [.ready, .ready, .ready])
         let again = try Edited(in: edited.folder)
@@ -176,7 +177,7 @@ struct AdjustmentsTests {
         defer { edited.remove() }
         try edited.shift(["v1": 0, "v2": 10_000])
         _ = try edited.reload(Edited.yaml(["v1": 0, "v2": 100]))
-        #expect(edited.desk.adjustments == Adjustments())
+        #expect(edited.coordinator.adjustments == Adjustments())
         _ = try edited.reload(Edited.yaml(["v1": 50, "v2": 50]))
         #expect(edited.weights == ["v1": 5000, "v2": 5000])
     }
@@ -222,14 +223,14 @@ struct StateDraftTests {
         defer { edited.remove() }
         let other = try Edited(in: edited.folder)
         await withTaskGroup { group in
-            for desk in [edited.desk, other.desk] {
+            for coordinator in [edited.coordinator, other.coordinator] {
                 group.addTask {
                     for share in 1...50 {
                         let shift = TrafficShift(
                             model: "iris",
                             weights: ["v1": share * 100, "v2": 10_000 - share * 100]
                         )
-                        let notes = try? desk.perform(.shift(shift), by: "test").get().notes
+                        let notes = try? coordinator.perform(.shift(shift), by: "test").get().notes
                         #expect(notes == [])
                     }
                 }

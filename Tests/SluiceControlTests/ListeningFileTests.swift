@@ -158,7 +158,7 @@ struct ListeningFileTests {
     }
 
     @Test("A file that is no socket stays, and a folder that isn't there is named")
-    func strangers() throws {
+    func unknown() throws {
         let folder = try SocketFolder()
         let kernel = try LinuxKernel()
         try "precious".write(toFile: folder.file, atomically: true, encoding: .utf8)

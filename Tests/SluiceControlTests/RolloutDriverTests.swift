@@ -23,11 +23,11 @@ private final class Stage: RolloutHost {
     var notes: [String] = []
     var counts: [RolloutResult: Int] = [:]
     /// What shifts are refused with.
-    var refusal: ChangeRefusal?
+    var refusal: ChangeError?
     /// Whether shifts wait for ``finish()``.
     var isSlow = false
     var isWarming = false
-    private var held: ((ChangeRefusal?) -> Void)?
+    private var held: ((ChangeError?) -> Void)?
     var waiting: [() -> Void] = []
 
     init(weights: [Int] = [10_000, 0, 0], rollout: String = "") throws {
@@ -72,7 +72,7 @@ private final class Stage: RolloutHost {
 
     func shift(
         _ shift: TrafficShift,
-        then: @escaping (ChangeRefusal?) -> Void
+        then: @escaping (ChangeError?) -> Void
     ) {
         let act = { [self] in
             if let refusal {
@@ -98,7 +98,7 @@ private final class Stage: RolloutHost {
         guard isWarming else { return }
         (isWarming, isSlow) = (false, false)
         waiting = []
-        held?(ChangeRefusal(.conflict, "cancelled"))
+        held?(ChangeError(.conflict, "cancelled"))
     }
 
     func note(_ message: String, model: String, by who: String) { notes.append(message) }
@@ -131,13 +131,13 @@ struct RolloutDriverTests {
     private static func started(
         _ stage: Stage,
         _ body: JSONValue? = body
-    ) throws -> (RolloutDriver, RolloutBoard) {
-        let board = RolloutBoard()
-        let driver = RolloutDriver(host: stage, board: board)
+    ) throws -> (RolloutDriver, RolloutStates) {
+        let states = RolloutStates()
+        let driver = RolloutDriver(host: stage, states: states)
         var answers = 0
         try driver.start("iris", body, by: "test") { _ in answers += 1 }
         #expect(answers == 1)
-        return (driver, board)
+        return (driver, states)
     }
 
     private static func pass(_ stage: Stage, _ driver: RolloutDriver, bad: Int = 0) {
@@ -149,7 +149,7 @@ struct RolloutDriverTests {
     @Test("Each transition is written down before it is made and after")
     func order() throws {
         let stage = try Stage()
-        let (driver, board) = try Self.started(stage)
+        let (driver, states) = try Self.started(stage)
         Self.pass(stage, driver)
         Self.pass(stage, driver)
         #expect(
@@ -165,8 +165,8 @@ struct RolloutDriverTests {
                 .remembered(.promoted, step: 2, isSettled: true),
             ]
         )
-        #expect(board["iris"]?.record.status == .promoted && board["iris"]?.weight == 10_000)
-        #expect(board["iris"]?.requests == 10_000 && stage.counts == [.pass: 2])
+        #expect(states["iris"]?.record.status == .promoted && states["iris"]?.weight == 10_000)
+        #expect(states["iris"]?.requests == 10_000 && stage.counts == [.pass: 2])
     }
 
     @Test("A process that was killed anywhere is followed by one that stands where it stood")
@@ -174,7 +174,7 @@ struct RolloutDriverTests {
         // The records that were on disk after each deed, and the weights that held then.
         let stage = try Stage()
         stage.isSlow = true
-        let driver = RolloutDriver(host: stage, board: RolloutBoard())
+        let driver = RolloutDriver(host: stage, states: RolloutStates())
         try driver.start("iris", Self.body, by: "test") { _ in }
         for step in 0..<2 {
             // Killed after the record, before the shift; and after the shift, before the record.
@@ -183,17 +183,17 @@ struct RolloutDriverTests {
                 after.records = stage.records
                 let share = [1_000, 5_000][step]
                 if hasShifted { after.move([10_000 - share, share, 0]) }
-                let board = RolloutBoard()
-                let next = RolloutDriver(host: after, board: board)
+                let states = RolloutStates()
+                let next = RolloutDriver(host: after, states: states)
                 next.tick()
                 #expect(after.weights == [10_000 - share, share, 0])
-                #expect(board["iris"]?.record.step == step)
-                #expect(board["iris"]?.record.isSettled == true)
+                #expect(states["iris"]?.record.step == step)
+                #expect(states["iris"]?.record.isSettled == true)
                 #expect(after.notes.first?.contains("goes on after a restart") == true)
                 // It has its own window: nothing passes on what the dead process had seen.
                 after.now = after.now + .seconds(10)
                 next.tick()
-                #expect(board["iris"]?.record.step == step)
+                #expect(states["iris"]?.record.step == step)
             }
             stage.finish()
             Self.pass(stage, driver)
@@ -203,11 +203,11 @@ struct RolloutDriverTests {
     @Test("Whoever shifts by hand pauses the rollout; it goes on where they left it")
     func manual() throws {
         let stage = try Stage()
-        let (driver, board) = try Self.started(stage)
+        let (driver, states) = try Self.started(stage)
         stage.move([7_000, 3_000, 0])
         driver.weightsMoved(model: "iris", by: "admin 127.0.0.1")
-        #expect(board["iris"]?.record.status == .paused && board["iris"]?.weight == 3_000)
-        #expect(board["iris"]?.record.reason == "admin 127.0.0.1 changed the weights")
+        #expect(states["iris"]?.record.status == .paused && states["iris"]?.weight == 3_000)
+        #expect(states["iris"]?.record.reason == "admin 127.0.0.1 changed the weights")
         Self.pass(stage, driver)
         #expect(stage.weights == [7_000, 3_000, 0])
         try driver.grant(.resume, "iris", by: "test") { _ in }
@@ -215,25 +215,25 @@ struct RolloutDriverTests {
         // A reload may move them as well, and nobody says so.
         stage.move([10_000, 0, 0])
         driver.tick()
-        #expect(board["iris"]?.record.status == .paused)
-        #expect(board["iris"]?.record.reason == "somebody changed the weights")
+        #expect(states["iris"]?.record.status == .paused)
+        #expect(states["iris"]?.record.reason == "somebody changed the weights")
     }
 
     @Test("A step that is refused waits for a person; a rollback is tried until it is made")
     func refused() throws {
         let stage = try Stage()
-        let (driver, board) = try Self.started(stage)
-        stage.refusal = ChangeRefusal(.conflict, "somebody was faster")
+        let (driver, states) = try Self.started(stage)
+        stage.refusal = ChangeError(.conflict, "somebody was faster")
         Self.pass(stage, driver)
-        #expect(board["iris"]?.record.status == .paused && stage.weights == [9_000, 1_000, 0])
-        #expect(board["iris"]?.record.reason.contains("somebody was faster") == true)
+        #expect(states["iris"]?.record.status == .paused && stage.weights == [9_000, 1_000, 0])
+        #expect(states["iris"]?.record.reason.contains("somebody was faster") == true)
         stage.refusal = nil
         try driver.grant(.resume, "iris", by: "test") { _ in }
-        stage.refusal = ChangeRefusal(.busy, "too many")
+        stage.refusal = ChangeError(.busy, "too many")
         stage.answer(0, bad: 30)
         driver.tick()
-        #expect(board["iris"]?.record.status == .rolledBack && stage.weights == [9_000, 1_000, 0])
-        #expect(throws: ChangeRefusal.self) {
+        #expect(states["iris"]?.record.status == .rolledBack && stage.weights == [9_000, 1_000, 0])
+        #expect(throws: ChangeError.self) {
             try driver.start("iris", Self.body, by: "b") { _ in }
         }
         stage.refusal = nil
@@ -247,8 +247,8 @@ struct RolloutDriverTests {
     func warming() throws {
         let stage = try Stage()
         (stage.isSlow, stage.isWarming) = (true, true)
-        let driver = RolloutDriver(host: stage, board: RolloutBoard())
-        var started: ChangeRefusal?
+        let driver = RolloutDriver(host: stage, states: RolloutStates())
+        var started: ChangeError?
         try driver.start("iris", .object([.init("revision", .string("v2"))]), by: "ann") {
             if case .failure(let refusal) = $0 { started = refusal }
         }
@@ -263,9 +263,9 @@ struct RolloutDriverTests {
     }
 
     @Test("Who changes their mind while weights are on their way gets the last word")
-    func overtaken() throws {
+    func refetched() throws {
         let stage = try Stage()
-        let (driver, board) = try Self.started(stage)
+        let (driver, states) = try Self.started(stage)
         stage.isSlow = true
         Self.pass(stage, driver)
         var answers = 0
@@ -274,17 +274,17 @@ struct RolloutDriverTests {
         stage.finish()
         stage.finish()
         #expect(answers == 1 && stage.weights == [10_000, 0, 0])
-        #expect(board["iris"]?.record.status == .rolledBack)
+        #expect(states["iris"]?.record.status == .rolledBack)
     }
 
     @Test("A rollout whose revision is gone is given up")
     func gone() throws {
         let stage = try Stage()
-        let (driver, board) = try Self.started(stage)
+        let (driver, states) = try Self.started(stage)
         stage.snapshot.models[0].revisions.remove(at: 1)
         stage.move([10_000, 0])
         driver.tick()
-        #expect(board["iris"]?.record.status == .rolledBack)
+        #expect(states["iris"]?.record.status == .rolledBack)
         #expect(stage.notes.last?.contains("was given up") == true)
     }
 
@@ -294,12 +294,12 @@ struct RolloutDriverTests {
     )
     func goneModel(isOver: Bool) throws {
         let stage = try Stage()
-        let (driver, board) = try Self.started(stage)
+        let (driver, states) = try Self.started(stage)
         if isOver { try driver.grant(.abort, "iris", by: "test") { _ in } }
         let model = stage.snapshot.models.removeFirst()
         stage.snapshot.generation += 1
         driver.tick()
-        #expect(board["iris"] == nil && driver.view(of: "iris") == nil)
+        #expect(states["iris"] == nil && driver.view(of: "iris") == nil)
         stage.snapshot.models = [model]
         stage.move([10_000, 0, 0])
         driver.tick()
@@ -311,13 +311,13 @@ struct RolloutDriverTests {
     @Test("What the configuration wants started is started, once for each revision")
     func autoStart() throws {
         let stage = try Stage(rollout: "rollout: {revision: v2, autoStart: true}")
-        let board = RolloutBoard()
-        let driver = RolloutDriver(host: stage, board: board)
+        let states = RolloutStates()
+        let driver = RolloutDriver(host: stage, states: states)
         driver.tick()
         #expect(stage.weights == [9_900, 100, 0])
-        #expect(board["iris"]?.record.plan.baseline == "v1")
+        #expect(states["iris"]?.record.plan.baseline == "v1")
         // Half of ten minutes' time to live.
-        #expect(board["iris"]?.record.plan.interval == .seconds(300))
+        #expect(states["iris"]?.record.plan.interval == .seconds(300))
         try driver.grant(.abort, "iris", by: "test") { _ in }
         stage.move([10_000, 0, 0])
         driver.tick()
@@ -331,8 +331,8 @@ struct RolloutDriverTests {
     @Test("Others keep their traffic, and the baseline is who has most")
     func three() throws {
         let stage = try Stage(weights: [2_000, 0, 8_000])
-        let (driver, board) = try Self.started(stage)
-        #expect(board["iris"]?.record.plan.baseline == "v3")
+        let (driver, states) = try Self.started(stage)
+        #expect(states["iris"]?.record.plan.baseline == "v3")
         #expect(stage.weights == [2_000, 800, 7_200])
         try driver.grant(.promote, "iris", by: "test") { _ in }
         #expect(stage.weights == [2_000, 8_000, 0])
@@ -351,9 +351,9 @@ struct RolloutDriverTests {
     )
     func plans(body: String, sentence: String) throws {
         let stage = try Stage()
-        let driver = RolloutDriver(host: stage, board: RolloutBoard())
+        let driver = RolloutDriver(host: stage, states: RolloutStates())
         let json = try JSONParser.parse(Array(body.utf8))
-        do throws(ChangeRefusal) {
+        do throws(ChangeError) {
             try driver.start("iris", json, by: "test") { _ in }
             Issue.record("it was taken")
         } catch {
@@ -404,9 +404,9 @@ struct RolloutDriverTests {
     func nonsense(text: String) throws {
         let stage = try Stage()
         stage.records["iris"] = try JSONParser.parse(Array(text.utf8))
-        let board = RolloutBoard()
-        let driver = RolloutDriver(host: stage, board: board)
+        let states = RolloutStates()
+        let driver = RolloutDriver(host: stage, states: states)
         driver.tick()
-        #expect(board["iris"] == nil && stage.notes.first?.contains("makes no sense") == true)
+        #expect(states["iris"] == nil && stage.notes.first?.contains("makes no sense") == true)
     }
 }

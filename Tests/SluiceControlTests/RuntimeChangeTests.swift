@@ -27,32 +27,34 @@ struct RuntimeChangeTests {
             .appendingPathComponent("sluice-runtimes-\(UUID().uuidString).yaml").path
         defer { try? FileManager.default.removeItem(atPath: file) }
         try Self.yaml.write(toFile: file, atomically: true, encoding: .utf8)
-        let desk = try ChangeDesk(
+        let coordinator = try ChangeCoordinator(
             configuration: try Configuration.load(path: file),
             file: file,
             store: MetricStore(),
             log: EventLog(isQuiet: true)
         ) { _, _ in }
-        defer { desk.stop() }
-        func runtimes() -> [Runtime]? { desk.snapshot.models.first?.revisions.map(\.runtime) }
-        let plans = desk.snapshot.models[0].revisions.map { $0.backends[0].metadata }
+        defer { coordinator.stop() }
+        func runtimes() -> [Runtime]? {
+            coordinator.snapshot.models.first?.revisions.map(\.runtime)
+        }
+        let plans = coordinator.snapshot.models[0].revisions.map { $0.backends[0].metadata }
         #expect(runtimes() == [Runtime(.generic), Runtime(.generic)])
         // One that is configured isn't asked.
         #expect(plans[0]?.runtimes != nil && plans[1] != nil && plans[1]?.runtimes == nil)
         #expect(plans[0]?.slot.signature?.inputs.first?.name == "x")
         #expect(plans[0]?.runtimes?.note(Runtime(.mlserver), of: "127.0.0.1:1") == true)
-        _ = try desk.perform(.runtimes, by: "probe").get()
+        _ = try coordinator.perform(.runtimes, by: "probe").get()
         #expect(runtimes() == [Runtime(.mlserver), Runtime(.generic)])
-        #expect(desk.snapshot.generation == 2)
+        #expect(coordinator.snapshot.generation == 2)
         // It holds over reloads, until the file says otherwise.
-        _ = try desk.perform(.reload, by: "test").get()
+        _ = try coordinator.perform(.reload, by: "test").get()
         #expect(runtimes() == [Runtime(.mlserver), Runtime(.generic)])
         let told = Self.yaml.replacingOccurrences(
             of: "name: v1,",
             with: "name: v1, dialect: triton,"
         )
         try told.write(toFile: file, atomically: true, encoding: .utf8)
-        _ = try desk.perform(.reload, by: "test").get()
+        _ = try coordinator.perform(.reload, by: "test").get()
         #expect(runtimes() == [Runtime(.triton), Runtime(.generic)])
     }
 }

@@ -9,7 +9,7 @@ import Testing
 
 /// Runs that the test brings to their end.
 private final class Stove: Warmer {
-    private let made = Mutex<[WarmRun]>([])
+    private let made = Mutex<[WarmupRun]>([])
     private let inputs: Int
 
     init(inputs: Int = 1) { self.inputs = inputs }
@@ -17,10 +17,10 @@ private final class Stove: Warmer {
     func warm(
         model: String,
         revision: String,
-        then: @escaping @Sendable (WarmRun.Progress) -> Void
-    ) -> WarmRun? {
-        let request = HotRequest(form: .v2, path: [], contentType: [], body: [])
-        let run = WarmRun(
+        then: @escaping @Sendable (WarmupRun.Progress) -> Void
+    ) -> WarmupRun? {
+        let request = TopRequest(form: .v2, path: [], contentType: [], body: [])
+        let run = WarmupRun(
             model: model,
             revision: revision,
             rate: 1,
@@ -32,12 +32,12 @@ private final class Stove: Warmer {
         return run
     }
 
-    var runs: [WarmRun] { made.withLock { $0 } }
+    var runs: [WarmupRun] { made.withLock { $0 } }
 }
 
 /// A desk whose first revision has all the traffic of a model that is warmed.
-private final class Desk: Sendable {
-    let desk: ChangeDesk
+private final class Coordinator: Sendable {
+    let coordinator: ChangeCoordinator
     let stove: Stove
     private let results = Mutex<[String]>([])
 
@@ -54,24 +54,24 @@ private final class Desk: Sendable {
             \(revisions.joined(separator: "\n"))
             """
         self.stove = stove
-        desk = try ChangeDesk(
+        coordinator = try ChangeCoordinator(
             configuration: try Configuration.parse(yaml: yaml, file: "f"),
             file: nil,
             store: MetricStore(),
             log: EventLog(isQuiet: true)
         ) { _, _ in }
-        desk.use(stove)
+        coordinator.use(stove)
     }
 
-    deinit { desk.stop() }
+    deinit { coordinator.stop() }
 
-    var weights: [Int] { desk.snapshot.models[0].split.weights }
+    var weights: [Int] { coordinator.snapshot.models[0].split.weights }
 
     /// What shifts have come to, in the order of their ends: `made` or the refusal.
     var ends: [String] { results.withLock { $0 } }
 
     func submit(_ change: Change, by who: String = "ann") {
-        desk.submit(change, by: who) { [self] result in
+        coordinator.submit(change, by: who) { [self] result in
             let text: String
             switch result {
             case .success(let applied): text = "made: " + applied.notes.joined(separator: "; ")
@@ -96,12 +96,12 @@ private final class Desk: Sendable {
     /// Until the desk's thread has done what it was told, and what followed from that.
     func settle() {
         for _ in 0..<3 {
-            desk.perform(.shift(TrafficShift(model: "nobody", weights: [:])), by: "test")
+            coordinator.perform(.shift(TrafficShift(model: "nobody", weights: [:])), by: "test")
         }
     }
 
     var messages: [String] {
-        desk.events.events(after: 0).filter { $0.kind == .cache }.map(\.message)
+        coordinator.events.events(after: 0).filter { $0.kind == .cache }.map(\.message)
     }
 }
 
@@ -109,106 +109,111 @@ private final class Desk: Sendable {
 struct WarmingTests {
     @Test("A revision's first weight waits until its run is over, and the desk doesn't")
     func waits() throws {
-        let desk = try Desk()
-        desk.submit(desk.shift(["v2": 10_000]))
-        let run = try #require(desk.stove.runs.first)
-        #expect(run.revision == "v2" && desk.weights == [10_000, 0, 0] && desk.ends == [])
-        #expect(desk.desk.warmth(model: "iris", revision: "v2")?.end == nil)
-        #expect(desk.desk.warmed.map(\.revision) == ["v2"])
+        let coordinator = try Coordinator()
+        coordinator.submit(coordinator.shift(["v2": 10_000]))
+        let run = try #require(coordinator.stove.runs.first)
+        #expect(
+            run.revision == "v2" && coordinator.weights == [10_000, 0, 0] && coordinator.ends == []
+        )
+        #expect(coordinator.coordinator.warmth(model: "iris", revision: "v2")?.end == nil)
+        #expect(coordinator.coordinator.warmed.map(\.revision) == ["v2"])
         run.stop(.done)
-        desk.settle()
-        #expect(desk.weights == [0, 10_000, 0])
-        #expect(desk.ends.first?.hasPrefix("made: revision 'v2' was warmed") == true)
-        #expect(desk.messages.first == "warming iris v2: 1 inputs at 1/s")
-        #expect(desk.messages.last == "warmed iris v2: 0 answered, 0 failed, 0 were known")
-        #expect(desk.desk.warmed.isEmpty)
+        coordinator.settle()
+        #expect(coordinator.weights == [0, 10_000, 0])
+        #expect(coordinator.ends.first?.hasPrefix("made: revision 'v2' was warmed") == true)
+        #expect(coordinator.messages.first == "warming iris v2: 1 inputs at 1/s")
+        #expect(coordinator.messages.last == "warmed iris v2: 0 answered, 0 failed, 0 were known")
+        #expect(coordinator.coordinator.warmed.isEmpty)
     }
 
     @Test("Two new revisions are both warmed before the weights move")
     func both() throws {
-        let desk = try Desk()
-        desk.submit(desk.shift(["v2": 5000, "v3": 5000]))
-        #expect(desk.stove.runs.map(\.revision) == ["v2", "v3"])
-        desk.stove.runs[1].stop(.done)
-        desk.settle()
-        #expect(desk.weights == [10_000, 0, 0])
-        desk.stove.runs[0].stop(.done)
-        desk.settle()
-        #expect(desk.weights == [0, 5000, 5000])
+        let coordinator = try Coordinator()
+        coordinator.submit(coordinator.shift(["v2": 5000, "v3": 5000]))
+        #expect(coordinator.stove.runs.map(\.revision) == ["v2", "v3"])
+        coordinator.stove.runs[1].stop(.done)
+        coordinator.settle()
+        #expect(coordinator.weights == [10_000, 0, 0])
+        coordinator.stove.runs[0].stop(.done)
+        coordinator.settle()
+        #expect(coordinator.weights == [0, 5000, 5000])
     }
 
     @Test("Nothing is warmed for a dry run, on request, without `warm`, or for who has weight")
     func withoutWarming() throws {
-        let plain = try Desk(warm: "")
+        let plain = try Coordinator(warm: "")
         plain.submit(plain.shift(["v2": 10_000]))
         #expect(plain.weights == [0, 10_000, 0])
-        let desk = try Desk()
-        desk.submit(desk.shift(["v2": 10_000], isDryRun: true))
-        desk.submit(desk.shift(["v1": 9000, "v2": 1000], isWarmed: false))
-        desk.submit(desk.shift(["v1": 1000, "v2": 9000]))
-        #expect(desk.weights == [1000, 9000, 0])
-        #expect(plain.stove.runs.isEmpty && desk.stove.runs.isEmpty)
+        let coordinator = try Coordinator()
+        coordinator.submit(coordinator.shift(["v2": 10_000], isDryRun: true))
+        coordinator.submit(coordinator.shift(["v1": 9000, "v2": 1000], isWarmed: false))
+        coordinator.submit(coordinator.shift(["v1": 1000, "v2": 9000]))
+        #expect(coordinator.weights == [1000, 9000, 0])
+        #expect(plain.stove.runs.isEmpty && coordinator.stove.runs.isEmpty)
         // Back to the file's: v3 goes, v1 has weight.
-        desk.submit(.unshift(model: "iris"))
-        #expect(desk.weights == [10_000, 0, 0] && desk.stove.runs.isEmpty)
+        coordinator.submit(.unshift(model: "iris"))
+        #expect(coordinator.weights == [10_000, 0, 0] && coordinator.stove.runs.isEmpty)
     }
 
     @Test("A second shift refuses the one that waits, unless it is refused itself")
     func superseded() throws {
-        let desk = try Desk()
-        desk.submit(desk.shift(["v2": 10_000]))
-        desk.submit(desk.shift(["v2": 9000]), by: "bob")
-        #expect(desk.ends.count == 1 && desk.ends[0].contains("must sum to 100"))
-        #expect(desk.stove.runs[0].progress.end == nil)
-        desk.submit(desk.shift(["v1": 5000, "v3": 5000]), by: "bob")
-        #expect(desk.stove.runs[0].progress.end == .cancelled)
-        #expect(desk.ends.count == 2 && desk.ends[1].contains("superseded by a shift of bob"))
-        desk.stove.runs[1].stop(.done)
-        desk.settle()
-        #expect(desk.weights == [5000, 0, 5000])
+        let coordinator = try Coordinator()
+        coordinator.submit(coordinator.shift(["v2": 10_000]))
+        coordinator.submit(coordinator.shift(["v2": 9000]), by: "bob")
+        #expect(coordinator.ends.count == 1 && coordinator.ends[0].contains("must sum to 100"))
+        #expect(coordinator.stove.runs[0].progress.end == nil)
+        coordinator.submit(coordinator.shift(["v1": 5000, "v3": 5000]), by: "bob")
+        #expect(coordinator.stove.runs[0].progress.end == .cancelled)
+        #expect(
+            coordinator.ends.count == 2
+                && coordinator.ends[1].contains("superseded by a shift of bob")
+        )
+        coordinator.stove.runs[1].stop(.done)
+        coordinator.settle()
+        #expect(coordinator.weights == [5000, 0, 5000])
     }
 
     @Test("A revision that fails its warm-up takes nothing, and the other run is given up")
     func failing() throws {
-        let desk = try Desk()
-        desk.submit(desk.shift(["v2": 5000, "v3": 5000]))
-        desk.stove.runs[0].stop(.failing("HTTP 503"))
-        desk.settle()
-        #expect(desk.weights == [10_000, 0, 0])
-        #expect(desk.ends.first?.contains("v2 failed 10 warm-up requests in a row") == true)
-        #expect(desk.stove.runs[1].progress.end == .cancelled)
+        let coordinator = try Coordinator()
+        coordinator.submit(coordinator.shift(["v2": 5000, "v3": 5000]))
+        coordinator.stove.runs[0].stop(.failing("HTTP 503"))
+        coordinator.settle()
+        #expect(coordinator.weights == [10_000, 0, 0])
+        #expect(coordinator.ends.first?.contains("v2 failed 10 warm-up requests in a row") == true)
+        #expect(coordinator.stove.runs[1].progress.end == .cancelled)
     }
 
     @Test("Cancelled, it is refused; whose run ends late moves nothing")
     func cancelled() throws {
-        let desk = try Desk()
-        desk.submit(desk.shift(["v2": 10_000]))
-        desk.desk.cancelWarmUp(of: "iris", by: "bob")
-        desk.settle()
-        #expect(desk.ends == ["bob cancelled the warm-up; the weights have not moved"])
-        #expect(desk.weights == [10_000, 0, 0])
+        let coordinator = try Coordinator()
+        coordinator.submit(coordinator.shift(["v2": 10_000]))
+        coordinator.coordinator.cancelWarmUp(of: "iris", by: "bob")
+        coordinator.settle()
+        #expect(coordinator.ends == ["bob cancelled the warm-up; the weights have not moved"])
+        #expect(coordinator.weights == [10_000, 0, 0])
         // The next one warms anew and is not taken for the first.
-        desk.submit(desk.shift(["v2": 10_000]))
-        #expect(desk.weights == [10_000, 0, 0])
-        desk.stove.runs[1].stop(.done)
-        desk.settle()
-        #expect(desk.weights == [0, 10_000, 0])
+        coordinator.submit(coordinator.shift(["v2": 10_000]))
+        #expect(coordinator.weights == [10_000, 0, 0])
+        coordinator.stove.runs[1].stop(.done)
+        coordinator.settle()
+        #expect(coordinator.weights == [0, 10_000, 0])
     }
 
     @Test("Where nothing was asked, the shift is made at once and says so")
     func nothingAsked() throws {
-        let desk = try Desk(Stove(inputs: 0))
-        desk.submit(desk.shift(["v2": 10_000]))
-        #expect(desk.weights == [0, 10_000, 0] && desk.messages.isEmpty)
-        #expect(desk.ends.first?.contains("begins cold") == true)
+        let coordinator = try Coordinator(Stove(inputs: 0))
+        coordinator.submit(coordinator.shift(["v2": 10_000]))
+        #expect(coordinator.weights == [0, 10_000, 0] && coordinator.messages.isEmpty)
+        #expect(coordinator.ends.first?.contains("begins cold") == true)
     }
 
     @Test("A warm-up without a shift, one at a time")
     func alone() throws {
-        let desk = try Desk()
+        let coordinator = try Coordinator()
         let ends = Mutex<[String]>([])
         func warm(_ revision: String) {
-            desk.desk.warm(model: "iris", revision: revision, by: "ann") { result in
+            coordinator.coordinator.warm(model: "iris", revision: revision, by: "ann") { result in
                 let text: String
                 switch result {
                 case .success(let progress): text = "\(progress.inputs) inputs"
@@ -216,7 +221,7 @@ struct WarmingTests {
                 }
                 ends.withLock { $0.append(text) }
             }
-            desk.settle()
+            coordinator.settle()
         }
         warm("v2")
         warm("v2")
@@ -226,8 +231,8 @@ struct WarmingTests {
                 "'v2' is being warmed already", "no revision 'v9' of 'iris'",
             ]
         )
-        desk.stove.runs[0].stop(.done)
-        desk.settle()
-        #expect(ends.withLock { $0.last } == "1 inputs" && desk.weights == [10_000, 0, 0])
+        coordinator.stove.runs[0].stop(.done)
+        coordinator.settle()
+        #expect(ends.withLock { $0.last } == "1 inputs" && coordinator.weights == [10_000, 0, 0])
     }
 }

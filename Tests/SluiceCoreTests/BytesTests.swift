@@ -13,11 +13,11 @@ struct BytesTests {
         var buffer = ByteBuffer(pool: pool)
         var expected: [UInt8] = []
         for _ in 0..<200 {
-            let piece = (0..<random.next(below: 3000)).map { _ in
+            let fragment = (0..<random.next(below: 3000)).map { _ in
                 UInt8(truncatingIfNeeded: random.next())
             }
-            buffer.append(piece)
-            expected += piece
+            buffer.append(fragment)
+            expected += fragment
             let taken = random.next(below: expected.count + 1)
             #expect(unsafe buffer.bytes.prefix(taken).elementsEqual(expected.prefix(taken)))
             buffer.consume(taken)
@@ -43,12 +43,12 @@ struct BytesTests {
     @Test("A buffer that grows piece by piece moves no more than it is given, at any size")
     func growth() {
         var buffer = ByteBuffer(pool: BufferPool())
-        let piece = [UInt8](repeating: 7, count: 16 << 10)
+        let fragment = [UInt8](repeating: 7, count: 16 << 10)
         var moved = 0
         var place: UnsafeRawPointer?
         while buffer.count < 64 << 20 {
             let before = buffer.count
-            buffer.append(piece)
+            buffer.append(fragment)
             if unsafe buffer.bytes.baseAddress != place { moved += before }
             unsafe place = buffer.bytes.baseAddress
         }

@@ -39,10 +39,10 @@ struct TableHashTests {
     }
 
     @Test("Pieces hashed one after the other aren't what the whole is, nor what other pieces are")
-    func pieces() {
-        func hash(_ pieces: String...) -> UInt64 {
-            pieces.reduce(7) { state, piece in
-                unsafe Array(piece.utf8).withUnsafeBytes { unsafe TableHash.hash($0, state) }
+    func fragments() {
+        func hash(_ fragments: String...) -> UInt64 {
+            fragments.reduce(7) { state, fragment in
+                unsafe Array(fragment.utf8).withUnsafeBytes { unsafe TableHash.hash($0, state) }
             }
         }
         let all = [

@@ -56,9 +56,9 @@ final class RedisServer {
         self.process = process
         var text = ""
         while !text.contains("eady to accept connections") {
-            let piece = log.fileHandleForReading.availableData
-            guard !piece.isEmpty else { throw POSIXError(.ECHILD) }
-            text += String(decoding: piece, as: UTF8.self)
+            let fragment = log.fileHandleForReading.availableData
+            guard !fragment.isEmpty else { throw POSIXError(.ECHILD) }
+            text += String(decoding: fragment, as: UTF8.self)
         }
     }
 

@@ -233,22 +233,22 @@ struct RedisSimulationTests {
     }
 
     @Test("Neither does one where somebody listens and says nothing, or something else")
-    func strangers() throws {
+    func unmatched() throws {
         for manner in [ScriptedRedis.Manner.silently, .loading, .slams] {
             let other = SocketAddress.loopback(port: 6379)
             let scene = try Scene(addresses: [other, Scene.address], starts: false)
-            let stranger = try ScriptedRedis(loop: scene.server.loop, on: other)
-            stranger.manner = manner
+            let unmatchedName = try ScriptedRedis(loop: scene.server.loop, on: other)
+            unmatchedName.manner = manner
             scene.connection.start()
             try scene.untilUp(.milliseconds(300))
-            #expect(stranger.connectionCount == 1)
+            #expect(unmatchedName.connectionCount == 1)
             scene.server.shut()
             scene.world.tickAll()
             try scene.world.pass(.seconds(3))
             try scene.server.open()
             scene.world.tickAll()
             try scene.untilUp()
-            stranger.shut()
+            unmatchedName.shut()
             #expect(try scene.end())
         }
     }

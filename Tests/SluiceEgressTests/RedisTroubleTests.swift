@@ -124,10 +124,10 @@ struct RedisTroubleTests {
     @Test("A name that isn't known yet is wished for, and used once it is known")
     func names() throws {
         let directory = RedisDirectory()
-        #expect(directory.takeWish() && !directory.takeWish())
+        #expect(directory.takeLookRequest() && !directory.takeLookRequest())
         let scene = try Scene(.well, directory: directory)
         try scene.world.pass(.seconds(2))
-        #expect(directory.takeWish() && scene.ledger.complaints.isEmpty)
+        #expect(directory.takeLookRequest() && scene.ledger.complaints.isEmpty)
         var entry = RedisDirectory.Entry()
         entry.complaint = RedisComplaint(.name, "no such name")
         directory.put(entry)
@@ -137,10 +137,10 @@ struct RedisTroubleTests {
         directory.put(entry)
         try scene.untilUp()
         // It went away: the name may lead elsewhere.
-        _ = directory.takeWish()
+        _ = directory.takeLookRequest()
         scene.server.shut()
         try scene.world.pass(.seconds(1))
-        #expect(directory.takeWish() && !scene.connection.isUp)
+        #expect(directory.takeLookRequest() && !scene.connection.isUp)
         try scene.end()
     }
 }

@@ -120,7 +120,7 @@ private final class ScriptedPeer: StreamHandler, TimerTarget {
             server.commandCount += 1
             answer(command)
         }
-        if !output.isEmpty { stream.touch() }
+        if !output.isEmpty { stream.scheduleFlush() }
     }
 
     func streamEnded() { close() }
@@ -140,7 +140,7 @@ private final class ScriptedPeer: StreamHandler, TimerTarget {
         timer = .none
         output += delayed
         delayed = []
-        stream.touch()
+        stream.scheduleFlush()
     }
 
     // MARK: - Commands

@@ -74,7 +74,7 @@ struct SentinelTests {
     }
 
     @Test("One that doesn't know the master is followed by one that does")
-    func stranger() throws {
+    func unmatchedName() throws {
         let scene = try Scene([.well, .well])
         scene.sentinels[1].masters = ["mine": ("10.0.0.1", 6_380)]
         #expect(try scene.ask(count: 2) == .master(host: "10.0.0.1", port: 6_380, way: 1))
@@ -144,9 +144,9 @@ struct SentinelTests {
         servers[0].shut()
         servers[0].role = "slave"
         try servers[0].open()
-        _ = directory.takeWish()
+        _ = directory.takeLookRequest()
         try world.pass(.seconds(4))
-        #expect(!connection.isUp && directory.takeWish())
+        #expect(!connection.isUp && directory.takeLookRequest())
         #expect(ledger.complaints.contains { $0.complaint.reason == .role })
         servers[1].role = "master"
         say(1)

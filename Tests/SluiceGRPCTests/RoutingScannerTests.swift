@@ -17,8 +17,8 @@ struct RoutingScannerTests {
         var outcome = RoutingScanner.Outcome.needMore
         var start = 0
         for end in cuts + [body.count] {
-            let piece = Array(body[start..<end])
-            outcome = unsafe piece.withUnsafeBytes { bytes in
+            let fragment = Array(body[start..<end])
+            outcome = unsafe fragment.withUnsafeBytes { bytes in
                 unsafe name.withUnsafeMutableBufferPointer { place in
                     unsafe scanner.scan(bytes, name: place.baseAddress.unsafelyUnwrapped)
                 }

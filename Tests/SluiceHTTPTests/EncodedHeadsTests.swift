@@ -51,7 +51,7 @@ struct EncodedHeadsTests {
                 if part.isVolatile { head.markVolatile(at: head.count - 1) }
                 if part.isRemoved { head.remove(at: head.count - 1) }
             }
-            guard unsafe client.openStream(head, endStream: true, user: nil) != nil else {
+            guard unsafe client.openStream(head, endStream: true, context: nil) != nil else {
                 return []
             }
             size = client.output.count - 9

@@ -79,7 +79,7 @@ struct HPACKEncoderTests {
             if head.count > 6 { head.remove(at: 5) }
             let sent = Self.fields(head).enumerated().filter { !head[$0.offset].isRemoved }
                 .map(\.element)
-            _ = unsafe client.openStream(head, endStream: true, user: nil)
+            _ = unsafe client.openStream(head, endStream: true, context: nil)
             #expect(try Self.deliver(&client, &server, arena) == [sent])
             // Resets and acknowledgements come back, and with the first the table's size.
             _ = try Self.deliver(&server, &client, arena)

@@ -54,15 +54,15 @@ struct HTTP1FuzzTests {
             let exchanges = HTTP1RequestTests.exchanges
             let wire = Array(exchanges[random.next(below: exchanges.count)].wire.utf8)
             let mutant = HTTP1FuzzTests.mutate(wire, &random)
-            var pieces = random
+            var fragments = random
             let (test, twin) = (HTTP1TestSession.answering(), HTTP1TestSession.answering())
-            HTTP1FuzzTests.feed(test, mutant, &pieces)
+            HTTP1FuzzTests.feed(test, mutant, &fragments)
             twin.receive(mutant)
             let (heard, whole) = (test.heard, twin.heard)
             // Apart from how the connection ended, the cuts change nothing.
             #expect(heard.starts(with: whole), "seed \(seed), round \(round): \(mutant)")
             check(test, "seed \(seed), round \(round): \(mutant)")
-            random = pieces
+            random = fragments
         }
     }
 

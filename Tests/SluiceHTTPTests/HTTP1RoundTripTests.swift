@@ -7,11 +7,11 @@ struct HTTP1RoundTripTests {
     /// One message, drawn at random.
     struct Message: Equatable {
         var fields: [String] = []
-        var pieces: [String] = []
+        var fragments: [String] = []
         var hasLength = false
         var trailers: [String] = []
 
-        var body: String { pieces.joined() }
+        var body: String { fragments.joined() }
 
         static func random(_ random: inout RandomSource) -> Message {
             var message = Message()
@@ -19,7 +19,7 @@ struct HTTP1RoundTripTests {
                 message.fields.append("x-\(index): \(text(24, &random))")
             }
             for _ in 0..<random.next(below: 4) {
-                message.pieces.append(text(random.next(below: 8) == 0 ? 5000 : 40, &random))
+                message.fragments.append(text(random.next(below: 8) == 0 ? 5000 : 40, &random))
             }
             message.hasLength = random.next(below: 2) == 0
             if !message.hasLength, random.next(below: 3) == 0 {
@@ -39,22 +39,22 @@ struct HTTP1RoundTripTests {
         func send(_ pseudo: [String], by peer: HTTP1TestSession) {
             var lines = pseudo + fields
             if hasLength { lines.append("content-length: \(body.utf8.count)") }
-            let isWhole = pieces.isEmpty && trailers.isEmpty
+            let isWhole = fragments.isEmpty && trailers.isEmpty
             if peer.role == .client {
                 peer.request(lines, endStream: isWhole)
             } else {
                 peer.respond(lines, endStream: isWhole)
             }
             guard !isWhole else { return }
-            for (index, piece) in pieces.enumerated() {
-                peer.send(piece, endStream: trailers.isEmpty && index == pieces.count - 1)
+            for (index, fragment) in fragments.enumerated() {
+                peer.send(fragment, endStream: trailers.isEmpty && index == fragments.count - 1)
             }
             if !trailers.isEmpty { peer.trailers(trailers) }
         }
 
         func heard(_ pseudo: [String], impliesLength: Bool) -> [HTTP1Heard] {
             var lines = pseudo + fields
-            let isWhole = pieces.isEmpty && trailers.isEmpty
+            let isWhole = fragments.isEmpty && trailers.isEmpty
             if hasLength || (isWhole && impliesLength) {
                 lines.append("content-length: \(body.utf8.count)")
             }

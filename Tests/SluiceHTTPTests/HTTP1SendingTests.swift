@@ -135,9 +135,9 @@ struct HTTP1SendingTests {
         let server = HTTP1TestSession(.server)
         server.receive(response.request)
         server.respond(response.head, endStream: response.body == nil)
-        for (index, piece) in (response.body ?? []).enumerated() {
+        for (index, fragment) in (response.body ?? []).enumerated() {
             let isLast = index == (response.body ?? []).count - 1
-            #expect(server.send(piece, endStream: isLast) == piece.utf8.count)
+            #expect(server.send(fragment, endStream: isLast) == fragment.utf8.count)
         }
         #expect(server.writtenText() == response.wire)
         #expect(server.shouldClose == response.closes)
@@ -199,8 +199,8 @@ struct HTTP1SendingTests {
     func requests(_ section: String, _ head: [String], _ body: [String]?, _ wire: String) {
         let client = HTTP1TestSession(.client)
         client.request(head, endStream: body == nil)
-        for (index, piece) in (body ?? []).enumerated() {
-            client.send(piece, endStream: index == (body ?? []).count - 1)
+        for (index, fragment) in (body ?? []).enumerated() {
+            client.send(fragment, endStream: index == (body ?? []).count - 1)
         }
         #expect(client.writtenText() == wire)
         #expect(!client.isIdle && client.arena.blocks.liveCount == 0)
@@ -385,10 +385,10 @@ struct HTTP1SendingTests {
         let get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
         server.receive(get)
         server.respond([":status: 200"], endStream: false)
-        let piece = String(repeating: "x", count: 100_000)
-        #expect(server.send(piece) == 100_000)
-        #expect(server.send(piece) == 100_000)
-        #expect(server.send(piece) == 0)
+        let fragment = String(repeating: "x", count: 100_000)
+        #expect(server.send(fragment) == 100_000)
+        #expect(server.send(fragment) == 100_000)
+        #expect(server.send(fragment) == 0)
         #expect(server.send("yy", endStream: true) == 0)
         server.receive(get)
         #expect(!server.isIdle && !server.wantsInput)

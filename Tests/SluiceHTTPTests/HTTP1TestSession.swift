@@ -220,7 +220,7 @@ func http1Hear(
     var whole: [HTTP1Heard]?
     for cut in http1Cuts(Array(wire.utf8)) {
         let test = make()
-        for piece in cut { test.receive(piece) }
+        for fragment in cut { test.receive(fragment) }
         if thenEnd { test.receiveEnd() }
         guard let expected = whole else {
             whole = test.heard

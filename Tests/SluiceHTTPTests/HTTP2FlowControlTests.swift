@@ -276,26 +276,26 @@ struct HTTP2FlowControlTests {
     }
 
     @Test("Frames that follow each other are different pieces; a header block is one")
-    func pieces() {
+    func fragments() {
         let server = TestSession(.server)
         server.receive([RawFrame.preface, .settings(), .settingsAcknowledgement].flatMap(\.bytes))
-        let start = server.session.pieceCount
+        let start = server.session.fragmentCount
         server.receive(RawFrame.headers(1, Array(HandHPACK.get.prefix(3)), flags: 1).bytes)
         for byte in HandHPACK.get.dropFirst(3).prefix(5) {
             #expect(server.isMidFrame)
             server.receive(RawFrame.continuation(1, [byte], flags: 0).bytes)
         }
-        #expect(server.session.pieceCount == start + 1)
+        #expect(server.session.fragmentCount == start + 1)
         server.receive(RawFrame.continuation(1, Array(HandHPACK.get.dropFirst(8))).bytes)
         #expect(!server.isMidFrame)
         // Each read ends in the middle of a frame, and each time of another one.
         var bytes: [UInt8] = []
         for _ in 0..<3 { bytes += RawFrame.ping().bytes }
         var counts: [UInt64] = []
-        for piece in [bytes[..<12], bytes[12..<29], bytes[29..<46]] {
-            server.receive(Array(piece))
+        for fragment in [bytes[..<12], bytes[12..<29], bytes[29..<46]] {
+            server.receive(Array(fragment))
             #expect(server.isMidFrame)
-            counts.append(server.session.pieceCount)
+            counts.append(server.session.fragmentCount)
         }
         #expect(counts == [start + 2, start + 3, start + 4])
     }

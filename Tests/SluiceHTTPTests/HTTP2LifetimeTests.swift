@@ -59,7 +59,7 @@ struct HTTP2LifetimeTests {
         for id in 0..<20 {
             let stream = try #require(first.open(TestSession.post()))
             // Any non-null word will do; it is compared, never followed.
-            unsafe first.streams[stream]?.user = UnsafeMutableRawPointer(bitPattern: 0x1000 + id)
+            unsafe first.streams[stream]?.context = UnsafeMutableRawPointer(bitPattern: 0x1000 + id)
         }
         var words: [UInt] = []
         var held = first.streams
@@ -71,7 +71,7 @@ struct HTTP2LifetimeTests {
                     session.send(id, [1, 2, 3], id % 4 == 1 ? [HeaderField("a", "b")] : nil)
                 }
             case .reset(let id, _):
-                words.append(unsafe UInt(bitPattern: held.removeValue(forKey: id)?.user))
+                words.append(unsafe UInt(bitPattern: held.removeValue(forKey: id)?.context))
                 // The retry goes to another connection and takes a record at once.
                 second.request(TestSession.get())
             default: break

@@ -10,7 +10,7 @@ enum Cut: Sendable, CustomTestStringConvertible {
     case random(seed: UInt64)
     case at(Int)
 
-    func pieces(of bytes: [UInt8]) -> [ArraySlice<UInt8>] {
+    func fragments(of bytes: [UInt8]) -> [ArraySlice<UInt8>] {
         switch self {
         case .whole: return [bytes[...]]
         case .bytewise: return bytes.indices.map { bytes[$0...$0] }
@@ -19,16 +19,16 @@ enum Cut: Sendable, CustomTestStringConvertible {
             return [bytes[..<position], bytes[position...]]
         case .random(let seed):
             var random = RandomSource(seed: seed)
-            var pieces: [ArraySlice<UInt8>] = []
+            var fragments: [ArraySlice<UInt8>] = []
             var start = 0
             while start < bytes.count {
                 // Short cuts find the seams, long ones get on.
                 let bound = random.next(below: 3) == 0 ? 4000 : 12
                 let end = min(bytes.count, start + 1 + random.next(below: bound))
-                pieces.append(bytes[start..<end])
+                fragments.append(bytes[start..<end])
                 start = end
             }
-            return pieces
+            return fragments
         }
     }
 
@@ -105,8 +105,8 @@ final class TestSession {
 
     func receive(_ bytes: [UInt8], cut: Cut = .whole, at now: Int64 = 0) {
         heard += bytes
-        for piece in cut.pieces(of: bytes) {
-            unsafe piece.withUnsafeBytes { bytes in
+        for fragment in cut.fragments(of: bytes) {
+            unsafe fragment.withUnsafeBytes { bytes in
                 unsafe session.receive(bytes, at: now)
                 drainEvents()
             }
@@ -246,7 +246,7 @@ final class TestSession {
         trailers: [HeaderField]? = nil
     ) -> UInt32? {
         let end = body == nil && trailers == nil
-        let made = unsafe session.openStream(block(head), endStream: end, user: nil)
+        let made = unsafe session.openStream(block(head), endStream: end, context: nil)
         guard let stream = made else { return nil }
         streams[stream.id] = stream
         if !end { send(stream.id, body ?? [], trailers) }
@@ -255,7 +255,7 @@ final class TestSession {
 
     /// Opens a stream and says no more than its head.
     func open(_ head: [HeaderField]) -> UInt32? {
-        let made = unsafe session.openStream(block(head), endStream: false, user: nil)
+        let made = unsafe session.openStream(block(head), endStream: false, context: nil)
         guard let stream = made else { return nil }
         streams[stream.id] = stream
         return stream.id
@@ -289,11 +289,11 @@ final class TestSession {
         while var source = outgoing[id], let stream = streams[id] {
             guard stream.pendingCount == 0, !stream.isLocalClosed else { return }
             let end = min(source.offset + chunk, source.bytes.count)
-            let piece = source.bytes[source.offset..<end]
+            let fragment = source.bytes[source.offset..<end]
             let isLast = end == source.bytes.count
             source.offset = end
             outgoing[id] = source
-            let sent = unsafe piece.withUnsafeBytes {
+            let sent = unsafe fragment.withUnsafeBytes {
                 unsafe session.send($0, endStream: isLast && source.trailers == nil, on: stream)
             }
             outgoing[id]?.sentAtOnce += sent
@@ -361,7 +361,7 @@ func exchange(
     while true {
         let out = ours.takeOutput()
         hearing(out, false)
-        for piece in cut.pieces(of: out) { peer.receive(Array(piece)) }
+        for fragment in cut.fragments(of: out) { peer.receive(Array(fragment)) }
         let back = peer.takeOutput()
         hearing(back, true)
         ours.receive(back, cut: cut)

@@ -13,7 +13,7 @@ struct HeadMemoryTests {
 
     /// A server on `arena` that answers, and what it hears.
     private static func hears(
-        _ pieces: [[UInt8]],
+        _ fragments: [[UInt8]],
         on arena: HTTPArena,
         isSecure: Bool = false,
         maxHeadBytes: Int = 64 << 10
@@ -27,7 +27,7 @@ struct HeadMemoryTests {
         server.onEvent = { server, heard in
             if heard == .end { server.respond([":status: 200"]) }
         }
-        for piece in pieces { server.receive(piece) }
+        for fragment in fragments { server.receive(fragment) }
         return server.heard
     }
 
@@ -59,8 +59,8 @@ struct HeadMemoryTests {
         let wire = Array(Self.post.utf8)
         let once = Self.hears([wire], on: arena)
         for position in 1..<wire.count {
-            let pieces = [Array(wire[..<position]), Array(wire[position...])]
-            #expect(Self.hears(pieces, on: arena) == once)
+            let fragments = [Array(wire[..<position]), Array(wire[position...])]
+            #expect(Self.hears(fragments, on: arena) == once)
         }
     }
 

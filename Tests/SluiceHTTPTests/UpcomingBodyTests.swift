@@ -11,7 +11,7 @@ struct UpcomingBodyTests {
     private static let head = RawFrame.headers(1, HandHPACK.post, flags: RawFrame.endHeaders).bytes
 
     /// The body foreseen at stream 1's head when `rest` comes with it, and the one that was told.
-    private static func foresee(
+    private static func lookAhead(
         _ rest: [UInt8],
         cut: Cut = .whole
     ) -> (seen: [UInt8]?, told: [UInt8]) {
@@ -32,7 +32,7 @@ struct UpcomingBodyTests {
     @Test("A whole one is seen, and told as ever", arguments: [1, 100, 16_384])
     func whole(count: Int) {
         let body = TestSession.body(count)
-        let (seen, told) = Self.foresee(RawFrame.data(1, body, flags: RawFrame.endStream).bytes)
+        let (seen, told) = Self.lookAhead(RawFrame.data(1, body, flags: RawFrame.endStream).bytes)
         #expect(seen == body)
         #expect(told == body)
     }
@@ -41,15 +41,15 @@ struct UpcomingBodyTests {
     func others() {
         let body = TestSession.body(100)
         let data = RawFrame.data(1, body, flags: RawFrame.endStream).bytes
-        #expect(Self.foresee(data, cut: .at(Self.head.count)).seen == nil)
-        #expect(Self.foresee(data, cut: .at(Self.head.count + 5)).seen == nil)
-        #expect(Self.foresee(data, cut: .at(Self.head.count + 108)).seen == nil)
-        #expect(Self.foresee(RawFrame.data(1, body).bytes).seen == nil)
+        #expect(Self.lookAhead(data, cut: .at(Self.head.count)).seen == nil)
+        #expect(Self.lookAhead(data, cut: .at(Self.head.count + 5)).seen == nil)
+        #expect(Self.lookAhead(data, cut: .at(Self.head.count + 108)).seen == nil)
+        #expect(Self.lookAhead(RawFrame.data(1, body).bytes).seen == nil)
         let other = RawFrame.headers(3, HandHPACK.post, flags: RawFrame.endHeaders).bytes
-        #expect(Self.foresee(other + data).seen == nil)
-        #expect(Self.foresee([]).seen == nil)
-        for pieces in [Cut.bytewise, .random(seed: 4), .whole] {
-            #expect(Self.foresee(data, cut: pieces).told == body)
+        #expect(Self.lookAhead(other + data).seen == nil)
+        #expect(Self.lookAhead([]).seen == nil)
+        for fragments in [Cut.bytewise, .random(seed: 4), .whole] {
+            #expect(Self.lookAhead(data, cut: fragments).told == body)
         }
     }
 }

@@ -46,7 +46,7 @@ struct WireAuditor {
                 | Int(side.rest[start + 2])
             guard start + 9 + length <= side.rest.count else { break }
             let frame = FrameReader.frames(in: Array(side.rest[start..<(start + 9 + length)]))
-            if let frame = frame.first { judge(frame, &side, &other) }
+            if let frame = frame.first { evaluate(frame, &side, &other) }
             start += 9 + length
         }
         side.rest.removeFirst(start)
@@ -57,7 +57,7 @@ struct WireAuditor {
         sides = fromClient ? (side, other) : (other, side)
     }
 
-    private mutating func judge(
+    private mutating func evaluate(
         _ frame: FrameReader.Frame,
         _ side: inout Side,
         _ other: inout Side

@@ -8,7 +8,7 @@ struct CanonicalTests {
         _ request: InferenceRequest,
         model: String = "m",
         revision: [UInt8] = [1],
-        _ dialect: Dialect = .generic
+        _ runtimeKind: RuntimeKind = .generic
     ) throws -> [UInt8] {
         var scratch = ByteBuffer(pool: BufferPool(retainedMaximum: 0))
         var found: [UInt8] = []
@@ -16,7 +16,7 @@ struct CanonicalTests {
             request,
             model: model,
             revision: revision,
-            dialect,
+            runtimeKind,
             scratch: &scratch
         ) {
             unsafe found.append(contentsOf: $0)
@@ -48,9 +48,9 @@ struct CanonicalTests {
     func forms(datatype: DataType, seed: UInt64) throws {
         let request = Self.request(datatype, seed)
         let expected = try Self.bytes(request)
-        for dialect in [Dialect.triton, .generic] {
+        for runtimeKind in [RuntimeKind.triton, .generic] {
             let (body, length) = try written { output, scratch throws(InferenceFailure) in
-                try request.writeJSON(to: &output, scratch: &scratch, dialect)
+                try request.writeJSON(to: &output, scratch: &scratch, runtimeKind)
             }
             let kept = Kept(body)
             var read = try unsafe InferenceRequest(json: kept.bytes, headerLength: length)

@@ -258,7 +258,7 @@ struct ComparisonTests {
     private static func textAgreement(
         _ left: String,
         _ right: String,
-        _ form: CallerWishes.Form
+        _ form: ResponseFormat.APIForm
     ) -> AnswerAgreement {
         let pair = [Kept(left), Kept(right)]
         return unsafe AnswerComparison(tolerance: 1e-3).agreement(
@@ -321,7 +321,7 @@ struct ComparisonTests {
 
     @Test("What can't be read is not compared", arguments: ["", "{}", "[1]", "{\"error\":\"x\"}"])
     func unreadable(text: String) {
-        for form in [CallerWishes.Form.v1, .v2, .grpc] {
+        for form in [ResponseFormat.APIForm.v1, .v2, .grpc] {
             #expect(Self.textAgreement(text, text, form) == .uncomparable)
         }
     }

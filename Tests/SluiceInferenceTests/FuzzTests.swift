@@ -260,9 +260,14 @@ struct FuzzTests {
                         .kserve,
                         signature: signature
                     )
-                    let wishes = CallerWishes(.grpc, InferenceRequest())
+                    let responseFormat = ResponseFormat(.grpc, InferenceRequest())
                     let done: Void? = try? {
-                        _ = try unsafe back.answer(raw, for: wishes, to: &output, scratch: &scratch)
+                        _ = try unsafe back.answer(
+                            raw,
+                            for: responseFormat,
+                            to: &output,
+                            scratch: &scratch
+                        )
                     }()
                     if done != nil {
                         #expect((try? unsafe InferenceResponse(protobuf: output.bytes)) != nil)
@@ -278,7 +283,7 @@ struct FuzzTests {
         var random = RandomSource(seed: 4)
         var scratch = ByteBuffer(pool: pool)
         var output = ByteBuffer(pool: pool)
-        var seeds: [([UInt8], Int?, CallerWishes.Form)] = [
+        var seeds: [([UInt8], Int?, ResponseFormat.APIForm)] = [
             (Array(#"{"predictions": [1.5, {"a":[2]}]}"#.utf8), nil, .v1)
         ]
         for number in 0..<120 {
@@ -299,7 +304,7 @@ struct FuzzTests {
                 id: "",
                 outputs: tensors
             )
-            let form = TensorTests.Form.allCases[number % 4]
+            let form = TensorTests.APIForm.allCases[number % 4]
             let (bytes, length) = try TensorTests.write(response, form)
             seeds.append((bytes, length, number % 4 < 2 ? .grpc : .v2))
         }
@@ -315,20 +320,20 @@ struct FuzzTests {
                     $0,
                     headerLength: length,
                     rows: 2,
-                    for: CallerWishes(form, InferenceRequest()),
+                    for: ResponseFormat(form, InferenceRequest()),
                     .generic,
                     scratch: &scratch
                 )
             }
             guard var records else { continue }
             cut += 1
-            let wishes = CallerWishes(form, InferenceRequest())
-            let again = try RowTests.join(records, wishes)
+            let responseFormat = ResponseFormat(form, InferenceRequest())
+            let again = try RowTests.join(records, responseFormat)
             // A message's fields may come in any order.
             #expect(form == .grpc || again.0 == bytes && again.1 == length)
             Self.mutate(&records[1], &random)
-            for form in [CallerWishes.Form.v1, .v2, .grpc] {
-                _ = try? RowTests.join(records, CallerWishes(form, InferenceRequest()))
+            for form in [ResponseFormat.APIForm.v1, .v2, .grpc] {
+                _ = try? RowTests.join(records, ResponseFormat(form, InferenceRequest()))
             }
         }
         #expect(cut > 0)

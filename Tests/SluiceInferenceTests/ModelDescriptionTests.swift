@@ -32,8 +32,8 @@ struct ModelDescriptionTests {
     }
 
     @Test("A question's version is read; without one it is empty", arguments: ["", "7"])
-    func question(version: String) throws {
-        let kept = Kept(ModelDescription.question(model: "m", version: version))
+    func requestMessage(version: String) throws {
+        let kept = Kept(ModelDescription.requestMessage(model: "m", version: version))
         #expect(try unsafe ModelDescription.version(in: kept.bytes) == version)
     }
 

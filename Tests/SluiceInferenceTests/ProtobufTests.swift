@@ -114,13 +114,13 @@ struct ProtobufTests {
             writer.bytes(field: 7, [value])
             answer.bytes(field: 6, [value])
         }
-        for dialect in [Dialect.mlserver, .generic] {
+        for runtimeKind in [RuntimeKind.mlserver, .generic] {
             let kept = Kept(writer.bytes)
-            let request = try unsafe InferenceRequest(protobuf: kept.bytes, dialect)
+            let request = try unsafe InferenceRequest(protobuf: kept.bytes, runtimeKind)
             #expect(request.isRaw)
             #expect(try request.inputs.map { try $0.bytes } == [[7], [9]])
             let told = Kept(answer.bytes)
-            let response = try unsafe InferenceResponse(protobuf: told.bytes, dialect)
+            let response = try unsafe InferenceResponse(protobuf: told.bytes, runtimeKind)
             #expect(try response.outputs.map { try $0.bytes } == [[7], [9]])
         }
     }

@@ -6,22 +6,22 @@ import Testing
 struct RequestFaultTests {
     /// A body, and a part of what is said about it; nil where nothing is wrong.
     struct Case: Sendable, CustomTestStringConvertible {
-        let form: RequestFault.Form
+        let form: RequestFault.APIForm
         let body: String
         var headerLength: Int?
-        var dialect = Dialect.generic
+        var runtimeKind = RuntimeKind.generic
         let said: String?
         var testDescription: String { "\(form) \(body.prefix(60))" }
 
         init(
-            _ form: RequestFault.Form,
+            _ form: RequestFault.APIForm,
             _ body: String,
             _ said: String?,
             headerLength: Int? = nil,
-            _ dialect: Dialect = .generic
+            _ runtimeKind: RuntimeKind = .generic
         ) {
             (self.form, self.body, self.said) = (form, body, said)
-            (self.headerLength, self.dialect) = (headerLength, dialect)
+            (self.headerLength, self.runtimeKind) = (headerLength, runtimeKind)
         }
 
         static func tensor(
@@ -29,11 +29,11 @@ struct RequestFaultTests {
             _ type: String,
             _ data: String,
             _ said: String?,
-            _ dialect: Dialect = .generic
+            _ runtimeKind: RuntimeKind = .generic
         ) -> Case {
             let tensor =
                 "{\"name\":\"x\",\"shape\":\(shape),\"datatype\":\"\(type)\",\"data\":\(data)}"
-            return Case(.v2, "{\"inputs\":[\(tensor)]}", said, dialect)
+            return Case(.v2, "{\"inputs\":[\(tensor)]}", said, runtimeKind)
         }
     }
 
@@ -150,7 +150,7 @@ struct RequestFaultTests {
             in: kept.bytes,
             example.form,
             headerLength: example.headerLength,
-            example.dialect
+            example.runtimeKind
         )
         if let said = example.said {
             #expect(

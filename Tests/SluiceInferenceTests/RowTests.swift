@@ -4,22 +4,22 @@ import Testing
 
 @Suite("Rows")
 struct RowTests {
-    static func wishes(
-        _ form: CallerWishes.Form,
+    static func responseFormat(
+        _ form: ResponseFormat.APIForm,
         id: String = "",
         isBinary: Bool = false,
         isRaw: Bool = true
-    ) -> CallerWishes {
-        var wishes = CallerWishes(form, InferenceRequest())
-        wishes.id = id
-        wishes.prefersBinary = isBinary
-        wishes.isRaw = isRaw
-        return wishes
+    ) -> ResponseFormat {
+        var responseFormat = ResponseFormat(form, InferenceRequest())
+        responseFormat.id = id
+        responseFormat.prefersBinary = isBinary
+        responseFormat.isRaw = isRaw
+        return responseFormat
     }
 
     static func cut(
         _ body: [UInt8],
-        _ wishes: CallerWishes,
+        _ responseFormat: ResponseFormat,
         _ rows: Int,
         length: Int? = nil
     ) throws -> [[UInt8]] {
@@ -29,7 +29,7 @@ struct RowTests {
             kept.bytes,
             headerLength: length,
             rows: rows,
-            for: wishes,
+            for: responseFormat,
             .generic,
             scratch: &scratch
         )
@@ -37,14 +37,14 @@ struct RowTests {
 
     static func join(
         _ records: [[UInt8]],
-        _ wishes: CallerWishes,
+        _ responseFormat: ResponseFormat,
         _ separators: RowSeparators = RowSeparators()
     ) throws -> ([UInt8], Int?) {
         let kept = records.map { Kept($0) }
         return try written { output, scratch throws(InferenceFailure) in
             try unsafe RowAnswer.join(
                 kept.map { unsafe $0.bytes },
-                for: wishes,
+                for: responseFormat,
                 separators,
                 .generic,
                 to: &output,
@@ -66,7 +66,7 @@ struct RowTests {
         func answer(_ indices: [Int]) -> [UInt8] {
             Array((before + indices.map { rows[$0] }.joined(separator: between) + after).utf8)
         }
-        let v1 = Self.wishes(.v1)
+        let v1 = Self.responseFormat(.v1)
         let first = try Self.cut(answer([0, 1]), v1, 2)
         let second = try Self.cut(answer([2, 3, 4]), v1, 3)
         let all = first + second
@@ -87,12 +87,12 @@ struct RowTests {
         #expect(try Self.join(single + single, v1, separators).0 == answer([1, 1]))
         #expect(sentence { _ = try Self.cut(answer([1, 2]), v1, 3) } != nil)
         // Nothing makes tensors of it.
-        #expect(sentence { _ = try Self.join(first, Self.wishes(.v2)) } != nil)
+        #expect(sentence { _ = try Self.join(first, Self.responseFormat(.v2)) } != nil)
     }
 
     @Test("Answers that count or differ around their rows are never put together")
     func refusals() throws {
-        let v1 = Self.wishes(.v1)
+        let v1 = Self.responseFormat(.v1)
         func cut(_ text: String, _ rows: Int) throws -> [[UInt8]] {
             try Self.cut(Array(text.utf8), v1, rows)
         }
@@ -102,7 +102,7 @@ struct RowTests {
         #expect(sentence { _ = try cut(#"{"predictions":[1, 2,3]}"#, 3) } != nil)
         #expect(sentence { _ = try cut(#"{"outputs":[1,2]}"#, 2) } != nil)
         #expect(sentence { _ = try Self.join([], v1) } != nil)
-        let v2 = Self.wishes(.v2)
+        let v2 = Self.responseFormat(.v2)
         func named(_ name: String) throws -> [[UInt8]] {
             try Self.cut(
                 Array(
@@ -138,29 +138,34 @@ struct RowTests {
             Tensor.random(.int32, name: "y", rows: 5, &random),
         ]
         for tensor in all { guard try !tensor.bytes.isEmpty else { return } }
-        for form in TensorTests.Form.allCases {
+        for form in TensorTests.APIForm.allCases {
             func answer(_ rows: [Int], id: String) throws -> ([UInt8], Int?) {
                 var response = try Self.response(rows, all)
                 response.id = id
                 return try TensorTests.write(response, form)
             }
-            let kind: CallerWishes.Form = form == .json || form == .binary ? .v2 : .grpc
-            func wishes(_ id: String) -> CallerWishes {
-                Self.wishes(kind, id: id, isBinary: form == .binary, isRaw: form != .typed)
+            let kind: ResponseFormat.APIForm = form == .json || form == .binary ? .v2 : .grpc
+            func responseFormat(_ id: String) -> ResponseFormat {
+                Self.responseFormat(kind, id: id, isBinary: form == .binary, isRaw: form != .typed)
             }
             let (first, firstLength) = try answer([0, 1], id: "call")
             let (second, secondLength) = try answer([2, 3, 4], id: "call 2")
             let records =
-                try Self.cut(first, wishes("call"), 2, length: firstLength)
-                + Self.cut(second, wishes("call 2"), 3, length: secondLength)
+                try Self.cut(first, responseFormat("call"), 2, length: firstLength)
+                + Self.cut(second, responseFormat("call 2"), 3, length: secondLength)
             for chosen in [[0, 1, 2, 3, 4], [3], [4, 0, 2, 2]] {
                 let (expected, expectedLength) = try answer(chosen, id: "mine")
-                let (joined, length) = try Self.join(chosen.map { records[$0] }, wishes("mine"))
+                let (joined, length) = try Self.join(
+                    chosen.map { records[$0] },
+                    responseFormat("mine")
+                )
                 #expect(joined == expected, "\(form) \(chosen)")
                 #expect(length == expectedLength)
             }
             #expect(
-                sentence { _ = try Self.cut(first, wishes("other"), 2, length: firstLength) }
+                sentence {
+                    _ = try Self.cut(first, responseFormat("other"), 2, length: firstLength)
+                }
                     != nil
             )
         }
@@ -176,27 +181,32 @@ struct RowTests {
         let all = [Tensor.random(datatype, name: "x", rows: 8, &random)]
         guard try !all[0].bytes.isEmpty else { return }
         var records: [[UInt8]] = []
-        func wishes(_ form: TensorTests.Form, id: String) -> CallerWishes {
-            let kind: CallerWishes.Form = form == .json || form == .binary ? .v2 : .grpc
-            return Self.wishes(kind, id: id, isBinary: form == .binary, isRaw: form != .typed)
+        func responseFormat(_ form: TensorTests.APIForm, id: String) -> ResponseFormat {
+            let kind: ResponseFormat.APIForm = form == .json || form == .binary ? .v2 : .grpc
+            return Self.responseFormat(
+                kind,
+                id: id,
+                isBinary: form == .binary,
+                isRaw: form != .typed
+            )
         }
-        for (index, form) in TensorTests.Form.allCases.enumerated() {
+        for (index, form) in TensorTests.APIForm.allCases.enumerated() {
             // With and without an id, which is text around the rows.
             let id = index % 2 == 0 ? "call" : ""
             var response = try Self.response([2 * index, 2 * index + 1], all)
             response.id = id
             let (body, length) = try TensorTests.write(response, form)
-            records += try Self.cut(body, wishes(form, id: id), 2, length: length)
+            records += try Self.cut(body, responseFormat(form, id: id), 2, length: length)
         }
         // A V1 caller whose backend speaks V2.
-        var v1 = Self.wishes(.v1)
+        var v1 = Self.responseFormat(.v1)
         v1.layout = .rows(count: 3)
         let rows = try Self.response([7, 0, 2], all)
         let predictions = try written { output, scratch throws(InferenceFailure) in
             try rows.writeV1(for: v1, to: &output, scratch: &scratch)
         }
         #expect(try Self.join([7, 0, 2].map { records[$0] }, v1).0 == predictions.bytes)
-        for form in TensorTests.Form.allCases {
+        for form in TensorTests.APIForm.allCases {
             for chosen in [[0, 1, 2, 3, 4, 5, 6, 7], [7, 0, 2, 2]] {
                 for id in ["mine", ""] {
                     var response = try Self.response(chosen, all)
@@ -204,7 +214,7 @@ struct RowTests {
                     let (expected, expectedLength) = try TensorTests.write(response, form)
                     let (joined, length) = try Self.join(
                         chosen.map { records[$0] },
-                        wishes(form, id: id)
+                        responseFormat(form, id: id)
                     )
                     #expect(joined == expected, "\(form) \(chosen)")
                     #expect(length == expectedLength)
@@ -221,11 +231,11 @@ struct RowTests {
                     .utf8
             )
         }
-        let unnamed = Self.wishes(.v2)
+        let unnamed = Self.responseFormat(.v2)
         let records = try Self.cut(body("a"), unnamed, 1) + Self.cut(body("b"), unnamed, 1)
         let joined = text(try Self.join(records, unnamed).0)
         #expect(!joined.contains("\"id\"") && joined.contains("[1.5,1.5]"), "\(joined)")
-        let named = Self.wishes(.v2, id: "c")
+        let named = Self.responseFormat(.v2, id: "c")
         #expect(try Self.join(Self.cut(body("c"), named, 1), named).0 == body("c"))
     }
 
@@ -309,21 +319,21 @@ struct RowTests {
             Tensor.random(.int64, name: "y", rows: 5, &random),
         ]
         for tensor in all { guard try !tensor.bytes.isEmpty else { return } }
-        func request(_ rows: [Int], _ dialect: Dialect) throws -> ([UInt8], Int?) {
+        func request(_ rows: [Int], _ runtimeKind: RuntimeKind) throws -> ([UInt8], Int?) {
             var request = InferenceRequest()
             (request.id, request.outputs) = ("mine", [RequestedOutput(name: "y")])
             request.inputs = try Self.response(rows, all).outputs
             return try written { output, scratch throws(InferenceFailure) in
-                try request.writeJSON(to: &output, scratch: &scratch, dialect)
+                try request.writeJSON(to: &output, scratch: &scratch, runtimeKind)
             }
         }
         // Triton's requests are binary, the generic ones JSON where that says it exactly.
-        for dialect in [Dialect.triton, .generic] {
-            let (whole, length) = try request([0, 1, 2, 3, 4], dialect)
+        for runtimeKind in [RuntimeKind.triton, .generic] {
+            let (whole, length) = try request([0, 1, 2, 3, 4], runtimeKind)
             let kept = Kept(whole)
             defer { withExtendedLifetime(kept) {} }
             for chosen in [[0, 1, 2, 3, 4], [3], [0, 2, 4]] {
-                let expected = try request(chosen, dialect)
+                let expected = try request(chosen, runtimeKind)
                 // Whether a row needs bytes is asked row by row there.
                 guard (expected.1 == nil) == (length == nil) else { continue }
                 let some = try written { output, _ throws(InferenceFailure) in
@@ -335,7 +345,7 @@ struct RowTests {
                         to: &output
                     )
                 }
-                #expect(some.bytes == expected.0, "\(dialect) \(chosen)")
+                #expect(some.bytes == expected.0, "\(runtimeKind) \(chosen)")
                 #expect(some.result == expected.1 ?? expected.0.count)
             }
         }

@@ -17,11 +17,11 @@ struct RuntimeTests {
     // MARK: - MLServer's null
 
     @Test("To MLServer over REST, NaN goes as null, however the caller wrote it")
-    func nullInQuestions() throws {
+    func nullInRequests() throws {
         let nan: [UInt8] = [0, 0, 0xC0, 0x7F, 0, 0, 0, 0x40]
         var request = InferenceRequest()
         request.inputs = [Tensor(name: "x", datatype: .fp32, shape: [1, 2], bytes: nan)]
-        let forms: [(CallerWishes.Form, Kept)] = [
+        let forms: [(ResponseFormat.APIForm, Kept)] = [
             (.v1, Kept(#"{"instances":[[NaN,2]]}"#)), (.v1, Kept(#"{"instances":[[null,2]]}"#)),
             (.grpc, Kept(try request.message)),
             (
@@ -54,7 +54,7 @@ struct RuntimeTests {
             rest,
             body,
             nil,
-            CallerWishes(.grpc, InferenceRequest())
+            ResponseFormat(.grpc, InferenceRequest())
         )
         let response = try InferenceResponse(message: message)
         #expect(try response.outputs[0].bytes == [0, 0, 0xC0, 0x3F, 0, 0, 0xC0, 0x7F])
@@ -63,7 +63,7 @@ struct RuntimeTests {
             grpc,
             Kept(message),
             nil,
-            CallerWishes(.v2, InferenceRequest())
+            ResponseFormat(.v2, InferenceRequest())
         )
         #expect(text(json).hasSuffix(#""data":[1.5,null]}]}"#), "\(text(json))")
         // Others are told NaN by its token, as TensorFlow Serving and Triton write it.
@@ -72,7 +72,7 @@ struct RuntimeTests {
             other,
             Kept(message),
             nil,
-            CallerWishes(.v2, InferenceRequest())
+            ResponseFormat(.v2, InferenceRequest())
         )
         #expect(text(token).hasSuffix(#""data":[1.5,NaN]}]}"#))
         #expect(
@@ -82,7 +82,7 @@ struct RuntimeTests {
                     codec,
                     body,
                     nil,
-                    CallerWishes(.grpc, InferenceRequest())
+                    ResponseFormat(.grpc, InferenceRequest())
                 )
             } != nil
         )
@@ -119,9 +119,9 @@ struct RuntimeTests {
         )
         #expect(text(rest).contains(#""parameters":\#(parameters)"#), "\(text(rest))")
         #expect(text(rest).contains(#""parameters":{"l":[1]}"#))
-        for dialect in [Dialect.mlserver, .triton, .kserve, .generic] {
+        for runtimeKind in [RuntimeKind.mlserver, .triton, .kserve, .generic] {
             let (sent, _) = try TranscoderTests.send(
-                Transcoder(caller: .v2, backend: .grpc, dialect),
+                Transcoder(caller: .v2, backend: .grpc, runtimeKind),
                 body
             )
             let request = try InferenceRequest(message: sent)
@@ -135,8 +135,8 @@ struct RuntimeTests {
 
     @Test("Outputs without elements have one entry for each instance")
     func zeroDetections() throws {
-        var wishes = CallerWishes(.v1, InferenceRequest())
-        wishes.layout = .rows(count: 1)
+        var responseFormat = ResponseFormat(.v1, InferenceRequest())
+        responseFormat.layout = .rows(count: 1)
         let codec = Transcoder(caller: .v1, backend: .grpc, .generic, signature: Self.floats)
         func answer(_ shape: [Int], _ datatype: DataType = .fp32) throws -> String {
             let output = Tensor(name: "y", datatype: datatype, shape: shape, bytes: [])
@@ -146,11 +146,13 @@ struct RuntimeTests {
                 id: "",
                 outputs: [output]
             )
-            return text(try TranscoderTests.answer(codec, Self.kept(response), nil, wishes).0)
+            return text(
+                try TranscoderTests.answer(codec, Self.kept(response), nil, responseFormat).0
+            )
         }
         #expect(try answer([1, 0, 4]) == #"{"predictions":[[]]}"#)
         #expect(try answer([1, 0, 4], .bytes) == #"{"predictions":[[]]}"#)
-        wishes.layout = .rows(count: 2)
+        responseFormat.layout = .rows(count: 2)
         #expect(try answer([2, 3, 0]) == #"{"predictions":[[[],[],[]],[[],[],[]]]}"#)
         // And back: what the text leaves open the signature says.
         let back = Transcoder(caller: .grpc, backend: .v1, .generic, signature: Self.floats)
@@ -158,7 +160,7 @@ struct RuntimeTests {
             back,
             Kept(#"{"predictions":[[]]}"#),
             nil,
-            CallerWishes(.grpc, InferenceRequest())
+            ResponseFormat(.grpc, InferenceRequest())
         )
         #expect(try InferenceResponse(message: message).outputs[0].shape == [1, 0, 4])
     }
@@ -221,7 +223,7 @@ struct RuntimeTests {
             let request = try unsafe InferenceRequest(json: kept.bytes)
             let expected: Cacheability = isCacheable ? .cacheable : .bypass(.unknownMember)
             #expect(Cacheability(request) == expected, "\(body)")
-            var scan = QuestionScan()
+            var scan = CanonicalRequestScanner()
             let isScanned = unsafe scan.read(
                 body: kept.bytes,
                 headerLength: nil,
@@ -244,7 +246,7 @@ struct RuntimeTests {
                 unsafe try RowAnswer.cut(
                     body.bytes,
                     rows: 1000,
-                    for: CallerWishes(.v1, InferenceRequest()),
+                    for: ResponseFormat(.v1, InferenceRequest()),
                     .generic,
                     scratch: &scratch
                 )

@@ -5,24 +5,24 @@ import Testing
 @Suite("Tensors in every form")
 struct TensorTests {
     /// A form that an answer takes.
-    enum Form: CaseIterable { case raw, typed, json, binary }
+    enum APIForm: CaseIterable { case raw, typed, json, binary }
 
-    static func write(_ response: InferenceResponse, _ form: Form) throws -> ([UInt8], Int?) {
-        var wishes = CallerWishes(.v2, InferenceRequest())
-        wishes.prefersBinary = form == .binary
+    static func write(_ response: InferenceResponse, _ form: APIForm) throws -> ([UInt8], Int?) {
+        var responseFormat = ResponseFormat(.v2, InferenceRequest())
+        responseFormat.prefersBinary = form == .binary
         let found = try written { output, scratch throws(InferenceFailure) -> Int? in
             switch form {
             case .raw: try response.writeProtobuf(raw: true, to: &output, scratch: &scratch)
             case .typed: try response.writeProtobuf(raw: false, to: &output, scratch: &scratch)
             case .json, .binary:
-                return try response.writeJSON(for: wishes, to: &output, scratch: &scratch)
+                return try response.writeJSON(for: responseFormat, to: &output, scratch: &scratch)
             }
             return nil
         }
         return (found.bytes, found.result)
     }
 
-    static func read(_ kept: Kept, _ length: Int?, _ form: Form) throws -> InferenceResponse {
+    static func read(_ kept: Kept, _ length: Int?, _ form: APIForm) throws -> InferenceResponse {
         switch form {
         case .raw, .typed: try unsafe InferenceResponse(protobuf: kept.bytes)
         case .json, .binary: try unsafe InferenceResponse(json: kept.bytes, headerLength: length)
@@ -49,11 +49,11 @@ struct TensorTests {
         response.parameters["low"] = .int64(.min)
         response.parameters["text"] = .string("ä\"")
         response.parameters["flag"] = .bool(true)
-        for first in Form.allCases {
+        for first in APIForm.allCases {
             let (bytes, length) = try Self.write(response, first)
             let kept = Kept(bytes)
             let once = try Self.read(kept, length, first)
-            for second in Form.allCases {
+            for second in APIForm.allCases {
                 let (bytes, length) = try Self.write(once, second)
                 let again = Kept(bytes)
                 let twice = try Self.read(again, length, second)
@@ -83,19 +83,19 @@ struct TensorTests {
         var wanted = RequestedOutput(name: "z")
         wanted.parameters["classification"] = .int64(3)
         request.outputs = [wanted]
-        for dialect in [Dialect.triton, .mlserver, .kserve, .generic] {
+        for runtimeKind in [RuntimeKind.triton, .mlserver, .kserve, .generic] {
             let message = Kept(
                 try written { output, scratch throws(InferenceFailure) in
-                    try request.writeProtobuf(to: &output, scratch: &scratch, dialect)
+                    try request.writeProtobuf(to: &output, scratch: &scratch, runtimeKind)
                 }.bytes
             )
-            let fromMessage = try unsafe InferenceRequest(protobuf: message.bytes, dialect)
+            let fromMessage = try unsafe InferenceRequest(protobuf: message.bytes, runtimeKind)
             let body: ([UInt8], Int?)
             do {
                 body = try written { output, scratch throws(InferenceFailure) in
-                    try fromMessage.writeJSON(to: &output, scratch: &scratch, dialect)
+                    try fromMessage.writeJSON(to: &output, scratch: &scratch, runtimeKind)
                 }
-            } catch let failure as InferenceFailure where dialect == .mlserver {
+            } catch let failure as InferenceFailure where runtimeKind == .mlserver {
                 // The one thing that strict JSON can't say.
                 #expect(
                     failure.sentence.contains("has infinity") && failure.kind == .inexpressible
@@ -111,13 +111,13 @@ struct TensorTests {
             #expect(fromJSON.id == "i" && fromJSON.outputs == [asked])
             let found = try fromJSON.inputs.map { input in
                 try written { _, scratch throws(InferenceFailure) in
-                    unsafe [UInt8](try input.raw(&scratch, dialect))
+                    unsafe [UInt8](try input.raw(&scratch, runtimeKind))
                 }.result
             }
             #expect(try found == request.inputs.map { try $0.bytes })
             #expect(fromJSON.prefersBinary == wantsBytes)
-            if dialect.tensorForm == .binary { #expect(wantsBytes) }
-            if dialect.tensorForm == .json { #expect(body.1 == nil) }
+            if runtimeKind.tensorForm == .binary { #expect(wantsBytes) }
+            if runtimeKind.tensorForm == .json { #expect(body.1 == nil) }
         }
     }
 

@@ -35,13 +35,13 @@ struct TranscoderTests {
         _ codec: Transcoder,
         _ body: Kept,
         _ length: Int? = nil,
-        _ wishes: CallerWishes
+        _ responseFormat: ResponseFormat
     ) throws -> ([UInt8], Int?) {
         try written { output, scratch throws(InferenceFailure) in
             try unsafe codec.answer(
                 body.bytes,
                 headerLength: length,
-                for: wishes,
+                for: responseFormat,
                 to: &output,
                 scratch: &scratch
             )
@@ -66,17 +66,17 @@ struct TranscoderTests {
         let told = Kept(
             #"{"model_name":"m","outputs":[{"name":"y","datatype":"INT32","shape":[1],"data":[258]}]}"#
         )
-        let (answered, length) = try Self.answer(codec, told, nil, call.wishes)
+        let (answered, length) = try Self.answer(codec, told, nil, call.responseFormat)
         #expect(length == answered.count - 4)
         #expect(answered.suffix(4) == [2, 1, 0, 0])
     }
 
     @Test(
         "V2 JSON to gRPC and back: numbers, id and parameters arrive",
-        arguments: [Dialect.triton, .mlserver, .kserve, .generic]
+        arguments: [RuntimeKind.triton, .mlserver, .kserve, .generic]
     )
-    func restToGRPC(dialect: Dialect) throws {
-        let codec = Transcoder(caller: .v2, backend: .grpc, dialect)
+    func restToGRPC(runtimeKind: RuntimeKind) throws {
+        let codec = Transcoder(caller: .v2, backend: .grpc, runtimeKind)
         let body = Kept(
             #"{"id":"7","parameters":{"n":3},"inputs":[{"name":"x","shape":[1,2],"datatype":"FP32","data":[[1.5,-2]]}],"outputs":[{"name":"y"}]}"#
         )
@@ -105,7 +105,7 @@ struct TranscoderTests {
             codec,
             Kept(try reply.message(raw: true)),
             nil,
-            call.wishes
+            call.responseFormat
         )
         #expect(length == nil)
         #expect(
@@ -115,7 +115,7 @@ struct TranscoderTests {
     }
 
     @Test("Outputs are binary for whom they were asked so, each by its own wish")
-    func binaryWishes() throws {
+    func binaryFormats() throws {
         let codec = Transcoder(caller: .v2, backend: .grpc, .triton)
         let json = Array(
             #"{"parameters":{"binary_data_output":true},"inputs":[{"name":"x","shape":[1],"datatype":"INT8","parameters":{"binary_data_size":1}}],"outputs":[{"name":"y"},{"name":"z","parameters":{"binary_data":false}}]}"#
@@ -133,7 +133,7 @@ struct TranscoderTests {
             codec,
             Kept(try reply.message(raw: true)),
             nil,
-            call.wishes
+            call.responseFormat
         )
         let expected =
             #"{"model_name":"m","outputs":[{"name":"y","datatype":"FP16","shape":[1],"parameters":{"binary_data_size":2}},{"name":"z","datatype":"FP16","shape":[1],"data":[1.0]}]}"#
@@ -142,11 +142,11 @@ struct TranscoderTests {
 
     @Test(
         "gRPC to REST and back: in kind, raw for raw and typed for typed",
-        arguments: [Dialect.triton, .mlserver, .generic],
+        arguments: [RuntimeKind.triton, .mlserver, .generic],
         [true, false]
     )
-    func grpcToREST(dialect: Dialect, isRaw: Bool) throws {
-        let codec = Transcoder(caller: .grpc, backend: .v2, dialect)
+    func grpcToREST(runtimeKind: RuntimeKind, isRaw: Bool) throws {
+        let codec = Transcoder(caller: .grpc, backend: .v2, runtimeKind)
         let tensor = Tensor(name: "x", datatype: .int16, shape: [2], bytes: [1, 0, 255, 255])
         // A request is an answer with other field numbers for raw contents; typed ones look alike.
         var request = InferenceRequest()
@@ -161,12 +161,12 @@ struct TranscoderTests {
         )
         let message = Kept(isRaw ? try request.message : try response.message(raw: false))
         let (sent, call) = try Self.send(codec, message)
-        #expect((call.headerLength != nil) == (dialect == .triton))
+        #expect((call.headerLength != nil) == (runtimeKind == .triton))
         let read = try InferenceRequest(body: sent, headerLength: call.headerLength)
         #expect(try read.inputs[0].bytes == tensor.bytes && read.id == "9")
         response.id = ""
         let (reply, length) = try response.body(for: read)
-        let (back, _) = try Self.answer(codec, Kept(reply), length, call.wishes)
+        let (back, _) = try Self.answer(codec, Kept(reply), length, call.responseFormat)
         response.id = "9"
         #expect(try back == response.message(raw: isRaw))
     }
@@ -184,7 +184,12 @@ struct TranscoderTests {
             bytes: [1, 0, 0, 0, 0, 0, 32, 0, 255, 255, 255, 255, 255, 255, 255, 255]
         )
         let reply = InferenceResponse(modelName: "m", modelVersion: "", id: "", outputs: [output])
-        let (back, _) = try Self.answer(codec, Kept(try reply.message(raw: true)), nil, call.wishes)
+        let (back, _) = try Self.answer(
+            codec,
+            Kept(try reply.message(raw: true)),
+            nil,
+            call.responseFormat
+        )
         #expect(text(back) == #"{"predictions":[9007199254740993,-1]}"#)
     }
 
@@ -224,7 +229,12 @@ struct TranscoderTests {
                 ),
             ]
         )
-        let (back, _) = try Self.answer(codec, Kept(try reply.message(raw: true)), nil, call.wishes)
+        let (back, _) = try Self.answer(
+            codec,
+            Kept(try reply.message(raw: true)),
+            nil,
+            call.responseFormat
+        )
         let rows =
             #"{"predictions":[{"p":0.0,"q_bytes":{"b64":"eA=="}},{"p":0.0,"q_bytes":{"b64":""}}]}"#
         let columns = #"{"outputs":{"p":[0.0,0.0],"q_bytes":[{"b64":"eA=="},{"b64":""}]}}"#
@@ -233,10 +243,10 @@ struct TranscoderTests {
 
     @Test(
         "V2 to a V1 backend: rows for KServe, columns for TensorFlow Serving",
-        arguments: [Dialect.kserve, .tfserving]
+        arguments: [RuntimeKind.kserve, .tfserving]
     )
-    func toV1(dialect: Dialect) throws {
-        let codec = Transcoder(caller: .grpc, backend: .v1, dialect, signature: Self.two)
+    func toV1(runtimeKind: RuntimeKind) throws {
+        let codec = Transcoder(caller: .grpc, backend: .v1, runtimeKind, signature: Self.two)
         var request = InferenceRequest()
         request.modelName = "m"
         request.id = "5"
@@ -258,12 +268,12 @@ struct TranscoderTests {
         let (sent, call) = try Self.send(codec, Kept(try request.message))
         let rows = #"{"instances":[{"a":1,"b":["x","y"]},{"a":2,"b":["z",{"b64":"/w=="}]}]}"#
         let columns = #"{"inputs":{"a":[1,2],"b":[["x","y"],["z",{"b64":"/w=="}]]}}"#
-        #expect(text(sent) == (dialect == .tfserving ? columns : rows))
+        #expect(text(sent) == (runtimeKind == .tfserving ? columns : rows))
         let reply =
-            dialect == .tfserving
+            runtimeKind == .tfserving
             ? #"{"outputs": {"p": [0.5, Infinity], "q": ["u", "v"]}}"#
             : #"{"predictions": [{"p": 0.5, "q": "u"}, {"p": 1, "q": "v"}]}"#
-        let (back, _) = try Self.answer(codec, Kept(reply), nil, call.wishes)
+        let (back, _) = try Self.answer(codec, Kept(reply), nil, call.responseFormat)
         let response = try InferenceResponse(message: back)
         #expect(
             response.id == "5" && response.outputs.count == 1 && response.outputs[0].name == "q"
@@ -335,21 +345,25 @@ struct TranscoderTests {
 
     @Test("KServe gets no version in its path, whoever asks for one")
     func paths() {
-        #expect(Dialect.kserve.inferPath(model: "m", version: "2") == "/v2/models/m/infer")
+        #expect(RuntimeKind.kserve.inferPath(model: "m", version: "2") == "/v2/models/m/infer")
         #expect(
-            Dialect.triton.inferPath(model: "m", version: "2") == "/v2/models/m/versions/2/infer"
+            RuntimeKind.triton.inferPath(model: "m", version: "2")
+                == "/v2/models/m/versions/2/infer"
         )
-        #expect(Dialect.generic.inferPath(model: "m", version: "") == "/v2/models/m/infer")
+        #expect(RuntimeKind.generic.inferPath(model: "m", version: "") == "/v2/models/m/infer")
     }
 
     @Test("Parameters that a dialect's gRPC has no field for are refused, not lost")
     func parameters() throws {
         var request = InferenceRequest()
         request.modelName = "m"
-        func fields(_ value: InferenceParameter, _ dialect: Dialect) throws -> InferenceParameter? {
+        func fields(
+            _ value: InferenceParameter,
+            _ runtimeKind: RuntimeKind
+        ) throws -> InferenceParameter? {
             request.parameters["p"] = value
             let message = try written { output, scratch throws(InferenceFailure) in
-                try request.writeProtobuf(to: &output, scratch: &scratch, dialect)
+                try request.writeProtobuf(to: &output, scratch: &scratch, runtimeKind)
             }
             return try InferenceRequest(message: message.bytes).parameters["p"]
         }

@@ -28,9 +28,9 @@ final class RealRedis {
         // The server says when it is ready; no sleeping.
         var text = ""
         while !text.contains("eady to accept connections") {
-            let piece = log.fileHandleForReading.availableData
-            guard !piece.isEmpty else { throw POSIXError(.ECHILD) }
-            text += String(decoding: piece, as: UTF8.self)
+            let fragment = log.fileHandleForReading.availableData
+            guard !fragment.isEmpty else { throw POSIXError(.ECHILD) }
+            text += String(decoding: fragment, as: UTF8.self)
         }
     }
 

@@ -311,14 +311,14 @@ struct RolloutMachineTests {
             var machine = try condition.machine()
             let before = machine.record
             var done = "-"
-            do throws(RolloutRefusal) {
+            do throws(RolloutError) {
                 done = Self.name(try Self.apply(event, to: &machine))
             } catch {
                 done = "!"
             }
             // What is over stays over, whatever happens.
-            let isWish = [.pause, .resume, .promote, .abort].contains(event)
-            let over = "\(before.status) \(isWish ? "!" : "-")"
+            let isCommand = [.pause, .resume, .promote, .abort].contains(event)
+            let over = "\(before.status) \(isCommand ? "!" : "-")"
             let expected = Self.table[event]?[condition] ?? over
             #expect("\(machine.record.status) \(done)" == expected, "\(condition), \(event)")
             if before.status.isOver { #expect(machine.record == before) }
@@ -329,7 +329,7 @@ struct RolloutMachineTests {
     static func apply(
         _ event: Event,
         to machine: inout RolloutMachine
-    ) throws(RolloutRefusal) -> RolloutAction {
+    ) throws(RolloutError) -> RolloutAction {
         let due = Duration.seconds(120)
         let none = RolloutWindow()
         switch event {

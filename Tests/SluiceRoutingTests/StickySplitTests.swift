@@ -194,18 +194,18 @@ struct StickySplitTests {
     }
 
     @Test("Only the users of a revision that is down move, each to a place of its own")
-    func lending() {
+    func spillingOver() {
         let weights = [6_000, 3_000, 1_000]
         var counts = [0, 0, 0]
         for number in 0..<100_000 {
             let user = "user-\(number)"
             let own = Self.decide(user, weights)
-            let lent = Self.decide(user, weights, isReady: { $0 != 1 })
+            let spillover = Self.decide(user, weights, isReady: { $0 != 1 })
             if own?.revision == 1 {
-                #expect(lent?.lender == 1)
-                counts[lent?.revision ?? 1] += 1
+                #expect(spillover?.spilloverFrom == 1)
+                counts[spillover?.revision ?? 1] += 1
             } else {
-                #expect(lent == own)
+                #expect(spillover == own)
             }
         }
         let total = counts.reduce(0, +)

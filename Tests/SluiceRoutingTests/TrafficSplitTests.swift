@@ -18,7 +18,7 @@ struct TrafficSplitTests {
         for _ in 0..<Shares.draws {
             if let chosen = split.choose(random: &random, isReady: { _ in true }) {
                 counts[chosen.revision] += 1
-                #expect(chosen.lender == nil)
+                #expect(chosen.spilloverFrom == nil)
             }
         }
         Shares.expect(counts, weights)
@@ -32,24 +32,27 @@ struct TrafficSplitTests {
         var random = RandomSource(seed: seed)
         let split = TrafficSplit(weights: [0, 7_000, 3_000])
         #expect(split.choose(random: &random, isReady: { _ in true })?.revision != 0)
-        let lent = split.choose(random: &random, isReady: { $0 != 1 })
-        #expect(lent?.revision == 2 && (lent?.lender == 1 || lent?.lender == nil))
+        let spillover = split.choose(random: &random, isReady: { $0 != 1 })
+        #expect(
+            spillover?.revision == 2
+                && (spillover?.spilloverFrom == 1 || spillover?.spilloverFrom == nil)
+        )
         #expect(split.choose(random: &random, isReady: { $0 == 0 }) == nil)
     }
 
     @Test("As many requests are lent as the revision's share says")
-    func lent() {
+    func spillover() {
         let split = TrafficSplit(weights: [6_000, 3_000, 1_000])
         var random = RandomSource(seed: 7)
-        var (counts, lent) = ([0, 0, 0], 0)
+        var (counts, spillover) = ([0, 0, 0], 0)
         for _ in 0..<Shares.draws {
             if let chosen = split.choose(random: &random, isReady: { $0 != 1 }) {
                 counts[chosen.revision] += 1
-                if chosen.lender == 1 { lent += 1 }
+                if chosen.spilloverFrom == 1 { spillover += 1 }
             }
         }
         #expect(counts[1] == 0)
-        Shares.expect([Shares.draws - lent, lent], [7_000, 3_000])
+        Shares.expect([Shares.draws - spillover, spillover], [7_000, 3_000])
         // What remains is shared as the weights of the others are: 6 to 1.
         Shares.expect(counts, [60_000, 0, 10_000])
     }

@@ -3,8 +3,8 @@ import Testing
 
 @Suite("SHA-256 for cache keys")
 struct CacheDigestTests {
-    private static func digest(_ pieces: [[UInt8]], by digest: inout CacheDigest) -> String {
-        for piece in pieces { unsafe piece.withUnsafeBytes { unsafe digest.append($0) } }
+    private static func digest(_ fragments: [[UInt8]], by digest: inout CacheDigest) -> String {
+        for fragment in fragments { unsafe fragment.withUnsafeBytes { unsafe digest.append($0) } }
         var result = [UInt8](repeating: 0, count: CacheDigest.byteCount)
         unsafe result.withUnsafeMutableBytes { unsafe digest.finish(into: $0) }
         return result.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
@@ -31,8 +31,8 @@ struct CacheDigestTests {
             let bytes = Array(text.utf8)
             #expect(CacheDigestTests.digest([bytes], by: &digest) == expected)
             let cut = bytes.count / 3
-            let pieces = [Array(bytes[..<cut]), [], Array(bytes[cut...])]
-            #expect(CacheDigestTests.digest(pieces, by: &digest) == expected)
+            let fragments = [Array(bytes[..<cut]), [], Array(bytes[cut...])]
+            #expect(CacheDigestTests.digest(fragments, by: &digest) == expected)
         }
     }
 

@@ -129,9 +129,9 @@ struct HandshakeTests {
         let identity = try #require(server.peerIdentity)
         #expect(identity.wholeMatch(of: /Hash=[0-9a-f]{64};Subject="CN=localhost"/) != nil)
         let strict = context.makeSession()
-        let stranger = try Self.client().makeSession(serverName: "localhost")
-        try stranger.shakeHands()
-        #expect(throws: TLSFailure.self) { try Self.pump(stranger, strict) }
+        let unmatchedName = try Self.client().makeSession(serverName: "localhost")
+        try unmatchedName.shakeHands()
+        #expect(throws: TLSFailure.self) { try Self.pump(unmatchedName, strict) }
         #expect(!strict.isHandshakeComplete)
     }
 

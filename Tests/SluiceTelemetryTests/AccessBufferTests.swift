@@ -13,9 +13,9 @@ struct AccessBufferTests {
 
     /// Takes one piece from the channel; how many lines it has, or nil when there's none.
     private func drain(_ channel: AccessChannel) -> Int? {
-        guard let piece = channel.takeFull() else { return nil }
-        let lines = unsafe piece.bytes.count { $0 == 10 }
-        channel.giveBack(piece)
+        guard let fragment = channel.takeFull() else { return nil }
+        let lines = unsafe fragment.bytes.count { $0 == 10 }
+        channel.giveBack(fragment)
         return lines
     }
 
@@ -35,7 +35,7 @@ struct AccessBufferTests {
 
     @Test("A full piece goes to the channel by itself, and says so", .tags(.unit))
     func handsOver() {
-        let channel = AccessChannel(pieceBytes: smallest)
+        let channel = AccessChannel(fragmentBytes: smallest)
         let buffer = AccessBuffer(channel: channel)
         var appended = 0
         repeat { appended += 1 } while !buffer.append(record(appended))
@@ -47,7 +47,7 @@ struct AccessBufferTests {
 
     @Test("Without a piece lines are dropped and counted, and later ones arrive", .tags(.unit))
     func drops() {
-        let channel = AccessChannel(pieceBytes: smallest, piecesMaximum: 2)
+        let channel = AccessChannel(fragmentBytes: smallest, fragmentsMaximum: 2)
         let buffer = AccessBuffer(channel: channel)
         for _ in 0..<2 {
             buffer.append(record(1))
@@ -67,7 +67,7 @@ struct AccessBufferTests {
 
     @Test("A piece that comes back is empty", .tags(.unit))
     func reuse() {
-        let channel = AccessChannel(pieceBytes: smallest, piecesMaximum: 1)
+        let channel = AccessChannel(fragmentBytes: smallest, fragmentsMaximum: 1)
         let buffer = AccessBuffer(channel: channel)
         for _ in 0..<5 {
             buffer.append(record(1))

@@ -126,7 +126,7 @@ struct AccessLineTests {
             ?? .none
         unsafe record.client = unsafe borrowed("[::1]:54321")
         record.tls = .tls13
-        record.why = .noHealthyBackend
+        record.reason = .noHealthyBackend
         var buffer = ByteBuffer(pool: BufferPool())
         var formatter = AccessLine()
         formatter.write(record, into: &buffer)
@@ -164,7 +164,7 @@ struct AccessLineTests {
         for (reason, name) in zip(Reason.allCases, names) {
             #expect(name.utf8.allSatisfy { ($0 >= 0x61 && $0 <= 0x7A) || $0 == 0x5F })
             var exchange = Exchange()
-            exchange.record.why = reason
+            exchange.record.reason = reason
             #expect(exchange.line().contains("\"why\":\"\(name)\"") == (reason != .ok))
         }
     }

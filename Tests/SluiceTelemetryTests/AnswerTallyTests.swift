@@ -6,7 +6,7 @@ import Testing
 struct AnswerTallyTests {
     @Test("A reading is the sum over all writers of that revision, and of no other")
     func sums() throws {
-        let board = AnswerBoard()
+        let board = AnswerTallies()
         let first = try #require(board.makeTally(model: "iris", revision: "v1"))
         let second = try #require(board.makeTally(model: "iris", revision: "v1"))
         let other = try #require(board.makeTally(model: "iris", revision: "v2"))
@@ -31,14 +31,14 @@ struct AnswerTallyTests {
 
     @Test("Beyond the bound there are no more tallies, and those there are go on")
     func bound() throws {
-        let board = AnswerBoard()
+        let board = AnswerTallies()
         var last: AnswerTally?
-        for number in 0..<AnswerBoard.tallyMaximum {
+        for number in 0..<AnswerTallies.tallyMaximum {
             last = board.makeTally(model: "m\(number)", revision: "v1")
         }
         #expect(board.makeTally(model: "one", revision: "more") == nil)
         try #require(last).failure()
-        let name = "m\(AnswerBoard.tallyMaximum - 1)"
+        let name = "m\(AnswerTallies.tallyMaximum - 1)"
         #expect(board.read(model: name, revision: "v1").failures == 1)
     }
 }

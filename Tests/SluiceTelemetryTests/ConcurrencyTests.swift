@@ -89,7 +89,7 @@ struct ConcurrencyTests {
         .timeLimit(.minutes(2))
     )
     func linesArrive() {
-        let channel = AccessChannel(pieceBytes: 16 << 10, piecesMaximum: 3)
+        let channel = AccessChannel(fragmentBytes: 16 << 10, fragmentsMaximum: 3)
         let workers = 4
         let lines = 5_000
         let left = Atomic(workers)
@@ -112,9 +112,9 @@ struct ConcurrencyTests {
         let writing: @Sendable () -> Void = {
             while true {
                 let isLast = left.load(ordering: .acquiring) == 0
-                if let piece = channel.takeFull() {
-                    let text = unsafe String(decoding: piece.bytes, as: UTF8.self)
-                    channel.giveBack(piece)
+                if let fragment = channel.takeFull() {
+                    let text = unsafe String(decoding: fragment.bytes, as: UTF8.self)
+                    channel.giveBack(fragment)
                     for line in text.split(separator: "\n") {
                         let numbers = line.split { !$0.isNumber }.compactMap { Int($0) }
                         written.withLock {

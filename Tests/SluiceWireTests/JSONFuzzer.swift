@@ -17,7 +17,7 @@ struct JSONFuzzer {
     private static let alphabet = Array(
         "[]{}\",:\\/ \t\n0123456789.-+eEtruefalsnNaInfinitybu\u{0}\u{1F}é€𝄞".utf8
     )
-    private static let pieces: [[UInt8]] = [
+    private static let fragments: [[UInt8]] = [
         "NaN", "-Infinity", "true", "false", "null", "[1,2]", "1e308", "1e-320", "0.1", "\\u00e9",
         "\\uD834\\uDD1E", "\\ud800", "\"a\"", "{\"b\":", "],[", "18446744073709551616", "-0",
         "1.5e+3",
@@ -49,7 +49,7 @@ struct JSONFuzzer {
         var findings: [String] = []
         for _ in 0..<count where findings.count < 10 {
             let text = next()
-            if let finding = unsafe guarded.with(text, { unsafe judge(text, $0) }) {
+            if let finding = unsafe guarded.with(text, { unsafe evaluate(text, $0) }) {
                 findings.append("\(finding): \(String(decoding: text, as: UTF8.self)) \(text)")
             }
         }
@@ -71,7 +71,7 @@ struct JSONFuzzer {
             case 1 where place < text.count: text[place] = Self.alphabet[below(Self.alphabet.count)]
             case 2 where place < text.count: text.remove(at: place)
             case 3:
-                text.insert(contentsOf: Self.pieces[below(Self.pieces.count)], at: place)
+                text.insert(contentsOf: Self.fragments[below(Self.fragments.count)], at: place)
             case 4:
                 let end = place + below(text.count - place + 1)
                 text.insert(contentsOf: Array(text[place..<end]), at: below(text.count + 1))
@@ -86,7 +86,7 @@ struct JSONFuzzer {
 
     // MARK: - Verdicts
 
-    private mutating func judge(_ text: [UInt8], _ bytes: UnsafeRawBufferPointer) -> String? {
+    private mutating func evaluate(_ text: [UInt8], _ bytes: UnsafeRawBufferPointer) -> String? {
         let isStrict = random.next() & 1 == 0
         let isSkipped = unsafe JSONVerdict.skip(bytes, allowsNonFinite: !isStrict)
         let walked = unsafe JSONVerdict.walk(bytes, allowsNonFinite: !isStrict)

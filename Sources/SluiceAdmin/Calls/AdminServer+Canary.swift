@@ -7,16 +7,16 @@ extension AdminServer {
     var canaryRoutes: [AdminRoute] {
         let path = "/api/v1/models/{model}/canary"
         return [
-            AdminRoute("GET", path) { [runtime] _, values, respond throws(AdminRefusal) in
+            AdminRoute("GET", path) { [runtime] _, values, respond throws(AdminError) in
                 guard let view = runtime.rollouts.value.view(of: values[0]) else {
-                    throw AdminRefusal(404, "no rollout of '\(values[0])' has been started")
+                    throw AdminError(404, "no rollout of '\(values[0])' has been started")
                 }
                 respond(AdminServer.canary(view, of: values[0]))
             },
             AdminRoute("POST", path, changesState: true) {
-                [runtime] request, values, respond throws(AdminRefusal) in
+                [runtime] request, values, respond throws(AdminError) in
                 let body = request.body.isEmpty ? nil : try request.json()
-                try AdminServer.canary { () throws(ChangeRefusal) in
+                try AdminServer.canary { () throws(ChangeError) in
                     try runtime.rollouts.value.start(
                         values[0],
                         body,
@@ -25,12 +25,12 @@ extension AdminServer {
                     )
                 }
             },
-            wish("DELETE", path, .abort),
-            wish("POST", path + "/resume", .resume),
-            wish("POST", path + "/promote", .promote),
+            command("DELETE", path, .abort),
+            command("POST", path + "/resume", .resume),
+            command("POST", path + "/promote", .promote),
             AdminRoute("POST", path + "/pause", changesState: true) {
-                [runtime] request, values, respond throws(AdminRefusal) in
-                try AdminServer.canary { () throws(ChangeRefusal) in
+                [runtime] request, values, respond throws(AdminError) in
+                try AdminServer.canary { () throws(ChangeError) in
                     try runtime.rollouts.value.pause(
                         values[0],
                         by: request.who,
@@ -41,16 +41,16 @@ extension AdminServer {
         ]
     }
 
-    private func wish(
+    private func command(
         _ method: String,
         _ path: String,
-        _ wish: RolloutDriver.Wish
+        _ command: RolloutDriver.Command
     ) -> AdminRoute {
         AdminRoute(method, path, changesState: true) {
-            [runtime] request, values, respond throws(AdminRefusal) in
-            try AdminServer.canary { () throws(ChangeRefusal) in
+            [runtime] request, values, respond throws(AdminError) in
+            try AdminServer.canary { () throws(ChangeError) in
                 try runtime.rollouts.value.grant(
-                    wish,
+                    command,
                     values[0],
                     by: request.who,
                     then: AdminServer.canary(values[0], respond)
@@ -61,12 +61,12 @@ extension AdminServer {
 
     /// Turns the driver's refusals into the API's.
     private static func canary(
-        _ body: () throws(ChangeRefusal) -> Void
-    ) throws(AdminRefusal) {
-        do throws(ChangeRefusal) {
+        _ body: () throws(ChangeError) -> Void
+    ) throws(AdminError) {
+        do throws(ChangeError) {
             try body()
         } catch {
-            throw AdminRefusal(reply(to: error).status, error.sentence)
+            throw AdminError(reply(to: error).status, error.sentence)
         }
     }
 

@@ -7,15 +7,15 @@ extension AdminServer {
     var liveRoutes: [AdminRoute] {
         [
             AdminRoute("GET", "/api/v1/stream") {
-                [stream] request, _, respond throws(AdminRefusal) in
+                [stream] request, _, respond throws(AdminError) in
                 let view: StreamView
                 do throws(ModelQuery.Failure) {
                     view = try StreamView(request.query)
                 } catch {
-                    throw AdminRefusal(error)
+                    throw AdminError(error)
                 }
                 guard stream.hasRoom else {
-                    throw AdminRefusal(
+                    throw AdminError(
                         503,
                         "\(StateStream.maximum) others listen already, which is the most"
                     )
@@ -27,10 +27,10 @@ extension AdminServer {
                 respond(reply)
             },
             AdminRoute("GET", "/api/v1/models/{model}/history") {
-                [runtime, live] _, values, respond throws(AdminRefusal) in
+                [runtime, live] _, values, respond throws(AdminError) in
                 guard let plan = runtime.snapshot.models.first(where: { $0.name == values[0] })
                 else {
-                    throw AdminRefusal(404, "unknown model '\(values[0])'")
+                    throw AdminError(404, "unknown model '\(values[0])'")
                 }
                 let names = plan.revisions.map(\.name)
                 respond(AdminReply(200, live.history.past(of: plan.name, revisions: names).json))

@@ -7,34 +7,34 @@ extension AdminServer {
     var modelRoutes: [AdminRoute] {
         [
             AdminRoute("GET", "/api/v1/models") {
-                [runtime, live, self] request, _, respond throws(AdminRefusal) in
+                [runtime, live, self] request, _, respond throws(AdminError) in
                 if ModelPage.isWanted(request.query) {
                     respond(try page(request.query))
                     return
                 }
-                let state = StatusBoard.models(runtime.desk, live.present)
+                let state = StatusReport.models(runtime.coordinator, live.present)
                 var members = [JSONValue.Member("redis", runtime.redisState)]
                 if case .object(let own) = state { members = own + members }
                 var reply = AdminReply(200, .object(members))
-                reply.fields = [("etag", "\"\(runtime.desk.snapshot.generation)\"")]
+                reply.fields = [("etag", "\"\(runtime.coordinator.snapshot.generation)\"")]
                 respond(reply)
             },
             AdminRoute("GET", "/api/v1/models/{model}") {
-                [self] _, values, respond throws(AdminRefusal) in
+                [self] _, values, respond throws(AdminError) in
                 respond(try state(of: values[0]))
             },
             AdminRoute(
                 "PUT",
                 "/api/v1/models/{model}/revisions/{revision}/backends/{address}",
                 changesState: true
-            ) { [self] request, values, respond throws(AdminRefusal) in
+            ) { [self] request, values, respond throws(AdminError) in
                 guard
                     let state = try request.json()["state"]?.text.flatMap(
                         BackendState.init(rawValue:)
                     )
                 else {
                     let states = BackendState.allCases.map(\.rawValue).joined(separator: ", ")
-                    throw AdminRefusal(400, "the body is {\"state\": one of \(states)}")
+                    throw AdminError(400, "the body is {\"state\": one of \(states)}")
                 }
                 let target = Change.backend(
                     model: values[0],
@@ -48,23 +48,25 @@ extension AdminServer {
     }
 
     /// A page of the list, found and ordered as the parameters say.
-    private func page(_ parameters: [String: String]) throws(AdminRefusal) -> AdminReply {
+    private func page(_ parameters: [String: String]) throws(AdminError) -> AdminReply {
         let page: ModelPage
         do throws(ModelQuery.Failure) {
             page = try ModelPage(parameters)
         } catch {
-            throw AdminRefusal(error)
+            throw AdminError(error)
         }
-        let desk = runtime.desk
-        let snapshot = desk.snapshot
+        let coordinator = runtime.coordinator
+        let snapshot = coordinator.snapshot
         var list = ModelList()
         list.update(
-            StatusBoard.summaries(snapshot, desk, live.present),
-            searchTexts: StatusBoard.searchTexts(snapshot)
+            StatusReport.summaries(snapshot, coordinator, live.present),
+            searchTexts: StatusReport.searchTexts(snapshot)
         )
         let ranking = list.ranking(page.query, at: state.now)
         let (places, next) = page.slice(of: ranking) { snapshot.models[$0].name }
-        let models = places.map { StatusBoard.model(snapshot.models[$0], desk, live.present) }
+        let models = places.map {
+            StatusReport.model(snapshot.models[$0], coordinator, live.present)
+        }
         var reply = AdminReply(
             200,
             .object([
@@ -80,11 +82,18 @@ extension AdminServer {
     }
 
     /// A model's state and the generation it is of.
-    func state(of name: String) throws(AdminRefusal) -> AdminReply {
-        let desk = runtime.desk
-        guard let reply = AdminServer.state(of: name, in: desk.snapshot, [], desk, live.present)
+    func state(of name: String) throws(AdminError) -> AdminReply {
+        let coordinator = runtime.coordinator
+        guard
+            let reply = AdminServer.state(
+                of: name,
+                in: coordinator.snapshot,
+                [],
+                coordinator,
+                live.present
+            )
         else {
-            throw AdminRefusal(404, "unknown model '\(name)'")
+            throw AdminError(404, "unknown model '\(name)'")
         }
         return reply
     }
@@ -97,9 +106,9 @@ extension AdminServer {
         _ respond: @escaping AdminRoute.Respond
     ) {
         self.change(change, by: request.who, respond) {
-            [desk = runtime.desk, present = live.present] applied in
-            AdminServer.state(of: name, in: applied.snapshot, applied.notes, desk, present)
-                ?? AdminRefusal(404, "unknown model '\(name)'").reply
+            [coordinator = runtime.coordinator, present = live.present] applied in
+            AdminServer.state(of: name, in: applied.snapshot, applied.notes, coordinator, present)
+                ?? AdminError(404, "unknown model '\(name)'").reply
         }
     }
 
@@ -107,11 +116,11 @@ extension AdminServer {
         of name: String,
         in snapshot: Snapshot,
         _ notes: [String],
-        _ desk: ChangeDesk,
+        _ coordinator: ChangeCoordinator,
         _ live: LivePresent
     ) -> AdminReply? {
         guard let plan = snapshot.models.first(where: { $0.name == name }),
-            case .object(var members) = StatusBoard.model(plan, desk, live)
+            case .object(var members) = StatusReport.model(plan, coordinator, live)
         else { return nil }
         members.insert(.init("generation", .number("\(snapshot.generation)")), at: 0)
         if !notes.isEmpty {

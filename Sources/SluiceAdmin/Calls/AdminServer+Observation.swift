@@ -22,11 +22,11 @@ extension AdminServer {
                 unsafe respond(AdminReply(200, type: format.contentType, [UInt8](text.bytes)))
             },
             AdminRoute("GET", "/api/v1/events") {
-                [runtime] request, _, respond throws(AdminRefusal) in
+                [runtime] request, _, respond throws(AdminError) in
                 guard let since = Int(request.query["since"] ?? "0") else {
-                    throw AdminRefusal(400, "since is the number of the last event you have")
+                    throw AdminError(400, "since is the number of the last event you have")
                 }
-                let events = runtime.desk.events.events(after: since)
+                let events = runtime.coordinator.events.events(after: since)
                 respond(AdminReply(200, .object([.init("events", .array(events.map(\.json)))])))
             },
         ]

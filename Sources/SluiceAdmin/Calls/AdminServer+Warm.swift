@@ -9,11 +9,11 @@ extension AdminServer {
     var warmRoutes: [AdminRoute] {
         let path = "/api/v1/models/{model}/revisions/{revision}/warm"
         return [
-            AdminRoute("GET", path) { [runtime] _, values, respond throws(AdminRefusal) in
+            AdminRoute("GET", path) { [runtime] _, values, respond throws(AdminError) in
                 guard
-                    let progress = runtime.desk.warmth(model: values[0], revision: values[1])
+                    let progress = runtime.coordinator.warmth(model: values[0], revision: values[1])
                 else {
-                    throw AdminRefusal(
+                    throw AdminError(
                         404,
                         "no revision '\(values[1])' of '\(values[0])' has been warmed"
                     )
@@ -25,7 +25,7 @@ extension AdminServer {
                 // Used on this loop only; the desk merely carries them.
                 let kept = Confined(respond)
                 let handle = loop.handle
-                runtime.desk.warm(model: values[0], revision: values[1], by: request.who) {
+                runtime.coordinator.warm(model: values[0], revision: values[1], by: request.who) {
                     result in
                     let reply: AdminReply
                     switch result {
@@ -39,18 +39,22 @@ extension AdminServer {
                 [runtime, loop] request, values, respond in
                 let kept = Confined(respond)
                 let handle = loop.handle
-                runtime.desk.cancelWarmUp(of: values[0], revision: values[1], by: request.who) {
+                runtime.coordinator.cancelWarmUp(
+                    of: values[0],
+                    revision: values[1],
+                    by: request.who
+                ) {
                     progress in
                     let reply =
                         progress.map { AdminServer.reply(to: $0, values) }
-                        ?? AdminRefusal(409, "'\(values[1])' is not being warmed").reply
+                        ?? AdminError(409, "'\(values[1])' is not being warmed").reply
                     handle.submit { kept.value(reply) }
                 }
             },
         ]
     }
 
-    private static func reply(to progress: WarmRun.Progress, _ values: [String]) -> AdminReply {
+    private static func reply(to progress: WarmupRun.Progress, _ values: [String]) -> AdminReply {
         var (state, failure) = ("warming", JSONValue.null)
         switch progress.end {
         case nil: break

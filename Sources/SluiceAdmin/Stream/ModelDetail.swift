@@ -29,7 +29,7 @@ package struct ModelDetail {
     /// A model that nothing is known of yet.
     package init() {}
 
-    /// Takes the model, as ``SluiceControl/StatusBoard/model(_:_:_:)`` writes it, in look `look`.
+    /// Takes the model, as ``SluiceControl/StatusReport/model(_:_:_:)`` writes it, in look `look`.
     package mutating func update(_ model: JSONValue, look: Int) {
         guard look != self.look else { return }
         self.look = look

@@ -25,7 +25,7 @@ final class StateStream: TimerTarget {
     static let maximum = 64
 
     /// How long a change waits for others.
-    static let patience = Duration.milliseconds(50)
+    static let coalescingDelay = Duration.milliseconds(50)
 
     private let loop: EventLoop
     private let source: GatewayState
@@ -66,7 +66,7 @@ final class StateStream: TimerTarget {
         listeners[key] = Listener(exchange: exchange, subscriber: subscriber)
         if let name = subscriber.opened { source.open(name) }
         send(ServerSentEvent.retry(milliseconds: 1000), to: key)
-        tell(key)
+        post(key)
     }
 
     /// `count` bytes that were held back have gone on.
@@ -84,14 +84,14 @@ final class StateStream: TimerTarget {
                 skippedFrames += 1
                 continue
             }
-            tell(key)
+            post(key)
         }
     }
 
     /// Something has changed; everybody is told soon.
     func changed() {
         guard !listeners.isEmpty, timer == .none else { return }
-        timer = loop.setTimer(after: StateStream.patience, target: self, tag: 0)
+        timer = loop.setTimer(after: StateStream.coalescingDelay, target: self, tag: 0)
     }
 
     func timerFired(_ tag: UInt, at now: Instant) {
@@ -104,7 +104,7 @@ final class StateStream: TimerTarget {
         loop.cancelTimer(&timer)
         for key in listeners.keys.sorted() {
             guard let listener = listeners.removeValue(forKey: key) else { continue }
-            unsafe listener.exchange.user = nil
+            unsafe listener.exchange.context = nil
             unsafe _ = listener.exchange.send(
                 UnsafeRawBufferPointer(start: nil, count: 0),
                 endStream: true
@@ -114,7 +114,7 @@ final class StateStream: TimerTarget {
 
     private var opened: Set<String> { Set(listeners.values.compactMap(\.subscriber.opened)) }
 
-    private func tell(_ key: UInt) {
+    private func post(_ key: UInt) {
         guard var subscriber = listeners[key]?.subscriber else { return }
         let events = source.events(after: subscriber.lastEvent)
         let now = source.tick()

@@ -67,7 +67,7 @@ package struct StreamSubscriber: Sendable {
     // MARK: - Frames
 
     /// Chooses the model to open where that was left to the stream; before the first frame.
-    package mutating func begin(_ board: inout StreamBoard, at now: Instant) {
+    package mutating func begin(_ board: inout StreamedState, at now: Instant) {
         guard !isBegun else { return }
         isBegun = true
         guard view.opened == .first else { return }
@@ -83,7 +83,7 @@ package struct StreamSubscriber: Sendable {
     ///   - hasEvents: whether events wait, so that room has to be left.
     /// - Returns: the message's bytes; the time alone where nothing is news.
     package mutating func frame(
-        _ board: inout StreamBoard,
+        _ board: inout StreamedState,
         at now: Instant,
         hasEvents: Bool = false
     ) -> [UInt8] {
@@ -136,7 +136,7 @@ package struct StreamSubscriber: Sendable {
     /// Tells which models the page has; returns their places.
     private mutating func tellPage(
         _ frame: inout StreamFrame,
-        _ board: inout StreamBoard,
+        _ board: inout StreamedState,
         at now: Instant
     ) -> [Int] {
         let ranking = board.list.ranking(view.query, at: now)
@@ -160,7 +160,7 @@ package struct StreamSubscriber: Sendable {
     }
 
     /// Tells the opened model's own members and revisions.
-    private mutating func tellModel(_ frame: inout StreamFrame, _ board: StreamBoard) {
+    private mutating func tellModel(_ frame: inout StreamFrame, _ board: StreamedState) {
         guard let opened else { return }
         guard board.list.place(of: opened) != nil, let detail = board.details[opened] else {
             if !toldMissing, frame.add(Array("\"model\":null".utf8), to: .head) {
@@ -218,7 +218,7 @@ package struct StreamSubscriber: Sendable {
     /// Tells lines and backends, those first that were told longest ago.
     private mutating func tellRest(
         _ frame: inout StreamFrame,
-        _ board: inout StreamBoard,
+        _ board: inout StreamedState,
         _ places: [Int]
     ) {
         var items: [(told: Int, item: Item)] = []

@@ -129,7 +129,7 @@ extension ConfigurationSchema {
             SchemaKey("modelName", .text(), "The model's name at these backends, if it differs."),
             SchemaKey(
                 "dialect",
-                .choice(Dialect.allCases.map(\.rawValue)),
+                .choice(RuntimeKind.allCases.map(\.rawValue)),
                 "Which runtime the backends are, for what runtimes do differently; without it they are asked."
             ),
             SchemaKey("backends", .list(.mapping(backend)), "The replicas."),

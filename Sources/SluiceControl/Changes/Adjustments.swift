@@ -60,9 +60,9 @@ package struct Adjustments: Sendable, Equatable {
             guard var model = models[plan.name] else { continue }
             let names = plan.revisions.map(\.name)
             if let traffic = model.traffic {
-                let strangers = traffic.filter { !names.contains($0.key) && $0.value > 0 }
-                if let stranger = strangers.keys.min() {
-                    lost.append(Lost(model: plan.name, revision: stranger))
+                let unknown = traffic.filter { !names.contains($0.key) && $0.value > 0 }
+                if let unknownName = unknown.keys.min() {
+                    lost.append(Lost(model: plan.name, revision: unknownName))
                     model.traffic = nil
                 } else {
                     let isConfigured = names.map { traffic[$0] ?? 0 } == plan.split.weights

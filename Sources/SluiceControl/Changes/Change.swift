@@ -12,7 +12,7 @@ package enum Change: Sendable {
     case unshift(model: String, isWarmed: Bool = true)
     /// Take a backend out of rotation, or back in.
     case backend(model: String, revision: String, address: String, state: BackendState)
-    /// Use what names were found to be since this was last done (``ChangeDesk/found(_:_:)``).
+    /// Use what names were found to be since this was last done (``ChangeCoordinator/found(_:_:)``).
     case names
     /// Use what backends were found to be.
     case runtimes
@@ -57,7 +57,7 @@ package struct Applied: Sendable {
 }
 
 /// Why a change was not made; the state is as it was.
-package struct ChangeRefusal: Error, Sendable {
+package struct ChangeError: Error, Sendable {
     /// What kind of refusal it is.
     package enum Kind: Sendable {
         /// It names what doesn't exist.

@@ -42,8 +42,8 @@ final class RedisLook {
         turns += 1
         if let query, query.isOver { self.query = nil }
         // What a file says by now is in force from the next connection on, not only after one has failed.
-        if turns % RedisLook.fileTurns == 0, files.look() { directory.wish() }
-        guard query == nil, directory.takeWish() else { return }
+        if turns % RedisLook.fileTurns == 0, files.look() { directory.requestLook() }
+        guard query == nil, directory.takeLookRequest() else { return }
         var entry = directory.current
         entry.complaint = nil
         entry.password = password(redis.passwordFile, before: entry.password) ?? redis.url.password

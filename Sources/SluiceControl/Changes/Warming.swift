@@ -6,8 +6,8 @@ package protocol Warmer: Sendable {
     func warm(
         model: String,
         revision: String,
-        then: @escaping @Sendable (WarmRun.Progress) -> Void
-    ) -> WarmRun?
+        then: @escaping @Sendable (WarmupRun.Progress) -> Void
+    ) -> WarmupRun?
 }
 
 extension ResultCache: Warmer {}
@@ -20,14 +20,14 @@ struct Warming: Sendable {
         var who: String
         /// Tells shifts apart: a run that ends late belongs to an earlier one.
         var number: Int
-        var runs: [WarmRun] = []
+        var runs: [WarmupRun] = []
         var left: Int
         var notes: [String] = []
-        var then: @Sendable (Result<Applied, ChangeRefusal>) -> Void
+        var then: @Sendable (Result<Applied, ChangeError>) -> Void
     }
 
     /// The last run of each model and revision, over or not.
-    var runs: [String: [String: WarmRun]] = [:]
+    var runs: [String: [String: WarmupRun]] = [:]
     /// At most one for each model.
     var shifts: [String: Shift] = [:]
     var count = 0

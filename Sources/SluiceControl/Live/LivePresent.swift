@@ -2,7 +2,7 @@
 package struct LivePresent: Sendable {
     package var revisions: [RevisionKey: LiveNumbers] = [:]
     /// What was turned away before a revision was chosen, by model.
-    package var strangers: [String: LiveNumbers] = [:]
+    package var unknown: [String: LiveNumbers] = [:]
     package var caches: [String: CacheNumbers] = [:]
     /// Attempts at a backend in a second.
     package var backends: [BackendKey: Double] = [:]

@@ -71,10 +71,10 @@ package struct TrafficHistory: Sendable {
                     seconds: seconds
                 )
             }
-            let stranger = RevisionKey(model, "-")
-            present.strangers[model] = LiveNumbers(
-                from: earlier.revisions[stranger] ?? TrafficTotals.Revision(),
-                to: totals.revisions[stranger] ?? TrafficTotals.Revision(),
+            let unknownName = RevisionKey(model, "-")
+            present.unknown[model] = LiveNumbers(
+                from: earlier.revisions[unknownName] ?? TrafficTotals.Revision(),
+                to: totals.revisions[unknownName] ?? TrafficTotals.Revision(),
                 seconds: seconds
             )
             present.caches[model] = CacheNumbers(

@@ -75,12 +75,12 @@ package final class AccessLogWriter: Sendable {
                 begun = end
             }
             var hasWritten = false
-            while let piece = channel.takeFull() {
-                let lost = unsafe output.write(piece.bytes) { mayWait() }
+            while let fragment = channel.takeFull() {
+                let lost = unsafe output.write(fragment.bytes) { mayWait() }
                 failure.store(output.failure, ordering: .relaxed)
                 channel.countDropped(lost)
-                unsafe end += Int64(piece.bytes.count)
-                channel.giveBack(piece)
+                unsafe end += Int64(fragment.bytes.count)
+                channel.giveBack(fragment)
                 hasWritten = true
                 look()
             }

@@ -129,7 +129,7 @@ private final class EventQueue: Sendable {
                 return (lines.bytes, lines.isClosed)
             }
             if !bytes.isEmpty { write(bytes, to: &output) }
-            tell(losses.look(droppedLines, at: Machine.wallClock()), &output)
+            report(losses.look(droppedLines, at: Machine.wallClock()), &output)
             if isLast, bytes.isEmpty { break }
             if !isLast { bell.wait(losses.isLosing ? EventQueue.lookInterval : -1) }
         }
@@ -148,7 +148,7 @@ private final class EventQueue: Sendable {
     }
 
     /// That lines are being lost can't be said where they are lost; that they were, afterwards.
-    private func tell(_ notice: LogLosses.Notice?, _ output: inout LogOutput) {
+    private func report(_ notice: LogLosses.Notice?, _ output: inout LogOutput) {
         guard case .over(let count) = notice else { return }
         var line = LogLine(
             .warning,

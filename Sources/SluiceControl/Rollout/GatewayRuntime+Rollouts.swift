@@ -7,23 +7,23 @@ import SluiceTelemetry
 // the desk of others' shifts, and shown in metrics.
 extension GatewayRuntime {
     static func rollouts(
-        of desk: ChangeDesk,
+        of coordinator: ChangeCoordinator,
         on control: ControlLoop,
         _ store: MetricStore
     ) -> Confined<RolloutDriver> {
         let driver = control.run { loop in
-            let host = GatewayRolloutHost(loop: loop, desk: desk, store: store)
-            return Confined(RolloutDriver(host: host, board: desk.rollouts))
+            let host = GatewayRolloutHost(loop: loop, coordinator: coordinator, store: store)
+            return Confined(RolloutDriver(host: host, states: coordinator.rollouts))
         }
         control.repeatedly(every: RolloutDriver.period) { driver.value.tick() }
-        desk.observe { event in
+        coordinator.observe { event in
             guard event.kind == .traffic, event.who != GatewayRolloutHost.author,
                 let model = event.model
             else { return }
             control.submit { driver.value.weightsMoved(model: model, by: event.who) }
         }
         store.collect { sink in
-            for (model, view) in desk.rollouts.all {
+            for (model, view) in coordinator.rollouts.all {
                 let labels = [model, view.record.plan.revision]
                 sink.gauge(GatewayMetrics.canaryWeight, labels, value: Double(view.weight) / 100)
                 sink.gauge(GatewayMetrics.canaryStatus, labels, value: number(view.record.status))

@@ -16,10 +16,10 @@ import SluiceWire
 /// All rollouts of the gateway; lives on the control loop.
 package final class RolloutDriver {
     /// What a call is answered once the weights are as they should be.
-    package typealias Answer = (Result<RolloutView, ChangeRefusal>) -> Void
+    package typealias Answer = (Result<RolloutView, ChangeError>) -> Void
 
     let host: any RolloutHost
-    let board: RolloutBoard
+    let states: RolloutStates
     var rollouts: [String: Rollout] = [:]
     private var seenGeneration: Int?
     private var movers: [String: String] = [:]
@@ -28,9 +28,9 @@ package final class RolloutDriver {
     package static let period = Duration.milliseconds(250)
 
     /// A driver without rollouts, and then those that an earlier process has left.
-    package init(host: any RolloutHost, board: RolloutBoard) {
+    package init(host: any RolloutHost, states: RolloutStates) {
         self.host = host
-        self.board = board
+        self.states = states
         for (model, json) in host.records.sorted(by: { $0.key < $1.key }) {
             guard let record = RolloutRecord(json: json) else {
                 host.note(
@@ -57,7 +57,7 @@ package final class RolloutDriver {
     package func view(of model: String) -> RolloutView? {
         // After the end nothing is added.
         if let rollout = rollouts[model], !rollout.isDone { show(rollout, of: model) }
-        return board[model]
+        return states[model]
     }
 
     // MARK: - Time passes
@@ -82,10 +82,10 @@ package final class RolloutDriver {
                 note("was given up: the model isn't configured any more", rollout, model)
             }
             rollouts[model] = nil
-            board.show(nil, of: model)
+            states.show(nil, of: model)
             for answer in rollout.waiting {
                 answer(
-                    .failure(ChangeRefusal(.unknown, "model '\(model)' isn't configured any more"))
+                    .failure(ChangeError(.unknown, "model '\(model)' isn't configured any more"))
                 )
             }
             rollout.waiting = []
@@ -202,7 +202,7 @@ package final class RolloutDriver {
         _ rollout: Rollout,
         _ model: String,
         _ record: RolloutRecord,
-        _ refusal: ChangeRefusal?
+        _ refusal: ChangeError?
     ) {
         rollout.isActing = false
         guard rollouts[model] === rollout else { return }
@@ -226,7 +226,7 @@ package final class RolloutDriver {
         finish(rollout, of: model, refusal: refusal)
     }
 
-    private func finish(_ rollout: Rollout, of model: String, refusal: ChangeRefusal?) {
+    private func finish(_ rollout: Rollout, of model: String, refusal: ChangeError?) {
         host.remember(rollout.machine.record.json, of: model)
         show(rollout, of: model)
         let waiting = rollout.waiting
@@ -234,7 +234,7 @@ package final class RolloutDriver {
         for answer in waiting {
             if let refusal {
                 answer(.failure(refusal))
-            } else if let view = board[model] {
+            } else if let view = states[model] {
                 answer(.success(view))
             }
         }
@@ -285,7 +285,7 @@ package final class RolloutDriver {
         let (requests, bad) = totals(rollout, model)
         let isOver = record.status.isOver
         let left = rollout.machine.nextCheck.nanoseconds(since: host.now)
-        board.show(
+        states.show(
             RolloutView(
                 record: record,
                 weight: weights(of: model, rollout, host.snapshot)?[rollout.plan.revision] ?? 0,

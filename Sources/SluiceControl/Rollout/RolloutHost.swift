@@ -25,7 +25,7 @@ package protocol RolloutHost: AnyObject {
     /// Moves weights, and says on the driver's loop when they have moved, or why they haven't.
     func shift(
         _ shift: TrafficShift,
-        then: @escaping (ChangeRefusal?) -> Void
+        then: @escaping (ChangeError?) -> Void
     )
     /// Gives up a shift of the model that waits for its revision's cache to be warm.
     func cancelWarmUp(of model: String, by who: String)
@@ -41,24 +41,24 @@ final class GatewayRolloutHost: RolloutHost {
     static let author = "rollout"
 
     private let loop: EventLoop
-    private let desk: ChangeDesk
+    private let coordinator: ChangeCoordinator
     private let store: MetricStore
     private let shard: MetricShard
 
-    init(loop: EventLoop, desk: ChangeDesk, store: MetricStore) {
+    init(loop: EventLoop, coordinator: ChangeCoordinator, store: MetricStore) {
         self.loop = loop
-        self.desk = desk
+        self.coordinator = coordinator
         self.store = store
         shard = store.makeShard()
     }
 
     var now: Instant { loop.kernel.now() }
     var wall: Int64 { loop.kernel.wallClock() }
-    var snapshot: Snapshot { desk.snapshot }
-    var records: [String: JSONValue] { desk.adjustments.models.compactMapValues(\.rollout) }
+    var snapshot: Snapshot { coordinator.snapshot }
+    var records: [String: JSONValue] { coordinator.adjustments.models.compactMapValues(\.rollout) }
 
     func plan(of model: String) -> RolloutPlan? {
-        desk.configuration.models.first { $0.name == model }?.rollout
+        coordinator.configuration.models.first { $0.name == model }?.rollout
     }
 
     func answers(model: String, revision: String) -> RolloutWindow {
@@ -72,29 +72,31 @@ final class GatewayRolloutHost: RolloutHost {
     }
 
     func remember(_ record: JSONValue, of model: String) {
-        desk.submit(.rollout(model: model, record: record), by: GatewayRolloutHost.author) { _ in }
+        coordinator.submit(.rollout(model: model, record: record), by: GatewayRolloutHost.author) {
+            _ in
+        }
     }
 
     func shift(
         _ shift: TrafficShift,
-        then: @escaping (ChangeRefusal?) -> Void
+        then: @escaping (ChangeError?) -> Void
     ) {
         // Called on this loop only; the desk merely carries it.
         let kept = Confined(then)
         let handle = loop.handle
-        desk.submit(.shift(shift), by: GatewayRolloutHost.author) { result in
-            var refusal: ChangeRefusal?
+        coordinator.submit(.shift(shift), by: GatewayRolloutHost.author) { result in
+            var refusal: ChangeError?
             if case .failure(let failure) = result { refusal = failure }
             handle.submit { [refusal] in kept.value(refusal) }
         }
     }
 
     func cancelWarmUp(of model: String, by who: String) {
-        desk.cancelWarmUp(of: model, by: who)
+        coordinator.cancelWarmUp(of: model, by: who)
     }
 
     func note(_ message: String, model: String, by who: String) {
-        desk.note(.rollout, model: model, by: who, message)
+        coordinator.note(.rollout, model: model, by: who, message)
     }
 
     func count(_ result: RolloutResult, model: String, revision: String) {

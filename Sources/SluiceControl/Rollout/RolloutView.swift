@@ -88,7 +88,7 @@ package struct RolloutView: Sendable {
 }
 
 /// The rollouts as they stood a moment ago, for any thread.
-package final class RolloutBoard: Sendable {
+package final class RolloutStates: Sendable {
     private let views = Mutex<[String: RolloutView]>([:])
 
     /// A board without rollouts.

@@ -22,9 +22,9 @@ public final class BufferPool {
 
     deinit {
         for sizeClass in 0..<BufferPool.classCount {
-            while let piece = unsafe heads[sizeClass] {
-                unsafe heads[sizeClass] = piece.load(as: UnsafeMutableRawPointer?.self)
-                unsafe piece.deallocate()
+            while let fragment = unsafe heads[sizeClass] {
+                unsafe heads[sizeClass] = fragment.load(as: UnsafeMutableRawPointer?.self)
+                unsafe fragment.deallocate()
             }
         }
     }
@@ -38,26 +38,26 @@ public final class BufferPool {
             return .allocate(byteCount: minimum, alignment: 16)
         }
         let size = 1 << (sizeClass + BufferPool.smallestShift)
-        guard let piece = unsafe heads[sizeClass] else {
+        guard let fragment = unsafe heads[sizeClass] else {
             return .allocate(byteCount: size, alignment: 16)
         }
-        unsafe heads[sizeClass] = piece.load(as: UnsafeMutableRawPointer?.self)
+        unsafe heads[sizeClass] = fragment.load(as: UnsafeMutableRawPointer?.self)
         retained -= size
-        return unsafe UnsafeMutableRawBufferPointer(start: piece, count: size)
+        return unsafe UnsafeMutableRawBufferPointer(start: fragment, count: size)
     }
 
     /// Returns a piece that ``take(minimum:)`` of any pool handed out.
-    public func give(_ piece: UnsafeMutableRawBufferPointer) {
-        guard let base = piece.baseAddress else { return }
-        let sizeClass = BufferPool.sizeClass(for: piece.count)
-        guard sizeClass < BufferPool.classCount, retained + piece.count <= retainedMaximum
+    public func give(_ fragment: UnsafeMutableRawBufferPointer) {
+        guard let base = fragment.baseAddress else { return }
+        let sizeClass = BufferPool.sizeClass(for: fragment.count)
+        guard sizeClass < BufferPool.classCount, retained + fragment.count <= retainedMaximum
         else {
-            unsafe piece.deallocate()
+            unsafe fragment.deallocate()
             return
         }
         unsafe base.storeBytes(of: heads[sizeClass], as: UnsafeMutableRawPointer?.self)
         unsafe heads[sizeClass] = base
-        retained += piece.count
+        retained += fragment.count
     }
 
     private static func sizeClass(for minimum: Int) -> Int {

@@ -33,11 +33,11 @@ extension HealthProbe {
         let plan = target.plan
         let model = plan.metadata?.modelName ?? ""
         let asked =
-            switch target.question {
+            switch target.check {
             case .ready: plan.probePath
             case .readyV1: plan.probePathV1 ?? plan.probePath
             case .readyByMethod: plan.probePathV1.map { "\($0):predict" } ?? plan.probePath
-            case .runtime(let question): path(question, model)
+            case .runtime(let check): path(check, model)
             case .description:
                 runtime(of: target).speaksV2
                     ? path(.metadataV2, model) : "\(path(.statusV1, model))/metadata"
@@ -48,7 +48,7 @@ extension HealthProbe {
     /// The question as people are told of it; a query may have a secret in it.
     static func name(_ target: Target) -> String {
         guard !target.isGRPC else {
-            return switch target.question {
+            return switch target.check {
             case .description: "ModelMetadata"
             case .runtime: "ServerMetadata"
             case .ready, .readyV1, .readyByMethod: "ServerReady"
@@ -83,10 +83,10 @@ extension HealthProbe {
     /// What is wrong with an answer that has come whole; nil for a good one.
     static func failure(_ target: Target, grpc: Int?, _ message: String?) -> String? {
         let name = name(target)
-        if target.question == .readyByMethod, target.status == 405 { return nil }
+        if target.check == .readyByMethod, target.status == 405 { return nil }
         guard (200..<300).contains(target.status) else { return "\(name): \(target.status)" }
         guard target.isGRPC else {
-            guard target.question == .readyV1 else { return nil }
+            guard target.check == .readyV1 else { return nil }
             return unreadyV1(target.answer).map { "\(name): \($0)" }
         }
         guard let grpc else { return "\(name): the answer has no grpc-status" }
@@ -97,7 +97,7 @@ extension HealthProbe {
         }
         // ServerReadyResponse: `ready = true` is the two bytes 08 01 after the prefix.
         let isReady =
-            target.question.isOfMetadata || target.answer.dropFirst(5).elementsEqual([8, 1])
+            target.check.isOfMetadata || target.answer.dropFirst(5).elementsEqual([8, 1])
         return isReady ? nil : "\(name): not ready"
     }
 

@@ -32,14 +32,14 @@ extension HealthProbe {
     func learn(
         _ key: UInt,
         _ target: Target,
-        _ question: RuntimeInquiry.Question,
+        _ check: RuntimeInquiry.Check,
         isGood: Bool
     ) {
         let step =
             target.isGRPC
             ? HealthProbe.step(target, isGood: isGood)
             : target.inquiry.take(
-                question,
+                check,
                 // What broke off after its head tells nothing.
                 status: isGood || target.status >= 300 ? target.status : 0,
                 target.answer
@@ -78,7 +78,7 @@ extension HealthProbe {
         let server =
             isGood ? unsafe message.withUnsafeBytes { unsafe ServerDescription(protobuf: $0) } : nil
         return .found(
-            Runtime(server?.namedDialect ?? .generic),
+            Runtime(server?.namedKind ?? .generic),
             isSettled: isGood || target.status == 200
         )
     }
@@ -134,9 +134,9 @@ extension HealthProbe {
     }
 
     /// The path of a question that isn't for health.
-    static func path(_ question: RuntimeInquiry.Question, _ model: String) -> String {
+    static func path(_ check: RuntimeInquiry.Check, _ model: String) -> String {
         let name = PathSegment.escaped(model)
-        return switch question {
+        return switch check {
         case .server: "/v2"
         case .statusV1: "/v1/models/\(name)"
         case .predictV1: "/v1/models/\(name):predict"
@@ -145,8 +145,8 @@ extension HealthProbe {
     }
 
     /// The method of a question over gRPC.
-    static func method(_ question: Question) -> GRPCMethod {
-        switch question {
+    static func method(_ check: Check) -> GRPCMethod {
+        switch check {
         case .description: .modelMetadata
         case .runtime: .serverMetadata
         case .ready, .readyV1, .readyByMethod: .serverReady
@@ -154,7 +154,7 @@ extension HealthProbe {
     }
 }
 
-extension HealthProbe.Question {
+extension HealthProbe.Check {
     /// Whether it isn't for health.
     var isOfMetadata: Bool {
         switch self {

@@ -27,7 +27,7 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
     }
 
     /// What a backend is asked.
-    enum Question: Equatable {
+    enum Check: Equatable {
         /// Whether it is ready: `health.path`, V2's readiness, or ServerReady.
         case ready
         /// Whether its model is ready, in V1's way.
@@ -35,7 +35,7 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
         /// Whether there is a prediction in V1's way: GET isn't its method.
         case readyByMethod
         /// What it is.
-        case runtime(RuntimeInquiry.Question)
+        case runtime(RuntimeInquiry.Check)
         /// What its model takes and gives.
         case description
     }
@@ -48,9 +48,9 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
         let model: String
         let revision: String
         var isAsking = false
-        var question = Question.ready
+        var check = Check.ready
         /// The way in which it is asked whether it is ready: the one that it has answered.
-        var readiness = Question.ready
+        var readiness = Check.ready
         /// What its readiness came to in ways that it doesn't have, while another is tried.
         var failedWays: [String] = []
         /// Whether it is to be asked what it is: when it has come up, and until it has told.
@@ -87,8 +87,8 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
     private var random: RandomSource
     private(set) var targets: [UInt: Target] = [:]
     private var nextKey: UInt = 1
-    private var shares = ShareWatch()
-    private let tell: (ShareWatch.Notice) -> Void
+    private var shares = SpilloverWatch()
+    private let post: (SpilloverWatch.Notice) -> Void
     private let complain: (Complaint) -> Void
     /// Says that backends were found to be something else than the snapshot has it.
     let learned: () -> Void
@@ -101,20 +101,20 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
     static let descriptionMaximum = 1 << 20
     private static let answerMaximum = 4 << 10
 
-    /// A probe without targets; `tell` hears when a revision has nobody left, or somebody again,
+    /// A probe without targets; `post` hears when a revision has nobody left, or somebody again,
     /// `complain` why a backend counts as down, once for each new reason, and when it is well again,
     /// `learned` when backends were found to be something else than the snapshot has it: it is answered
     /// by ``takenOver()``.
     package init(
         loop: EventLoop,
         readiness: GatewayReadiness,
-        tell: @escaping (ShareWatch.Notice) -> Void = { _ in },
+        post: @escaping (SpilloverWatch.Notice) -> Void = { _ in },
         complain: @escaping (Complaint) -> Void = { _ in },
         learned: @escaping () -> Void = {}
     ) {
         self.loop = loop
         self.learned = learned
-        self.tell = tell
+        self.post = post
         self.complain = complain
         self.readiness = readiness
         arena = HTTPArena(buffers: loop.buffers)
@@ -185,9 +185,9 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
         ask(key, target, isOther ? target.readiness : .ready)
     }
 
-    func ask(_ key: UInt, _ target: Target, _ question: Question) {
+    func ask(_ key: UInt, _ target: Target, _ check: Check) {
         target.isAsking = true
-        target.question = question
+        target.check = check
         target.answer = []
         target.status = 0
         target.timer = loop.setTimer(
@@ -199,20 +199,20 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
     }
 
     private func acquire(_ key: UInt, _ target: Target) {
-        guard let user = unsafe UnsafeMutableRawPointer(bitPattern: key) else { return }
-        switch unsafe target.pool.acquire(user) {
-        case .ready(let connection): unsafe begin(user, connection.takeUnretainedValue())
+        guard let context = unsafe UnsafeMutableRawPointer(bitPattern: key) else { return }
+        switch unsafe target.pool.acquire(context) {
+        case .ready(let connection): unsafe begin(context, connection.takeUnretainedValue())
         case .waiting: break
         case .full: finish(key, target, failure: "connect: too many wait for a connection")
         }
     }
 
-    package func callReady(_ user: UnsafeMutableRawPointer, _ connection: ClientConnection) {
-        unsafe begin(user, connection)
+    package func callReady(_ context: UnsafeMutableRawPointer, _ connection: ClientConnection) {
+        unsafe begin(context, connection)
     }
 
-    private func begin(_ user: UnsafeMutableRawPointer, _ connection: ClientConnection) {
-        guard let target = targets[UInt(bitPattern: user)], target.isAsking,
+    private func begin(_ context: UnsafeMutableRawPointer, _ connection: ClientConnection) {
+        guard let target = targets[UInt(bitPattern: context)], target.isAsking,
             let way = target.plan.rest ?? target.plan.grpc
         else { return }
         let head = arena.blocks.take()
@@ -220,7 +220,7 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
         head.append(.scheme, way.endpoint.tls == nil ? "http" : "https")
         head.append(.authority, text: way.authority)
         if target.isGRPC {
-            head.append(.path, HealthProbe.method(target.question).path)
+            head.append(.path, HealthProbe.method(target.check).path)
             head.append(.contentType, "application/grpc")
             head.append(.transferCodings, "trailers")
         } else {
@@ -228,11 +228,11 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
         }
         head.append(.userAgent, "sluice-probe")
         target.plan.fields?.put(into: head)
-        target.call = unsafe connection.begin(head, endStream: !target.isGRPC, user: user)
+        target.call = unsafe connection.begin(head, endStream: !target.isGRPC, context: context)
         if target.isGRPC, let call = target.call {
             // ModelMetadataRequest has the name as its first field, the others nothing.
             var message = WireWriter()
-            if case .description = target.question, let name = target.plan.metadata?.modelName,
+            if case .description = target.check, let name = target.plan.metadata?.modelName,
                 !name.isEmpty
             {
                 message.string(field: 1, name)
@@ -254,8 +254,8 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
         if let call = target.call {
             asked = HealthProbe.name(target)
             call.cancel()
-        } else if let user = unsafe UnsafeMutableRawPointer(bitPattern: key) {
-            unsafe target.pool.cancelWaiting(user)
+        } else if let context = unsafe UnsafeMutableRawPointer(bitPattern: key) {
+            unsafe target.pool.cancelWaiting(context)
         }
         let milliseconds = target.plan.probeTimeout.nanoseconds / 1_000_000
         let time = milliseconds % 1_000 == 0 ? "\(milliseconds / 1_000)s" : "\(milliseconds)ms"
@@ -264,8 +264,8 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
 
     // MARK: - Answers
 
-    package func callRefused(_ user: UnsafeMutableRawPointer, _ failure: CallFailure) {
-        unsafe conclude(user, failure: HealthProbe.words(failure))
+    package func connectFailed(_ context: UnsafeMutableRawPointer, _ failure: CallFailure) {
+        unsafe conclude(context, failure: HealthProbe.words(failure))
     }
 
     package func responseHead(_ call: Call, _ head: FieldBlock, endStream: Bool) {
@@ -274,29 +274,31 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
         let message = head.text(named: "grpc-message")
         let coding = NamedCoding(head, .grpcEncoding).coding
         arena.blocks.give(head)
-        guard let user = unsafe call.user, let target = targets[UInt(bitPattern: user)] else {
+        guard let context = unsafe call.context, let target = targets[UInt(bitPattern: context)]
+        else {
             return
         }
         target.status = status
         target.coding = coding
         if endStream {
-            unsafe conclude(user, failure: HealthProbe.failure(target, grpc: grpc, message))
+            unsafe conclude(context, failure: HealthProbe.failure(target, grpc: grpc, message))
         }
     }
 
     package func responseInterim(_ call: Call, _ head: FieldBlock) { arena.blocks.give(head) }
 
     package func responseBody(_ call: Call, _ bytes: UnsafeRawBufferPointer, endStream: Bool) {
-        guard let user = unsafe call.user, let target = targets[UInt(bitPattern: user)] else {
+        guard let context = unsafe call.context, let target = targets[UInt(bitPattern: context)]
+        else {
             return
         }
         let room =
-            (target.question.isOfMetadata
+            (target.check.isOfMetadata
                 ? HealthProbe.descriptionMaximum : HealthProbe.answerMaximum)
             - target.answer.count
         if room > 0 { unsafe target.answer.append(contentsOf: bytes.prefix(room)) }
         if endStream {
-            unsafe conclude(user, failure: HealthProbe.failure(target, grpc: nil, nil))
+            unsafe conclude(context, failure: HealthProbe.failure(target, grpc: nil, nil))
         } else {
             call.consumed(bytes.count)
         }
@@ -306,34 +308,36 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
         let grpc = unsafe trailers.first(.grpcStatus).flatMap { unsafe ASCII.decimal($0) }
         let message = trailers.text(named: "grpc-message")
         arena.blocks.give(trailers)
-        guard let user = unsafe call.user, let target = targets[UInt(bitPattern: user)] else {
+        guard let context = unsafe call.context, let target = targets[UInt(bitPattern: context)]
+        else {
             return
         }
         if let coding = target.coding { target.decodeAnswer(coding) }
-        unsafe conclude(user, failure: HealthProbe.failure(target, grpc: grpc, message))
+        unsafe conclude(context, failure: HealthProbe.failure(target, grpc: grpc, message))
     }
 
     package func requestDrained(_ call: Call, _ count: Int) {}
 
     package func callFailed(_ call: Call, _ failure: CallFailure) {
-        guard let user = unsafe call.user, let target = targets[UInt(bitPattern: user)] else {
+        guard let context = unsafe call.context, let target = targets[UInt(bitPattern: context)]
+        else {
             return
         }
         if case .staleConnection = failure {
             // It says nothing of the backend that it ended a connection that rested.
             target.call = nil
             target.pool.dropIdle()
-            acquire(UInt(bitPattern: user), target)
+            acquire(UInt(bitPattern: context), target)
             return
         }
         unsafe conclude(
-            user,
+            context,
             failure: "\(HealthProbe.name(target)): \(HealthProbe.words(failure))"
         )
     }
 
-    private func conclude(_ user: UnsafeMutableRawPointer, failure: String?) {
-        let key = UInt(bitPattern: user)
+    private func conclude(_ context: UnsafeMutableRawPointer, failure: String?) {
+        let key = UInt(bitPattern: context)
         guard let target = targets[key], target.isAsking else { return }
         finish(key, target, failure: failure)
     }
@@ -344,13 +348,13 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
         target.call = nil
         let isGood = failure == nil
         let isAbsent = RuntimeInquiry.absent.contains(target.status)
-        switch target.question {
+        switch target.check {
         case .description:
             describe(target, isGood: isGood)
             rest(key, target)
             return
-        case .runtime(let question):
-            learn(key, target, question, isGood: isGood)
+        case .runtime(let check):
+            learn(key, target, check, isGood: isGood)
             return
         case .ready:
             if let failure, isAbsent, !target.isGRPC, target.plan.probePathV1 != nil {
@@ -368,7 +372,7 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
             target.failedWays = []
         case .readyByMethod: break
         }
-        let way = target.question
+        let way = target.check
         var failures = target.failedWays
         target.failedWays = []
         if case .readyByMethod = way {} else { failures += [failure].compactMap { $0 } }
@@ -405,7 +409,7 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
                 )
             )
         }
-        for notice in shares.changes(at: loop.now) { tell(notice) }
+        for notice in shares.changes(at: loop.now) { post(notice) }
         if !isGood || !asksMore(key, target) { rest(key, target) }
     }
 

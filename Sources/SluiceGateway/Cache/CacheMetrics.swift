@@ -3,7 +3,7 @@ import SluiceTelemetry
 
 /// What came of asking the cache, as metrics say it.
 enum CacheResult: Int, CaseIterable {
-    case memoryHit, memoryMiss, bypass, collapsed, overtaken, redisHit, redisMiss, redisError
+    case memoryHit, memoryMiss, bypass, collapsed, refetched, redisHit, redisMiss, redisError
 
     var labels: (tier: String, result: String) {
         switch self {
@@ -11,7 +11,7 @@ enum CacheResult: Int, CaseIterable {
         case .memoryMiss: ("memory", "miss")
         case .bypass: ("memory", "bypass")
         case .collapsed: ("memory", "collapsed")
-        case .overtaken: ("memory", "overtaken")
+        case .refetched: ("memory", "overtaken")
         case .redisHit: ("redis", "hit")
         case .redisMiss: ("redis", "miss")
         case .redisError: ("redis", "error")

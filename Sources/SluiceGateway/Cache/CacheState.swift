@@ -2,7 +2,7 @@ import SluiceCache
 import SluiceCompression
 import SluiceCore
 
-/// What a request has to do with the cache; part of its ``Flow``.
+/// What a request has to do with the cache; part of its ``RequestRecord``.
 @safe
 struct CacheState: BitwiseCopyable {
     enum Role: UInt8 {
@@ -15,24 +15,24 @@ struct CacheState: BitwiseCopyable {
         /// Its call's answer will be kept, and others may wait for it.
         case leads
         /// Its call's answer will be kept; the table had no room.
-        case alone
+        case uncoalesced
     }
 
     var role = Role.none
     /// Whether the caller forbade us to look (`cache-control: no-cache`).
     var mustAsk = false
     var key: CacheKey?
-    var ticket: FlightTicket?
+    var ticket: CoalescingTicket?
     /// What this worker knows it by while it waits.
     var token: UInt64 = 0
     /// The cache's state when the call began; a purge since then keeps its answer out.
     var stamp: CacheStamp?
     /// An answer past its time, should the call fail; one reference is ours.
-    var spare: Unmanaged<CacheEntry.Storage>?
+    var staleEntry: Unmanaged<CacheEntry.Storage>?
     /// What the caller wants of an answer; one reference is ours.
     ///
     /// Made when it is needed: until the request is sent on, it can be read again.
-    var question: Unmanaged<Question>?
+    var cacheable: Unmanaged<CacheableRequest>?
     /// Where in the gathered request the `id` of a gRPC caller is that wants its answer raw; all that
     /// such a caller's question would say.
     var rawID: Part?

@@ -4,10 +4,10 @@ import SluiceInference
 import SluiceTLS
 
 /// A request as its rows' keys.
-struct RowQuestion {
+struct RowRequest {
     /// The whole request's.
     let key: CacheKey
-    let wishes: CallerWishes
+    let responseFormat: ResponseFormat
     /// Each row's: that of the request which has this row alone.
     let rows: [CacheKey]
 }
@@ -22,12 +22,12 @@ extension PredictCodec {
     mutating func readRows(
         _ body: UnsafeRawBufferPointer,
         _ order: KeyOrder
-    ) -> Result<RowQuestion, RowFailure> {
+    ) -> Result<RowRequest, RowFailure> {
         let (form, model, version) = (order.form, order.model, order.version)
         let (revision, maximum) = (order.revision, PredictCodec.rowsMaximum)
         do throws(InferenceFailure) {
             let rows: TensorRows
-            let wishes: CallerWishes
+            let responseFormat: ResponseFormat
             let key: CacheKey
             let meant =
                 form == .v1
@@ -50,7 +50,7 @@ extension PredictCodec {
                     scratch: &scratch
                 ) { unsafe digest.append($0) }
                 key = finishKey()
-                wishes = CallerWishes(.v1, InferenceRequest())
+                responseFormat = ResponseFormat(.v1, InferenceRequest())
             case .v1, .v2, .grpc:
                 let request: InferenceRequest
                 if let meant {
@@ -71,7 +71,7 @@ extension PredictCodec {
                     scratch: &scratch
                 ) { unsafe digest.append($0) }
                 key = finishKey()
-                wishes = meant?.wishes ?? CallerWishes(form, request)
+                responseFormat = meant?.responseFormat ?? ResponseFormat(form, request)
             }
             var keys: [CacheKey] = []
             keys.reserveCapacity(rows.count)
@@ -85,7 +85,7 @@ extension PredictCodec {
             } finish: {
                 keys.append(PredictCodec.finishKey(&digest))
             }
-            return .success(RowQuestion(key: key, wishes: wishes, rows: keys))
+            return .success(RowRequest(key: key, responseFormat: responseFormat, rows: keys))
         } catch {
             forgetKey()
             return .failure(.request)
@@ -94,7 +94,7 @@ extension PredictCodec {
 
     private func request(
         _ body: UnsafeRawBufferPointer,
-        _ form: CallerWishes.Form,
+        _ form: ResponseFormat.APIForm,
         _ headerLength: Int?,
         _ version: String
     ) throws(InferenceFailure) -> InferenceRequest {
@@ -112,7 +112,7 @@ extension PredictCodec {
     mutating func writeRows(
         _ rows: [Int],
         of body: UnsafeRawBufferPointer,
-        _ form: CallerWishes.Form,
+        _ form: ResponseFormat.APIForm,
         headerLength: Int?,
         count: Int
     ) -> (body: [UInt8], headerLength: Int?)? {
@@ -156,15 +156,15 @@ extension PredictCodec {
         _ body: UnsafeRawBufferPointer,
         _ order: CutOrder
     ) -> Result<[[UInt8]]?, InferenceFailure> {
-        let wishes = order.answer.wishes
+        let responseFormat = order.answer.responseFormat
         guard order.isTranslated else {
             return unsafe .success(
                 cutRows(
                     body,
                     headerLength: order.answer.headerLength,
                     rows: order.rows,
-                    for: wishes,
-                    order.answer.dialect
+                    for: responseFormat,
+                    order.answer.runtimeKind
                 )
             )
         }
@@ -174,7 +174,7 @@ extension PredictCodec {
                     $0,
                     headerLength: made.headerLength < 0 ? nil : made.headerLength,
                     rows: order.rows,
-                    for: wishes,
+                    for: responseFormat,
                     .generic
                 )
             }
@@ -186,15 +186,15 @@ extension PredictCodec {
         _ body: UnsafeRawBufferPointer,
         headerLength: Int?,
         rows: Int,
-        for wishes: CallerWishes,
-        _ dialect: Dialect
+        for responseFormat: ResponseFormat,
+        _ runtimeKind: RuntimeKind
     ) -> [[UInt8]]? {
         unsafe try? RowAnswer.cut(
-            wishes.form == .grpc ? try PredictCodec.plainMessage(body) : body,
+            responseFormat.form == .grpc ? try PredictCodec.plainMessage(body) : body,
             headerLength: headerLength,
             rows: rows,
-            for: wishes,
-            dialect,
+            for: responseFormat,
+            runtimeKind,
             scratch: &scratch
         )
     }
@@ -202,41 +202,41 @@ extension PredictCodec {
     /// The answer that rows make, as its caller wants it; nil when they don't make one.
     mutating func joinRows(
         _ entries: [CacheEntry],
-        for wishes: CallerWishes,
+        for responseFormat: ResponseFormat,
         _ separators: RowSeparators,
-        _ dialect: Dialect
+        _ runtimeKind: RuntimeKind
     ) -> RenderedAnswer? {
         var records: [UnsafeRawBufferPointer] = unsafe []
         unsafe records.reserveCapacity(entries.count)
         // The entries outlive the call.
         for entry in entries { unsafe records.append(entry.answer) }
-        return unsafe join(records, for: wishes, separators, dialect)
+        return unsafe join(records, for: responseFormat, separators, runtimeKind)
     }
 
     /// See ``joinRows(_:for:_:_:)``; the bytes may come from anywhere.
     mutating func join(
         _ records: [UnsafeRawBufferPointer],
-        for wishes: CallerWishes,
+        for responseFormat: ResponseFormat,
         _ separators: RowSeparators,
-        _ dialect: Dialect
+        _ runtimeKind: RuntimeKind
     ) -> RenderedAnswer? {
-        var wishes = wishes
+        var responseFormat = responseFormat
         // Triton answers raw, however it is asked.
-        wishes.isRaw = wishes.isRaw || dialect == .triton
+        responseFormat.isRaw = responseFormat.isRaw || runtimeKind == .triton
         var output = ByteBuffer(pool: pool)
-        if wishes.form == .grpc { PredictCodec.beginFrame(&output) }
+        if responseFormat.form == .grpc { PredictCodec.beginFrame(&output) }
         do throws(InferenceFailure) {
             let length = unsafe try RowAnswer.join(
                 records,
-                for: wishes,
+                for: responseFormat,
                 separators,
-                dialect,
+                runtimeKind,
                 to: &output,
                 scratch: &scratch
             )
-            if wishes.form == .grpc { PredictCodec.endFrame(&output) }
+            if responseFormat.form == .grpc { PredictCodec.endFrame(&output) }
             return unsafe RenderedAnswer(
-                contentType: PredictCodec.contentType(wishes.form, headerLength: length),
+                contentType: PredictCodec.contentType(responseFormat.form, headerLength: length),
                 body: [UInt8](output.bytes),
                 headerLength: length ?? -1
             )
@@ -246,7 +246,7 @@ extension PredictCodec {
     }
 
     private static func contentType(
-        _ form: CallerWishes.Form,
+        _ form: ResponseFormat.APIForm,
         headerLength: Int?
     ) -> StaticString {
         if form == .grpc { return "application/grpc" }

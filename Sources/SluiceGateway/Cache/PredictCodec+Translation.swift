@@ -6,11 +6,11 @@ extension PredictCodec {
     /// What a request is to be turned into, and from what.
     struct TranslationOrder: Sendable {
         var headerLength: Int?
-        var caller: CallerWishes.Form
-        var backend: CallerWishes.Form
+        var caller: ResponseFormat.APIForm
+        var backend: ResponseFormat.APIForm
         /// Another form that the backend takes, for what the first can't express.
-        var other: CallerWishes.Form?
-        var dialect: Dialect
+        var other: ResponseFormat.APIForm?
+        var runtimeKind: RuntimeKind
         var signature: ModelSignature?
         var model: String
         var version: String
@@ -21,13 +21,13 @@ extension PredictCodec {
     /// A request in the form of its backend.
     struct Translation {
         /// What it was turned into.
-        var form: CallerWishes.Form
+        var form: ResponseFormat.APIForm
         /// Whoever has it gives it back.
         var body: PooledBytes
         var headerLength: Int?
         /// Where it goes over REST.
         var path: String
-        var wishes: CallerWishes
+        var responseFormat: ResponseFormat
     }
 
     /// Turns a whole request into another form.
@@ -38,7 +38,7 @@ extension PredictCodec {
         let transcoder = Transcoder(
             caller: order.caller,
             backend: order.backend,
-            order.dialect,
+            order.runtimeKind,
             signature: order.signature
         )
         var output = ByteBuffer(pool: pool)
@@ -60,12 +60,15 @@ extension PredictCodec {
                     body: output.takeContent(),
                     headerLength: call.headerLength,
                     path: order.backend == .v1
-                        ? Dialect.predictPath(
+                        ? RuntimeKind.predictPath(
                             model: order.backendName,
                             version: call.version
                         )
-                        : order.dialect.inferPath(model: order.backendName, version: call.version),
-                    wishes: call.wishes
+                        : order.runtimeKind.inferPath(
+                            model: order.backendName,
+                            version: call.version
+                        ),
+                    responseFormat: call.responseFormat
                 )
             )
         } catch {
@@ -81,14 +84,19 @@ extension PredictCodec {
     /// What an answer is to be turned into, and from what.
     struct AnswerOrder: Sendable {
         var headerLength: Int?
-        var backend: CallerWishes.Form
-        var dialect: Dialect
+        var backend: ResponseFormat.APIForm
+        var runtimeKind: RuntimeKind
         var signature: ModelSignature?
-        var wishes: CallerWishes
+        var responseFormat: ResponseFormat
 
         /// The way back.
         var transcoder: Transcoder {
-            Transcoder(caller: wishes.form, backend: backend, dialect, signature: signature)
+            Transcoder(
+                caller: responseFormat.form,
+                backend: backend,
+                runtimeKind,
+                signature: signature
+            )
         }
     }
 
@@ -97,21 +105,21 @@ extension PredictCodec {
         _ body: UnsafeRawBufferPointer,
         _ order: AnswerOrder
     ) -> Result<RenderedAnswer, InferenceFailure> {
-        let wishes = order.wishes
+        let responseFormat = order.responseFormat
         let transcoder = order.transcoder
         var output = ByteBuffer(pool: pool)
         do throws(InferenceFailure) {
-            if wishes.form == .grpc { PredictCodec.beginFrame(&output) }
+            if responseFormat.form == .grpc { PredictCodec.beginFrame(&output) }
             let length = try unsafe transcoder.answer(
                 order.backend == .grpc ? PredictCodec.message(body) : body,
                 headerLength: order.headerLength,
-                for: wishes,
+                for: responseFormat,
                 to: &output,
                 scratch: &scratch
             )
-            if wishes.form == .grpc { PredictCodec.endFrame(&output) }
+            if responseFormat.form == .grpc { PredictCodec.endFrame(&output) }
             let type: StaticString =
-                wishes.form == .grpc
+                responseFormat.form == .grpc
                 ? "application/grpc"
                 : length == nil ? "application/json" : "application/octet-stream"
             return unsafe .success(

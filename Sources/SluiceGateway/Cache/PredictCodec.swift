@@ -13,21 +13,23 @@ struct RenderedAnswer {
 }
 
 /// What an answer in the cache must become for one caller; kept while its call is under way.
-final class Question {
+final class CacheableRequest {
     /// What is translated may set them anew: only the signature tells how V1 is laid out.
-    var wishes: CallerWishes
+    var responseFormat: ResponseFormat
     /// Absent unless the request is looked up row by row.
     let rows: RowBatch?
 
-    init(_ wishes: CallerWishes, rows: RowBatch? = nil) {
-        self.wishes = wishes
+    init(_ responseFormat: ResponseFormat, rows: RowBatch? = nil) {
+        self.responseFormat = responseFormat
         self.rows = rows
     }
 
     /// Takes over how a V1 request is laid out, of which only some rows may have gone out.
-    func learnLayout(from translated: CallerWishes) {
-        wishes = translated
-        if let rows, case .rows = translated.layout { wishes.layout = .rows(count: rows.count) }
+    func learnLayout(from translated: ResponseFormat) {
+        responseFormat = translated
+        if let rows, case .rows = translated.layout {
+            responseFormat.layout = .rows(count: rows.count)
+        }
     }
 }
 
@@ -51,7 +53,7 @@ struct PredictCodec: ~Copyable {
 
     var digest = CacheDigest()
     /// What of the last request that was scanned is of use for its answer; until the next.
-    private(set) var scan = QuestionScan()
+    private(set) var scan = CanonicalRequestScanner()
     var scratch: ByteBuffer
     /// Where replies are put together; its memory stays for the next.
     var reply: ByteBuffer
@@ -67,7 +69,7 @@ struct PredictCodec: ~Copyable {
 
     /// What the keys of a request are made of beside its body.
     struct KeyOrder: Sendable {
-        var form: CallerWishes.Form
+        var form: ResponseFormat.APIForm
         var headerLength: Int?
         var model: String
         var version: String
@@ -78,9 +80,9 @@ struct PredictCodec: ~Copyable {
     /// The keys of a request.
     struct Reading {
         /// The whole request's and what its caller wants, if it can be cached and has no rows.
-        var whole: (key: CacheKey, wishes: CallerWishes)?
+        var whole: (key: CacheKey, responseFormat: ResponseFormat)?
         /// Its rows', or why there are none; nil where they weren't asked for.
-        var rows: Result<RowQuestion, RowFailure>?
+        var rows: Result<RowRequest, RowFailure>?
     }
 
     /// The keys of a whole request: by rows if that is asked for and possible, else its own.
@@ -108,15 +110,15 @@ struct PredictCodec: ~Copyable {
     /// A request that isn't the protocol's goes on to the backend, which says what is wrong with it.
     mutating func read(
         _ body: UnsafeRawBufferPointer,
-        _ form: CallerWishes.Form,
+        _ form: ResponseFormat.APIForm,
         headerLength: Int?,
         model: String,
         version: String,
         revision: [UInt8],
         meaning: V1Meaning?
-    ) -> (key: CacheKey, wishes: CallerWishes)? {
+    ) -> (key: CacheKey, responseFormat: ResponseFormat)? {
         do throws(InferenceFailure) {
-            let wishes: CallerWishes
+            let responseFormat: ResponseFormat
             switch form {
             case .v1:
                 let text = unsafe try V1Request(body)
@@ -128,7 +130,7 @@ struct PredictCodec: ~Copyable {
                         .generic,
                         scratch: &scratch
                     ) { unsafe digest.append($0) }
-                    wishes = meant.wishes
+                    responseFormat = meant.responseFormat
                     break
                 }
                 unsafe CanonicalRequest.write(
@@ -138,7 +140,7 @@ struct PredictCodec: ~Copyable {
                     revision: revision,
                     scratch: &scratch
                 ) { unsafe digest.append($0) }
-                wishes = CallerWishes(.v1, InferenceRequest())
+                responseFormat = ResponseFormat(.v1, InferenceRequest())
             case .v2, .grpc:
                 var name = model
                 var version = version
@@ -154,7 +156,7 @@ struct PredictCodec: ~Copyable {
                         )
                     }
                 }
-                if let key { return (key, scan.wishes) }
+                if let key { return (key, scan.responseFormat) }
                 var request =
                     form == .v2
                     ? unsafe try InferenceRequest(json: body, headerLength: headerLength)
@@ -168,9 +170,9 @@ struct PredictCodec: ~Copyable {
                     .generic,
                     scratch: &scratch
                 ) { unsafe digest.append($0) }
-                wishes = CallerWishes(form, request)
+                responseFormat = ResponseFormat(form, request)
             }
-            return (finishKey(), wishes)
+            return (finishKey(), responseFormat)
         } catch {
             forgetKey()
             return nil
@@ -182,7 +184,7 @@ struct PredictCodec: ~Copyable {
     /// Nil leaves it to the general reader, in ``read(_:_:headerLength:model:version:revision:meaning:)``.
     mutating func scannedKey(
         _ body: UnsafeRawBufferPointer,
-        _ form: CallerWishes.Form,
+        _ form: ResponseFormat.APIForm,
         headerLength: Int?,
         model: UnsafeRawBufferPointer,
         version: UnsafeRawBufferPointer,
@@ -205,7 +207,7 @@ struct PredictCodec: ~Copyable {
     /// reader.
     mutating func scan(
         _ body: UnsafeRawBufferPointer,
-        _ form: CallerWishes.Form,
+        _ form: ResponseFormat.APIForm,
         headerLength: Int?,
         version: UnsafeRawBufferPointer
     ) -> Bool {
@@ -244,9 +246,9 @@ struct PredictCodec: ~Copyable {
     /// the protocol's, data that nests. `meaning` says how a V1 backend's answer to a caller of V2 is read.
     mutating func keep(
         _ body: UnsafeRawBufferPointer,
-        _ form: CallerWishes.Form,
+        _ form: ResponseFormat.APIForm,
         headerLength: Int?,
-        _ dialect: Dialect,
+        _ runtimeKind: RuntimeKind,
         meaning: AnswerOrder? = nil
     ) -> [UInt8]? {
         if form == .v1, meaning == nil { return unsafe [Kept.v1] + [UInt8](body) }
@@ -255,20 +257,23 @@ struct PredictCodec: ~Copyable {
             if let meaning {
                 response = unsafe try meaning.transcoder.readAnswer(
                     body,
-                    for: meaning.wishes,
+                    for: meaning.responseFormat,
                     scratch: &scratch
                 )
             } else {
                 response =
                     form == .v2
                     ? unsafe try InferenceResponse(json: body, headerLength: headerLength)
-                    : unsafe try InferenceResponse(protobuf: PredictCodec.message(body), dialect)
+                    : unsafe try InferenceResponse(
+                        protobuf: PredictCodec.message(body),
+                        runtimeKind
+                    )
             }
             guard response.isWholeInProtobuf else { return nil }
             response.id = ""
             var output = ByteBuffer(pool: pool)
             output.append(byte: Kept.v2)
-            try response.writeProtobuf(raw: true, to: &output, scratch: &scratch, dialect)
+            try response.writeProtobuf(raw: true, to: &output, scratch: &scratch, runtimeKind)
             return unsafe [UInt8](output.bytes)
         } catch {
             return nil
@@ -277,16 +282,16 @@ struct PredictCodec: ~Copyable {
 
     /// A kept answer in a caller's form; nil when that form can't express it.
     ///
-    /// `dialect` is that of the backend which gave it.
+    /// `runtimeKind` is that of the backend which gave it.
     mutating func render(
         _ kept: UnsafeRawBufferPointer,
-        for wishes: CallerWishes,
-        _ dialect: Dialect
+        for responseFormat: ResponseFormat,
+        _ runtimeKind: RuntimeKind
     ) -> RenderedAnswer? {
         if unsafe kept.first == RowAnswer.textKind {
-            return unsafe join([kept], for: wishes, RowSeparators(), dialect)
+            return unsafe join([kept], for: responseFormat, RowSeparators(), runtimeKind)
         }
-        guard let kind = unsafe kept.first, kind != Kept.v1 || wishes.form == .v1 else {
+        guard let kind = unsafe kept.first, kind != Kept.v1 || responseFormat.form == .v1 else {
             return nil
         }
         let content = unsafe UnsafeRawBufferPointer(rebasing: kept[1...])
@@ -295,21 +300,26 @@ struct PredictCodec: ~Copyable {
         }
         do throws(InferenceFailure) {
             var response = unsafe try InferenceResponse(protobuf: content)
-            response.id = wishes.id
+            response.id = responseFormat.id
             var output = ByteBuffer(pool: pool)
-            if wishes.form == .v1 {
-                try response.writeV1(for: wishes, to: &output, scratch: &scratch, dialect)
+            if responseFormat.form == .v1 {
+                try response.writeV1(
+                    for: responseFormat,
+                    to: &output,
+                    scratch: &scratch,
+                    runtimeKind
+                )
                 return unsafe RenderedAnswer(
                     contentType: "application/json",
                     body: [UInt8](output.bytes)
                 )
             }
-            if wishes.form == .v2 {
+            if responseFormat.form == .v2 {
                 let length = try response.writeJSON(
-                    for: wishes,
+                    for: responseFormat,
                     to: &output,
                     scratch: &scratch,
-                    dialect
+                    runtimeKind
                 )
                 return unsafe RenderedAnswer(
                     contentType: length == nil ? "application/json" : "application/octet-stream",
@@ -318,7 +328,7 @@ struct PredictCodec: ~Copyable {
                 )
             }
             PredictCodec.beginFrame(&output)
-            try response.writeProtobuf(raw: wishes.isRaw, to: &output, scratch: &scratch)
+            try response.writeProtobuf(raw: responseFormat.isRaw, to: &output, scratch: &scratch)
             PredictCodec.endFrame(&output)
             return unsafe RenderedAnswer(
                 contentType: "application/grpc",

@@ -33,7 +33,7 @@ package enum RedisNotice: Sendable {
 /// What all workers share of the result cache: tier 1, the calls in flight, and each other.
 package final class ResultCache: Sendable {
     let memory: MemoryCache
-    let flights: FlightTable
+    let calls: CoalescingTable
     /// Absent: there is no tier 2.
     let redis: RedisTier?
     /// Told what happens to tier 2 that an operator should know.
@@ -44,12 +44,12 @@ package final class ResultCache: Sendable {
     private let connected = Atomic<UInt64>(0)
     /// How answers are encoded in tier 2; changes with ``PredictCodec``.
     static let form: UInt16 = 2
-    private let colleagues = Mutex<[Colleague]>([])
+    private let peers = Mutex<[PeerWorker]>([])
     /// What models with `warm` are asked most.
-    let hot = Mutex<[String: HeldElsewhere]>([:])
+    let hot = Mutex<[String: WeakTopRequests]>([:])
 
     /// A worker as the others see it.
-    struct Colleague: Sendable {
+    struct PeerWorker: Sendable {
         let worker: Confined<Worker>
         let loop: LoopHandle
     }
@@ -63,7 +63,7 @@ package final class ResultCache: Sendable {
         redisNotice: @escaping @Sendable (RedisNotice) -> Void
     ) {
         self.redis = redis
-        flights = FlightTable(seed: seed)
+        calls = CoalescingTable(seed: seed)
         self.redisNotice = redisNotice
         memory = MemoryCache(
             maximumBytes: maxBytes,
@@ -83,7 +83,7 @@ package final class ResultCache: Sendable {
         let tag = CacheTag(model: model, revision: revision ?? "")
         let scope = revision == nil ? CacheScope.model(tag) : .revision(tag)
         let count = memory.purge(scope)
-        flights.close(scope)
+        calls.close(scope)
         purgeRedis(model: model, revision: revision)
         return count
     }
@@ -121,12 +121,12 @@ package final class ResultCache: Sendable {
 
     /// The first worker whose connection stands does it: they come and go one by one.
     private func purgeRedis(_ prefix: String, by worker: Int) {
-        guard worker < colleagues.withLock({ $0.count }) else {
+        guard worker < peers.withLock({ $0.count }) else {
             redisNotice(.purgeFailed("\(prefix)* could not be asked for; repeat the purge"))
             return
         }
-        tell(worker) { [self] colleague in
-            if colleague.redis?.purge(prefix: prefix, token: 0) == true { return }
+        post(worker) { [self] peer in
+            if peer.redis?.purge(prefix: prefix, token: 0) == true { return }
             purgeRedis(prefix, by: worker + 1)
         }
     }
@@ -138,29 +138,29 @@ package final class ResultCache: Sendable {
     }
 
     /// Makes the workers known to each other; before the first request.
-    func introduce(_ all: [Colleague]) { colleagues.withLock { $0 = all } }
+    func register(_ all: [PeerWorker]) { peers.withLock { $0 = all } }
 
     /// Runs `task` on every worker's own thread, soon.
     func tellAll(_ task: @escaping @Sendable (Worker) -> Void) {
-        for colleague in colleagues.withLock({ $0 }) {
-            colleague.loop.submit { task(colleague.worker.value) }
+        for peer in peers.withLock({ $0 }) {
+            peer.loop.submit { task(peer.worker.value) }
         }
     }
 
     /// Runs `task` on that worker's own thread.
-    func tell(_ worker: Int, _ task: @escaping @Sendable (Worker) -> Void) {
-        let colleague = colleagues.withLock { $0.indices.contains(worker) ? $0[worker] : nil }
-        guard let colleague else { return }
-        colleague.loop.submit { task(colleague.worker.value) }
+    func post(_ worker: Int, _ task: @escaping @Sendable (Worker) -> Void) {
+        let peer = peers.withLock { $0.indices.contains(worker) ? $0[worker] : nil }
+        guard let peer else { return }
+        peer.loop.submit { task(peer.worker.value) }
     }
 }
 
 /// How a call ended that others waited for.
-enum FlightOutcome: Sendable {
+enum CoalescingOutcome: Sendable {
     /// Here is the answer, kept or not.
     case answered(CacheEntry)
     /// The call failed for everybody.
-    case failed(http: Int, grpc: Int, why: Reason, sentence: String)
+    case failed(http: Int, grpc: Int, reason: Reason, sentence: String)
     /// The answer can't be shared; each makes its own call.
     case unshared
 }

@@ -3,7 +3,7 @@ import SluiceCore
 import SluiceHTTP
 import SluiceInference
 
-/// A request that is looked up row by row; kept while it waits, as part of its ``Question``.
+/// A request that is looked up row by row; kept while it waits, as part of its ``CacheableRequest``.
 ///
 /// Equal rows have one *place*: they are looked up, asked for and kept once.
 final class RowBatch {
@@ -28,7 +28,7 @@ final class RowBatch {
     /// What is known of each place, to be served.
     var entries: [CacheEntry?]
     /// Entries past their time, should the call fail; empty while there is none.
-    var spares: [CacheEntry?] = []
+    var staleEntries: [CacheEntry?] = []
     /// Places that tier 2 is asked for.
     var sought: [Int] = []
     /// Places that the model is asked for; ascends.
@@ -82,26 +82,28 @@ final class RowBatch {
     }
 
     /// Keeps an entry past its time for the case that the call fails.
-    func spare(_ entry: CacheEntry, at place: Int) {
-        if spares.isEmpty { spares = Array(repeating: nil, count: keys.count) }
-        spares[place] = entry
+    func staleEntry(_ entry: CacheEntry, at place: Int) {
+        if staleEntries.isEmpty { staleEntries = Array(repeating: nil, count: keys.count) }
+        staleEntries[place] = entry
     }
 
     /// Fills what isn't known with entries past their time; false, and nothing happens, when that
     /// doesn't answer everything.
-    func useSpares(at now: Instant) -> Bool {
+    func useStaleEntries(at now: Instant) -> Bool {
         let gaps = missing
-        guard !gaps.isEmpty, !spares.isEmpty else { return false }
+        guard !gaps.isEmpty, !staleEntries.isEmpty else { return false }
         for place in gaps {
-            guard let spare = spares[place], now < spare.lifetime.useUntil else { return false }
+            guard let staleEntry = staleEntries[place], now < staleEntry.lifetime.useUntil else {
+                return false
+            }
         }
-        for place in gaps { entries[place] = spares[place] }
+        for place in gaps { entries[place] = staleEntries[place] }
         return true
     }
 }
 
 /// How a revision's backends answer, as far as rows are concerned; one worker's.
-struct RowHabits {
+struct RowCachingState {
     /// Until then its rows are left alone: an answer couldn't be cut.
     var pausedUntil = Instant.zero
     /// What they write between rows.
@@ -111,9 +113,9 @@ struct RowHabits {
     static let pause = Duration.seconds(30)
 }
 
-extension Replica {
+extension WorkerSnapshot {
     /// Takes over what was learnt of revisions that stay; weights may move every second.
-    func keepRowHabits(of old: Replica) {
+    func keepRowCachingState(of old: WorkerSnapshot) {
         for model in models where model.plan.cache?.rows == true {
             guard let before = old.models.first(where: { $0.plan.name == model.plan.name }) else {
                 continue

@@ -5,22 +5,22 @@ import SluiceInference
 /// every other form.
 struct V1Meaning: Sendable {
     let signature: ModelSignature
-    let dialect: Dialect
+    let runtimeKind: RuntimeKind
 
     /// A request's V2 meaning and what its caller wants; nil where the signature doesn't settle it.
     func read(
         _ text: V1Request,
         version: String,
         scratch: inout ByteBuffer
-    ) -> (request: InferenceRequest, wishes: CallerWishes)? {
+    ) -> (request: InferenceRequest, responseFormat: ResponseFormat)? {
         guard
-            var request = try? InferenceRequest(text, signature, dialect, scratch: &scratch)
+            var request = try? InferenceRequest(text, signature, runtimeKind, scratch: &scratch)
         else { return nil }
         request.modelVersion = version
-        var wishes = CallerWishes(.v1, request)
-        if text.isRows(dialect) {
-            wishes.layout = .rows(count: request.inputs.first?.shape.first ?? 0)
+        var responseFormat = ResponseFormat(.v1, request)
+        if text.isRows(runtimeKind) {
+            responseFormat.layout = .rows(count: request.inputs.first?.shape.first ?? 0)
         }
-        return (request, wishes)
+        return (request, responseFormat)
     }
 }

@@ -20,201 +20,207 @@ import SluiceTelemetry
 //                         backend ──► relayed as ever, and captured ─► kept, and told to who waits
 extension Worker {
     /// Whether a prediction is to be gathered and looked up; says so in the flow.
-    func beginsLookup(_ flow: FlowPointer) -> Bool {
-        guard shared.cache != nil, unsafe isPrediction(flow),
-            unsafe flow.pointee.model?._withUnsafeGuaranteedRef({ $0.plan.cache != nil }) == true,
-            let head = unsafe flow.pointee.head
+    func beginsLookup(_ request: Request) -> Bool {
+        guard shared.cache != nil, unsafe isPrediction(request),
+            unsafe request.pointee.model?._withUnsafeGuaranteedRef({ $0.plan.cache != nil })
+                == true,
+            let head = unsafe request.pointee.head
         else { return false }
         // In a coding that isn't read here it has no key. A gRPC message says by its flag.
         let coding =
-            unsafe flow.pointee.wire == .grpc
+            unsafe request.pointee.callerProtocol == .grpc
             ? NamedCoding.none : NamedCoding(head, .contentEncoding)
         var isForbidden = coding == .unknown
-        unsafe flow.pointee.isCoded = coding.coding != nil
+        unsafe request.pointee.isCoded = coding.coding != nil
         if let control = unsafe head.first(.cacheControl) {
             let (noStore, noCache) = unsafe CacheControl.read(control)
             isForbidden = isForbidden || noStore
-            unsafe flow.pointee.cache.mustAsk = noCache
+            unsafe request.pointee.cache.mustAsk = noCache
         }
         guard !isForbidden else {
-            unsafe bypass(flow)
+            unsafe bypass(request)
             return false
         }
-        unsafe flow.pointee.cache.role = .alone
+        unsafe request.pointee.cache.role = .uncoalesced
         return true
     }
 
     /// Goes on without the cache.
-    private func bypass(_ flow: FlowPointer) {
-        unsafe flow.pointee.cache.role = .bypass
-        unsafe count(flow, .bypass)
+    private func bypass(_ request: Request) {
+        unsafe request.pointee.cache.role = .bypass
+        unsafe count(request, .bypass)
     }
 
     /// Takes another piece of a body that is being gathered.
-    func gather(_ flow: FlowPointer, _ bytes: UnsafeRawBufferPointer, endStream: Bool) {
-        if endStream, unsafe flow.pointee.cache.role == .alone, unsafe flow.pointee.held.isEmpty,
-            unsafe !isCoded(flow), unsafe looksUpInPlace(flow, bytes)
+    func gather(_ request: Request, _ bytes: UnsafeRawBufferPointer, endStream: Bool) {
+        if endStream, unsafe request.pointee.cache.role == .uncoalesced,
+            unsafe request.pointee.buffered.isEmpty,
+            unsafe !isCoded(request), unsafe looksUpInPlace(request, bytes)
         {
             return
         }
-        unsafe hold(flow, bytes)
-        if !endStream { unsafe beginWaiting(flow) }
+        unsafe hold(request, bytes)
+        if !endStream { unsafe beginWaiting(request) }
         if endStream {
-            unsafe gathered(flow)
-        } else if unsafe flow.pointee.cache.role == .alone,
-            unsafe flow.pointee.held.count > shared.cache?.memory.maximumEntryBytes ?? 0
+            unsafe gathered(request)
+        } else if unsafe request.pointee.cache.role == .uncoalesced,
+            unsafe request.pointee.buffered.count > shared.cache?.memory.maximumEntryBytes ?? 0
         {
-            unsafe bypass(flow)
-            if unsafe !mayTranslate(flow) { unsafe dispatch(flow) }
+            unsafe bypass(request)
+            if unsafe !mayTranslate(request) { unsafe dispatch(request) }
         }
     }
 
     /// The request is whole.
-    func gathered(_ flow: FlowPointer) {
-        if unsafe isCoded(flow) {
-            unsafe decodeGathered(flow)
+    func gathered(_ request: Request) {
+        if unsafe isCoded(request) {
+            unsafe decodeGathered(request)
             return
         }
-        if unsafe flow.pointee.cache.role == .alone {
-            unsafe lookUp(flow)
+        if unsafe request.pointee.cache.role == .uncoalesced {
+            unsafe lookUp(request)
         } else {
-            unsafe dispatch(flow)
+            unsafe dispatch(request)
         }
     }
 
     /// The request is whole and decoded, and perhaps too long to be looked up now.
-    func gatheredDecoded(_ flow: FlowPointer) {
-        if unsafe flow.pointee.cache.role == .alone,
-            unsafe flow.pointee.held.count > shared.cache?.memory.maximumEntryBytes ?? 0
+    func gatheredDecoded(_ request: Request) {
+        if unsafe request.pointee.cache.role == .uncoalesced,
+            unsafe request.pointee.buffered.count > shared.cache?.memory.maximumEntryBytes ?? 0
         {
-            unsafe bypass(flow)
+            unsafe bypass(request)
         }
-        unsafe gathered(flow)
+        unsafe gathered(request)
     }
 
     /// Makes the request's key and looks it up; a miss joins the call under way, or makes one.
-    private func lookUp(_ flow: FlowPointer) {
+    private func lookUp(_ request: Request) {
         guard let cache = shared.cache else { return }
-        if unsafe flow.pointee.revision == nil, unsafe !chooseRevision(flow) { return }
-        unsafe beginWaiting(flow)
-        unsafe sampleHot(flow, flow.pointee.held.bytes)
-        if unsafe isLong(flow.pointee.held.count), let order = unsafe keyOrder(of: flow) {
-            let byRows = unsafe keepsRows(flow) && mayLookUpRows(flow)
-            unsafe offload(flow, .key, on: .held) { codec, body in
+        if unsafe request.pointee.revision == nil, unsafe !chooseRevision(request) { return }
+        unsafe beginWaiting(request)
+        unsafe sampleHot(request, request.pointee.buffered.bytes)
+        if unsafe isLong(request.pointee.buffered.count), let order = unsafe keyOrder(of: request) {
+            let byRows = unsafe keepsRows(request) && mayLookUpRows(request)
+            unsafe offload(request, .key, on: .buffered) { codec, body in
                 unsafe Handed(codec.read(body, order, byRows: byRows))
-            } then: { worker, flow, read in
-                if let flow = unsafe flow { unsafe worker.lookUp(flow, read) }
+            } then: { worker, request, read in
+                if let request = unsafe request { unsafe worker.lookUp(request, read) }
             }
             return
         }
-        if unsafe keepsRows(flow), unsafe looksUpRows(flow) { return }
-        unsafe lookUp(flow, question(of: flow), cache)
+        if unsafe keepsRows(request), unsafe looksUpRows(request) { return }
+        unsafe lookUp(request, cacheable(of: request), cache)
     }
 
     /// Goes on with the keys that a helper thread has made.
-    private func lookUp(_ flow: FlowPointer, _ read: PredictCodec.Reading) {
+    private func lookUp(_ request: Request, _ read: PredictCodec.Reading) {
         guard let cache = shared.cache else { return }
         var whole = read.whole
         if let rows = read.rows {
-            if unsafe looksUpRows(flow, rows) { return }
-            if case .success(let question) = rows { whole = (question.key, question.wishes) }
+            if unsafe looksUpRows(request, rows) { return }
+            if case .success(let cacheable) = rows {
+                whole = (cacheable.key, cacheable.responseFormat)
+            }
         }
-        unsafe lookUp(flow, whole, cache)
+        unsafe lookUp(request, whole, cache)
     }
 
     /// Looks a whole request up, if it has a key.
     private func lookUp(
-        _ flow: FlowPointer,
-        _ question: (key: CacheKey, wishes: CallerWishes)?,
+        _ request: Request,
+        _ cacheable: (key: CacheKey, responseFormat: ResponseFormat)?,
         _ cache: ResultCache
     ) {
-        guard let (key, wishes) = question else {
-            unsafe bypass(flow)
-            unsafe attempt(flow)
+        guard let (key, responseFormat) = cacheable else {
+            unsafe bypass(request)
+            unsafe attempt(request)
             return
         }
-        if wishes.form == .grpc { unsafe remember(flow, key, isRaw: wishes.isRaw) }
-        let mustAsk = unsafe flow.pointee.cache.mustAsk
+        if responseFormat.form == .grpc {
+            unsafe remember(request, key, isRaw: responseFormat.isRaw)
+        }
+        let mustAsk = unsafe request.pointee.cache.mustAsk
         let found = mustAsk ? nil : cache.memory.lookup(key, at: loop.now)
-        unsafe proceed(flow, key, Question(wishes), found)
+        unsafe proceed(request, key, CacheableRequest(responseFormat), found)
     }
 
     /// Serves what tier 1 said, or asks further; nil where it wasn't to be asked.
     ///
     /// Without a question it is made when it is needed.
     func proceed(
-        _ flow: FlowPointer,
+        _ request: Request,
         _ key: CacheKey,
-        _ question: Question?,
+        _ cacheable: CacheableRequest?,
         _ found: CacheLookup?
     ) {
-        unsafe flow.pointee.cache.key = key
-        unsafe flow.pointee.cache.question = question.map { unsafe .passRetained($0) }
+        unsafe request.pointee.cache.key = key
+        unsafe request.pointee.cache.cacheable = cacheable.map { unsafe .passRetained($0) }
         switch found {
         case .fresh(let entry)?:
-            unsafe count(flow, .memoryHit)
-            unsafe serve(flow, entry, "sluice; hit", detail: "memory")
+            unsafe count(request, .memoryHit)
+            unsafe serve(request, entry, "sluice; hit", detail: "memory")
             return
         case .stale(let entry)?:
-            unsafe count(flow, .memoryHit)
-            unsafe refresh(flow, key)
-            unsafe serve(flow, entry, "sluice; hit", detail: "stale-while-revalidate")
+            unsafe count(request, .memoryHit)
+            unsafe refresh(request, key)
+            unsafe serve(request, entry, "sluice; hit", detail: "stale-while-revalidate")
             return
-        case .spare(let entry)?:
-            unsafe flow.pointee.cache.spare = .passRetained(entry.storage)
-            unsafe count(flow, .memoryMiss)
-        case .miss?: unsafe count(flow, .memoryMiss)
+        case .staleEntry(let entry)?:
+            unsafe request.pointee.cache.staleEntry = .passRetained(entry.storage)
+            unsafe count(request, .memoryMiss)
+        case .miss?: unsafe count(request, .memoryMiss)
         case nil: break
         }
-        unsafe joinCall(flow, key)
+        unsafe joinCall(request, key)
     }
 
     /// Joins the call under way for the same question, or makes it.
-    func joinCall(_ flow: FlowPointer, _ key: CacheKey) {
+    func joinCall(_ request: Request, _ key: CacheKey) {
         nextToken += 1
-        let waiter = FlightWaiter(worker: number, token: nextToken)
-        unsafe flow.pointee.cache.token = nextToken
+        let waiter = CoalescingWaiter(worker: number, token: nextToken)
+        unsafe request.pointee.cache.token = nextToken
         let role = unsafe cache?._withUnsafeGuaranteedRef {
-            unsafe $0.flights.join(key, tag: tag(of: flow), as: waiter, at: loop.now)
+            unsafe $0.calls.join(key, tag: tag(of: request), as: waiter, at: loop.now)
         }
         switch role {
         case .lead(let ticket)?:
             // The call it would have joined may have ended since the look-up.
-            if unsafe !flow.pointee.cache.mustAsk, let entry = landedMeanwhile(key) {
-                unsafe flow.pointee.cache.role = .leads
-                unsafe flow.pointee.cache.ticket = ticket
-                unsafe count(flow, .collapsed)
-                unsafe land(flow, .answered(entry))
-                unsafe serve(flow, entry, "sluice; fwd=miss; collapsed", detail: "memory")
+            if unsafe !request.pointee.cache.mustAsk, let entry = completedMeanwhile(key) {
+                unsafe request.pointee.cache.role = .leads
+                unsafe request.pointee.cache.ticket = ticket
+                unsafe count(request, .collapsed)
+                unsafe complete(request, .answered(entry))
+                unsafe serve(request, entry, "sluice; fwd=miss; collapsed", detail: "memory")
                 return
             }
-            unsafe lead(flow, ticket)
+            unsafe lead(request, ticket)
         case .follow(let ticket)?:
-            unsafe flow.pointee.cache.role = .follows
-            unsafe flow.pointee.cache.ticket = ticket
-            unsafe flow.pointee.stage = .waiting
-            unsafe waiting.insert(nextToken, flow)
-            unsafe count(flow, .collapsed)
-            unsafe armPatience(flow)
-        case .alone?, nil: unsafe askFurther(flow)
+            unsafe request.pointee.cache.role = .follows
+            unsafe request.pointee.cache.ticket = ticket
+            unsafe request.pointee.stage = .waiting
+            unsafe waiting.insert(nextToken, request)
+            unsafe count(request, .collapsed)
+            unsafe armRefetch(request)
+        case .uncoalesced?, nil: unsafe askFurther(request)
         }
     }
 
-    private func landedMeanwhile(_ key: CacheKey) -> CacheEntry? {
+    private func completedMeanwhile(_ key: CacheKey) -> CacheEntry? {
         unsafe cache?._withUnsafeGuaranteedRef { $0.memory.fresh(key, at: loop.now) }
     }
 
-    func lead(_ flow: FlowPointer, _ ticket: FlightTicket) {
-        unsafe flow.pointee.cache.role = .leads
-        unsafe flow.pointee.cache.ticket = ticket
-        unsafe askFurther(flow)
+    func lead(_ request: Request, _ ticket: CoalescingTicket) {
+        unsafe request.pointee.cache.role = .leads
+        unsafe request.pointee.cache.ticket = ticket
+        unsafe askFurther(request)
     }
 
     /// Tier 2, or the backend.
-    func askFurther(_ flow: FlowPointer) {
-        unsafe flow.pointee.cache.stamp = cacheStamp
-        if unsafe !flow.pointee.cache.mustAsk, unsafe askRedis(flow) { return }
-        unsafe ask(flow)
+    func askFurther(_ request: Request) {
+        unsafe request.pointee.cache.stamp = cacheStamp
+        if unsafe !request.pointee.cache.mustAsk, unsafe askRedis(request) { return }
+        unsafe ask(request)
     }
 
     private var cacheStamp: CacheStamp? {
@@ -222,62 +228,74 @@ extension Worker {
     }
 
     /// Calls the backend; the answer will be kept unless something is purged meanwhile.
-    func ask(_ flow: FlowPointer) {
-        unsafe flow.pointee.cache.stamp = cacheStamp
+    func ask(_ request: Request) {
+        unsafe request.pointee.cache.stamp = cacheStamp
         // What it wants of an answer that was kept can't be read any more when its call has failed.
-        if unsafe flow.pointee.cache.spare != nil { unsafe makeQuestion(flow) }
-        if let batch = unsafe rows(of: flow) {
-            unsafe askForRows(flow, batch)
+        if unsafe request.pointee.cache.staleEntry != nil { unsafe makeCacheable(request) }
+        if let batch = unsafe rows(of: request) {
+            unsafe askForRows(request, batch)
         } else {
-            unsafe attempt(flow)
+            unsafe attempt(request)
         }
     }
 
     /// Tier 2 had it: tier 1 gets it, and so does everybody who waits.
-    func found(_ flow: FlowPointer, _ entry: CacheEntry) {
-        if let key = unsafe flow.pointee.cache.key, let stamp = unsafe flow.pointee.cache.stamp {
+    func found(_ request: Request, _ entry: CacheEntry) {
+        if let key = unsafe request.pointee.cache.key,
+            let stamp = unsafe request.pointee.cache.stamp
+        {
             unsafe cache?._withUnsafeGuaranteedRef {
                 _ = $0.memory.store(entry, for: key, asked: stamp, at: loop.now)
             }
         }
-        unsafe land(flow, .answered(entry))
-        unsafe serve(flow, entry, "sluice; hit", detail: "redis")
+        unsafe complete(request, .answered(entry))
+        unsafe serve(request, entry, "sluice; hit", detail: "redis")
     }
 
     // MARK: - Serving
 
     /// Answers with what is kept, in the caller's form and under its own `id`.
     func serve(
-        _ flow: FlowPointer,
+        _ request: Request,
         _ entry: CacheEntry,
         _ status: StaticString,
         detail: StaticString
     ) {
         let isRaw = unsafe entry.answer.first == PredictCodec.rawForm
-        if isRaw, unsafe flow.pointee.cache.question == nil,
-            let id = unsafe flow.pointee.cache.rawID?.bytes(in: flow.pointee.held.bytes)
+        if isRaw, unsafe request.pointee.cache.cacheable == nil,
+            let id = unsafe request.pointee.cache.rawID?.bytes(in: request.pointee.buffered.bytes)
         {
-            unsafe replyRaw(flow, entry, id: id, status, detail: detail)
+            unsafe replyRaw(request, entry, id: id, status, detail: detail)
             return
         }
-        unsafe makeQuestion(flow)
-        let wishes = unsafe wishes(of: flow)
-        if isRaw, let wishes, wishes.form == .grpc, wishes.isRaw {
-            var id = wishes.id
+        unsafe makeCacheable(request)
+        let responseFormat = unsafe responseFormat(of: request)
+        if isRaw, let responseFormat, responseFormat.form == .grpc, responseFormat.isRaw {
+            var id = responseFormat.id
             id.withUTF8 {
-                unsafe replyRaw(flow, entry, id: UnsafeRawBufferPointer($0), status, detail: detail)
+                unsafe replyRaw(
+                    request,
+                    entry,
+                    id: UnsafeRawBufferPointer($0),
+                    status,
+                    detail: detail
+                )
             }
             return
         }
-        guard let wishes,
-            let answer = unsafe codec.render(entry.answer, for: wishes, dialect(of: flow))
+        guard let responseFormat,
+            let answer = unsafe codec.render(
+                entry.answer,
+                for: responseFormat,
+                runtimeKind(of: request)
+            )
         else {
             // It can't be told in this form; ask the model.
-            unsafe flow.pointee.cache.role = .bypass
-            unsafe attempt(flow)
+            unsafe request.pointee.cache.role = .bypass
+            unsafe attempt(request)
             return
         }
-        unsafe reply(flow, answer) { head in
+        unsafe reply(request, answer) { head in
             appendStatus(entry, status, detail: detail, to: head)
         }
     }
@@ -287,19 +305,28 @@ extension Worker {
     }
 
     /// Serves an answer past its time where the call has failed; false when there is none.
-    func serveSpare(_ flow: FlowPointer) -> Bool {
-        guard let spare = unsafe flow.pointee.cache.spare else {
-            return unsafe serveSpareRows(flow)
+    func serveStaleIfError(_ request: Request) -> Bool {
+        guard let staleEntry = unsafe request.pointee.cache.staleEntry else {
+            return unsafe serveStaleRows(request)
         }
-        unsafe makeQuestion(flow)
-        unsafe flow.pointee.cache.spare = nil
-        let entry = unsafe CacheEntry(spare.takeRetainedValue())
-        guard loop.now < entry.lifetime.useUntil, let wishes = unsafe wishes(of: flow),
-            let answer = unsafe codec.render(entry.answer, for: wishes, dialect(of: flow))
+        unsafe makeCacheable(request)
+        unsafe request.pointee.cache.staleEntry = nil
+        let entry = unsafe CacheEntry(staleEntry.takeRetainedValue())
+        guard loop.now < entry.lifetime.useUntil,
+            let responseFormat = unsafe responseFormat(of: request),
+            let answer = unsafe codec.render(
+                entry.answer,
+                for: responseFormat,
+                runtimeKind(of: request)
+            )
         else { return false }
         let age = loop.now.nanoseconds(since: entry.lifetime.freshUntil) / 1_000_000_000
-        unsafe land(flow, .answered(entry))
-        unsafe reply(flow, answer, cacheStatus: "sluice; hit; ttl=-\(age); detail=stale-if-error")
+        unsafe complete(request, .answered(entry))
+        unsafe reply(
+            request,
+            answer,
+            cacheStatus: "sluice; hit; ttl=-\(age); detail=stale-if-error"
+        )
         return true
     }
 
@@ -308,35 +335,39 @@ extension Worker {
     /// Reads once more what the caller wants of its answer, unless that is known.
     ///
     /// Only while the request is held: when it has been sent on, it is gone.
-    func makeQuestion(_ flow: FlowPointer) {
-        guard unsafe flow.pointee.cache.question == nil, let form = unsafe form(of: flow),
-            let head = unsafe flow.pointee.head
+    func makeCacheable(_ request: Request) {
+        guard unsafe request.pointee.cache.cacheable == nil, let form = unsafe form(of: request),
+            let head = unsafe request.pointee.head
         else { return }
         var version = pathVersion(head)
         let isScanned = version.withUTF8 {
             unsafe codec.scan(
-                flow.pointee.held.bytes,
+                request.pointee.buffered.bytes,
                 form,
                 headerLength: requestHeaderLength(head),
                 version: UnsafeRawBufferPointer($0)
             )
         }
-        guard let wishes = isScanned ? codec.scan.wishes : unsafe question(of: flow)?.wishes else {
+        guard
+            let responseFormat = isScanned
+                ? codec.scan.responseFormat : unsafe cacheable(of: request)?.responseFormat
+        else {
             return
         }
-        unsafe flow.pointee.cache.question = .passRetained(Question(wishes))
+        unsafe request.pointee.cache.cacheable = .passRetained(CacheableRequest(responseFormat))
     }
 
     /// The request's key, and what its answer must look like; nil when it can't be cached.
-    private func question(of flow: FlowPointer) -> (key: CacheKey, wishes: CallerWishes)? {
-        guard let order = unsafe keyOrder(of: flow) else { return nil }
-        return unsafe codec.read(flow.pointee.held.bytes, order, byRows: false).whole
+    private func cacheable(of request: Request) -> (key: CacheKey, responseFormat: ResponseFormat)?
+    {
+        guard let order = unsafe keyOrder(of: request) else { return nil }
+        return unsafe codec.read(request.pointee.buffered.bytes, order, byRows: false).whole
     }
 
     /// What keys of the request are made of beside its body; nil when it can't have one.
-    func keyOrder(of flow: FlowPointer) -> PredictCodec.KeyOrder? {
-        guard let form = unsafe form(of: flow), let model = unsafe flow.pointee.model,
-            let revision = unsafe flow.pointee.revision, let head = unsafe flow.pointee.head
+    func keyOrder(of request: Request) -> PredictCodec.KeyOrder? {
+        guard let form = unsafe form(of: request), let model = unsafe request.pointee.model,
+            let revision = unsafe request.pointee.revision, let head = unsafe request.pointee.head
         else { return nil }
         let length = requestHeaderLength(head)
         // 0 is a raw request, which only the model's signature explains.
@@ -347,17 +378,17 @@ extension Worker {
             model: model._withUnsafeGuaranteedRef { $0.plan.name },
             version: pathVersion(head),
             revision: revision._withUnsafeGuaranteedRef { $0.identity },
-            meaning: meaning(of: flow, form)
+            meaning: meaning(of: request, form)
         )
     }
 
     /// What V1 means to the revision's backends, where they speak V2 and their signature is known.
-    func meaning(of flow: FlowPointer, _ form: CallerWishes.Form) -> V1Meaning? {
+    func meaning(of request: Request, _ form: ResponseFormat.APIForm) -> V1Meaning? {
         guard form == .v1 else { return nil }
-        return unsafe flow.pointee.revision?._withUnsafeGuaranteedRef { revision in
+        return unsafe request.pointee.revision?._withUnsafeGuaranteedRef { revision in
             guard revision.form(for: .v1) != .v1 else { return nil }
             return revision.plan.signature.signature.map {
-                V1Meaning(signature: $0, dialect: revision.plan.dialect)
+                V1Meaning(signature: $0, runtimeKind: revision.plan.runtimeKind)
             }
         }
     }
@@ -377,8 +408,8 @@ extension Worker {
         )
     }
 
-    func form(of flow: FlowPointer) -> CallerWishes.Form? {
-        switch unsafe flow.pointee.wire {
+    func form(of request: Request) -> ResponseFormat.APIForm? {
+        switch unsafe request.pointee.callerProtocol {
         case .v1: .v1
         case .v2: .v2
         case .grpc: .grpc
@@ -386,22 +417,22 @@ extension Worker {
         }
     }
 
-    func wishes(of flow: FlowPointer) -> CallerWishes? {
-        unsafe flow.pointee.cache.question?._withUnsafeGuaranteedRef { $0.wishes }
+    func responseFormat(of request: Request) -> ResponseFormat? {
+        unsafe request.pointee.cache.cacheable?._withUnsafeGuaranteedRef { $0.responseFormat }
     }
 
     func headerLength(_ value: Int) -> Int? { value < 0 ? nil : value }
 
     // MARK: - Names
 
-    func tag(of flow: FlowPointer) -> CacheTag {
-        unsafe flow.pointee.revision?._withUnsafeGuaranteedRef { $0.tag }
+    func tag(of request: Request) -> CacheTag {
+        unsafe request.pointee.revision?._withUnsafeGuaranteedRef { $0.tag }
             ?? CacheTag(model: "", revision: "")
     }
 
-    func count(_ flow: FlowPointer, _ result: CacheResult) {
-        guard unsafe !flow.pointee.isUnheard else { return }
-        unsafe flow.pointee.model?._withUnsafeGuaranteedRef {
+    func count(_ request: Request, _ result: CacheResult) {
+        guard unsafe !request.pointee.isInternal else { return }
+        unsafe request.pointee.model?._withUnsafeGuaranteedRef {
             if let metrics = $0.cacheMetrics { shard.add(metrics.counter(result)) }
         }
     }

@@ -10,19 +10,19 @@ import SluiceIngress
 extension Worker {
     /// Looks a whole request up from where it lies; false when it has to be gathered first, and then
     /// nothing has been counted.
-    func looksUpInPlace(_ flow: FlowPointer, _ bytes: UnsafeRawBufferPointer) -> Bool {
-        let form: CallerWishes.Form
-        switch unsafe flow.pointee.wire {
+    func looksUpInPlace(_ request: Request, _ bytes: UnsafeRawBufferPointer) -> Bool {
+        let form: ResponseFormat.APIForm
+        switch unsafe request.pointee.callerProtocol {
         case .grpc: form = .grpc
         case .v2: form = .v2
         default: return false
         }
-        guard unsafe chooseRevision(flow) else { return true }
-        guard let cache = unsafe cache, let revision = unsafe flow.pointee.revision else {
+        guard unsafe chooseRevision(request) else { return true }
+        guard let cache = unsafe cache, let revision = unsafe request.pointee.revision else {
             return false
         }
-        let mustAsk = unsafe flow.pointee.cache.mustAsk
-        let message = form == .grpc && !mustAsk ? unsafe message(flow, bytes) : nil
+        let mustAsk = unsafe request.pointee.cache.mustAsk
+        let message = form == .grpc && !mustAsk ? unsafe message(request, bytes) : nil
         if let message,
             let known = unsafe memo.find(
                 message,
@@ -33,19 +33,19 @@ extension Worker {
             }),
             unsafe entry.answer.first == PredictCodec.rawForm
         {
-            if unsafe keepsRows(flow) { unsafe countRows(flow, hits: 1, misses: 0) }
-            unsafe sampleHot(flow, bytes)
-            unsafe serveInPlace(flow, bytes, entry, id: message.id)
+            if unsafe keepsRows(request) { unsafe countRows(request, hits: 1, misses: 0) }
+            unsafe sampleHot(request, bytes)
+            unsafe serveInPlace(request, bytes, entry, id: message.id)
             return true
         }
-        guard unsafe !keepsRows(flow), let key = unsafe scannedKey(flow, bytes, form) else {
+        guard unsafe !keepsRows(request), let key = unsafe scannedKey(request, bytes, form) else {
             return false
         }
         // What it hasn't got by heart, the worker mostly hasn't got at all: a miss's timer is set while the
         // index is fetched.
         unsafe cache._withUnsafeGuaranteedRef { $0.memory.fetch(key) }
-        unsafe beginWaiting(flow)
-        unsafe sampleHot(flow, bytes)
+        unsafe beginWaiting(request)
+        unsafe sampleHot(request, bytes)
         let isRaw = form == .grpc && codec.scan.isRaw
         let found =
             mustAsk
@@ -55,13 +55,13 @@ extension Worker {
         {
             // Asked for twice now: the third time it needn't be read. What comes once only isn't
             // worth the memory.
-            if let message { unsafe remember(flow, message, key, isRaw: true) }
-            unsafe serveInPlace(flow, bytes, entry, id: codec.scan.id)
+            if let message { unsafe remember(request, message, key, isRaw: true) }
+            unsafe serveInPlace(request, bytes, entry, id: codec.scan.id)
             return true
         }
-        if isRaw { unsafe flow.pointee.cache.rawID = CacheState.Part(codec.scan.id, in: bytes) }
-        unsafe hold(flow, bytes)
-        unsafe proceed(flow, key, nil, found)
+        if isRaw { unsafe request.pointee.cache.rawID = CacheState.Part(codec.scan.id, in: bytes) }
+        unsafe hold(request, bytes)
+        unsafe proceed(request, key, nil, found)
         return true
     }
 
@@ -69,9 +69,9 @@ extension Worker {
     /// fetched.
     ///
     /// By the time the request is understood it is there: 8 % of a hit were waiting for it.
-    func foresee(_ exchange: Exchange) -> QuestionMemo.Message? {
+    func lookAhead(_ exchange: Exchange) -> ExactRequestKeyCache.Message? {
         guard let bytes = unsafe exchange.upcomingBody,
-            let message = unsafe QuestionMemo.Message(bytes)
+            let message = unsafe ExactRequestKeyCache.Message(bytes)
         else { return nil }
         memo.fetch(message)
         return message
@@ -79,8 +79,8 @@ extension Worker {
 
     /// Has the answer fetched that a foreseen message will most likely get: what is known of it has
     /// come by now, and its name isn't read yet.
-    func fetchForeseenAnswer() {
-        guard let message = foreseen?.message, let cache = unsafe cache,
+    func prefetchAnswer() {
+        guard let message = prefetched?.message, let cache = unsafe cache,
             let known = memo.guess(message)
         else { return }
         unsafe cache._withUnsafeGuaranteedRef { $0.memory.fetch(known.key, at: known.place) }
@@ -88,25 +88,26 @@ extension Worker {
 
     /// A gRPC message as the memo knows it, if it can.
     private func message(
-        _ flow: FlowPointer,
+        _ request: Request,
         _ bytes: UnsafeRawBufferPointer
-    ) -> QuestionMemo.Message? {
-        if let foreseen = foreseen, unsafe foreseen.flow == flow,
-            unsafe foreseen.message.isWhole(bytes)
+    ) -> ExactRequestKeyCache.Message? {
+        if let prefetched = prefetched, unsafe prefetched.request == request,
+            unsafe prefetched.message.isWhole(bytes)
         {
-            return foreseen.message
+            return prefetched.message
         }
-        return unsafe QuestionMemo.Message(bytes)
+        return unsafe ExactRequestKeyCache.Message(bytes)
     }
 
     /// The key of a request that lies there whole, if it is one of the usual ones.
     private func scannedKey(
-        _ flow: FlowPointer,
+        _ request: Request,
         _ bytes: UnsafeRawBufferPointer,
-        _ form: CallerWishes.Form
+        _ form: ResponseFormat.APIForm
     ) -> CacheKey? {
-        guard let model = unsafe flow.pointee.model, let revision = unsafe flow.pointee.revision,
-            let head = unsafe flow.pointee.head
+        guard let model = unsafe request.pointee.model,
+            let revision = unsafe request.pointee.revision,
+            let head = unsafe request.pointee.head
         else { return nil }
         var version = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
         var length: Int?
@@ -133,37 +134,38 @@ extension Worker {
 
     /// Answers with what is kept, as it is kept; `id` may lie in `bytes`.
     private func serveInPlace(
-        _ flow: FlowPointer,
+        _ request: Request,
         _ bytes: UnsafeRawBufferPointer,
         _ entry: CacheEntry,
         id: UnsafeRawBufferPointer
     ) {
-        unsafe flow.pointee.exchange.consumed(bytes.count)
-        unsafe count(flow, .memoryHit)
-        unsafe replyRaw(flow, entry, id: id, "sluice; hit", detail: "memory")
+        unsafe request.pointee.exchange.consumed(bytes.count)
+        unsafe count(request, .memoryHit)
+        unsafe replyRaw(request, entry, id: id, "sluice; hit", detail: "memory")
     }
 
     /// Takes a piece of a body that is being gathered.
-    func hold(_ flow: FlowPointer, _ bytes: UnsafeRawBufferPointer) {
-        unsafe flow.pointee.held.append(bytes, pool: buffers)
+    func hold(_ request: Request, _ bytes: UnsafeRawBufferPointer) {
+        unsafe request.pointee.buffered.append(bytes, pool: buffers)
         // Windows stay open: what is gathered is bounded, by the largest entry.
-        unsafe flow.pointee.exchange.consumed(bytes.count)
-        unsafe flow.pointee.credited += bytes.count
+        unsafe request.pointee.exchange.consumed(bytes.count)
+        unsafe request.pointee.acknowledged += bytes.count
     }
 
     /// Remembers a gRPC request's key by its bytes.
-    func remember(_ flow: FlowPointer, _ key: CacheKey, isRaw: Bool) {
-        guard let message = unsafe QuestionMemo.Message(flow.pointee.held.bytes) else { return }
-        unsafe remember(flow, message, key, isRaw: isRaw)
+    func remember(_ request: Request, _ key: CacheKey, isRaw: Bool) {
+        guard let message = unsafe ExactRequestKeyCache.Message(request.pointee.buffered.bytes)
+        else { return }
+        unsafe remember(request, message, key, isRaw: isRaw)
     }
 
     private func remember(
-        _ flow: FlowPointer,
-        _ message: QuestionMemo.Message,
+        _ request: Request,
+        _ message: ExactRequestKeyCache.Message,
         _ key: CacheKey,
         isRaw: Bool
     ) {
-        guard let revision = unsafe flow.pointee.revision else { return }
+        guard let revision = unsafe request.pointee.revision else { return }
         memo.insert(
             message,
             revision: unsafe revision._withUnsafeGuaranteedRef { $0.number },
@@ -175,7 +177,7 @@ extension Worker {
     /// Answers over gRPC with what is kept as it is kept, which is what a raw caller wants: only its
     /// own `id` is added (protobuf's fields may come in any order).
     func replyRaw(
-        _ flow: FlowPointer,
+        _ request: Request,
         _ entry: CacheEntry,
         id: UnsafeRawBufferPointer,
         _ status: StaticString,
@@ -185,12 +187,12 @@ extension Worker {
         codec.reply.truncate(codec.reply.count)
         unsafe PredictCodec.appendOpening(of: content.count, id: id, to: &codec.reply)
         unsafe withStatusText(entry, status, detail: detail) { text in
-            if unsafe !repeatReply(flow, text, codec.reply.bytes, content) {
+            if unsafe !repeatReply(request, text, codec.reply.bytes, content) {
                 unsafe codec.reply.append(content)
-                let head = unsafe answerHead(flow, "application/grpc")
+                let head = unsafe answerHead(request, "application/grpc")
                 unsafe head.append(.cacheStatus, text, isVolatile: true)
-                unsafe head.repeatName = repeatName(of: flow)
-                unsafe finishReply(flow, head, codec.reply.bytes)
+                unsafe head.repeatName = repeatName(of: request)
+                unsafe finishReply(request, head, codec.reply.bytes)
             }
         }
         if codec.reply.count > PredictCodec.keptBytes { codec.reply.removeAll() }
@@ -198,28 +200,29 @@ extension Worker {
 
     /// Answers over a connection that has seen the same head before; false if it hasn't.
     private func repeatReply(
-        _ flow: FlowPointer,
+        _ request: Request,
         _ cacheStatus: UnsafeRawBufferPointer,
         _ opening: UnsafeRawBufferPointer,
         _ content: UnsafeRawBufferPointer
     ) -> Bool {
-        let name = unsafe repeatName(of: flow)
+        let name = unsafe repeatName(of: request)
         guard !name.isNone else { return false }
         let answer = unsafe RepeatedAnswer(
             head: name,
-            values: .init(requestID(of: flow), cacheStatus),
+            values: .init(requestID(of: request), cacheStatus),
             body: (opening, content),
             trailers: Worker.endName
         )
-        unsafe noteReply(flow, byteCount: answer.bodyCount)
-        guard unsafe flow.pointee.exchange.sendRepeated(answer) else { return false }
-        unsafe end(flow)
+        unsafe noteReply(request, byteCount: answer.bodyCount)
+        guard unsafe request.pointee.exchange.sendRepeated(answer) else { return false }
+        unsafe end(request)
         return true
     }
 
     /// What the head of an answer that is kept is called; nothing where it says more than its revision.
-    private func repeatName(of flow: FlowPointer) -> HeadName {
-        guard let revision = unsafe flow.pointee.revision, unsafe flow.pointee.backend == nil else {
+    private func repeatName(of request: Request) -> HeadName {
+        guard let revision = unsafe request.pointee.revision, unsafe request.pointee.backend == nil
+        else {
             return .none
         }
         return unsafe revision._withUnsafeGuaranteedRef { $0.answerName }

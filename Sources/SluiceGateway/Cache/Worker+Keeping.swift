@@ -15,7 +15,7 @@ struct LongKeep {
     let key: CacheKey
     let stamp: CacheStamp
     /// The call that others wait for, if it has a place in the table.
-    let ticket: FlightTicket?
+    let ticket: CoalescingTicket?
     let lifetime: CacheLifetime
     let born: Instant
     let control: AnswerControl
@@ -25,110 +25,118 @@ struct LongKeep {
 
 extension Worker {
     /// Begins to copy an answer that may be kept.
-    func beginCapture(_ flow: FlowPointer, _ head: FieldBlock) {
-        let role = unsafe flow.pointee.cache.role
-        guard role == .leads || role == .alone, unsafe flow.pointee.cache.key != nil,
-            unsafe flow.pointee.status == 200
+    func beginCapture(_ request: Request, _ head: FieldBlock) {
+        let role = unsafe request.pointee.cache.role
+        guard role == .leads || role == .uncoalesced, unsafe request.pointee.cache.key != nil,
+            unsafe request.pointee.status == 200
         else { return }
         let coding = unsafe NamedCoding(
             head,
-            flow.spoken == .grpc ? .grpcEncoding : .contentEncoding
+            request.backendProtocol == .grpc ? .grpcEncoding : .contentEncoding
         )
-        guard unsafe coding != .unknown || flow.spoken == .grpc else { return }
-        unsafe flow.pointee.cache.answerCoding = coding.coding
-        unsafe flow.pointee.cache.control = AnswerControl(head)
-        guard unsafe flow.pointee.cache.control.isStorable else { return }
-        unsafe flow.pointee.cache.isCapturing = true
+        guard unsafe coding != .unknown || request.backendProtocol == .grpc else { return }
+        unsafe request.pointee.cache.answerCoding = coding.coding
+        unsafe request.pointee.cache.control = AnswerControl(head)
+        guard unsafe request.pointee.cache.control.isStorable else { return }
+        unsafe request.pointee.cache.isCapturing = true
         if let text = unsafe head.first(.inferenceHeaderContentLength) {
-            unsafe flow.pointee.cache.headerLength = ASCII.decimal(text) ?? -1
+            unsafe request.pointee.cache.headerLength = ASCII.decimal(text) ?? -1
         }
     }
 
     /// Copies a piece of an answer, until it is too large to be kept.
-    func capture(_ flow: FlowPointer, _ bytes: UnsafeRawBufferPointer) {
+    func capture(_ request: Request, _ bytes: UnsafeRawBufferPointer) {
         let limit = shared.cache?.memory.maximumEntryBytes ?? 0
-        if unsafe flow.pointee.cache.captured.count + bytes.count > limit {
-            unsafe flow.pointee.cache.isCapturing = false
-            unsafe flow.pointee.cache.captured.release(to: buffers)
+        if unsafe request.pointee.cache.captured.count + bytes.count > limit {
+            unsafe request.pointee.cache.isCapturing = false
+            unsafe request.pointee.cache.captured.release(to: buffers)
         } else {
-            unsafe flow.pointee.cache.captured.append(bytes, pool: buffers)
+            unsafe request.pointee.cache.captured.append(bytes, pool: buffers)
         }
     }
 
     /// Keeps an answer that is whole and tells who waits, before the flow ends.
-    func finishCapture(_ flow: FlowPointer) {
+    func finishCapture(_ request: Request) {
         guard let cache = shared.cache else { return }
-        if let coding = unsafe flow.pointee.cache.answerCoding,
-            unsafe flow.pointee.cache.isCapturing,
-            unsafe isAnswerCoded(flow, isMessage: flow.spoken == .grpc)
+        if let coding = unsafe request.pointee.cache.answerCoding,
+            unsafe request.pointee.cache.isCapturing,
+            unsafe isAnswerCoded(request, isMessage: request.backendProtocol == .grpc)
         {
             let limit = cache.memory.maximumEntryBytes
-            if unsafe !decodeCaptured(flow, coding, limit: limit) {
+            if unsafe !decodeCaptured(request, coding, limit: limit) {
                 if limit > Worker.turnMaximum, shared.offload != nil {
-                    unsafe keepLater(flow)
+                    unsafe keepLater(request)
                     return
                 }
-                unsafe flow.pointee.cache.isCapturing = false
+                unsafe request.pointee.cache.isCapturing = false
             }
         }
-        if let batch = unsafe rows(of: flow), unsafe keepWhole(flow, batch) { return }
-        if unsafe flow.pointee.cache.isCapturing, unsafe isLong(flow.pointee.cache.captured.count) {
-            unsafe keepLater(flow)
+        if let batch = unsafe rows(of: request), unsafe keepWhole(request, batch) { return }
+        if unsafe request.pointee.cache.isCapturing,
+            unsafe isLong(request.pointee.cache.captured.count)
+        {
+            unsafe keepLater(request)
             return
         }
-        guard unsafe flow.pointee.cache.isCapturing, let key = unsafe flow.pointee.cache.key,
-            let stamp = unsafe flow.pointee.cache.stamp,
+        guard unsafe request.pointee.cache.isCapturing, let key = unsafe request.pointee.cache.key,
+            let stamp = unsafe request.pointee.cache.stamp,
             let kept = unsafe codec.keep(
-                flow.pointee.cache.captured.bytes,
-                flow.spoken == .grpc ? .grpc : flow.spoken == .v1 ? .v1 : .v2,
-                headerLength: headerLength(flow.pointee.cache.headerLength),
-                dialect(of: flow),
-                meaning: meaning(of: flow)
+                request.pointee.cache.captured.bytes,
+                request.backendProtocol == .grpc
+                    ? .grpc : request.backendProtocol == .v1 ? .v1 : .v2,
+                headerLength: headerLength(request.pointee.cache.headerLength),
+                runtimeKind(of: request),
+                meaning: meaning(of: request)
             ),
-            let policy = unsafe flow.pointee.model?._withUnsafeGuaranteedRef({ $0.plan.cache })
+            let policy = unsafe request.pointee.model?._withUnsafeGuaranteedRef({ $0.plan.cache })
         else {
             // A failure is everybody's, and told when the flow ends; an answer that is merely too
             // large, can't be told in other forms or forbids it itself sends each to the backend.
-            if unsafe flow.pointee.status < 400 { unsafe land(flow, .unshared) }
+            if unsafe request.pointee.status < 400 { unsafe complete(request, .unshared) }
             return
         }
         let entry = unsafe kept.withUnsafeBytes {
             unsafe CacheEntry(
-                tag: tag(of: flow),
+                tag: tag(of: request),
                 born: loop.now,
-                lifetime: lifetime(of: flow, policy),
+                lifetime: lifetime(of: request, policy),
                 answer: $0
             )
         }
         if cache.memory.store(entry, for: key, asked: stamp, at: loop.now) {
-            unsafe keepInRedis(flow, entry, key)
+            unsafe keepInRedis(request, entry, key)
         }
-        unsafe land(flow, .answered(entry))
+        unsafe complete(request, .answered(entry))
     }
 
     /// How a V1 backend's answer to a caller of V2 is read, so that all of those get it; nil for any other.
-    private func meaning(of flow: FlowPointer) -> PredictCodec.AnswerOrder? {
-        guard unsafe flow.spoken == .v1, unsafe flow.pointee.wire != .v1 else { return nil }
-        return unsafe wishes(of: flow).map { unsafe answerOrder(flow, $0) }
+    private func meaning(of request: Request) -> PredictCodec.AnswerOrder? {
+        guard unsafe request.backendProtocol == .v1, unsafe request.pointee.callerProtocol != .v1
+        else { return nil }
+        return unsafe responseFormat(of: request).map { unsafe answerOrder(request, $0) }
     }
 
     /// Has a long answer made into what is kept by a helper thread; the flow itself needn't wait for that.
-    private func keepLater(_ flow: FlowPointer) {
-        guard let pool = shared.offload, let key = unsafe flow.pointee.cache.key,
-            let stamp = unsafe flow.pointee.cache.stamp, let model = unsafe flow.pointee.model,
-            let revision = unsafe flow.pointee.revision,
+    private func keepLater(_ request: Request) {
+        guard let pool = shared.offload, let key = unsafe request.pointee.cache.key,
+            let stamp = unsafe request.pointee.cache.stamp,
+            let model = unsafe request.pointee.model,
+            let revision = unsafe request.pointee.revision,
             let policy = unsafe model._withUnsafeGuaranteedRef({ $0.plan.cache })
-        else { return unsafe land(flow, .unshared) }
+        else { return unsafe complete(request, .unshared) }
         nextToken += 1
         let token = nextToken
-        let body = unsafe Handed(flow.pointee.cache.captured)
-        let form: CallerWishes.Form =
-            unsafe flow.spoken == .grpc ? .grpc : flow.spoken == .v1 ? .v1 : .v2
-        let length = unsafe headerLength(flow.pointee.cache.headerLength)
-        let (dialect, home, worker) = (unsafe dialect(of: flow), loop.handle, Handed(self))
-        let meaning = unsafe meaning(of: flow)
-        let isCoded = unsafe isAnswerCoded(flow, isMessage: form == .grpc)
-        let coding = unsafe isCoded ? flow.pointee.cache.answerCoding : nil
+        let body = unsafe Handed(request.pointee.cache.captured)
+        let form: ResponseFormat.APIForm =
+            unsafe request.backendProtocol == .grpc
+            ? .grpc : request.backendProtocol == .v1 ? .v1 : .v2
+        let length = unsafe headerLength(request.pointee.cache.headerLength)
+        let (runtimeKind, home, worker) = (
+            unsafe runtimeKind(of: request), loop.handle, Handed(self)
+        )
+        let meaning = unsafe meaning(of: request)
+        let isCoded = unsafe isAnswerCoded(request, isMessage: form == .grpc)
+        let coding = unsafe isCoded ? request.pointee.cache.answerCoding : nil
         let limit = shared.cache?.memory.maximumEntryBytes ?? 0
         // There may be more of these than requests, since nobody waits for them: too many are refused.
         let isTaken = pool.submit(isRefusable: true) {
@@ -153,25 +161,25 @@ extension Worker {
                     (plain ?? body.value).bytes,
                     form,
                     headerLength: length,
-                    dialect,
+                    runtimeKind,
                     meaning: meaning
                 )
             home.submit { worker.value.kept(token, kept, body.value) }
         }
         countOffload(.capture, isTaken: isTaken)
-        guard isTaken else { return unsafe land(flow, .unshared) }
+        guard isTaken else { return unsafe complete(request, .unshared) }
         unsafe keeping[token] = LongKeep(
             key: key,
             stamp: stamp,
-            ticket: flow.pointee.cache.ticket,
-            lifetime: lifetime(of: flow, policy),
+            ticket: request.pointee.cache.ticket,
+            lifetime: lifetime(of: request, policy),
             born: loop.now,
-            control: flow.pointee.cache.control,
+            control: request.pointee.cache.control,
             model: model._withUnsafeGuaranteedRef { $0 },
             revision: revision._withUnsafeGuaranteedRef { $0 }
         )
-        unsafe flow.pointee.cache.captured = PooledBytes()
-        unsafe flow.pointee.cache.ticket = nil
+        unsafe request.pointee.cache.captured = PooledBytes()
+        unsafe request.pointee.cache.ticket = nil
     }
 
     /// What is to be kept of a long answer is made, if it can be.
@@ -183,7 +191,7 @@ extension Worker {
             return
         }
         guard let kept else {
-            if let ticket = keep.ticket { land(ticket, .unshared) }
+            if let ticket = keep.ticket { complete(ticket, .unshared) }
             return
         }
         let entry = unsafe kept.withUnsafeBytes {
@@ -197,13 +205,13 @@ extension Worker {
         if cache.memory.store(entry, for: keep.key, asked: keep.stamp, at: loop.now) {
             keepInRedis(entry, keep.key, keep.control, keep.model, keep.revision)
         }
-        if let ticket = keep.ticket { land(ticket, .answered(entry)) }
+        if let ticket = keep.ticket { complete(ticket, .answered(entry)) }
     }
 
     /// How long the answer that came may be used: as the policy has it, or for less where it says so.
-    func lifetime(of flow: FlowPointer, _ policy: CachePolicy) -> CacheLifetime {
+    func lifetime(of request: Request, _ policy: CachePolicy) -> CacheLifetime {
         let own = policy.lifetime(bornAt: loop.now, random: &random)
-        let control = unsafe flow.pointee.cache.control
+        let control = unsafe request.pointee.cache.control
         guard control.freshness < .max || control.mustRevalidate else { return own }
         var end = own.freshUntil
         if control.freshness < .max {

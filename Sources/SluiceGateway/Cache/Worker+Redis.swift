@@ -23,61 +23,61 @@ extension Worker: RedisReceiver {
     }
 
     /// Asks tier 2; false when it can't be asked.
-    func askRedis(_ flow: FlowPointer) -> Bool {
-        guard let redis, let key = unsafe flow.pointee.cache.key else { return false }
-        if let batch = unsafe rows(of: flow) { return unsafe askRedis(flow, batch, redis) }
-        let token = unsafe flow.pointee.cache.token
+    func askRedis(_ request: Request) -> Bool {
+        guard let redis, let key = unsafe request.pointee.cache.key else { return false }
+        if let batch = unsafe rows(of: request) { return unsafe askRedis(request, batch, redis) }
+        let token = unsafe request.pointee.cache.token
         let isSent = unsafe redis.get(
-            redisName(key, flow),
+            redisName(key, request),
             deadline: redisDeadline,
             token: token
         )
         guard isSent else {
-            unsafe count(flow, .redisError)
+            unsafe count(request, .redisError)
             return false
         }
-        unsafe flow.pointee.stage = .waiting
-        unsafe waiting.insert(token, flow)
+        unsafe request.pointee.stage = .waiting
+        unsafe waiting.insert(token, request)
         return true
     }
 
     package func redisHit(_ token: UInt64, place: Int, _ value: UnsafeRawBufferPointer) {
-        guard let flow = unsafe takeWaiting(token) else { return }
-        if let batch = unsafe rows(of: flow) {
+        guard let request = unsafe takeWaiting(token) else { return }
+        if let batch = unsafe rows(of: request) {
             let entry =
                 batch.sought.indices.contains(place)
-                ? unsafe entry(value, batch.keys[batch.sought[place]], flow)
+                ? unsafe entry(value, batch.keys[batch.sought[place]], request)
                 : nil
-            unsafe redisAnswered(flow, batch, place, entry)
+            unsafe redisAnswered(request, batch, place, entry)
             return
         }
-        let key = unsafe flow.pointee.cache.key
+        let key = unsafe request.pointee.cache.key
         // Where it will be kept, while it is made.
         if let key { unsafe cache?._withUnsafeGuaranteedRef { $0.memory.fetch(key) } }
-        guard let key, let entry = unsafe entry(value, key, flow) else {
-            unsafe count(flow, .redisMiss)
-            unsafe ask(flow)
+        guard let key, let entry = unsafe entry(value, key, request) else {
+            unsafe count(request, .redisMiss)
+            unsafe ask(request)
             return
         }
-        unsafe count(flow, .redisHit)
-        unsafe found(flow, entry)
+        unsafe count(request, .redisHit)
+        unsafe found(request, entry)
     }
 
     /// What lies under a key, if it is ours and fresh; foreign, damaged or old is a miss.
     private func entry(
         _ value: UnsafeRawBufferPointer,
         _ key: CacheKey,
-        _ flow: FlowPointer
+        _ request: Request
     ) -> CacheEntry? {
         let stored = unsafe StoredValue(value, key: key.sample)
         let wall = loop.now.nanoseconds &+ wallOffset
         guard let stored, stored.form == ResultCache.form,
             stored.freshUntilMilliseconds > wall / 1_000_000,
-            let policy = unsafe flow.pointee.model?._withUnsafeGuaranteedRef({ $0.plan.cache })
+            let policy = unsafe request.pointee.model?._withUnsafeGuaranteedRef({ $0.plan.cache })
         else { return nil }
         let left = stored.freshUntilMilliseconds - wall / 1_000_000
         return unsafe CacheEntry(
-            tag: tag(of: flow),
+            tag: tag(of: request),
             born: loop.now,
             lifetime: policy.lifetime(
                 freshUntil: loop.now.advanced(byNanoseconds: left * 1_000_000)
@@ -87,19 +87,19 @@ extension Worker: RedisReceiver {
     }
 
     package func redisMiss(_ token: UInt64, place: Int) {
-        guard let flow = unsafe takeWaiting(token) else { return }
-        if let batch = unsafe rows(of: flow) {
-            unsafe redisAnswered(flow, batch, place, nil)
+        guard let request = unsafe takeWaiting(token) else { return }
+        if let batch = unsafe rows(of: request) {
+            unsafe redisAnswered(request, batch, place, nil)
             return
         }
-        unsafe count(flow, .redisMiss)
-        unsafe ask(flow)
+        unsafe count(request, .redisMiss)
+        unsafe ask(request)
     }
 
     package func redisFailed(_ token: UInt64, _ failure: RedisLookupFailure) {
-        guard let flow = unsafe takeWaiting(token) else { return }
-        unsafe count(flow, .redisError)
-        unsafe ask(flow)
+        guard let request = unsafe takeWaiting(token) else { return }
+        unsafe count(request, .redisError)
+        unsafe ask(request)
     }
 
     package func redisPurged(_ token: UInt64, removed: Int, isComplete: Bool) {
@@ -123,13 +123,13 @@ extension Worker: RedisReceiver {
     }
 
     /// Keeps an answer for other processes and for after a restart; never waits.
-    func keepInRedis(_ flow: FlowPointer, _ entry: CacheEntry, _ key: CacheKey) {
-        guard redis != nil, let model = unsafe flow.pointee.model,
-            let revision = unsafe flow.pointee.revision
+    func keepInRedis(_ request: Request, _ entry: CacheEntry, _ key: CacheKey) {
+        guard redis != nil, let model = unsafe request.pointee.model,
+            let revision = unsafe request.pointee.revision
         else { return }
         unsafe model._withUnsafeGuaranteedRef { model in
             unsafe revision._withUnsafeGuaranteedRef { revision in
-                unsafe keepInRedis(entry, key, flow.pointee.cache.control, model, revision)
+                unsafe keepInRedis(entry, key, request.pointee.cache.control, model, revision)
             }
         }
     }
@@ -162,9 +162,10 @@ extension Worker: RedisReceiver {
         )
     }
 
-    /// What an answer to `flow` is called in tier 2; valid until the next name is asked for.
-    func redisName(_ key: CacheKey, _ flow: FlowPointer) -> UnsafeRawBufferPointer {
-        guard let model = unsafe flow.pointee.model, let revision = unsafe flow.pointee.revision
+    /// What an answer to `request` is called in tier 2; valid until the next name is asked for.
+    func redisName(_ key: CacheKey, _ request: Request) -> UnsafeRawBufferPointer {
+        guard let model = unsafe request.pointee.model,
+            let revision = unsafe request.pointee.revision
         else { return unsafe UnsafeRawBufferPointer(start: nil, count: 0) }
         return unsafe model._withUnsafeGuaranteedRef { model in
             unsafe revision._withUnsafeGuaranteedRef { revision in

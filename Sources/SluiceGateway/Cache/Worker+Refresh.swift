@@ -7,30 +7,30 @@ import SluiceTelemetry
 
 // A stale answer was served; a request of our own fetches a new one, with nobody at its other end.
 extension Worker {
-    /// Asks the backend again what `flow` asked, unless somebody does already.
-    func refresh(_ flow: FlowPointer, _ key: CacheKey, _ question: Question? = nil) {
+    /// Asks the backend again what `request` asked, unless somebody does already.
+    func refresh(_ request: Request, _ key: CacheKey, _ cacheable: CacheableRequest? = nil) {
         guard let cache = shared.cache else { return }
         nextToken += 1
-        let waiter = FlightWaiter(worker: number, token: nextToken)
-        switch unsafe cache.flights.join(key, tag: tag(of: flow), as: waiter, at: loop.now) {
-        case .alone: return
-        case .follow(let ticket): _ = cache.flights.leave(ticket)
+        let waiter = CoalescingWaiter(worker: number, token: nextToken)
+        switch unsafe cache.calls.join(key, tag: tag(of: request), as: waiter, at: loop.now) {
+        case .uncoalesced: return
+        case .follow(let ticket): _ = cache.calls.leave(ticket)
         case .lead(let ticket):
             guard
-                let made = unsafe flow.pointee.revision?._withUnsafeGuaranteedRef({
-                    unsafe repeated(flow, to: $0, started: loop.now)
+                let made = unsafe request.pointee.revision?._withUnsafeGuaranteedRef({
+                    unsafe repeated(request, to: $0, started: loop.now)
                 })
             else { return }
             unsafe made.pointee.timeout =
-                flow.pointee.model?._withUnsafeGuaranteedRef { $0.timeout } ?? 0
-            unsafe made.pointee.held.append(flow.pointee.held.bytes, pool: buffers)
-            unsafe made.pointee.credited = flow.pointee.held.count
+                request.pointee.model?._withUnsafeGuaranteedRef { $0.timeout } ?? 0
+            unsafe made.pointee.buffered.append(request.pointee.buffered.bytes, pool: buffers)
+            unsafe made.pointee.acknowledged = request.pointee.buffered.count
             unsafe made.pointee.cache.role = .leads
             unsafe made.pointee.cache.key = key
             unsafe made.pointee.cache.ticket = ticket
             unsafe made.pointee.cache.token = nextToken
             unsafe made.pointee.cache.stamp = cache.memory.stamp
-            unsafe made.pointee.cache.question = question.map { unsafe .passRetained($0) }
+            unsafe made.pointee.cache.cacheable = cacheable.map { unsafe .passRetained($0) }
             unsafe armDeadline(made)
             unsafe ask(made)
         }

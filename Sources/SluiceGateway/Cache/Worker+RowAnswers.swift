@@ -10,144 +10,154 @@ import SluiceTelemetry
 // Answers are cut, kept, put together and shared; and what happens when that can't be.
 extension Worker {
     /// The answer to a request for some rows is whole and a success.
-    func rowsAnswered(_ flow: FlowPointer, _ batch: RowBatch, _ wishes: CallerWishes) {
-        if unsafe flow.pointee.mirror != nil { unsafe mirrorRows(flow, batch, wishes) }
+    func rowsAnswered(_ request: Request, _ batch: RowBatch, _ responseFormat: ResponseFormat) {
+        if unsafe request.pointee.mirror != nil {
+            unsafe mirrorRows(request, batch, responseFormat)
+        }
         // V1 that was understood is kept as what it means, for all to use.
-        let isTranslated = unsafe flow.spoken != flow.pointee.wire
+        let isTranslated = unsafe request.backendProtocol != request.pointee.callerProtocol
         let kept =
-            isTranslated && wishes.form == .v1
-            ? CallerWishes(.grpc, InferenceRequest()) : wishes
+            isTranslated && responseFormat.form == .v1
+            ? ResponseFormat(.grpc, InferenceRequest()) : responseFormat
         let order = unsafe PredictCodec.CutOrder(
-            answer: answerOrder(flow, kept),
+            answer: answerOrder(request, kept),
             isTranslated: isTranslated,
             rows: batch.asked.count
         )
-        if unsafe isLong(flow.pointee.cache.captured.count) {
-            unsafe offload(flow, .answer, on: .captured) { codec, body in
+        if unsafe isLong(request.pointee.cache.captured.count) {
+            unsafe offload(request, .answer, on: .captured) { codec, body in
                 unsafe Handed(codec.cutRows(body, order))
-            } then: { worker, flow, cut in
-                guard let flow = unsafe flow, let batch = unsafe worker.rows(of: flow),
-                    let wishes = unsafe worker.wishes(of: flow)
+            } then: { worker, request, cut in
+                guard let request = unsafe request, let batch = unsafe worker.rows(of: request),
+                    let responseFormat = unsafe worker.responseFormat(of: request)
                 else { return }
-                unsafe worker.rowsCut(flow, batch, wishes, cut)
+                unsafe worker.rowsCut(request, batch, responseFormat, cut)
             }
             return
         }
         unsafe rowsCut(
-            flow,
+            request,
             batch,
-            wishes,
-            codec.cutRows(flow.pointee.cache.captured.bytes, order)
+            responseFormat,
+            codec.cutRows(request.pointee.cache.captured.bytes, order)
         )
     }
 
     /// The answer to a request for some rows has been cut, or can't be.
     private func rowsCut(
-        _ flow: FlowPointer,
+        _ request: Request,
         _ batch: RowBatch,
-        _ wishes: CallerWishes,
+        _ responseFormat: ResponseFormat,
         _ cut: Result<[[UInt8]]?, InferenceFailure>
     ) {
         let records: [[UInt8]]?
         switch cut {
         case .failure(let failure):
-            unsafe refuse(flow, .answerUntranslatable(failure))
+            unsafe replyWithError(request, .answerUntranslatable(failure))
             return
         case .success(let made): records = made
         }
         guard let records else {
-            _ = unsafe asksWhole(flow)
+            _ = unsafe asksWhole(request)
             return
         }
-        unsafe keep(flow, batch, records, at: batch.asked)
-        guard let answer = unsafe answer(flow, batch, wishes) else {
-            _ = unsafe asksWhole(flow)
+        unsafe keep(request, batch, records, at: batch.asked)
+        guard let answer = unsafe answer(request, batch, responseFormat) else {
+            _ = unsafe asksWhole(request)
             return
         }
-        unsafe share(flow, batch, answer, wishes)
+        unsafe share(request, batch, answer, responseFormat)
         let known = batch.count - batch.asked.count
         let forward = known > 0 ? "partial" : "miss"
         let detail = "rows:\(known)/\(batch.count)"
-        let stored = unsafe flow.pointee.cache.control.isStorable ? " stored;" : ""
+        let stored = unsafe request.pointee.cache.control.isStorable ? " stored;" : ""
         unsafe reply(
-            flow,
+            request,
             answer,
             cacheStatus: "sluice; fwd=\(forward);\(stored) detail=\(detail)"
         )
     }
 
     /// Shows the answer for some rows, in the caller's form, to who compares it with a shadow's.
-    private func mirrorRows(_ flow: FlowPointer, _ batch: RowBatch, _ wishes: CallerWishes) {
+    private func mirrorRows(_ request: Request, _ batch: RowBatch, _ responseFormat: ResponseFormat)
+    {
         // What is too long to be compared needn't be copied or translated for that.
-        guard unsafe flow.pointee.cache.captured.count <= MirroredAnswer.maximum else {
-            unsafe mirrorAnswer(flow, flow.pointee.cache.captured.bytes)
+        guard unsafe request.pointee.cache.captured.count <= MirroredAnswer.maximum else {
+            unsafe mirrorAnswer(request, request.pointee.cache.captured.bytes)
             return
         }
-        guard unsafe flow.spoken != flow.pointee.wire else {
+        guard unsafe request.backendProtocol != request.pointee.callerProtocol else {
             unsafe mirrorAnswer(
-                flow,
+                request,
                 RenderedAnswer(
                     contentType: "",
-                    body: [UInt8](flow.pointee.cache.captured.bytes),
-                    headerLength: flow.pointee.cache.headerLength
+                    body: [UInt8](request.pointee.cache.captured.bytes),
+                    headerLength: request.pointee.cache.headerLength
                 )
             )
             return
         }
-        var wishes = wishes
-        if case .rows = wishes.layout { wishes.layout = .rows(count: batch.asked.count) }
-        if case .success(let made) = unsafe translatedAnswer(flow, wishes) {
-            unsafe mirrorAnswer(flow, made)
+        var responseFormat = responseFormat
+        if case .rows = responseFormat.layout {
+            responseFormat.layout = .rows(count: batch.asked.count)
+        }
+        if case .success(let made) = unsafe translatedAnswer(request, responseFormat) {
+            unsafe mirrorAnswer(request, made)
         }
     }
 
     /// A whole answer that was relayed: cuts and keeps it; false when it is to be kept as it is.
-    func keepWhole(_ flow: FlowPointer, _ batch: RowBatch) -> Bool {
-        guard batch.mode == .whole, unsafe flow.pointee.cache.isCapturing,
-            let wishes = unsafe wishes(of: flow)
+    func keepWhole(_ request: Request, _ batch: RowBatch) -> Bool {
+        guard batch.mode == .whole, unsafe request.pointee.cache.isCapturing,
+            let responseFormat = unsafe responseFormat(of: request)
         else { return false }
-        let length = unsafe flow.pointee.cache.headerLength
+        let length = unsafe request.pointee.cache.headerLength
         let records = unsafe codec.cutRows(
-            flow.pointee.cache.captured.bytes,
+            request.pointee.cache.captured.bytes,
             headerLength: headerLength(length),
             rows: batch.count,
-            for: wishes,
-            dialect(of: flow)
+            for: responseFormat,
+            runtimeKind(of: request)
         )
         guard let records else {
-            unsafe leaveRowsAlone(flow)
+            unsafe leaveRowsAlone(request)
             return false
         }
-        unsafe keep(flow, batch, batch.firsts.map { records[$0] }, at: batch.asked)
-        unsafe shareWhole(flow, flow.pointee.cache.captured.bytes, wishes.form, length)
+        unsafe keep(request, batch, batch.firsts.map { records[$0] }, at: batch.asked)
+        unsafe shareWhole(
+            request,
+            request.pointee.cache.captured.bytes,
+            responseFormat.form,
+            length
+        )
         return true
     }
 
     /// Keeps the rows of an answer, the record of each of `places`, in both tiers.
     private func keep(
-        _ flow: FlowPointer,
+        _ request: Request,
         _ batch: RowBatch,
         _ records: [[UInt8]],
         at places: [Int]
     ) {
-        guard let cache = shared.cache, let stamp = unsafe flow.pointee.cache.stamp,
-            let policy = unsafe flow.pointee.model?._withUnsafeGuaranteedRef({ $0.plan.cache })
+        guard let cache = shared.cache, let stamp = unsafe request.pointee.cache.stamp,
+            let policy = unsafe request.pointee.model?._withUnsafeGuaranteedRef({ $0.plan.cache })
         else { return }
         if records.count > 1 {
-            unsafe flow.pointee.revision?._withUnsafeGuaranteedRef { revision in
+            unsafe request.pointee.revision?._withUnsafeGuaranteedRef { revision in
                 unsafe records[0].withUnsafeBytes {
                     unsafe revision.rows.separators.learn(from: $0)
                 }
             }
         }
-        let tag = unsafe tag(of: flow)
-        let isStorable = unsafe flow.pointee.cache.control.isStorable
+        let tag = unsafe tag(of: request)
+        let isStorable = unsafe request.pointee.cache.control.isStorable
         for (index, place) in places.enumerated() {
             let entry = unsafe records[index].withUnsafeBytes {
                 unsafe CacheEntry(
                     tag: tag,
                     born: loop.now,
-                    lifetime: lifetime(of: flow, policy),
+                    lifetime: lifetime(of: request, policy),
                     answer: $0
                 )
             }
@@ -163,66 +173,66 @@ extension Worker {
             if isKept,
                 unsafe entry.answer.count + StoredValue.headerByteCount <= Worker.storedRowMaximum
             {
-                unsafe keepInRedis(flow, entry, batch.keys[place])
+                unsafe keepInRedis(request, entry, batch.keys[place])
             }
         }
     }
 
     /// Gives an answer to those who wait for an equal one; it isn't kept, its rows are.
     func shareWhole(
-        _ flow: FlowPointer,
+        _ request: Request,
         _ body: UnsafeRawBufferPointer,
-        _ form: CallerWishes.Form,
+        _ form: ResponseFormat.APIForm,
         _ length: Int
     ) {
-        guard unsafe flow.pointee.cache.role == .leads, let cache = shared.cache,
-            unsafe flow.pointee.cache.ticket != nil
+        guard unsafe request.pointee.cache.role == .leads, let cache = shared.cache,
+            unsafe request.pointee.cache.ticket != nil
         else { return }
         guard body.count <= cache.memory.maximumEntryBytes,
-            unsafe flow.pointee.cache.control.isStorable,
+            unsafe request.pointee.cache.control.isStorable,
             let kept = unsafe codec.keep(
                 body,
                 form,
                 headerLength: headerLength(length),
-                dialect(of: flow)
+                runtimeKind(of: request)
             ),
-            let policy = unsafe flow.pointee.model?._withUnsafeGuaranteedRef({ $0.plan.cache })
+            let policy = unsafe request.pointee.model?._withUnsafeGuaranteedRef({ $0.plan.cache })
         else {
-            unsafe land(flow, .unshared)
+            unsafe complete(request, .unshared)
             return
         }
         let entry = unsafe kept.withUnsafeBytes {
             unsafe CacheEntry(
-                tag: tag(of: flow),
+                tag: tag(of: request),
                 born: loop.now,
-                lifetime: lifetime(of: flow, policy),
+                lifetime: lifetime(of: request, policy),
                 answer: $0
             )
         }
-        unsafe land(flow, .answered(entry))
+        unsafe complete(request, .answered(entry))
     }
 
     /// Gives an answer that was put together to those who wait for an equal one.
     func share(
-        _ flow: FlowPointer,
+        _ request: Request,
         _ batch: RowBatch,
         _ answer: RenderedAnswer,
-        _ wishes: CallerWishes
+        _ responseFormat: ResponseFormat
     ) {
-        guard unsafe flow.pointee.cache.role == .leads else { return }
-        var (answer, form) = (answer, wishes.form)
-        if form == .v1, unsafe !speaksCallersForm(flow, .v1) {
+        guard unsafe request.pointee.cache.role == .leads else { return }
+        var (answer, form) = (answer, responseFormat.form)
+        if form == .v1, unsafe !speaksCallersForm(request, .v1) {
             // V2 callers may wait for it as well.
             form = .grpc
-            let plain = CallerWishes(.grpc, InferenceRequest())
-            guard let made = unsafe self.answer(flow, batch, plain) else {
-                unsafe land(flow, .unshared)
+            let plain = ResponseFormat(.grpc, InferenceRequest())
+            guard let made = unsafe self.answer(request, batch, plain) else {
+                unsafe complete(request, .unshared)
                 return
             }
             answer = made
         }
         unsafe answer.body.withUnsafeBytes {
-            unsafe shareWhole(flow, $0, form, answer.headerLength)
+            unsafe shareWhole(request, $0, form, answer.headerLength)
         }
     }
 
@@ -230,53 +240,53 @@ extension Worker {
 
     /// Sends the caller's own request after all, since the answer to some rows is of no use; false when
     /// it was the caller's own.
-    func asksWhole(_ flow: FlowPointer) -> Bool {
-        guard let batch = unsafe rows(of: flow), batch.mode == .partial,
+    func asksWhole(_ request: Request) -> Bool {
+        guard let batch = unsafe rows(of: request), batch.mode == .partial,
             let head = batch.head
         else { return false }
-        unsafe leaveRowsAlone(flow)
+        unsafe leaveRowsAlone(request)
         batch.mode = .off
         batch.head = nil
-        unsafe cancelCall(flow, "rows")
-        unsafe leaveBackend(flow)
-        unsafe forget(flow)
-        unsafe flow.pointee.head = head
-        unsafe flow.pointee.held.release(to: buffers)
-        unsafe flow.pointee.held = batch.body
+        unsafe cancelCall(request, "rows")
+        unsafe leaveBackend(request)
+        unsafe forget(request)
+        unsafe request.pointee.head = head
+        unsafe request.pointee.buffered.release(to: buffers)
+        unsafe request.pointee.buffered = batch.body
         batch.body = PooledBytes()
-        unsafe flow.pointee.credited = flow.pointee.held.count
-        unsafe flow.pointee.cache.captured.release(to: buffers)
-        unsafe flow.pointee.cache.headerLength = -1
-        unsafe flow.pointee.isTranslated = false
-        unsafe forgetTried(flow)
+        unsafe request.pointee.acknowledged = request.pointee.buffered.count
+        unsafe request.pointee.cache.captured.release(to: buffers)
+        unsafe request.pointee.cache.headerLength = -1
+        unsafe request.pointee.isTranslated = false
+        unsafe forgetTried(request)
         // The caller's head isn't ours yet, whatever became of the other.
-        unsafe flow.pointee.retry.isPrepared = false
-        unsafe flow.pointee.firstByte = .zero
-        unsafe flow.pointee.sent = .zero
-        unsafe flow.pointee.clock = AttemptClock()
+        unsafe request.pointee.retry.isPrepared = false
+        unsafe request.pointee.firstByte = .zero
+        unsafe request.pointee.sent = .zero
+        unsafe request.pointee.clock = AttemptClock()
         // A copy of some rows says nothing about the whole.
-        if unsafe flow.pointee.mirror != nil { unsafe leaveMirror(flow) }
-        unsafe attempt(flow)
+        if unsafe request.pointee.mirror != nil { unsafe leaveMirror(request) }
+        unsafe attempt(request)
         return true
     }
 
     /// Notes that the revision's answers can't be handled by rows at present.
-    func leaveRowsAlone(_ flow: FlowPointer) {
-        unsafe countFallback(flow, .answer)
-        unsafe flow.pointee.revision?._withUnsafeGuaranteedRef {
-            $0.rows.pausedUntil = loop.now + RowHabits.pause
+    func leaveRowsAlone(_ request: Request) {
+        unsafe countFallback(request, .answer)
+        unsafe request.pointee.revision?._withUnsafeGuaranteedRef {
+            $0.rows.pausedUntil = loop.now + RowCachingState.pause
         }
     }
 
     /// Serves rows past their time where the call has failed; false when some aren't known at all.
-    func serveSpareRows(_ flow: FlowPointer) -> Bool {
-        guard let batch = unsafe rows(of: flow), batch.useSpares(at: loop.now),
-            let wishes = unsafe wishes(of: flow),
-            let answer = unsafe answer(flow, batch, wishes)
+    func serveStaleRows(_ request: Request) -> Bool {
+        guard let batch = unsafe rows(of: request), batch.useStaleEntries(at: loop.now),
+            let responseFormat = unsafe responseFormat(of: request),
+            let answer = unsafe answer(request, batch, responseFormat)
         else { return false }
-        unsafe share(flow, batch, answer, wishes)
+        unsafe share(request, batch, answer, responseFormat)
         let status = "sluice; hit; ttl=\(secondsLeft(batch)); detail=stale-if-error"
-        unsafe reply(flow, answer, cacheStatus: status)
+        unsafe reply(request, answer, cacheStatus: status)
         return true
     }
 
@@ -289,18 +299,18 @@ extension Worker {
 
     // MARK: - Counting
 
-    func countRows(_ flow: FlowPointer, hits: Int, misses: Int) {
-        guard unsafe !flow.pointee.isUnheard else { return }
-        unsafe flow.pointee.model?._withUnsafeGuaranteedRef {
+    func countRows(_ request: Request, hits: Int, misses: Int) {
+        guard unsafe !request.pointee.isInternal else { return }
+        unsafe request.pointee.model?._withUnsafeGuaranteedRef {
             guard let metrics = $0.rowMetrics else { return }
             if hits > 0 { shard.add(metrics.hits, UInt64(hits)) }
             if misses > 0 { shard.add(metrics.misses, UInt64(misses)) }
         }
     }
 
-    func countFallback(_ flow: FlowPointer, _ reason: RowFallback) {
-        guard unsafe !flow.pointee.isUnheard else { return }
-        unsafe flow.pointee.model?._withUnsafeGuaranteedRef {
+    func countFallback(_ request: Request, _ reason: RowFallback) {
+        guard unsafe !request.pointee.isInternal else { return }
+        unsafe request.pointee.model?._withUnsafeGuaranteedRef {
             if let metrics = $0.rowMetrics { shard.add(metrics.counter(reason)) }
         }
     }

@@ -10,70 +10,71 @@ import SluiceTelemetry
 // What isn't known is asked of the model: the caller's own request, or one of ours for some rows.
 extension Worker {
     /// Asks the model for what isn't known, if anything.
-    func askForRows(_ flow: FlowPointer, _ batch: RowBatch) {
-        guard let wishes = unsafe wishes(of: flow) else { return }
+    func askForRows(_ request: Request, _ batch: RowBatch) {
+        guard let responseFormat = unsafe responseFormat(of: request) else { return }
         if batch.missing.isEmpty {
-            if let answer = unsafe answer(flow, batch, wishes) {
-                unsafe countRows(flow, hits: batch.count, misses: 0)
+            if let answer = unsafe answer(request, batch, responseFormat) {
+                unsafe countRows(request, hits: batch.count, misses: 0)
                 let detail = "rows:\(batch.count)/\(batch.count)"
                 let status = "sluice; hit; ttl=\(secondsLeft(batch)); detail=\(detail)"
-                unsafe share(flow, batch, answer, wishes)
-                unsafe reply(flow, answer, cacheStatus: status)
+                unsafe share(request, batch, answer, responseFormat)
+                unsafe reply(request, answer, cacheStatus: status)
                 return
             }
-            if unsafe !lacksSeparators(flow, batch, wishes) {
+            if unsafe !lacksSeparators(request, batch, responseFormat) {
                 batch.entries = Array(repeating: nil, count: batch.keys.count)
             }
         }
         batch.asked = batch.missing
-        let lacks = unsafe lacksSeparators(flow, batch, wishes)
+        let lacks = unsafe lacksSeparators(request, batch, responseFormat)
         if lacks, batch.asked.count < 2 {
             // Two rows in one answer show what stands between them.
             let others = batch.keys.indices.filter { !batch.asked.contains($0) }
             batch.asked = (batch.asked + others.prefix(2 - batch.asked.count)).sorted()
         }
-        let isVerbatim = unsafe speaksCallersForm(flow, wishes.form)
+        let isVerbatim = unsafe speaksCallersForm(request, responseFormat.form)
         let showsNothing = lacks && batch.asked.count < 2
         if isVerbatim, batch.asked.count == batch.count || showsNothing {
             batch.mode = .whole
             batch.asked = Array(batch.keys.indices)
-            unsafe countRows(flow, hits: 0, misses: batch.count)
+            unsafe countRows(request, hits: 0, misses: batch.count)
         } else if showsNothing {
-            unsafe countFallback(flow, .request)
+            unsafe countFallback(request, .request)
             batch.mode = .off
-        } else if unsafe !replaceRequest(flow, batch, wishes.form) {
-            unsafe countFallback(flow, .request)
+        } else if unsafe !replaceRequest(request, batch, responseFormat.form) {
+            unsafe countFallback(request, .request)
             batch.mode = .off
         } else {
             batch.mode = .partial
-            unsafe flow.pointee.isTranslated = isVerbatim
-            unsafe flow.pointee.backendWire = flow.pointee.wire
+            unsafe request.pointee.isTranslated = isVerbatim
+            unsafe request.pointee.translatedProtocol = request.pointee.callerProtocol
             unsafe countRows(
-                flow,
+                request,
                 hits: batch.count - batch.asked.count,
                 misses: batch.asked.count
             )
         }
-        unsafe attempt(flow)
+        unsafe attempt(request)
     }
 
     /// Whether the backend is spoken to as the caller speaks.
-    func speaksCallersForm(_ flow: FlowPointer, _ form: CallerWishes.Form) -> Bool {
-        unsafe flow.pointee.revision?._withUnsafeGuaranteedRef {
-            unsafe $0.form(for: form) == form && !($0.readsOnlyJSON && hasBinaryTensors(flow))
+    func speaksCallersForm(_ request: Request, _ form: ResponseFormat.APIForm) -> Bool {
+        unsafe request.pointee.revision?._withUnsafeGuaranteedRef {
+            unsafe $0.form(for: form) == form && !($0.readsOnlyJSON && hasBinaryTensors(request))
         } ?? false
     }
 
     /// Whether nothing known says what stands between V1's rows, which only an answer can show.
     func lacksSeparators(
-        _ flow: FlowPointer,
+        _ request: Request,
         _ batch: RowBatch,
-        _ wishes: CallerWishes
+        _ responseFormat: ResponseFormat
     ) -> Bool {
-        guard wishes.form == .v1, batch.count > 1, unsafe speaksCallersForm(flow, .v1) else {
+        guard responseFormat.form == .v1, batch.count > 1, unsafe speaksCallersForm(request, .v1)
+        else {
             return false
         }
-        let separators = unsafe habits(of: flow).separators
+        let separators = unsafe rowCaching(of: request).separators
         return !batch.entries.contains { entry in
             entry.map { unsafe RowAnswer.knowsSeparators($0.answer, separators) } ?? false
         }
@@ -81,25 +82,27 @@ extension Worker {
 
     /// Puts a request for the rows asked into the place of the caller's; false when there is none.
     private func replaceRequest(
-        _ flow: FlowPointer,
+        _ request: Request,
         _ batch: RowBatch,
-        _ form: CallerWishes.Form
+        _ form: ResponseFormat.APIForm
     ) -> Bool {
-        guard let head = unsafe flow.pointee.head,
+        guard let head = unsafe request.pointee.head,
             let made = unsafe codec.writeRows(
                 batch.asked.map { batch.firsts[$0] },
-                of: flow.pointee.held.bytes,
+                of: request.pointee.buffered.bytes,
                 form,
                 headerLength: requestHeaderLength(head),
                 count: batch.count
             )
         else { return false }
         batch.head = copy(head)
-        batch.body = unsafe flow.pointee.held
-        unsafe flow.pointee.held = PooledBytes()
-        unsafe made.body.withUnsafeBytes { unsafe flow.pointee.held.append($0, pool: buffers) }
+        batch.body = unsafe request.pointee.buffered
+        unsafe request.pointee.buffered = PooledBytes()
+        unsafe made.body.withUnsafeBytes {
+            unsafe request.pointee.buffered.append($0, pool: buffers)
+        }
         // The caller has heard of all it sent.
-        unsafe flow.pointee.credited = made.body.count
+        unsafe request.pointee.acknowledged = made.body.count
         for field in [
             FieldName.contentLength, .inferenceHeaderContentLength, .acceptEncoding,
             .grpcAcceptEncoding,

@@ -22,61 +22,63 @@ import SluiceTelemetry
 //   can't be cut: looked up whole  ◄──────────┘ the caller's request, rows left alone for a while
 extension Worker {
     /// Whether the model is cached row by row.
-    func keepsRows(_ flow: FlowPointer) -> Bool {
-        unsafe flow.pointee.model?._withUnsafeGuaranteedRef { $0.plan.cache?.rows } ?? false
+    func keepsRows(_ request: Request) -> Bool {
+        unsafe request.pointee.model?._withUnsafeGuaranteedRef { $0.plan.cache?.rows } ?? false
     }
 
     /// What the flow has to do with rows, if anything.
-    func rows(of flow: FlowPointer) -> RowBatch? {
-        unsafe flow.pointee.cache.question?._withUnsafeGuaranteedRef { $0.rows }
+    func rows(of request: Request) -> RowBatch? {
+        unsafe request.pointee.cache.cacheable?._withUnsafeGuaranteedRef { $0.rows }
     }
 
     // MARK: - Looking up
 
     /// Looks a request up row by row; false when it is to be looked up whole.
-    func looksUpRows(_ flow: FlowPointer) -> Bool {
-        guard unsafe mayLookUpRows(flow), let order = unsafe keyOrder(of: flow) else {
+    func looksUpRows(_ request: Request) -> Bool {
+        guard unsafe mayLookUpRows(request), let order = unsafe keyOrder(of: request) else {
             return false
         }
-        return unsafe looksUpRows(flow, codec.readRows(flow.pointee.held.bytes, order))
+        return unsafe looksUpRows(request, codec.readRows(request.pointee.buffered.bytes, order))
     }
 
     /// Whether the revision's answers have let themselves be cut of late.
-    func mayLookUpRows(_ flow: FlowPointer) -> Bool {
-        unsafe flow.pointee.revision?._withUnsafeGuaranteedRef {
+    func mayLookUpRows(_ request: Request) -> Bool {
+        unsafe request.pointee.revision?._withUnsafeGuaranteedRef {
             $0.rows.pausedUntil <= loop.now
         } ?? false
     }
 
     /// Looks a request up by its rows' keys, if it has them; false when it is to be looked up whole.
-    func looksUpRows(_ flow: FlowPointer, _ read: Result<RowQuestion, RowFailure>) -> Bool {
-        guard let cache = shared.cache, let form = unsafe form(of: flow) else { return false }
-        let question: RowQuestion
+    func looksUpRows(_ request: Request, _ read: Result<RowRequest, RowFailure>) -> Bool {
+        guard let cache = shared.cache, let form = unsafe form(of: request) else { return false }
+        let cacheable: RowRequest
         switch read {
         case .failure(let reason):
-            unsafe countFallback(flow, reason.fallback)
+            unsafe countFallback(request, reason.fallback)
             return false
-        case .success(let found): question = found
+        case .success(let found): cacheable = found
         }
-        let batch = RowBatch(question.rows)
+        let batch = RowBatch(cacheable.rows)
         if form == .grpc, batch.count == 1 {
-            unsafe remember(flow, question.rows[0], isRaw: question.wishes.isRaw)
+            unsafe remember(request, cacheable.rows[0], isRaw: cacheable.responseFormat.isRaw)
         }
-        if unsafe !flow.pointee.cache.mustAsk {
+        if unsafe !request.pointee.cache.mustAsk {
             let staleCount = lookUp(batch, cache)
             guard
                 batch.entries.reduce(0, { unsafe $0 + ($1?.answer.count ?? 0) })
-                    <= replica.snapshot.maxRequestBytes
+                    <= workerSnapshot.snapshot.maxRequestBytes
             else {
-                unsafe countFallback(flow, .limit)
+                unsafe countFallback(request, .limit)
                 return false
             }
-            if unsafe servesRows(flow, batch, question, staleCount) { return true }
-            unsafe count(flow, .memoryMiss)
+            if unsafe servesRows(request, batch, cacheable, staleCount) { return true }
+            unsafe count(request, .memoryMiss)
         }
-        unsafe flow.pointee.cache.key = question.key
-        unsafe flow.pointee.cache.question = .passRetained(Question(question.wishes, rows: batch))
-        unsafe joinCall(flow, question.key)
+        unsafe request.pointee.cache.key = cacheable.key
+        unsafe request.pointee.cache.cacheable = .passRetained(
+            CacheableRequest(cacheable.responseFormat, rows: batch)
+        )
+        unsafe joinCall(request, cacheable.key)
         return true
     }
 
@@ -87,9 +89,9 @@ extension Worker {
             switch cache.memory.lookup(batch.keys[place], at: loop.now) {
             case .fresh(let entry): batch.entries[place] = entry
             case .stale(let entry):
-                batch.spare(entry, at: place)
+                batch.staleEntry(entry, at: place)
                 staleCount += 1
-            case .spare(let entry): batch.spare(entry, at: place)
+            case .staleEntry(let entry): batch.staleEntry(entry, at: place)
             case .miss: break
             }
         }
@@ -98,33 +100,33 @@ extension Worker {
 
     /// Answers from tier 1 if it knows all rows; false otherwise.
     private func servesRows(
-        _ flow: FlowPointer,
+        _ request: Request,
         _ batch: RowBatch,
-        _ question: RowQuestion,
+        _ cacheable: RowRequest,
         _ staleCount: Int
     ) -> Bool {
         let missingCount = batch.missing.count
         let isStale = missingCount > 0
-        guard missingCount == staleCount, !isStale || batch.useSpares(at: loop.now) else {
+        guard missingCount == staleCount, !isStale || batch.useStaleEntries(at: loop.now) else {
             return false
         }
-        guard let answer = unsafe answer(flow, batch, question.wishes) else {
+        guard let answer = unsafe answer(request, batch, cacheable.responseFormat) else {
             // What is known doesn't fit together, or V1 doesn't show yet what stands between rows.
-            let lacks = unsafe lacksSeparators(flow, batch, question.wishes)
+            let lacks = unsafe lacksSeparators(request, batch, cacheable.responseFormat)
             if isStale || !lacks {
                 batch.entries = Array(repeating: nil, count: batch.keys.count)
             }
             return false
         }
-        unsafe count(flow, .memoryHit)
-        unsafe countRows(flow, hits: batch.count, misses: 0)
+        unsafe count(request, .memoryHit)
+        unsafe countRows(request, hits: batch.count, misses: 0)
         if isStale {
-            let again = Question(question.wishes, rows: RowBatch(repeating: batch))
-            unsafe refresh(flow, question.key, again)
+            let again = CacheableRequest(cacheable.responseFormat, rows: RowBatch(repeating: batch))
+            unsafe refresh(request, cacheable.key, again)
         }
         let detail = isStale ? "stale-while-revalidate" : "rows:\(batch.count)/\(batch.count)"
         unsafe reply(
-            flow,
+            request,
             answer,
             cacheStatus: "sluice; hit; ttl=\(secondsLeft(batch)); detail=\(detail)"
         )
@@ -133,21 +135,21 @@ extension Worker {
 
     /// The answer that the known rows make; nil when some are missing or don't fit together.
     func answer(
-        _ flow: FlowPointer,
+        _ request: Request,
         _ batch: RowBatch,
-        _ wishes: CallerWishes
+        _ responseFormat: ResponseFormat
     ) -> RenderedAnswer? {
         guard let entries = batch.answers else { return nil }
         return codec.joinRows(
             entries,
-            for: wishes,
-            unsafe habits(of: flow).separators,
-            unsafe dialect(of: flow)
+            for: responseFormat,
+            unsafe rowCaching(of: request).separators,
+            unsafe runtimeKind(of: request)
         )
     }
 
-    func habits(of flow: FlowPointer) -> RowHabits {
-        unsafe flow.pointee.revision?._withUnsafeGuaranteedRef { $0.rows } ?? RowHabits()
+    func rowCaching(of request: Request) -> RowCachingState {
+        unsafe request.pointee.revision?._withUnsafeGuaranteedRef { $0.rows } ?? RowCachingState()
     }
 
     /// Seconds for which all rows are fresh.
@@ -165,7 +167,7 @@ extension Worker {
 
     /// Asks tier 2 for what tier 1 doesn't know, in one command; false when it can't be asked.
     func askRedis(
-        _ flow: FlowPointer,
+        _ request: Request,
         _ batch: RowBatch,
         _ redis: RedisConnection
     ) -> Bool {
@@ -174,9 +176,9 @@ extension Worker {
         guard !batch.sought.isEmpty else { return false }
         var all: [UInt8] = []
         for place in batch.sought {
-            unsafe all.append(contentsOf: redisName(batch.keys[place], flow))
+            unsafe all.append(contentsOf: redisName(batch.keys[place], request))
         }
-        let token = unsafe flow.pointee.cache.token
+        let token = unsafe request.pointee.cache.token
         let isSent = unsafe all.withUnsafeBytes {
             unsafe redis.getMany(
                 $0,
@@ -186,22 +188,22 @@ extension Worker {
             )
         }
         guard isSent else {
-            unsafe count(flow, .redisError)
+            unsafe count(request, .redisError)
             return false
         }
-        unsafe flow.pointee.stage = .waiting
-        unsafe waiting.insert(token, flow)
+        unsafe request.pointee.stage = .waiting
+        unsafe waiting.insert(token, request)
         return true
     }
 
     /// Tier 2's word on one row; the last one's sends the request on its way.
     func redisAnswered(
-        _ flow: FlowPointer,
+        _ request: Request,
         _ batch: RowBatch,
         _ place: Int,
         _ entry: CacheEntry?
     ) {
-        if let entry, let stamp = unsafe flow.pointee.cache.stamp {
+        if let entry, let stamp = unsafe request.pointee.cache.stamp {
             let sought = batch.sought[place]
             batch.entries[sought] = entry
             _ = shared.cache?.memory.store(
@@ -212,10 +214,10 @@ extension Worker {
             )
         }
         guard place >= batch.sought.count - 1 else {
-            unsafe waiting.insert(flow.pointee.cache.token, flow)
+            unsafe waiting.insert(request.pointee.cache.token, request)
             return
         }
-        unsafe count(flow, batch.missing.isEmpty ? .redisHit : .redisMiss)
-        unsafe ask(flow)
+        unsafe count(request, batch.missing.isEmpty ? .redisHit : .redisMiss)
+        unsafe ask(request)
     }
 }

@@ -10,14 +10,14 @@ final class HedgedCall: TimerTarget {
     private unowned let worker: Worker
     let policy: HedgePolicy
     /// The caller's request.
-    let original: FlowPointer
+    let original: Request
     /// The copies under way, oldest first.
-    var copies: [FlowPointer] = unsafe []
+    var copies: [Request] = unsafe []
     /// Attempts so far, the original's own among them.
     var attempts = 1
     private var timer = TimerID.none
 
-    init(_ worker: Worker, _ original: FlowPointer, _ policy: HedgePolicy) {
+    init(_ worker: Worker, _ original: Request, _ policy: HedgePolicy) {
         self.worker = worker
         self.policy = policy
         unsafe self.original = original

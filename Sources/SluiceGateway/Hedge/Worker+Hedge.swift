@@ -24,23 +24,23 @@ import SluiceTelemetry
 // request with several attempts.
 extension Worker {
     /// The request has gone out, and is kept.
-    func armHedge(_ flow: FlowPointer, _ policy: HedgePolicy) {
-        guard unsafe !flow.pointee.isUnheard, unsafe flow.pointee.hedge == nil,
-            unsafe Int(flow.pointee.retry.count) + 1 < policy.maxAttempts
+    func armHedge(_ request: Request, _ policy: HedgePolicy) {
+        guard unsafe !request.pointee.isInternal, unsafe request.pointee.hedge == nil,
+            unsafe Int(request.pointee.retry.count) + 1 < policy.maxAttempts
         else { return }
-        let hedge = unsafe HedgedCall(self, flow, policy)
-        unsafe hedge.attempts += Int(flow.pointee.retry.count)
-        unsafe flow.pointee.hedge = .passRetained(hedge)
+        let hedge = unsafe HedgedCall(self, request, policy)
+        unsafe hedge.attempts += Int(request.pointee.retry.count)
+        unsafe request.pointee.hedge = .passRetained(hedge)
         hedge.wait()
     }
 
     /// No answer has begun in time.
     func hedgeIsDue(_ hedge: HedgedCall) {
-        let flow = unsafe hedge.original
-        guard unsafe flow.pointee.stage == .relaying, unsafe flow.pointee.call != nil,
-            unsafe flow.pointee.retry.isKept
+        let request = unsafe hedge.original
+        guard unsafe request.pointee.stage == .relaying, unsafe request.pointee.call != nil,
+            unsafe request.pointee.retry.isKept
         else { return }
-        guard unsafe flow.pointee.hasRequestEnded else {
+        guard unsafe request.pointee.hasRequestEnded else {
             // It is the caller who is slow.
             hedge.wait()
             return
@@ -49,35 +49,36 @@ extension Worker {
     }
 
     private func launch(_ hedge: HedgedCall) {
-        let flow = unsafe hedge.original
-        guard hedge.hasMore, unsafe !isPastDeadline(flow),
-            let revision = unsafe flow.pointee.revision?._withUnsafeGuaranteedRef({ $0 })
+        let request = unsafe hedge.original
+        guard hedge.hasMore, unsafe !isPastDeadline(request),
+            let revision = unsafe request.pointee.revision?._withUnsafeGuaranteedRef({ $0 })
         else { return }
-        guard let picked = unsafe takePlace(flow, revision) else {
+        guard let picked = unsafe takePlace(request, revision) else {
             shard.add(revision.metrics.hedges(.skipped))
             return
         }
-        let copy = unsafe makeCopy(of: flow, hedge, revision)
+        let copy = unsafe makeCopy(of: request, hedge, revision)
         hedge.attempts += 1
         unsafe hedge.copies.append(copy)
-        unsafe flow.pointee.attempts &+= 1
-        unsafe noteTried(flow, picked)
+        unsafe request.pointee.attempts &+= 1
+        unsafe noteTried(request, picked)
         if hedge.hasMore { hedge.wait() }
         unsafe go(copy, revision, picked)
     }
 
     /// Takes a place in the budget and at another backend; nil where there is none without waiting.
-    private func takePlace(_ flow: FlowPointer, _ revision: WorkerRevision) -> Int? {
+    private func takePlace(_ request: Request, _ revision: WorkerRevision) -> Int? {
         let balance = revision.balance
         let isLimited = balance.candidates != nil
-        let eligible = unsafe flow.spoken == .grpc ? revision.grpcBackends : revision.restBackends
+        let eligible =
+            unsafe request.backendProtocol == .grpc ? revision.grpcBackends : revision.restBackends
         if isLimited, balance.board.queue.depth > 0 { return nil }
         let choice = unsafe revision.picker.pickOutOfTurn(
             from: revision.loads,
             eligible: eligible,
-            excluded: tried(flow),
+            excluded: tried(request),
             hasRoom: isLimited,
-            key: hashKey(of: flow, revision),
+            key: hashKey(of: request, revision),
             now: loop.now,
             random: &random
         )
@@ -103,29 +104,29 @@ extension Worker {
 
     /// The request once more, as it went out.
     private func makeCopy(
-        of flow: FlowPointer,
+        of request: Request,
         _ hedge: HedgedCall,
         _ revision: WorkerRevision
-    ) -> FlowPointer {
-        let copy = unsafe repeated(flow, to: revision, started: flow.pointee.started)
+    ) -> Request {
+        let copy = unsafe repeated(request, to: revision, started: request.pointee.started)
         unsafe copy.pointee.hedge = .passUnretained(hedge)
-        unsafe copy.pointee.isTranslated = flow.pointee.isTranslated
-        unsafe copy.pointee.backendWire = flow.pointee.backendWire
+        unsafe copy.pointee.isTranslated = request.pointee.isTranslated
+        unsafe copy.pointee.translatedProtocol = request.pointee.translatedProtocol
         unsafe copy.pointee.retry.isPrepared = true
         unsafe copy.pointee.retry.isCounted = true
         unsafe copy.pointee.retry.seenCount =
-            flow.pointee.retry.seenCount + UInt8(clamping: hedge.attempts)
-            - flow.pointee.retry.count
-        unsafe copy.pointee.held.append(flow.pointee.retry.replay.bytes, pool: buffers)
-        let small = unsafe Int(flow.pointee.retry.smallCount)
-        if small > 0, let base = unsafe flow.pointee.scratch.baseAddress {
-            unsafe copy.pointee.held.append(
-                UnsafeRawBufferPointer(start: base + FlowScratch.replay, count: small),
+            request.pointee.retry.seenCount + UInt8(clamping: hedge.attempts)
+            - request.pointee.retry.count
+        unsafe copy.pointee.buffered.append(request.pointee.retry.replay.bytes, pool: buffers)
+        let small = unsafe Int(request.pointee.retry.smallCount)
+        if small > 0, let base = unsafe request.pointee.scratch.baseAddress {
+            unsafe copy.pointee.buffered.append(
+                UnsafeRawBufferPointer(start: base + RequestScratch.replay, count: small),
                 pool: buffers
             )
         }
         // Nobody waits to hear that the body has moved on.
-        unsafe copy.pointee.credited = copy.pointee.held.count
+        unsafe copy.pointee.acknowledged = copy.pointee.buffered.count
         return unsafe copy
     }
 
@@ -133,10 +134,10 @@ extension Worker {
 
     /// A copy's answer begins: the original, in whose place the copy is now, or nil where the
     /// answer is none that would do.
-    func copyAnswered(_ copy: FlowPointer, _ head: FieldBlock, endStream: Bool) -> FlowPointer? {
+    func copyAnswered(_ copy: Request, _ head: FieldBlock, endStream: Bool) -> Request? {
         let status = head.status
         var (outcome, code) = (BackendOutcome(http: status), status)
-        if unsafe copy.spoken == .grpc {
+        if unsafe copy.backendProtocol == .grpc {
             if status != 200 {
                 outcome = outcome == .served ? .failed : outcome
             } else if endStream {
@@ -157,30 +158,32 @@ extension Worker {
         guard let hedge = unsafe copy.pointee.hedge?._withUnsafeGuaranteedRef({ $0 }) else {
             return nil
         }
-        let flow = unsafe hedge.original
-        unsafe countBeaten(flow)
-        unsafe cancelCall(flow, "hedge")
-        unsafe leaveBackend(flow)
+        let request = unsafe hedge.original
+        unsafe countBeaten(request)
+        unsafe cancelCall(request, "hedge")
+        unsafe leaveBackend(request)
         unsafe take(copy, from: hedge)
-        unsafe leaveHedge(flow, .lost)
-        return unsafe flow
+        unsafe leaveHedge(request, .lost)
+        return unsafe request
     }
 
     /// Counts the original's own attempt, which another was faster than.
-    private func countBeaten(_ flow: FlowPointer) {
-        unsafe flow.pointee.outcome = .unknown
-        guard let backend = unsafe flow.pointee.backend else { return }
-        let wire = unsafe flow.pointee.wire
+    private func countBeaten(_ request: Request) {
+        unsafe request.pointee.outcome = .unknown
+        guard let backend = unsafe request.pointee.backend else { return }
+        let callerProtocol = unsafe request.pointee.callerProtocol
         unsafe backend._withUnsafeGuaranteedRef { backend in
-            shard.add(backend.metrics.requests(wire, code: wire == .grpc ? 1 : 499))
+            shard.add(
+                backend.metrics.requests(callerProtocol, code: callerProtocol == .grpc ? 1 : 499)
+            )
             // It would have taken even longer; saying nothing would make it look as fast as ever.
             let measures =
-                unsafe flow.pointee.revision?._withUnsafeGuaranteedRef {
+                unsafe request.pointee.revision?._withUnsafeGuaranteedRef {
                     $0.balance.measuresLatency
                 } ?? false
             if measures {
                 backend.load.note(
-                    nanoseconds: unsafe backendTime(flow),
+                    nanoseconds: unsafe backendTime(request),
                     at: loop.now
                 )
             }
@@ -188,7 +191,7 @@ extension Worker {
     }
 
     /// The copy came to nothing; another may set out at once.
-    func copyFailed(_ copy: FlowPointer, _ outcome: BackendOutcome, isLast: Bool = false) {
+    func copyFailed(_ copy: Request, _ outcome: BackendOutcome, isLast: Bool = false) {
         guard let hedge = unsafe copy.pointee.hedge?._withUnsafeGuaranteedRef({ $0 }) else {
             return
         }
@@ -205,51 +208,51 @@ extension Worker {
     }
 
     /// The original failed: a copy that is on its way takes its place; false where there is none.
-    func takeCopy(_ flow: FlowPointer, _ cause: RetryPolicy.Cause) -> Bool {
-        guard let hedge = unsafe flow.pointee.hedge?._withUnsafeGuaranteedRef({ $0 }),
+    func takeCopy(_ request: Request, _ cause: RetryPolicy.Cause) -> Bool {
+        guard let hedge = unsafe request.pointee.hedge?._withUnsafeGuaranteedRef({ $0 }),
             let place = unsafe hedge.copies.firstIndex(where: { unsafe $0.pointee.call != nil })
         else { return false }
-        unsafe countFailedAttempt(flow, cause)
-        unsafe cancelCall(flow, "hedge")
-        unsafe leaveBackend(flow)
+        unsafe countFailedAttempt(request, cause)
+        unsafe cancelCall(request, "hedge")
+        unsafe leaveBackend(request)
         unsafe take(hedge.copies[place], from: hedge)
         // What was set may have been the failed try's end.
-        unsafe armDeadline(flow)
+        unsafe armDeadline(request)
         return true
     }
 
     /// Gives the original the copy's call and backend.
-    private func take(_ copy: FlowPointer, from hedge: HedgedCall) {
-        let flow = unsafe hedge.original
+    private func take(_ copy: Request, from hedge: HedgedCall) {
+        let request = unsafe hedge.original
         unsafe release(copy, from: hedge, .won)
-        let kept = unsafe flow.pointee.retry.replay.count + Int(flow.pointee.retry.smallCount)
-        let untold = unsafe kept - flow.pointee.retry.moved - flow.pointee.credited
-        unsafe copy.pointee.call?.hand(to: UnsafeMutableRawPointer(flow))
-        unsafe flow.pointee.call = copy.pointee.call
-        unsafe flow.pointee.backend = copy.pointee.backend
-        unsafe flow.pointee.sent = copy.pointee.sent
-        unsafe flow.pointee.clock = AttemptClock()
-        unsafe flow.pointee.backendCode = 0
+        let kept = unsafe request.pointee.retry.replay.count + Int(request.pointee.retry.smallCount)
+        let untold = unsafe kept - request.pointee.retry.acknowledged - request.pointee.acknowledged
+        unsafe copy.pointee.call?.hand(to: UnsafeMutableRawPointer(request))
+        unsafe request.pointee.call = copy.pointee.call
+        unsafe request.pointee.backend = copy.pointee.backend
+        unsafe request.pointee.sent = copy.pointee.sent
+        unsafe request.pointee.clock = AttemptClock()
+        unsafe request.pointee.backendCode = 0
         unsafe copy.pointee.call = nil
         unsafe copy.pointee.backend = nil
         // The request is whole and kept; whatever the copy's backend takes of it is old news.
-        unsafe flow.pointee.credited = kept
-        unsafe flow.pointee.retry.moved = 0
+        unsafe request.pointee.acknowledged = kept
+        unsafe request.pointee.retry.acknowledged = 0
         unsafe end(copy)
-        if untold > 0 { unsafe flow.pointee.exchange.consumed(untold) }
+        if untold > 0 { unsafe request.pointee.exchange.consumed(untold) }
     }
 
     // MARK: - The end
 
     /// A flow that has to do with hedging ends, or the original is hedged no longer.
-    func leaveHedge(_ flow: FlowPointer, _ result: HedgeResult) {
-        guard let held = unsafe flow.pointee.hedge else { return }
-        if unsafe flow.pointee.isUnheard {
-            unsafe held._withUnsafeGuaranteedRef { unsafe release(flow, from: $0, .failed) }
+    func leaveHedge(_ request: Request, _ result: HedgeResult) {
+        guard let buffered = unsafe request.pointee.hedge else { return }
+        if unsafe request.pointee.isInternal {
+            unsafe buffered._withUnsafeGuaranteedRef { unsafe release(request, from: $0, .failed) }
             return
         }
-        unsafe flow.pointee.hedge = nil
-        let hedge = unsafe held.takeRetainedValue()
+        unsafe request.pointee.hedge = nil
+        let hedge = unsafe buffered.takeRetainedValue()
         hedge.stop()
         let copies = unsafe hedge.copies
         for index in unsafe copies.indices {
@@ -263,7 +266,7 @@ extension Worker {
     }
 
     /// The copy has no more to do with its original; counts what became of it.
-    private func release(_ copy: FlowPointer, from hedge: HedgedCall, _ result: HedgeResult) {
+    private func release(_ copy: Request, from hedge: HedgedCall, _ result: HedgeResult) {
         unsafe copy.pointee.hedge = nil
         unsafe hedge.copies.removeAll { unsafe $0 == copy }
         unsafe copy.pointee.revision?._withUnsafeGuaranteedRef {

@@ -15,37 +15,37 @@ import SluiceTelemetry
 extension Worker {
     /// Whether the request may go on; else it has been refused.
     @inline(__always)
-    func isAdmitted(_ flow: FlowPointer) -> Bool {
+    func isAdmitted(_ request: Request) -> Bool {
         if isShedding {
-            unsafe shed(flow)
+            unsafe shedLoad(request)
             return false
         }
-        guard let limits = unsafe flow.pointee.model?._withUnsafeGuaranteedRef({ $0.rateLimits })
+        guard let limits = unsafe request.pointee.model?._withUnsafeGuaranteedRef({ $0.rateLimits })
         else { return true }
-        return unsafe isWithin(limits, flow)
+        return unsafe isWithin(limits, request)
     }
 
     /// Refuses a request because the process is short of memory.
     @inline(never)
-    func shed(_ flow: FlowPointer) {
+    func shedLoad(_ request: Request) {
         let model =
-            unsafe flow.pointee.model?._withUnsafeGuaranteedRef { $0.plan.name } ?? "-"
+            unsafe request.pointee.model?._withUnsafeGuaranteedRef { $0.plan.name } ?? "-"
         shard.add(shared.store.counter(GatewayMetrics.rejected, [model, "-", "overload"]))
-        unsafe refuse(flow, .shortOfMemory)
+        unsafe replyWithError(request, .shortOfMemory)
     }
 
     @inline(never)
-    private func isWithin(_ limits: WorkerRateLimits, _ flow: FlowPointer) -> Bool {
+    private func isWithin(_ limits: WorkerRateLimits, _ request: Request) -> Bool {
         for (place, entry) in limits.entries.enumerated() {
-            let wait = unsafe entry.limiter.take(key(entry, flow), at: loop.now)
+            let wait = unsafe entry.limiter.take(key(entry, request), at: loop.now)
             guard wait > 0 else { continue }
             for earlier in limits.entries[..<place] {
-                unsafe earlier.limiter.giveBack(key(earlier, flow))
+                unsafe earlier.limiter.giveBack(key(earlier, request))
             }
             shard.add(limits.rejected)
-            let model = unsafe flow.pointee.model?._withUnsafeGuaranteedRef { $0.plan.name }
-            unsafe refuse(
-                flow,
+            let model = unsafe request.pointee.model?._withUnsafeGuaranteedRef { $0.plan.name }
+            unsafe replyWithError(
+                request,
                 .rateLimited(model ?? "", entry.limiter.limit, nanoseconds: wait)
             )
             return false
@@ -56,13 +56,13 @@ extension Worker {
     /// Whose bucket the request draws from; valid until the head changes.
     private func key(
         _ entry: WorkerRateLimits.Entry,
-        _ flow: FlowPointer
+        _ request: Request
     ) -> UnsafeRawBufferPointer {
         switch entry.limiter.limit.scope {
         case .model: unsafe UnsafeRawBufferPointer(start: nil, count: 0)
-        case .client: unsafe flow.pointee.exchange.clientText
+        case .client: unsafe request.pointee.exchange.clientText
         case .header:
-            unsafe flow.pointee.head.flatMap { unsafe entry.header?.value(in: $0) }
+            unsafe request.pointee.head.flatMap { unsafe entry.header?.value(in: $0) }
                 ?? UnsafeRawBufferPointer(start: nil, count: 0)
         }
     }
@@ -70,25 +70,25 @@ extension Worker {
     // MARK: - Room at a revision
 
     /// Refuses a request of a revision that has as many as it answers in good time.
-    func refuseCrowded(
-        _ flow: FlowPointer,
+    func replyCrowded(
+        _ request: Request,
         _ revision: WorkerRevision,
         _ limit: ConcurrencyLimit
     ) {
         shard.add(revision.metrics.rejected(reason: "overload"))
-        unsafe refuse(flow, .crowded(limit.limit ?? limit.inFlight))
+        unsafe replyWithError(request, .crowded(limit.limit ?? limit.inFlight))
     }
 
     /// Learns from an attempt that is over how many requests the revision takes at once.
     ///
     /// Attempts that failed say nothing of that, and a stream lasts as long as its caller likes.
-    func noteConcurrency(_ flow: FlowPointer, _ limit: ConcurrencyLimit) {
-        let outcome = unsafe flow.pointee.outcome
-        guard outcome == .served || outcome == .timedOut, unsafe flow.pointee.sent != .zero,
-            unsafe !isStream(flow)
+    func noteConcurrency(_ request: Request, _ limit: ConcurrencyLimit) {
+        let outcome = unsafe request.pointee.outcome
+        guard outcome == .served || outcome == .timedOut, unsafe request.pointee.sent != .zero,
+            unsafe !isStream(request)
         else { return }
         unsafe limit.note(
-            nanoseconds: backendTime(flow),
+            nanoseconds: backendTime(request),
             at: loop.now
         )
     }
@@ -102,8 +102,8 @@ extension Worker {
     }
 }
 
-extension Refusal {
-    static func rateLimited(_ model: String, _ limit: RateLimit, nanoseconds: Int64) -> Refusal {
+extension ErrorReply {
+    static func rateLimited(_ model: String, _ limit: RateLimit, nanoseconds: Int64) -> ErrorReply {
         let seconds = Int((nanoseconds + 999_999_999) / 1_000_000_000)
         let whose =
             switch limit.scope {
@@ -111,31 +111,31 @@ extension Refusal {
             case .client: " from one address"
             case .header(let name): " with the same \(name)"
             }
-        return Refusal(
+        return ErrorReply(
             http: 429,
             grpc: .resourceExhausted,
-            why: .rateLimited,
+            reason: .rateLimited,
             sentence:
                 "model '\(model)' takes \(limit.rateText) requests\(whose) (rateLimit); try again in \(seconds) s",
             retryAfterSeconds: seconds
         )
     }
 
-    static func crowded(_ limit: Int) -> Refusal {
-        Refusal(
+    static func crowded(_ limit: Int) -> ErrorReply {
+        ErrorReply(
             http: 503,
             grpc: .unavailable,
-            why: .overload,
+            reason: .overload,
             sentence:
                 "\(limit) requests are at this revision's backends, as many as they answer in good time (adaptiveConcurrency)",
             retryAfterSeconds: 1
         )
     }
 
-    static let shortOfMemory = Refusal(
+    static let shortOfMemory = ErrorReply(
         http: 503,
         grpc: .unavailable,
-        why: .overload,
+        reason: .overload,
         sentence: "the gateway is short of memory (limits.maxMemory)",
         retryAfterSeconds: 1
     )

@@ -38,10 +38,10 @@ final class MirroredCall {
     let mirror: WorkerMirror
     /// Its place among all that this worker has copied.
     let number: UInt64
-    let form: CallerWishes.Form?
+    let form: ResponseFormat.APIForm?
     var stage = Stage.gathering
     /// The copy's flow until that ends.
-    var copy: FlowPointer?
+    var copy: Request?
     var isOriginalOver = false
     /// What the caller got, and what the shadow said.
     var original: MirroredAnswer
@@ -51,8 +51,8 @@ final class MirroredCall {
     init(
         _ mirror: WorkerMirror,
         number: UInt64,
-        form: CallerWishes.Form?,
-        copy: FlowPointer,
+        form: ResponseFormat.APIForm?,
+        copy: Request,
         pool: BufferPool
     ) {
         self.mirror = mirror

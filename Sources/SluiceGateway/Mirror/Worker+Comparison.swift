@@ -7,37 +7,41 @@ import SluiceTelemetry
 // over and the tick has written: nobody waits for that.
 extension Worker {
     /// The answer of a flow that has to do with mirroring begins.
-    func mirrorAnswer(_ flow: FlowPointer, _ head: FieldBlock) {
+    func mirrorAnswer(_ request: Request, _ head: FieldBlock) {
         let length = unsafe head.first(.inferenceHeaderContentLength).flatMap {
             unsafe ASCII.decimal($0)
         }
         let coding = unsafe NamedCoding(
             head,
-            flow.pointee.wire == .grpc ? .grpcEncoding : .contentEncoding
+            request.pointee.callerProtocol == .grpc ? .grpcEncoding : .contentEncoding
         ).coding
-        unsafe capturing(flow) { (answer: inout MirroredAnswer) in
+        unsafe capturing(request) { (answer: inout MirroredAnswer) in
             answer.begin(headerLength: length, coding)
         }
     }
 
     /// A piece of that answer.
-    func mirrorAnswer(_ flow: FlowPointer, _ bytes: UnsafeRawBufferPointer) {
-        unsafe capturing(flow) { (answer: inout MirroredAnswer) in unsafe answer.append(bytes) }
+    func mirrorAnswer(_ request: Request, _ bytes: UnsafeRawBufferPointer) {
+        unsafe capturing(request) { (answer: inout MirroredAnswer) in unsafe answer.append(bytes) }
     }
 
     /// The whole of that answer, which was translated.
-    func mirrorAnswer(_ flow: FlowPointer, _ rendered: RenderedAnswer) {
-        unsafe capturing(flow) { (answer: inout MirroredAnswer) in
+    func mirrorAnswer(_ request: Request, _ rendered: RenderedAnswer) {
+        unsafe capturing(request) { (answer: inout MirroredAnswer) in
             answer.begin(headerLength: headerLength(rendered.headerLength), nil)
             unsafe rendered.body.withUnsafeBytes { unsafe answer.append($0) }
         }
     }
 
-    private func capturing(_ flow: FlowPointer, _ change: (inout MirroredAnswer) -> Void) {
-        guard let call = unsafe flow.pointee.mirror?._withUnsafeGuaranteedRef({ $0 }),
+    private func capturing(_ request: Request, _ change: (inout MirroredAnswer) -> Void) {
+        guard let call = unsafe request.pointee.mirror?._withUnsafeGuaranteedRef({ $0 }),
             call.mirror.comparison != nil
         else { return }
-        if unsafe flow.pointee.isUnheard { change(&call.shadow) } else { change(&call.original) }
+        if unsafe request.pointee.isInternal {
+            change(&call.shadow)
+        } else {
+            change(&call.original)
+        }
     }
 
     /// Counts how two answers compare; returns how many bytes were read for that.
@@ -60,7 +64,7 @@ extension Worker {
 
     private static func answer(
         _ answer: borrowing MirroredAnswer,
-        _ form: CallerWishes.Form
+        _ form: ResponseFormat.APIForm
     ) -> AnswerComparison.Answer? {
         let bytes = unsafe answer.body.bytes
         guard form == .grpc else {

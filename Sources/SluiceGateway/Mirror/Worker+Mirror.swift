@@ -22,16 +22,16 @@ import SluiceTelemetry
 // model, so they aren't copied either.
 extension Worker {
     /// Draws whether a request that is about to go to a backend is copied.
-    func drawMirror(_ flow: FlowPointer, _ model: WorkerModel) {
-        guard let mirror = model.mirror, unsafe !flow.pointee.isUnheard,
-            unsafe flow.pointee.revision?._withUnsafeGuaranteedRef({ $0 !== mirror.revision })
+    func drawMirror(_ request: Request, _ model: WorkerModel) {
+        guard let mirror = model.mirror, unsafe !request.pointee.isInternal,
+            unsafe request.pointee.revision?._withUnsafeGuaranteedRef({ $0 !== mirror.revision })
                 == true
         else { return }
-        let isCopied = unsafe isPrediction(flow)
-        guard unsafe isCopied || asksModel(flow),
+        let isCopied = unsafe isPrediction(request)
+        guard unsafe isCopied || asksModel(request),
             random.next(below: 10_000) < mirror.plan.share
         else { return }
-        guard isCopied, unsafe !isTooLarge(flow, mirror) else {
+        guard isCopied, unsafe !isTooLarge(request, mirror) else {
             shard.add(mirror.metrics.requests(.skipped))
             return
         }
@@ -41,63 +41,69 @@ extension Worker {
             shard.add(mirror.metrics.requests(.dropped))
             return
         }
-        unsafe beginCopy(flow, mirror)
+        unsafe beginCopy(request, mirror)
     }
 
     /// Whether a model computes something for it, as a stream or in a form we don't read.
-    private func asksModel(_ flow: FlowPointer) -> Bool {
-        unsafe flow.pointee.wire == .grpc
-            ? flow.pointee.method == .modelStreamInfer : flow.pointee.operation.isPrediction
+    private func asksModel(_ request: Request) -> Bool {
+        unsafe request.pointee.callerProtocol == .grpc
+            ? request.pointee.method == .modelStreamInfer : request.pointee.operation.isPrediction
     }
 
-    private func isTooLarge(_ flow: FlowPointer, _ mirror: WorkerMirror) -> Bool {
-        guard let text = unsafe flow.pointee.head?.first(.contentLength),
+    private func isTooLarge(_ request: Request, _ mirror: WorkerMirror) -> Bool {
+        guard let text = unsafe request.pointee.head?.first(.contentLength),
             let length = unsafe ASCII.decimal(text)
         else { return false }
         return length > mirror.plan.maxBytes
     }
 
-    private func beginCopy(_ flow: FlowPointer, _ mirror: WorkerMirror) {
-        let copy = unsafe repeated(flow, to: mirror.revision, started: flow.pointee.started)
+    private func beginCopy(_ request: Request, _ mirror: WorkerMirror) {
+        let copy = unsafe repeated(request, to: mirror.revision, started: request.pointee.started)
         unsafe copy.pointee.head?.append(.sluiceMirror, "1")
         copyCount += 1
         let call = unsafe MirroredCall(
             mirror,
             number: copyCount,
-            form: form(of: flow),
+            form: form(of: request),
             copy: copy,
             pool: buffers
         )
         unsafe copy.pointee.mirror = .passRetained(call)
-        unsafe flow.pointee.mirror = .passRetained(call)
+        unsafe request.pointee.mirror = .passRetained(call)
         copies[call.number] = call
         unsafe armDeadline(copy)
         // What has come so far; the rest comes by on its way to the backend.
-        let offered = unsafe flow.pointee.offered
-        let isWhole = unsafe flow.pointee.hasRequestEnded
-        unsafe mirrorBody(flow, flow.pointee.held.bytes, endStream: isWhole && offered.isEmpty)
-        if unsafe !offered.isEmpty { unsafe mirrorBody(flow, offered, endStream: isWhole) }
+        let pendingChunk = unsafe request.pointee.pendingChunk
+        let isWhole = unsafe request.pointee.hasRequestEnded
+        unsafe mirrorBody(
+            request,
+            request.pointee.buffered.bytes,
+            endStream: isWhole && pendingChunk.isEmpty
+        )
+        if unsafe !pendingChunk.isEmpty {
+            unsafe mirrorBody(request, pendingChunk, endStream: isWhole)
+        }
     }
 
     /// Copies a piece of a request's body on its way to the backend.
-    func mirrorBody(_ flow: FlowPointer, _ bytes: UnsafeRawBufferPointer, endStream: Bool) {
-        guard let call = unsafe flow.pointee.mirror?._withUnsafeGuaranteedRef({ $0 }),
+    func mirrorBody(_ request: Request, _ bytes: UnsafeRawBufferPointer, endStream: Bool) {
+        guard let call = unsafe request.pointee.mirror?._withUnsafeGuaranteedRef({ $0 }),
             call.stage == .gathering, let copy = unsafe call.copy
         else { return }
-        guard unsafe copy.pointee.held.count + bytes.count <= call.mirror.plan.maxBytes else {
+        guard unsafe copy.pointee.buffered.count + bytes.count <= call.mirror.plan.maxBytes else {
             discard(call)
             return
         }
-        unsafe copy.pointee.held.append(bytes, pool: buffers)
+        unsafe copy.pointee.buffered.append(bytes, pool: buffers)
         guard endStream else { return }
         call.stage = .queued
         workLater(on: call)
     }
 
     /// The request ended with trailers, which the copy does without.
-    func mirrorEnded(_ flow: FlowPointer) {
+    func mirrorEnded(_ request: Request) {
         unsafe mirrorBody(
-            flow,
+            request,
             UnsafeRawBufferPointer(start: nil, count: 0),
             endStream: true
         )
@@ -139,24 +145,24 @@ extension Worker {
         call.stage = .sent
         shard.add(call.mirror.metrics.requests(.sent))
         // Nobody waits to hear that the body has moved on.
-        unsafe copy.pointee.credited = copy.pointee.held.count
+        unsafe copy.pointee.acknowledged = copy.pointee.buffered.count
         unsafe attempt(copy)
     }
 
     // MARK: - The end
 
     /// A flow that has to do with mirroring ends, the original or the copy.
-    func leaveMirror(_ flow: FlowPointer) {
-        guard let held = unsafe flow.pointee.mirror else { return }
-        unsafe flow.pointee.mirror = nil
-        let call = unsafe held.takeRetainedValue()
+    func leaveMirror(_ request: Request) {
+        guard let buffered = unsafe request.pointee.mirror else { return }
+        unsafe request.pointee.mirror = nil
+        let call = unsafe buffered.takeRetainedValue()
         let isGood =
-            unsafe flow.pointee.why == .ok && (200..<300).contains(flow.pointee.status)
-            && (flow.pointee.wire != .grpc || flow.pointee.grpcStatus == 0)
-        if unsafe flow.pointee.isUnheard {
+            unsafe request.pointee.reason == .ok && (200..<300).contains(request.pointee.status)
+            && (request.pointee.callerProtocol != .grpc || request.pointee.grpcStatus == 0)
+        if unsafe request.pointee.isInternal {
             copyEnded(call, isGood: isGood)
         } else {
-            unsafe originalEnded(call, isGood: isGood, wasSent: flow.pointee.attempts > 0)
+            unsafe originalEnded(call, isGood: isGood, wasSent: request.pointee.attempts > 0)
         }
     }
 

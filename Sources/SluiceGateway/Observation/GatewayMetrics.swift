@@ -1,7 +1,7 @@
 package import SluiceTelemetry
 
 /// Which protocol a request spoke, as metrics and logs say it.
-enum WireProtocol: UInt8 {
+enum RequestProtocol: UInt8 {
     case v1, v2, grpc, other
 
     var label: String {
@@ -191,21 +191,23 @@ final class RevisionMetrics {
         answers = store.answers.makeTally(model: labels[0], revision: labels[1])
     }
 
-    func duration(_ wire: WireProtocol) -> HistogramID {
-        if let known = durations[Int(wire.rawValue)] { return known }
-        let made = store.histogram(GatewayMetrics.requestDuration, labels + [wire.label])
-        durations[Int(wire.rawValue)] = made
+    func duration(_ callerProtocol: RequestProtocol) -> HistogramID {
+        if let known = durations[Int(callerProtocol.rawValue)] { return known }
+        let made = store.histogram(GatewayMetrics.requestDuration, labels + [callerProtocol.label])
+        durations[Int(callerProtocol.rawValue)] = made
         return made
     }
 
-    func requests(_ wire: WireProtocol, code: Int) -> CounterID {
-        if let block = blocks[Int(wire.rawValue)] { return codes.counter(block, code: code) }
+    func requests(_ callerProtocol: RequestProtocol, code: Int) -> CounterID {
+        if let block = blocks[Int(callerProtocol.rawValue)] {
+            return codes.counter(block, code: code)
+        }
         let block = codes.makeBlock(
             GatewayMetrics.requests,
-            labels + [wire.label],
-            wire == .grpc ? .grpc : .http
+            labels + [callerProtocol.label],
+            callerProtocol == .grpc ? .grpc : .http
         )
-        blocks[Int(wire.rawValue)] = block
+        blocks[Int(callerProtocol.rawValue)] = block
         return codes.counter(block, code: code)
     }
 
@@ -239,8 +241,8 @@ final class BackendMetrics {
         if let grpc { codes.discard(grpc) }
     }
 
-    func requests(_ wire: WireProtocol, code: Int) -> CounterID {
-        if wire == .grpc {
+    func requests(_ callerProtocol: RequestProtocol, code: Int) -> CounterID {
+        if callerProtocol == .grpc {
             let block = grpc ?? codes.makeBlock(GatewayMetrics.backendRequests, labels, .grpc)
             grpc = block
             return codes.counter(block, code: code)

@@ -9,124 +9,127 @@ import SluiceTelemetry
 
 // Each request is counted and logged exactly once, when it ends.
 extension Worker {
-    func account(_ flow: FlowPointer) {
-        if let revision = unsafe flow.pointee.revision {
+    func account(_ request: Request) {
+        if let revision = unsafe request.pointee.revision {
             unsafe revision._withUnsafeGuaranteedRef {
                 shard.add($0.metrics.inFlight, -1)
-                if unsafe !flow.pointee.isUnheard { unsafe count(flow, $0.metrics) }
-                unsafe countAttempt(flow, $0.metrics)
+                if unsafe !request.pointee.isInternal { unsafe count(request, $0.metrics) }
+                unsafe countAttempt(request, $0.metrics)
             }
         } else {
-            unsafe count(flow, strangers)
+            unsafe count(request, unmatched)
         }
-        if log != nil, unsafe !flow.pointee.isUnheard { unsafe record(flow) }
+        if log != nil, unsafe !request.pointee.isInternal { unsafe record(request) }
     }
 
-    private func count(_ flow: FlowPointer, _ metrics: RevisionMetrics) {
-        let wire = unsafe flow.pointee.wire
-        unsafe shard.add(metrics.requests(wire, code: code(of: flow)))
+    private func count(_ request: Request, _ metrics: RevisionMetrics) {
+        let callerProtocol = unsafe request.pointee.callerProtocol
+        unsafe shard.add(metrics.requests(callerProtocol, code: code(of: request)))
         unsafe shard.observe(
-            metrics.duration(wire),
-            nanoseconds: loop.now.nanoseconds(since: flow.pointee.started)
+            metrics.duration(callerProtocol),
+            nanoseconds: loop.now.nanoseconds(since: request.pointee.started)
         )
-        unsafe shard.add(metrics.requestBytes, UInt64(flow.pointee.requestBytes))
-        unsafe shard.add(metrics.responseBytes, UInt64(flow.pointee.responseBytes))
+        unsafe shard.add(metrics.requestBytes, UInt64(request.pointee.requestBytes))
+        unsafe shard.add(metrics.responseBytes, UInt64(request.pointee.responseBytes))
     }
 
-    private func code(of flow: FlowPointer) -> Int {
-        unsafe flow.pointee.wire == .grpc
-            ? max(0, flow.pointee.grpcStatus) : flow.pointee.status
+    private func code(of request: Request) -> Int {
+        unsafe request.pointee.callerProtocol == .grpc
+            ? max(0, request.pointee.grpcStatus) : request.pointee.status
     }
 
     /// Counts what a backend was asked, if one was.
-    private func countAttempt(_ flow: FlowPointer, _ metrics: RevisionMetrics) {
-        if let answers = metrics.answers { unsafe judge(flow, answers) }
-        guard let backend = unsafe flow.pointee.backend, unsafe flow.pointee.sent != .zero else {
+    private func countAttempt(_ request: Request, _ metrics: RevisionMetrics) {
+        if let answers = metrics.answers { unsafe classify(request, answers) }
+        guard let backend = unsafe request.pointee.backend, unsafe request.pointee.sent != .zero
+        else {
             return
         }
-        let wire = unsafe flow.pointee.wire
-        let code = unsafe code(of: flow)
+        let callerProtocol = unsafe request.pointee.callerProtocol
+        let code = unsafe code(of: request)
         // A backend that gave no answer is counted under what we made of it.
-        let answered = unsafe flow.pointee.backendCode
+        let answered = unsafe request.pointee.backendCode
         unsafe backend._withUnsafeGuaranteedRef {
-            shard.add($0.metrics.requests(wire, code: answered > 0 ? answered : code))
+            shard.add($0.metrics.requests(callerProtocol, code: answered > 0 ? answered : code))
         }
         unsafe shard.observe(
             metrics.backendDuration,
-            nanoseconds: loop.now.nanoseconds(since: flow.pointee.sent)
+            nanoseconds: loop.now.nanoseconds(since: request.pointee.sent)
         )
     }
 
     /// Counts an attempt that another one follows.
-    func countFailedAttempt(_ flow: FlowPointer, _ cause: RetryPolicy.Cause) {
-        guard let backend = unsafe flow.pointee.backend else { return }
+    func countFailedAttempt(_ request: Request, _ cause: RetryPolicy.Cause) {
+        guard let backend = unsafe request.pointee.backend else { return }
         // A refused stream is how a connection ends well.
-        if cause != .refused { unsafe judgeFailed(flow) }
-        let wire = unsafe flow.pointee.wire
+        if cause != .refused { unsafe classifyFailed(request) }
+        let callerProtocol = unsafe request.pointee.callerProtocol
         let code =
-            switch (cause, wire) {
+            switch (cause, callerProtocol) {
             case (.timeout, .grpc): 4
             case (.timeout, _): 504
             case (_, .grpc): 14
             case (.reset, _): 502
             default: 503
             }
-        unsafe backend._withUnsafeGuaranteedRef { shard.add($0.metrics.requests(wire, code: code)) }
+        unsafe backend._withUnsafeGuaranteedRef {
+            shard.add($0.metrics.requests(callerProtocol, code: code))
+        }
     }
 
-    private func record(_ flow: FlowPointer) {
-        let exchange = unsafe flow.pointee.exchange
-        let started = unsafe flow.pointee.started
+    private func record(_ request: Request) {
+        let exchange = unsafe request.pointee.exchange
+        let started = unsafe request.pointee.started
         var record = AccessRecord(
             start: WallTime(nanoseconds: started.nanoseconds &+ wallOffset)
         )
         record.duration = loop.now.nanoseconds(since: started)
-        if unsafe flow.pointee.firstByte != .zero {
-            record.firstByte = unsafe flow.pointee.firstByte.nanoseconds(since: started)
+        if unsafe request.pointee.firstByte != .zero {
+            record.firstByte = unsafe request.pointee.firstByte.nanoseconds(since: started)
         }
-        if unsafe flow.pointee.sent != .zero {
-            record.backendTime = unsafe loop.now.nanoseconds(since: flow.pointee.sent)
+        if unsafe request.pointee.sent != .zero {
+            record.backendTime = unsafe loop.now.nanoseconds(since: request.pointee.sent)
         }
-        if unsafe flow.pointee.wire == .grpc {
+        if unsafe request.pointee.callerProtocol == .grpc {
             unsafe record.method = ("POST" as StaticString).utf8Bytes
-            unsafe record.path = flow.pointee.method.path.utf8Bytes
+            unsafe record.path = request.pointee.method.path.utf8Bytes
             record.interface = .grpc
-            record.grpcStatus = unsafe UInt8(clamping: flow.pointee.grpcStatus)
+            record.grpcStatus = unsafe UInt8(clamping: request.pointee.grpcStatus)
         } else {
             unsafe record.method =
-                flow.pointee.isHead
+                request.pointee.isHead
                 ? ("HEAD" as StaticString).utf8Bytes
-                : flow.pointee.operation.method.utf8Bytes
-            unsafe record.path = flow.pointee.operation.template.utf8Bytes
+                : request.pointee.operation.method.utf8Bytes
+            unsafe record.path = request.pointee.operation.template.utf8Bytes
             record.interface =
-                switch unsafe flow.pointee.wire {
+                switch unsafe request.pointee.callerProtocol {
                 case .v1: .v1
                 case .v2: .v2
                 default: .other
                 }
         }
         record.http = exchange.isHTTP2 ? .http2 : .http1
-        record.status = unsafe UInt16(clamping: flow.pointee.status)
-        record.requestBytes = unsafe UInt64(flow.pointee.requestBytes)
-        record.responseBytes = unsafe UInt64(flow.pointee.responseBytes)
-        record.attempts = unsafe UInt32(flow.pointee.attempts)
-        unsafe record.requestID = requestID(of: flow)
-        record.isRequestIDPlain = unsafe flow.pointee.hasOwnRequestID
-        record.trace = unsafe flow.pointee.trace
-        record.why = unsafe flow.pointee.why
+        record.status = unsafe UInt16(clamping: request.pointee.status)
+        record.requestBytes = unsafe UInt64(request.pointee.requestBytes)
+        record.responseBytes = unsafe UInt64(request.pointee.responseBytes)
+        record.attempts = unsafe UInt32(request.pointee.attempts)
+        unsafe record.requestID = requestID(of: request)
+        record.isRequestIDPlain = unsafe request.pointee.hasOwnRequestID
+        record.trace = unsafe request.pointee.trace
+        record.reason = unsafe request.pointee.reason
         if exchange.isSecure { record.tls = exchange.isTLS13 ? .tls13 : .tls12 }
         // The texts are borrowed for the call; the replica and the connection outlive it.
-        if let backend = unsafe flow.pointee.backend {
+        if let backend = unsafe request.pointee.backend {
             unsafe record.target = backend._withUnsafeGuaranteedRef { unsafe $0.accessTarget.bytes }
             // Nobody here gave a reason, so the failure is the backend's own.
-            if record.why == .ok, record.status >= 400 || record.grpcStatus ?? 0 > 0 {
-                record.why = .backendError
+            if record.reason == .ok, record.status >= 400 || record.grpcStatus ?? 0 > 0 {
+                record.reason = .backendError
             }
-        } else if let revision = unsafe flow.pointee.revision {
+        } else if let revision = unsafe request.pointee.revision {
             unsafe record.target = revision._withUnsafeGuaranteedRef {
                 unsafe $0.accessTarget.bytes
             }
-        } else if let model = unsafe flow.pointee.model {
+        } else if let model = unsafe request.pointee.model {
             unsafe record.model = model._withUnsafeGuaranteedRef { unsafe $0.name.bytes }
         }
         unsafe record.client = exchange.clientText
@@ -140,7 +143,7 @@ extension Worker {
             start: WallTime(nanoseconds: loop.now.nanoseconds &+ wallOffset)
         )
         record.status = UInt16(clamping: status)
-        record.why = .protocolError
+        record.reason = .protocolError
         unsafe record.client = connection.clientBytes
         log.append(record)
     }

@@ -7,11 +7,11 @@ import SluiceIngress
 ///
 /// Most come within the tick in which their head came, behind those of others that were sent together,
 /// so that a timer of its own for each would be set and cancelled for nothing. A list through the flows
-/// themselves; a flow is in it while its timer's purpose is ``FlowTimer/arrival``.
+/// themselves; a flow is in it while its timer's purpose is ``RequestTimer/arrival``.
 @safe
 struct ArrivalQueue {
-    private(set) var first: FlowPointer?
-    private var last: FlowPointer?
+    private(set) var first: Request?
+    private var last: Request?
     /// Fires when the first of those who wait may be too late; set while any wait.
     var timer = TimerID.none
     var due = Instant.zero
@@ -22,20 +22,20 @@ struct ArrivalQueue {
     }
 
     /// Puts a flow at the end.
-    mutating func append(_ flow: FlowPointer) {
-        unsafe flow.pointee.nextArrival = nil
-        unsafe flow.pointee.previousArrival = last
+    mutating func append(_ request: Request) {
+        unsafe request.pointee.nextArrival = nil
+        unsafe request.pointee.previousArrival = last
         if let last = unsafe last {
-            unsafe last.pointee.nextArrival = flow
+            unsafe last.pointee.nextArrival = request
         } else {
-            unsafe first = flow
+            unsafe first = request
         }
-        unsafe last = flow
+        unsafe last = request
     }
 
     /// Takes a flow out, wherever it stands.
-    mutating func remove(_ flow: FlowPointer) {
-        let (next, previous) = unsafe (flow.pointee.nextArrival, flow.pointee.previousArrival)
+    mutating func remove(_ request: Request) {
+        let (next, previous) = unsafe (request.pointee.nextArrival, request.pointee.previousArrival)
         if let previous = unsafe previous {
             unsafe previous.pointee.nextArrival = next
         } else {
@@ -53,15 +53,15 @@ extension Worker {
     /// Bounds the time for the message of a single gRPC call that has no deadline yet.
     ///
     /// One that has come behind its head needs no bound.
-    func armArrival(_ flow: FlowPointer) {
-        guard unsafe flow.pointee.timer == .none, unsafe !flow.pointee.method.isStreaming,
-            unsafe !flow.pointee.hasRequestEnded
+    func armArrival(_ request: Request) {
+        guard unsafe request.pointee.timer == .none, unsafe !request.pointee.method.isStreaming,
+            unsafe !request.pointee.hasRequestEnded
         else { return }
-        let exchange = unsafe flow.pointee.exchange
+        let exchange = unsafe request.pointee.exchange
         if unsafe arrivals.first == nil, exchange.hasWholeBody { return }
-        unsafe flow.pointee.timerPurpose = .arrival
-        unsafe arrivals.append(flow)
-        let due = unsafe flow.pointee.started.advanced(byNanoseconds: exchange.bodyTimeout)
+        unsafe request.pointee.timerPurpose = .arrival
+        unsafe arrivals.append(request)
+        let due = unsafe request.pointee.started.advanced(byNanoseconds: exchange.bodyTimeout)
         guard arrivals.timer == .none || due < arrivals.due else { return }
         setArrivalTimer(due)
     }
@@ -74,13 +74,13 @@ extension Worker {
 
     /// The flow doesn't wait for its message any more, or for something else.
     @inline(__always)
-    func leaveArrivals(_ flow: FlowPointer) {
-        if unsafe flow.pointee.timerPurpose == .arrival { unsafe removeArrival(flow) }
+    func leaveArrivals(_ request: Request) {
+        if unsafe request.pointee.timerPurpose == .arrival { unsafe removeArrival(request) }
     }
 
-    private func removeArrival(_ flow: FlowPointer) {
-        unsafe flow.pointee.timerPurpose = .deadline
-        unsafe arrivals.remove(flow)
+    private func removeArrival(_ request: Request) {
+        unsafe request.pointee.timerPurpose = .deadline
+        unsafe arrivals.remove(request)
         if unsafe arrivals.first == nil { loop.cancelTimer(&arrivals.timer) }
     }
 
@@ -89,14 +89,14 @@ extension Worker {
         arrivals.timer = .none
         var earliest: Instant?
         var next = unsafe arrivals.first
-        while let flow = unsafe next {
-            unsafe next = flow.pointee.nextArrival
-            let due = unsafe flow.pointee.started.advanced(
-                byNanoseconds: flow.pointee.exchange.bodyTimeout
+        while let request = unsafe next {
+            unsafe next = request.pointee.nextArrival
+            let due = unsafe request.pointee.started.advanced(
+                byNanoseconds: request.pointee.exchange.bodyTimeout
             )
             if due <= loop.now {
-                unsafe removeArrival(flow)
-                unsafe refuse(flow, .lateMessage)
+                unsafe removeArrival(request)
+                unsafe replyWithError(request, .lateMessage)
             } else {
                 earliest = min(earliest ?? due, due)
             }

@@ -1,6 +1,6 @@
 import SluiceCore
 
-/// What of an attempt's time its caller took, to send the request or to take the answer; part of its ``Flow``.
+/// What of an attempt's time its caller took, to send the request or to take the answer; part of its ``RequestRecord``.
 ///
 /// Backends are judged by the rest. Both directions are told by what waits: bytes of the request that
 /// the backend hasn't taken are its own delay, bytes of the answer that the caller hasn't taken are not.

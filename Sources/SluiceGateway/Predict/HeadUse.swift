@@ -15,7 +15,7 @@ enum HeadUse {
             switch role {
             case .none: 0
             case .bypass: 1
-            case .follows, .leads, .alone: 2
+            case .follows, .leads, .uncoalesced: 2
             }
         return 1 + status + (isGRPC ? 3 : 0)
     }

@@ -1,6 +1,6 @@
 import SluiceCore
 
-/// What a request keeps to be sent once more, or to be looked at should it fail; part of its ``Flow``.
+/// What a request keeps to be sent once more, or to be looked at should it fail; part of its ``RequestRecord``.
 @safe
 struct RetryState: BitwiseCopyable {
     /// The request's body so far, as it went to the backend.
@@ -8,10 +8,10 @@ struct RetryState: BitwiseCopyable {
     /// How much of it lies in the flow's scratch instead, while it is small.
     var smallCount: UInt8 = 0
     /// Bytes of it that the client has been told have moved on.
-    var moved = 0
+    var acknowledged = 0
     /// Whether the body so far is kept: to be sent again, or to be looked at.
     var keepsBody = false
-    /// Whether the head is kept as well, in ``Flow/head``, so that it can be sent again.
+    /// Whether the head is kept as well, in ``RequestRecord/head``, so that it can be sent again.
     var isKept = false
     /// Whether what came was found to be no well-formed request; see ``RequestFault``.
     var isFaulty = false

@@ -1,6 +1,6 @@
 import SluiceBalancing
 
-/// Which backends beyond the 64th each request of a worker has tried; the first 64 are in its ``Flow``.
+/// Which backends beyond the 64th each request of a worker has tried; the first 64 are in its ``RequestRecord``.
 ///
 /// A request has a place here once it goes to such a backend. Places and their memory are used again
 /// and again, so there are as many as there were ever requests of that kind at once.
@@ -41,24 +41,24 @@ struct TriedSets {
 
 extension Worker {
     /// The backends that the request has been sent to.
-    func tried(_ flow: FlowPointer) -> BackendSet {
-        unsafe lines.tried.set(first: flow.pointee.tried, at: flow.pointee.triedFurther)
+    func tried(_ request: Request) -> BackendSet {
+        unsafe queues.tried.set(first: request.pointee.tried, at: request.pointee.triedFurther)
     }
 
     /// The request goes to this backend.
-    func noteTried(_ flow: FlowPointer, _ number: Int) {
+    func noteTried(_ request: Request, _ number: Int) {
         if number < 64 {
-            unsafe flow.pointee.tried |= 1 << UInt64(number)
+            unsafe request.pointee.tried |= 1 << UInt64(number)
         } else {
-            unsafe lines.tried.insert(number, at: &flow.pointee.triedFurther)
+            unsafe queues.tried.insert(number, at: &request.pointee.triedFurther)
         }
     }
 
     /// The request may go to any backend again, or ends.
-    func forgetTried(_ flow: FlowPointer) {
-        unsafe flow.pointee.tried = 0
-        if unsafe flow.pointee.triedFurther > 0 {
-            unsafe lines.tried.remove(at: &flow.pointee.triedFurther)
+    func forgetTried(_ request: Request) {
+        unsafe request.pointee.tried = 0
+        if unsafe request.pointee.triedFurther > 0 {
+            unsafe queues.tried.remove(at: &request.pointee.triedFurther)
         }
     }
 }

@@ -11,83 +11,88 @@ extension Worker {
     // Body bytes held back while a gRPC message hasn't named its model yet.
     private static let routingHoldMaximum = 64 << 10
     // Body bytes a refused HTTP/1.1 request may still send before the refusal goes out.
-    private static let refusalPatience = 1 << 20
+    private static let errorReplyBodyMaximum = 1 << 20
 
     package func requestBody(
         _ exchange: Exchange,
         _ bytes: UnsafeRawBufferPointer,
         endStream: Bool
     ) {
-        guard let raw = unsafe exchange.user else { return }
-        let flow = unsafe raw.assumingMemoryBound(to: Flow.self)
-        unsafe flow.pointee.requestBytes += bytes.count
-        unsafe flow.pointee.hasRequestEnded = endStream
-        switch unsafe flow.pointee.stage {
+        guard let raw = unsafe exchange.context else { return }
+        let request = unsafe raw.assumingMemoryBound(to: RequestRecord.self)
+        unsafe request.pointee.requestBytes += bytes.count
+        unsafe request.pointee.hasRequestEnded = endStream
+        switch unsafe request.pointee.stage {
         case .routing:
-            if unsafe foreseen?.flow == flow { fetchForeseenAnswer() }
-            guard unsafe scan(flow, bytes) else { return }
-            let scanner = unsafe flow.pointee.scanner
+            if unsafe prefetched?.request == request { prefetchAnswer() }
+            guard unsafe scan(request, bytes) else { return }
+            let scanner = unsafe request.pointee.scanner
             if scanner.isCompressed {
-                unsafe gatherCompressed(flow, bytes, endStream: endStream)
+                unsafe gatherCompressed(request, bytes, endStream: endStream)
                 return
             }
             if scanner.isRouted {
                 let name = unsafe UnsafeRawBufferPointer(
-                    start: flow.pointee.scratch.baseAddress,
+                    start: request.pointee.scratch.baseAddress,
                     count: scanner.nameCount
                 )
                 if endStream && !scanner.isComplete {
-                    unsafe truncated(flow)
+                    unsafe truncated(request)
                     return
                 }
-                unsafe flow.pointee.offered = bytes
-                unsafe routeGRPC(flow, name)
+                unsafe request.pointee.pendingChunk = bytes
+                unsafe routeGRPC(request, name)
                 // The flow may be over by now.
-                guard unsafe exchange.user == raw, unsafe !flow.pointee.offered.isEmpty else {
+                guard unsafe exchange.context == raw, unsafe !request.pointee.pendingChunk.isEmpty
+                else {
                     return
                 }
-                unsafe flow.pointee.offered = UnsafeRawBufferPointer(start: nil, count: 0)
-                if unsafe flow.pointee.stage == .connecting {
-                    unsafe flow.pointee.held.append(bytes, pool: buffers)
-                } else if unsafe flow.pointee.stage == .gathering {
-                    unsafe gather(flow, bytes, endStream: endStream)
+                unsafe request.pointee.pendingChunk = UnsafeRawBufferPointer(start: nil, count: 0)
+                if unsafe request.pointee.stage == .connecting {
+                    unsafe request.pointee.buffered.append(bytes, pool: buffers)
+                } else if unsafe request.pointee.stage == .gathering {
+                    unsafe gather(request, bytes, endStream: endStream)
                 } else {
                     exchange.consumed(bytes.count)
                 }
             } else if endStream {
-                unsafe truncated(flow)
-            } else if unsafe flow.pointee.held.count + bytes.count > Worker.routingHoldMaximum {
-                unsafe refuse(
-                    flow,
+                unsafe truncated(request)
+            } else if unsafe request.pointee.buffered.count + bytes.count
+                > Worker.routingHoldMaximum
+            {
+                unsafe replyWithError(
+                    request,
                     .badRequest("model_name must come within the message's first 64 KiB")
                 )
             } else {
-                unsafe flow.pointee.held.append(bytes, pool: buffers)
+                unsafe request.pointee.buffered.append(bytes, pool: buffers)
             }
         case .gathering:
-            guard unsafe allows(flow, bytes, endStream: endStream) else { return }
-            unsafe gather(flow, bytes, endStream: endStream)
+            guard unsafe allows(request, bytes, endStream: endStream) else { return }
+            unsafe gather(request, bytes, endStream: endStream)
         case .waiting: exchange.consumed(bytes.count)
         case .connecting:
-            if unsafe flow.pointee.wire == .grpc, unsafe !scan(flow, bytes) { return }
-            if unsafe flow.pointee.mirror != nil {
-                unsafe mirrorBody(flow, bytes, endStream: endStream)
+            if unsafe request.pointee.callerProtocol == .grpc, unsafe !scan(request, bytes) {
+                return
             }
-            unsafe flow.pointee.held.append(bytes, pool: buffers)
+            if unsafe request.pointee.mirror != nil {
+                unsafe mirrorBody(request, bytes, endStream: endStream)
+            }
+            unsafe request.pointee.buffered.append(bytes, pool: buffers)
         case .relaying:
-            guard unsafe allows(flow, bytes, endStream: endStream) else { return }
-            if unsafe flow.pointee.mirror != nil {
-                unsafe mirrorBody(flow, bytes, endStream: endStream)
+            guard unsafe allows(request, bytes, endStream: endStream) else { return }
+            if unsafe request.pointee.mirror != nil {
+                unsafe mirrorBody(request, bytes, endStream: endStream)
             }
-            unsafe relayRequest(flow, bytes, endStream: endStream)
+            unsafe relayRequest(request, bytes, endStream: endStream)
         case .answering:
-            unsafe flow.pointee.held.append(bytes, pool: buffers)
+            unsafe request.pointee.buffered.append(bytes, pool: buffers)
             exchange.consumed(bytes.count)
-            unsafe answeringContinued(flow)
-        case .refusing:
+            unsafe answeringContinued(request)
+        case .failing:
             exchange.consumed(bytes.count)
-            if unsafe endStream || flow.pointee.requestBytes > Worker.refusalPatience {
-                unsafe sendRefusal(flow)
+            if unsafe endStream || request.pointee.requestBytes > Worker.errorReplyBodyMaximum {
+                unsafe sendErrorReply(request)
             }
         }
     }
@@ -95,89 +100,96 @@ extension Worker {
     /// Whether these bytes may go on: a body within its bounds, or a gRPC message as it should be.
     @inline(__always)
     private func allows(
-        _ flow: FlowPointer,
+        _ request: Request,
         _ bytes: UnsafeRawBufferPointer,
         endStream: Bool
     ) -> Bool {
-        guard unsafe flow.pointee.wire == .grpc else {
-            let limit = replica.snapshot.maxRequestBytes
-            if unsafe flow.pointee.requestBytes <= limit { return true }
-            unsafe refuse(flow, .bodyTooLarge(limit: limit))
+        guard unsafe request.pointee.callerProtocol == .grpc else {
+            let limit = workerSnapshot.snapshot.maxRequestBytes
+            if unsafe request.pointee.requestBytes <= limit { return true }
+            unsafe replyWithError(request, .bodyTooLarge(limit: limit))
             return false
         }
-        guard unsafe scan(flow, bytes) else { return false }
-        guard endStream, unsafe !flow.pointee.scanner.isComplete else { return true }
-        unsafe truncated(flow)
+        guard unsafe scan(request, bytes) else { return false }
+        guard endStream, unsafe !request.pointee.scanner.isComplete else { return true }
+        unsafe truncated(request)
         return false
     }
 
     /// Follows the body with the scanner; true when the bytes may go on.
-    private func scan(_ flow: FlowPointer, _ bytes: UnsafeRawBufferPointer) -> Bool {
+    private func scan(_ request: Request, _ bytes: UnsafeRawBufferPointer) -> Bool {
         let name =
-            unsafe (flow.pointee.scratch.baseAddress.unsafelyUnwrapped
-            + FlowScratch.modelName).assumingMemoryBound(to: UInt8.self)
-        switch unsafe flow.pointee.scanner.scan(bytes, name: name) {
+            unsafe (request.pointee.scratch.baseAddress.unsafelyUnwrapped
+            + RequestScratch.modelName).assumingMemoryBound(to: UInt8.self)
+        switch unsafe request.pointee.scanner.scan(bytes, name: name) {
         case .needMore, .routed: return true
         case .failed(let failure):
-            let (scanner, head) = unsafe (flow.pointee.scanner, flow.pointee.head)
-            unsafe refuse(flow, .unroutable(failure, scanner, replica.snapshot, head))
+            let (scanner, head) = unsafe (request.pointee.scanner, request.pointee.head)
+            unsafe replyWithError(
+                request,
+                .unroutable(failure, scanner, workerSnapshot.snapshot, head)
+            )
             return false
         }
     }
 
     package func requestTrailers(_ exchange: Exchange, _ trailers: FieldBlock) {
-        guard let raw = unsafe exchange.user else {
+        guard let raw = unsafe exchange.context else {
             blocks.give(trailers)
             return
         }
-        let flow = unsafe raw.assumingMemoryBound(to: Flow.self)
-        unsafe flow.pointee.hasRequestEnded = true
-        switch unsafe flow.pointee.stage {
+        let request = unsafe raw.assumingMemoryBound(to: RequestRecord.self)
+        unsafe request.pointee.hasRequestEnded = true
+        switch unsafe request.pointee.stage {
         case .relaying:
-            guard unsafe flow.pointee.wire != .grpc || flow.pointee.scanner.isComplete else {
+            guard
+                unsafe request.pointee.callerProtocol != .grpc || request.pointee.scanner.isComplete
+            else {
                 blocks.give(trailers)
-                unsafe truncated(flow)
+                unsafe truncated(request)
                 return
             }
-            unsafe mirrorEnded(flow)
-            unsafe flow.pointee.clock.requestEnd = loop.now
-            unsafe flow.pointee.call?.sendTrailers(trailers)
+            unsafe mirrorEnded(request)
+            unsafe request.pointee.clock.requestEnd = loop.now
+            unsafe request.pointee.call?.sendTrailers(trailers)
         case .connecting:
-            unsafe mirrorEnded(flow)
-            unsafe flow.pointee.heldTrailers = trailers
+            unsafe mirrorEnded(request)
+            unsafe request.pointee.bufferedTrailers = trailers
         case .gathering:
             blocks.give(trailers)
-            guard unsafe flow.pointee.wire != .grpc || flow.pointee.scanner.isComplete else {
-                unsafe truncated(flow)
+            guard
+                unsafe request.pointee.callerProtocol != .grpc || request.pointee.scanner.isComplete
+            else {
+                unsafe truncated(request)
                 return
             }
-            unsafe gathered(flow)
+            unsafe gathered(request)
         case .waiting: blocks.give(trailers)
         case .routing:
             blocks.give(trailers)
-            unsafe truncated(flow)
+            unsafe truncated(request)
         case .answering:
             blocks.give(trailers)
-            unsafe answeringContinued(flow)
-        case .refusing:
+            unsafe answeringContinued(request)
+        case .failing:
             blocks.give(trailers)
-            unsafe sendRefusal(flow)
+            unsafe sendErrorReply(request)
         }
     }
 
     package func requestAborted(_ exchange: Exchange, _ reason: AbortReason) {
-        guard let raw = unsafe exchange.user else { return }
-        let flow = unsafe raw.assumingMemoryBound(to: Flow.self)
-        unsafe exchange.user = nil
-        unsafe flow.pointee.why =
+        guard let raw = unsafe exchange.context else { return }
+        let request = unsafe raw.assumingMemoryBound(to: RequestRecord.self)
+        unsafe exchange.context = nil
+        unsafe request.pointee.reason =
             switch reason {
             case .clientGone: .clientGone
             case .protocolError: .protocolError
             case .tooSlow: .idleTimeout
             case .drained: .draining
             }
-        if unsafe flow.pointee.status == 0 { unsafe flow.pointee.status = 499 }
-        if unsafe flow.pointee.wire == .grpc { unsafe flow.pointee.grpcStatus = 1 }
-        unsafe end(flow)
+        if unsafe request.pointee.status == 0 { unsafe request.pointee.status = 499 }
+        if unsafe request.pointee.callerProtocol == .grpc { unsafe request.pointee.grpcStatus = 1 }
+        unsafe end(request)
     }
 }

@@ -14,25 +14,25 @@ import SluiceTelemetry
 // revision has no healthy backend.
 extension Worker {
     /// The number of the revision that takes the request; nil when the request has been refused.
-    func decideRevision(_ flow: FlowPointer, _ model: WorkerModel) -> Int? {
-        if let rules = model.rules { return unsafe decideRevision(flow, model, rules) }
-        return unsafe draw(flow, model)
+    func decideRevision(_ request: Request, _ model: WorkerModel) -> Int? {
+        if let rules = model.rules { return unsafe decideRevision(request, model, rules) }
+        return unsafe draw(request, model)
     }
 
     private func decideRevision(
-        _ flow: FlowPointer,
+        _ request: Request,
         _ model: WorkerModel,
         _ rules: WorkerRules
     ) -> Int? {
-        guard let head = unsafe flow.pointee.head else {
+        guard let head = unsafe request.pointee.head else {
             preconditionFailure("the revision is chosen before the head goes out")
         }
         if rules.rules.allowsRevisionHeader, let name = unsafe head.first(.sluiceRevision),
             unsafe !name.isEmpty
         {
             guard let named = unsafe revision(named: name, of: model) else {
-                unsafe refuse(
-                    flow,
+                unsafe replyWithError(
+                    request,
                     .unknownRevision(
                         String(decoding: name.prefix(64), as: UTF8.self),
                         of: model.plan.name,
@@ -46,32 +46,34 @@ extension Worker {
         if let routed = rules.routed(head) { return route(model, to: routed) }
         if let sticky = rules.rules.sticky, let user = unsafe rules.user(head) {
             return unsafe settle(
-                flow,
+                request,
                 model,
                 sticky.split.choose(user: user, weights: model.plan.split.weights) {
                     model.revisions[$0].isUsable
                 }
             )
         }
-        return unsafe draw(flow, model)
+        return unsafe draw(request, model)
     }
 
-    private func draw(_ flow: FlowPointer, _ model: WorkerModel) -> Int? {
+    private func draw(_ request: Request, _ model: WorkerModel) -> Int? {
         let decision = model.plan.split.choose(random: &random) { model.revisions[$0].isUsable }
-        return unsafe settle(flow, model, decision)
+        return unsafe settle(request, model, decision)
     }
 
     /// Carries out what the weights decided.
     private func settle(
-        _ flow: FlowPointer,
+        _ request: Request,
         _ model: WorkerModel,
         _ decision: SplitDecision?
     ) -> Int? {
         guard let decision else {
-            unsafe refuse(flow, .noBackend(model.plan.name))
+            unsafe replyWithError(request, .noBackend(model.plan.name))
             return nil
         }
-        if let lender = decision.lender { shard.add(model.splitMetrics.lent(lender)) }
+        if let spilloverFrom = decision.spilloverFrom {
+            shard.add(model.splitMetrics.spillover(spilloverFrom))
+        }
         return decision.revision
     }
 
@@ -82,7 +84,7 @@ extension Worker {
     }
 
     /// Why a request that must go to `revision` can't be answered.
-    func noBackend(_ revision: WorkerRevision, _ model: WorkerModel) -> Refusal {
+    func noBackend(_ revision: WorkerRevision, _ model: WorkerModel) -> ErrorReply {
         .noBackend(
             model.plan.name,
             revision: model.revisions.count > 1 ? revision.plan.name : nil

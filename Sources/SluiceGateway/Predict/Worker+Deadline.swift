@@ -19,96 +19,96 @@ import SluiceIngress
 //   relaying     `timeout`, before the answer begins also the try's; an answer that has begun is
 //                broken off, with DEADLINE_EXCEEDED or by the stream's or connection's end
 //   answering    `bodyTimeout`, unless it is a stream
-//   refusing     the refusal waits for the rest of an HTTP/1.1 body for `refusalLinger`, 1 MiB, or
+//   refusing     the refusal waits for the rest of an HTTP/1.1 body for `errorReplyLinger`, 1 MiB, or
 //                until the deadline
 extension Worker {
     /// How long a decided refusal waits for the rest of an HTTP/1.1 request, at most.
-    package static let refusalLinger = Duration.seconds(5)
+    package static let errorReplyLinger = Duration.seconds(5)
 
     /// Sets the request's timer for `purpose`, to its deadline at the latest.
-    func setTimer(_ flow: FlowPointer, _ purpose: FlowTimer, at instant: Instant) {
-        let timeout = unsafe flow.pointee.timeout
-        unsafe leaveArrivals(flow)
-        unsafe loop.cancelTimer(&flow.pointee.timer)
-        unsafe flow.pointee.timerPurpose = purpose
-        unsafe flow.pointee.timer = loop.setTimer(
+    func setTimer(_ request: Request, _ purpose: RequestTimer, at instant: Instant) {
+        let timeout = unsafe request.pointee.timeout
+        unsafe leaveArrivals(request)
+        unsafe loop.cancelTimer(&request.pointee.timer)
+        unsafe request.pointee.timerPurpose = purpose
+        unsafe request.pointee.timer = loop.setTimer(
             at: timeout > 0
-                ? min(instant, flow.pointee.started.advanced(byNanoseconds: timeout)) : instant,
+                ? min(instant, request.pointee.started.advanced(byNanoseconds: timeout)) : instant,
             target: self,
-            tag: UInt(bitPattern: flow)
+            tag: UInt(bitPattern: request)
         )
     }
 
     /// Sets the request's timer to its deadline, counted from the request's begin; without one it is
     /// set to nothing.
-    func armDeadline(_ flow: FlowPointer) {
-        unsafe leaveArrivals(flow)
-        if unsafe flow.pointee.timer != .none { unsafe loop.cancelTimer(&flow.pointee.timer) }
-        unsafe flow.pointee.timerPurpose = .deadline
-        let timeout = unsafe flow.pointee.timeout
+    func armDeadline(_ request: Request) {
+        unsafe leaveArrivals(request)
+        if unsafe request.pointee.timer != .none { unsafe loop.cancelTimer(&request.pointee.timer) }
+        unsafe request.pointee.timerPurpose = .deadline
+        let timeout = unsafe request.pointee.timeout
         guard timeout > 0 else { return }
-        unsafe flow.pointee.timer = loop.setTimer(
-            at: flow.pointee.started.advanced(byNanoseconds: timeout),
+        unsafe request.pointee.timer = loop.setTimer(
+            at: request.pointee.started.advanced(byNanoseconds: timeout),
             target: self,
-            tag: UInt(bitPattern: flow)
+            tag: UInt(bitPattern: request)
         )
     }
 
     /// Sets the deadline of a request that isn't answered on the spot, unless it runs already.
-    func beginWaiting(_ flow: FlowPointer) {
-        if unsafe flow.pointee.timer == .none || flow.pointee.timerPurpose != .deadline {
-            unsafe armDeadline(flow)
+    func beginWaiting(_ request: Request) {
+        if unsafe request.pointee.timer == .none || request.pointee.timerPurpose != .deadline {
+            unsafe armDeadline(request)
         }
     }
 
-    func isPastDeadline(_ flow: FlowPointer) -> Bool {
-        let timeout = unsafe flow.pointee.timeout
-        return unsafe timeout > 0 && loop.now.nanoseconds(since: flow.pointee.started) >= timeout
+    func isPastDeadline(_ request: Request) -> Bool {
+        let timeout = unsafe request.pointee.timeout
+        return unsafe timeout > 0 && loop.now.nanoseconds(since: request.pointee.started) >= timeout
     }
 
     /// The request's timer has fired.
-    func timedOut(_ flow: FlowPointer) {
-        switch unsafe flow.pointee.timerPurpose {
-        case .deadline: unsafe deadlineCame(flow)
+    func timedOut(_ request: Request) {
+        switch unsafe request.pointee.timerPurpose {
+        case .deadline: unsafe deadlineCame(request)
         // One timer for all that wait for it; see ``ArrivalQueue``.
         case .arrival: break
-        case .pause: unsafe resume(flow)
-        case .place: unsafe waitedInVain(flow)
-        case .linger: unsafe sendRefusal(flow)
-        case .patience: if unsafe !looksAgain(flow) { unsafe deadlineCame(flow) }
+        case .pause: unsafe resume(request)
+        case .place: unsafe queueTimedOut(request)
+        case .linger: unsafe sendErrorReply(request)
+        case .refetch: if unsafe !looksAgain(request) { unsafe deadlineCame(request) }
         case .tryEnd:
-            guard unsafe !isPastDeadline(flow) else {
-                unsafe deadlineCame(flow)
+            guard unsafe !isPastDeadline(request) else {
+                unsafe deadlineCame(request)
                 return
             }
-            let left = unsafe tryTime(of: flow) - backendTime(flow)
+            let left = unsafe tryTime(of: request) - backendTime(request)
             guard left <= 0 else {
                 // It is the caller who is slow.
-                unsafe setTimer(flow, .tryEnd, at: loop.now.advanced(byNanoseconds: left))
+                unsafe setTimer(request, .tryEnd, at: loop.now.advanced(byNanoseconds: left))
                 return
             }
-            if unsafe isFaulty(flow) { return }
-            unsafe flow.pointee.outcome = .timedOut
-            if unsafe retry(flow, .timeout) { return }
+            if unsafe isFaulty(request) { return }
+            unsafe request.pointee.outcome = .timedOut
+            if unsafe retry(request, .timeout) { return }
             // Where it may not go elsewhere it stays, for as long as the request has.
-            unsafe armDeadline(flow)
+            unsafe armDeadline(request)
         }
     }
 
-    private func tryTime(of flow: FlowPointer) -> Int64 {
-        unsafe flow.pointee.revision?._withUnsafeGuaranteedRef { $0.balance.tryTimeout } ?? 0
+    private func tryTime(of request: Request) -> Int64 {
+        unsafe request.pointee.revision?._withUnsafeGuaranteedRef { $0.balance.tryTimeout } ?? 0
     }
 
     /// The request's time is over.
-    func deadlineCame(_ flow: FlowPointer) {
-        if unsafe flow.pointee.stage == .relaying, unsafe isFaulty(flow) { return }
-        if unsafe hadItsTime(flow) { unsafe flow.pointee.outcome = .timedOut }
-        unsafe refuse(flow, .deadline(.nanoseconds(flow.pointee.timeout)))
+    func deadlineCame(_ request: Request) {
+        if unsafe request.pointee.stage == .relaying, unsafe isFaulty(request) { return }
+        if unsafe hadItsTime(request) { unsafe request.pointee.outcome = .timedOut }
+        unsafe replyWithError(request, .deadline(.nanoseconds(request.pointee.timeout)))
     }
 }
 
 /// What a request's timer is set for.
-enum FlowTimer: UInt8 {
+enum RequestTimer: UInt8 {
     /// The end of the request's time.
     case deadline
     /// The end of the time in which a single gRPC call must have sent its message.
@@ -120,7 +120,7 @@ enum FlowTimer: UInt8 {
     /// The end of the wait for a place at a backend.
     case place
     /// When a request that waits for an equal one looks again.
-    case patience
+    case refetch
     /// The end of a refusal's wait for the rest of its request.
     case linger
 }

@@ -19,99 +19,99 @@ import SluiceTelemetry
 extension Worker {
     /// Whether the request that was gathered must be decoded before it can be read.
     @inline(__always)
-    func isCoded(_ flow: FlowPointer) -> Bool {
-        unsafe flow.pointee.isCoded || flow.pointee.scanner.isCompressed
+    func isCoded(_ request: Request) -> Bool {
+        unsafe request.pointee.isCoded || request.pointee.scanner.isCompressed
     }
 
     /// Whether a request must be decoded though nothing here reads it: for a runtime that can't decode it, or to give
     /// the model in it another name.
-    func mustDecode(_ flow: FlowPointer, _ model: WorkerModel) -> Bool {
-        guard let head = unsafe flow.pointee.head else { return false }
-        if unsafe flow.pointee.wire == .grpc {
-            return unsafe model.renames && !flow.pointee.method.isStreaming
+    func mustDecode(_ request: Request, _ model: WorkerModel) -> Bool {
+        guard let head = unsafe request.pointee.head else { return false }
+        if unsafe request.pointee.callerProtocol == .grpc {
+            return unsafe model.renames && !request.pointee.method.isStreaming
                 && NamedCoding(head, .grpcEncoding).coding != nil
         }
         guard model.lacksDecoding, NamedCoding(head, .contentEncoding).coding != nil else {
             return false
         }
-        unsafe flow.pointee.isCoded = true
+        unsafe request.pointee.isCoded = true
         return true
     }
 
     /// Whether the model's backends may know it by another name, so that its messages are written anew.
-    func renames(_ flow: FlowPointer) -> Bool {
-        unsafe flow.pointee.model?._withUnsafeGuaranteedRef { $0.renames } ?? false
+    func renames(_ request: Request) -> Bool {
+        unsafe request.pointee.model?._withUnsafeGuaranteedRef { $0.renames } ?? false
     }
 
     // MARK: - Requests
 
     /// Decodes a request that was gathered, and goes on with it.
-    func decodeGathered(_ flow: FlowPointer) {
-        guard let head = unsafe flow.pointee.head else { return }
-        let isMessage = unsafe flow.pointee.wire == .grpc
+    func decodeGathered(_ request: Request) {
+        guard let head = unsafe request.pointee.head else { return }
+        let isMessage = unsafe request.pointee.callerProtocol == .grpc
         guard let coding = NamedCoding(head, isMessage ? .grpcEncoding : .contentEncoding).coding
         else {
             // Only a message: bodies in other codings are never looked up.
-            unsafe refuse(flow, .compressedMessage(head))
+            unsafe replyWithError(request, .compressedMessage(head))
             return
         }
-        unsafe decodeRequest(flow, coding) { worker, flow, body in
-            unsafe worker.replaceBody(flow, body)
-            unsafe worker.gatheredDecoded(flow)
+        unsafe decodeRequest(request, coding) { worker, request, body in
+            unsafe worker.replaceBody(request, body)
+            unsafe worker.gatheredDecoded(request)
         }
     }
 
     /// Takes more of a compressed message that hasn't been routed, and routes by it when it is whole.
     func gatherCompressed(
-        _ flow: FlowPointer,
+        _ request: Request,
         _ bytes: UnsafeRawBufferPointer,
         endStream: Bool
     ) {
-        guard let head = unsafe flow.pointee.head,
+        guard let head = unsafe request.pointee.head,
             let coding = NamedCoding(head, .grpcEncoding).coding
         else {
-            unsafe refuse(flow, .compressedMessage(flow.pointee.head))
+            unsafe replyWithError(request, .compressedMessage(request.pointee.head))
             return
         }
-        unsafe hold(flow, bytes)
-        guard unsafe flow.pointee.scanner.isComplete else {
-            if endStream { unsafe truncated(flow) }
+        unsafe hold(request, bytes)
+        guard unsafe request.pointee.scanner.isComplete else {
+            if endStream { unsafe truncated(request) }
             return
         }
-        if unsafe flow.pointee.method.isStreaming {
-            unsafe routeStream(flow, coding)
+        if unsafe request.pointee.method.isStreaming {
+            unsafe routeStream(request, coding)
             return
         }
         // More may come only of the request's end, which is for the stage that follows.
-        unsafe flow.pointee.stage = .gathering
-        unsafe decodeRequest(flow, coding) { worker, flow, body in
-            unsafe worker.routeDecoded(flow, body)
+        unsafe request.pointee.stage = .gathering
+        unsafe decodeRequest(request, coding) { worker, request, body in
+            unsafe worker.routeDecoded(request, body)
         }
     }
 
     /// Routes by a message that is whole and decoded.
-    private func routeDecoded(_ flow: FlowPointer, _ body: PooledBytes) {
+    private func routeDecoded(_ request: Request, _ body: PooledBytes) {
         var scanner = RoutingScanner(
-            nameField: unsafe flow.pointee.method.modelField ?? 1,
+            nameField: unsafe request.pointee.method.modelField ?? 1,
             messageMaximum: .max,
             isStreaming: false
         )
-        guard let name = unsafe name(in: body.bytes, &scanner, flow) else {
+        guard let name = unsafe name(in: body.bytes, &scanner, request) else {
             var body = body
             body.release(to: buffers)
             return
         }
-        unsafe flow.pointee.scanner = scanner
+        unsafe request.pointee.scanner = scanner
         decoded = body
-        unsafe routeGRPC(flow, name)
+        unsafe routeGRPC(request, name)
         decoded.release(to: buffers)
     }
 
     /// Routes a stream by what its first message's first MiB decodes to; messages pass as they came.
-    private func routeStream(_ flow: FlowPointer, _ coding: ContentCoding) {
-        let held = unsafe flow.pointee.held.bytes
-        let length = unsafe MessageDecoding.length(of: held) ?? 0
-        let message = unsafe UnsafeRawBufferPointer(rebasing: held[5..<(5 + length)])
+    private func routeStream(_ request: Request, _ coding: ContentCoding) {
+        let buffered = unsafe request.pointee.buffered.bytes
+        let length = unsafe MessageDecoding.length(of: buffered) ?? 0
+        let message = unsafe UnsafeRawBufferPointer(rebasing: buffered[5..<(5 + length)])
         var body = PooledBytes()
         defer { body.release(to: buffers) }
         // A prefix of its own: the scanner wants one, and the decoded length isn't known.
@@ -130,71 +130,74 @@ extension Worker {
         } catch {
             // The beginning is enough to find the name in.
             guard case .tooLarge = error else {
-                unsafe refuse(flow, .undecodable(error, coding))
+                unsafe replyWithError(request, .undecodable(error, coding))
                 return
             }
         }
         var scanner = RoutingScanner(
-            nameField: unsafe flow.pointee.method.modelField ?? 1,
+            nameField: unsafe request.pointee.method.modelField ?? 1,
             messageMaximum: .max,
             isStreaming: true
         )
-        guard let name = unsafe name(in: body.bytes, &scanner, flow) else { return }
-        unsafe routeGRPC(flow, name)
+        guard let name = unsafe name(in: body.bytes, &scanner, request) else { return }
+        unsafe routeGRPC(request, name)
     }
 
     /// The model's name in a decoded message; nil when the request was refused.
     private func name(
         in body: UnsafeRawBufferPointer,
         _ scanner: inout RoutingScanner,
-        _ flow: FlowPointer
+        _ request: Request
     ) -> UnsafeRawBufferPointer? {
         let place =
-            unsafe (flow.pointee.scratch.baseAddress.unsafelyUnwrapped
-            + FlowScratch.modelName).assumingMemoryBound(to: UInt8.self)
+            unsafe (request.pointee.scratch.baseAddress.unsafelyUnwrapped
+            + RequestScratch.modelName).assumingMemoryBound(to: UInt8.self)
         switch unsafe scanner.scan(body, name: place) {
         case .routed: return unsafe UnsafeRawBufferPointer(start: place, count: scanner.nameCount)
         case .needMore:
-            unsafe refuse(
-                flow,
+            unsafe replyWithError(
+                request,
                 .badRequest(
                     "model_name must come within the first \(Worker.turnMaximum) bytes of a stream's first message"
                 )
             )
         case .failed(let failure):
-            let head = unsafe flow.pointee.head
-            unsafe refuse(flow, .unroutable(failure, scanner, replica.snapshot, head))
+            let head = unsafe request.pointee.head
+            unsafe replyWithError(
+                request,
+                .unroutable(failure, scanner, workerSnapshot.snapshot, head)
+            )
         }
         return nil
     }
 
     /// The message is routed, and must be read: what it decodes to takes its place.
-    func takeDecoded(_ flow: FlowPointer) {
+    func takeDecoded(_ request: Request) {
         let body = decoded
         decoded = PooledBytes()
-        unsafe replaceBody(flow, body)
+        unsafe replaceBody(request, body)
     }
 
     private func decodeRequest(
-        _ flow: FlowPointer,
+        _ request: Request,
         _ coding: ContentCoding,
-        then: @escaping @Sendable (Worker, FlowPointer, PooledBytes) -> Void
+        then: @escaping @Sendable (Worker, Request, PooledBytes) -> Void
     ) {
-        let isMessage = unsafe flow.pointee.wire == .grpc
-        let limit = replica.snapshot.maxRequestBytes
+        let isMessage = unsafe request.pointee.callerProtocol == .grpc
+        let limit = workerSnapshot.snapshot.maxRequestBytes
         let turn = shared.offload == nil ? limit : min(limit, Worker.turnMaximum)
         let result = unsafe MessageDecoding.decode(
-            flow.pointee.held.bytes,
+            request.pointee.buffered.bytes,
             coding,
             isMessage: isMessage,
             limit: turn,
             pool: buffers
         )
         guard case .failure(.tooLarge) = result, turn < limit else {
-            unsafe decodedRequest(flow, coding, result, then)
+            unsafe decodedRequest(request, coding, result, then)
             return
         }
-        unsafe offload(flow, .decoding, on: .held) { _, body in
+        unsafe offload(request, .decoding, on: .buffered) { _, body in
             unsafe Handed(
                 MessageDecoding.decode(
                     body,
@@ -204,42 +207,42 @@ extension Worker {
                     pool: BufferPool(retainedMaximum: 0)
                 )
             )
-        } then: { worker, flow, result in
-            guard let flow = unsafe flow else {
+        } then: { worker, request, result in
+            guard let request = unsafe request else {
                 if case .success(var body) = result { body.release(to: worker.buffers) }
                 return
             }
-            unsafe worker.decodedRequest(flow, coding, result, then)
+            unsafe worker.decodedRequest(request, coding, result, then)
         }
     }
 
     private func decodedRequest(
-        _ flow: FlowPointer,
+        _ request: Request,
         _ coding: ContentCoding,
         _ result: Result<PooledBytes, InflateFailure>,
-        _ then: (Worker, FlowPointer, PooledBytes) -> Void
+        _ then: (Worker, Request, PooledBytes) -> Void
     ) {
         switch result {
         case .success(let body):
             countDecoding(.request, coding, .decoded)
-            unsafe then(self, flow, body)
+            unsafe then(self, request, body)
         case .failure(let failure):
             countDecoding(.request, coding, DecodingMetrics.Outcome(failure))
-            unsafe refuse(flow, .undecodable(failure, coding))
+            unsafe replyWithError(request, .undecodable(failure, coding))
         }
     }
 
     /// Puts the decoded body into the place of the caller's, and says so in the head.
-    private func replaceBody(_ flow: FlowPointer, _ body: PooledBytes) {
-        unsafe flow.pointee.held.release(to: buffers)
-        unsafe flow.pointee.held = body
+    private func replaceBody(_ request: Request, _ body: PooledBytes) {
+        unsafe request.pointee.buffered.release(to: buffers)
+        unsafe request.pointee.buffered = body
         // The caller has heard of all it sent.
-        unsafe flow.pointee.credited = body.count
-        unsafe flow.pointee.isCoded = false
-        unsafe flow.pointee.scanner.passesDecoded()
-        guard let head = unsafe flow.pointee.head else { return }
+        unsafe request.pointee.acknowledged = body.count
+        unsafe request.pointee.isCoded = false
+        unsafe request.pointee.scanner.passesDecoded()
+        guard let head = unsafe request.pointee.head else { return }
         head.remove(.contentLength)
-        if unsafe flow.pointee.wire == .grpc {
+        if unsafe request.pointee.callerProtocol == .grpc {
             head.remove(.grpcEncoding)
         } else {
             head.remove(.contentEncoding)
@@ -250,29 +253,29 @@ extension Worker {
     // MARK: - Answers
 
     /// Whether the answer that was gathered must be decoded before it can be read.
-    func isAnswerCoded(_ flow: FlowPointer, isMessage: Bool) -> Bool {
-        guard unsafe flow.pointee.cache.answerCoding != nil else { return false }
-        let body = unsafe flow.pointee.cache.captured.bytes
+    func isAnswerCoded(_ request: Request, isMessage: Bool) -> Bool {
+        guard unsafe request.pointee.cache.answerCoding != nil else { return false }
+        let body = unsafe request.pointee.cache.captured.bytes
         return unsafe isMessage ? MessageDecoding.isCompressed(body) : !body.isEmpty
     }
 
     /// Decodes the answer of a translated call, and goes on with it.
-    func decodeAnswer(_ flow: FlowPointer, _ coding: ContentCoding) {
-        let isMessage = unsafe flow.pointee.backendWire == .grpc
-        let limit = replica.snapshot.maxRequestBytes
+    func decodeAnswer(_ request: Request, _ coding: ContentCoding) {
+        let isMessage = unsafe request.pointee.translatedProtocol == .grpc
+        let limit = workerSnapshot.snapshot.maxRequestBytes
         let turn = shared.offload == nil ? limit : min(limit, Worker.turnMaximum)
         let result = unsafe MessageDecoding.decode(
-            flow.pointee.cache.captured.bytes,
+            request.pointee.cache.captured.bytes,
             coding,
             isMessage: isMessage,
             limit: turn,
             pool: buffers
         )
         guard case .failure(.tooLarge) = result, turn < limit else {
-            unsafe decodedAnswer(flow, coding, result)
+            unsafe decodedAnswer(request, coding, result)
             return
         }
-        unsafe offload(flow, .answer, on: .captured) { _, body in
+        unsafe offload(request, .answer, on: .captured) { _, body in
             unsafe Handed(
                 MessageDecoding.decode(
                     body,
@@ -282,50 +285,50 @@ extension Worker {
                     pool: BufferPool(retainedMaximum: 0)
                 )
             )
-        } then: { worker, flow, result in
-            guard let flow = unsafe flow else {
+        } then: { worker, request, result in
+            guard let request = unsafe request else {
                 if case .success(var body) = result { body.release(to: worker.buffers) }
                 return
             }
-            unsafe worker.decodedAnswer(flow, coding, result)
+            unsafe worker.decodedAnswer(request, coding, result)
         }
     }
 
     private func decodedAnswer(
-        _ flow: FlowPointer,
+        _ request: Request,
         _ coding: ContentCoding,
         _ result: Result<PooledBytes, InflateFailure>
     ) {
         switch result {
         case .success(let body):
             countDecoding(.answer, coding, .decoded)
-            unsafe putAnswer(flow, body)
-            unsafe translatedGathered(flow)
+            unsafe putAnswer(request, body)
+            unsafe translatedGathered(request)
         case .failure(let failure):
             countDecoding(.answer, coding, DecodingMetrics.Outcome(failure))
-            unsafe refuse(flow, .answerUndecodable(failure, coding))
+            unsafe replyWithError(request, .answerUndecodable(failure, coding))
         }
     }
 
-    private func putAnswer(_ flow: FlowPointer, _ body: PooledBytes) {
-        unsafe flow.pointee.cache.captured.release(to: buffers)
-        unsafe flow.pointee.cache.captured = body
-        unsafe flow.pointee.cache.answerCoding = nil
+    private func putAnswer(_ request: Request, _ body: PooledBytes) {
+        unsafe request.pointee.cache.captured.release(to: buffers)
+        unsafe request.pointee.cache.captured = body
+        unsafe request.pointee.cache.answerCoding = nil
     }
 
     /// Decodes a short answer that was captured, so that it can be kept; false when it can't be, or is too long for
     /// the loop.
-    func decodeCaptured(_ flow: FlowPointer, _ coding: ContentCoding, limit: Int) -> Bool {
+    func decodeCaptured(_ request: Request, _ coding: ContentCoding, limit: Int) -> Bool {
         let result = unsafe MessageDecoding.decode(
-            flow.pointee.cache.captured.bytes,
+            request.pointee.cache.captured.bytes,
             coding,
-            isMessage: flow.spoken == .grpc,
+            isMessage: request.backendProtocol == .grpc,
             limit: min(limit, Worker.turnMaximum),
             pool: buffers
         )
         guard case .success(let body) = result else { return false }
         countDecoding(.answer, coding, .decoded)
-        unsafe putAnswer(flow, body)
+        unsafe putAnswer(request, body)
         return true
     }
 

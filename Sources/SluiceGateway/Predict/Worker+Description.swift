@@ -8,72 +8,72 @@ import SluiceInference
 // in theirs, and their answer comes back in the caller's, on the path of a translated prediction.
 extension Worker {
     /// Whether it asks for a model's metadata in V2's words.
-    func isDescription(_ flow: FlowPointer) -> Bool {
-        switch unsafe flow.pointee.wire {
-        case .v2: unsafe flow.pointee.operation == .v2Model && !flow.pointee.isHead
-        case .grpc: unsafe flow.pointee.method == .modelMetadata
+    func isDescription(_ request: Request) -> Bool {
+        switch unsafe request.pointee.callerProtocol {
+        case .v2: unsafe request.pointee.operation == .v2Model && !request.pointee.isHead
+        case .grpc: unsafe request.pointee.method == .modelMetadata
         case .v1, .other: false
         }
     }
 
     /// Puts the question in the words of the revision's backends, if those are others; false when it
     /// was refused.
-    func translateQuestion(
-        _ flow: FlowPointer,
+    func translateDescription(
+        _ request: Request,
         _ revision: WorkerRevision,
         _ model: WorkerModel
     ) -> Bool {
-        guard unsafe !flow.pointee.isTranslated, let caller = unsafe form(of: flow),
-            let head = unsafe flow.pointee.head,
-            unsafe flow.pointee.isUnheard || model.translated.contains(caller)
+        guard unsafe !request.pointee.isTranslated, let caller = unsafe form(of: request),
+            let head = unsafe request.pointee.head,
+            unsafe request.pointee.isInternal || model.translated.contains(caller)
         else { return true }
         let backend = revision.form(for: caller)
         guard backend != caller else { return true }
         if backend == .v1 {
             // V1 describes signatures of its own kind, or nothing.
-            unsafe describe(flow, revision, model)
+            unsafe describe(request, revision, model)
             return false
         }
         let name = revision.plan.backendModelName ?? model.plan.name
         var body: [UInt8] = []
         if backend == .grpc {
             body = GRPCFrame.frame(
-                ModelDescription.question(model: name, version: pathVersion(head))
+                ModelDescription.requestMessage(model: name, version: pathVersion(head))
             )
             unsafe setHead(head, "POST", GRPCMethod.modelMetadata.path.utf8Bytes)
             head.append(.contentType, "application/grpc")
         } else {
             var path = "/v2/models/\(PathSegment.escaped(name))"
             do throws(InferenceFailure) {
-                let question = unsafe PredictCodec.message(flow.pointee.held.bytes)
-                let version = try unsafe ModelDescription.version(in: question)
+                let requestMessage = unsafe PredictCodec.message(request.pointee.buffered.bytes)
+                let version = try unsafe ModelDescription.version(in: requestMessage)
                 if !version.isEmpty { path += "/versions/\(PathSegment.escaped(version))" }
             } catch {
-                unsafe refuse(flow, .untranslatable(error))
+                unsafe replyWithError(request, .untranslatable(error))
                 return false
             }
             unsafe Array(path.utf8).withUnsafeBytes { unsafe setHead(head, "GET", $0) }
             head.remove(.grpcTimeout)
         }
-        unsafe flow.pointee.held.release(to: buffers)
-        unsafe body.withUnsafeBytes { unsafe flow.pointee.held.append($0, pool: buffers) }
-        unsafe flow.pointee.backendWire = backend == .grpc ? .grpc : .v2
-        unsafe flow.pointee.credited = body.count
-        unsafe flow.pointee.isTranslated = true
-        unsafe flow.pointee.prefixLength = 0
+        unsafe request.pointee.buffered.release(to: buffers)
+        unsafe body.withUnsafeBytes { unsafe request.pointee.buffered.append($0, pool: buffers) }
+        unsafe request.pointee.translatedProtocol = backend == .grpc ? .grpc : .v2
+        unsafe request.pointee.acknowledged = body.count
+        unsafe request.pointee.isTranslated = true
+        unsafe request.pointee.prefixLength = 0
         return true
     }
 
     /// Answers for a server that speaks V1 only, with what is known of its model.
-    private func describe(_ flow: FlowPointer, _ revision: WorkerRevision, _ model: WorkerModel) {
+    private func describe(_ request: Request, _ revision: WorkerRevision, _ model: WorkerModel) {
         guard let signature = revision.plan.signature.signature else {
-            unsafe refuse(flow, .undescribed(model.plan.name))
+            unsafe replyWithError(request, .undescribed(model.plan.name))
             return
         }
         let description = ModelDescription(name: model.plan.name, signature)
-        let isGRPC = unsafe flow.pointee.wire == .grpc
+        let isGRPC = unsafe request.pointee.callerProtocol == .grpc
         unsafe reply(
-            flow,
+            request,
             RenderedAnswer(
                 contentType: isGRPC ? "application/grpc" : "application/json",
                 body: isGRPC ? GRPCFrame.frame(description.protobuf) : description.json
@@ -96,11 +96,11 @@ extension Worker {
     }
 
     /// Answers with what the backend said of the model.
-    func replyDescription(_ flow: FlowPointer) {
-        let told = unsafe flow.pointee.cache.captured.bytes
+    func replyDescription(_ request: Request) {
+        let told = unsafe request.pointee.cache.captured.bytes
         do throws(InferenceFailure) {
             let answer: RenderedAnswer
-            if unsafe flow.pointee.backendWire == .grpc {
+            if unsafe request.pointee.translatedProtocol == .grpc {
                 let description = try unsafe ModelDescription(
                     protobuf: PredictCodec.message(told)
                 )
@@ -112,9 +112,9 @@ extension Worker {
                     body: GRPCFrame.frame(description.protobuf)
                 )
             }
-            unsafe reply(flow, answer, cacheStatus: nil)
+            unsafe reply(request, answer, cacheStatus: nil)
         } catch {
-            unsafe refuse(flow, .answerUntranslatable(error))
+            unsafe replyWithError(request, .answerUntranslatable(error))
         }
     }
 }

@@ -26,12 +26,12 @@ extension Worker {
     ///
     /// What we made ourselves, in translating, is well-formed.
     @inline(__always)
-    func isWorthALook(_ flow: FlowPointer, _ revision: WorkerRevision) -> Bool {
-        guard unsafe flow.pointee.wire != .other, unsafe !flow.pointee.isTranslated,
-            unsafe flow.pointee.wire == .grpc
-                ? flow.pointee.method == .modelInfer : flow.pointee.operation.isPrediction
+    func isWorthALook(_ request: Request, _ revision: WorkerRevision) -> Bool {
+        guard unsafe request.pointee.callerProtocol != .other, unsafe !request.pointee.isTranslated,
+            unsafe request.pointee.callerProtocol == .grpc
+                ? request.pointee.method == .modelInfer : request.pointee.operation.isPrediction
         else { return false }
-        return unsafe flow.pointee.held.count + flow.pointee.offered.count
+        return unsafe request.pointee.buffered.count + request.pointee.pendingChunk.count
             <= revision.balance.retry.bufferBytes
     }
 
@@ -43,48 +43,50 @@ extension Worker {
     }
 
     /// What is wrong with the request, if it is whole, was kept, and can be read.
-    func fault(of flow: FlowPointer) -> RequestFault? {
-        guard unsafe flow.pointee.retry.keepsBody, unsafe flow.pointee.hasRequestEnded,
-            unsafe !flow.pointee.retry.isCoded, let form = unsafe faultForm(of: flow)
+    func fault(of request: Request) -> RequestFault? {
+        guard unsafe request.pointee.retry.keepsBody, unsafe request.pointee.hasRequestEnded,
+            unsafe !request.pointee.retry.isCoded, let form = unsafe faultForm(of: request)
         else { return nil }
-        let length = unsafe flow.pointee.retry.headerLength
+        let length = unsafe request.pointee.retry.headerLength
         return unsafe RequestFault.find(
-            in: keptBody(flow),
+            in: keptBody(request),
             form,
             headerLength: length == -1 ? nil : length,
-            dialect(of: flow)
+            runtimeKind(of: request)
         )
     }
 
     /// The body as it was kept: it lies still until the flow ends or forgets it.
-    private func keptBody(_ flow: FlowPointer) -> UnsafeRawBufferPointer {
-        let small = unsafe Int(flow.pointee.retry.smallCount)
-        guard small > 0 else { return unsafe flow.pointee.retry.replay.bytes }
-        let place = FlowScratch.replay..<FlowScratch.replay + small
-        return unsafe UnsafeRawBufferPointer(rebasing: flow.pointee.scratch[place])
+    private func keptBody(_ request: Request) -> UnsafeRawBufferPointer {
+        let small = unsafe Int(request.pointee.retry.smallCount)
+        guard small > 0 else { return unsafe request.pointee.retry.replay.bytes }
+        let place = RequestScratch.replay..<RequestScratch.replay + small
+        return unsafe UnsafeRawBufferPointer(rebasing: request.pointee.scratch[place])
     }
 
     /// What the body should be; nil where that isn't for us to say.
-    private func faultForm(of flow: FlowPointer) -> RequestFault.Form? {
+    private func faultForm(of request: Request) -> RequestFault.APIForm? {
         // In drain it counts as translated, and was looked at before.
-        guard unsafe flow.pointee.retry.isFaulty || !flow.pointee.isTranslated else { return nil }
-        if unsafe flow.pointee.wire == .grpc {
-            return unsafe flow.pointee.method == .modelInfer ? .grpc : nil
+        guard unsafe request.pointee.retry.isFaulty || !request.pointee.isTranslated else {
+            return nil
         }
-        let operation = unsafe flow.pointee.operation
+        if unsafe request.pointee.callerProtocol == .grpc {
+            return unsafe request.pointee.method == .modelInfer ? .grpc : nil
+        }
+        let operation = unsafe request.pointee.operation
         if operation == .v2Infer { return .v2 }
         // A server of its own kind may take images there.
-        guard operation.isPrediction, unsafe !flow.pointee.retry.isForeign else { return nil }
+        guard operation.isPrediction, unsafe !request.pointee.retry.isForeign else { return nil }
         return operation == .v1Predict || operation == .v1Explain ? .v1 : .object
     }
 
     /// Whether a failing answer is the caller's doing; then it is told so when the answer has ended.
     @inline(never)
-    func isFaulty(_ flow: FlowPointer, failing head: FieldBlock, endStream: Bool) -> Bool {
+    func isFaulty(_ request: Request, failing head: FieldBlock, endStream: Bool) -> Bool {
         var code = head.status
-        if unsafe flow.pointee.wire == .grpc, code == 200 {
+        if unsafe request.pointee.callerProtocol == .grpc, code == 200 {
             code = unsafe head.first(.grpcStatus).flatMap { unsafe ASCII.decimal($0) } ?? 2
-            if code == 5 { unsafe flow.pointee.namesVersion = messageNamesVersion(flow) }
+            if code == 5 { unsafe request.pointee.namesVersion = messageNamesVersion(request) }
             guard endStream, [.failed, .unavailable].contains(AnswerKind(grpc: code)) else {
                 return false
             }
@@ -92,65 +94,65 @@ extension Worker {
             return false
         }
         // That it can't serve, a backend may say of any request, one in a form of its own among them.
-        guard let fault = unsafe fault(of: flow),
+        guard let fault = unsafe fault(of: request),
             unsafe fault.isCertain
-                || flow.pointee.wire != .grpc && AnswerKind(http: code) == .failed
+                || request.pointee.callerProtocol != .grpc && AnswerKind(http: code) == .failed
         else { return false }
-        if unsafe flow.pointee.hedge != nil { unsafe leaveHedge(flow, .lost) }
-        if unsafe flow.pointee.timerPurpose == .tryEnd { unsafe armDeadline(flow) }
-        unsafe flow.pointee.backendCode = code
-        unsafe flow.pointee.firstByte = loop.now
+        if unsafe request.pointee.hedge != nil { unsafe leaveHedge(request, .lost) }
+        if unsafe request.pointee.timerPurpose == .tryEnd { unsafe armDeadline(request) }
+        unsafe request.pointee.backendCode = code
+        unsafe request.pointee.firstByte = loop.now
         if endStream {
-            unsafe flow.pointee.call = nil
-            unsafe refuse(flow, fault)
+            unsafe request.pointee.call = nil
+            unsafe replyWithError(request, fault)
         } else {
-            unsafe flow.pointee.retry.isFaulty = true
-            unsafe flow.pointee.backendWire = flow.pointee.wire
-            unsafe flow.pointee.isTranslated = true
+            unsafe request.pointee.retry.isFaulty = true
+            unsafe request.pointee.translatedProtocol = request.pointee.callerProtocol
+            unsafe request.pointee.isTranslated = true
         }
         return true
     }
 
     /// Whether a kept gRPC message asks for a version of its model.
-    private func messageNamesVersion(_ flow: FlowPointer) -> Bool {
-        let body = unsafe keptBody(flow)
+    private func messageNamesVersion(_ request: Request) -> Bool {
+        let body = unsafe keptBody(request)
         guard body.count > 5 else { return false }
-        let request = unsafe try? InferenceRequest(
+        let inference = unsafe try? InferenceRequest(
             protobuf: UnsafeRawBufferPointer(rebasing: body[5...])
         )
-        return request?.modelVersion.isEmpty == false
+        return inference?.modelVersion.isEmpty == false
     }
 
     /// Whether a request that got no answer was no well-formed one; then it is told so.
-    func isFaulty(_ flow: FlowPointer) -> Bool {
-        guard unsafe !flow.pointee.hasResponseBegun, let fault = unsafe fault(of: flow),
-            unsafe fault.isCertain || flow.pointee.retry.isFaulty
+    func isFaulty(_ request: Request) -> Bool {
+        guard unsafe !request.pointee.hasResponseBegun, let fault = unsafe fault(of: request),
+            unsafe fault.isCertain || request.pointee.retry.isFaulty
         else { return false }
-        unsafe refuse(flow, fault)
+        unsafe replyWithError(request, fault)
         return true
     }
 
     /// A piece of the answer to a request that was no well-formed one.
-    func faultyBody(_ flow: FlowPointer, _ byteCount: Int, endStream: Bool) {
-        unsafe flow.pointee.responseBytes += byteCount
+    func faultyBody(_ request: Request, _ byteCount: Int, endStream: Bool) {
+        unsafe request.pointee.responseBytes += byteCount
         if endStream {
-            unsafe faultyEnd(flow)
-        } else if unsafe flow.pointee.responseBytes > Worker.faultyAnswerMaximum {
-            _ = unsafe isFaulty(flow)
+            unsafe faultyEnd(request)
+        } else if unsafe request.pointee.responseBytes > Worker.faultyAnswerMaximum {
+            _ = unsafe isFaulty(request)
         } else {
-            unsafe flow.pointee.call?.consumed(byteCount)
+            unsafe request.pointee.call?.consumed(byteCount)
         }
     }
 
     /// The answer to a request that was no well-formed one has ended.
-    func faultyEnd(_ flow: FlowPointer) {
-        unsafe flow.pointee.call = nil
-        _ = unsafe isFaulty(flow)
+    func faultyEnd(_ request: Request) {
+        unsafe request.pointee.call = nil
+        _ = unsafe isFaulty(request)
     }
 
-    private func refuse(_ flow: FlowPointer, _ fault: RequestFault) {
-        unsafe flow.pointee.outcome = .unknown
-        unsafe flow.pointee.responseBytes = 0
-        unsafe refuse(flow, .badRequest(fault.sentence))
+    private func replyWithError(_ request: Request, _ fault: RequestFault) {
+        unsafe request.pointee.outcome = .unknown
+        unsafe request.pointee.responseBytes = 0
+        unsafe replyWithError(request, .badRequest(fault.sentence))
     }
 }

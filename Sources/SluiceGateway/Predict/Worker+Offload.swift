@@ -16,9 +16,9 @@ extension Worker {
     static let turnMaximum = 1 << 20
 
     /// The body that work is about; it is lent while the work is done.
-    enum LentBody: Sendable {
+    enum OffloadedBody: Sendable {
         /// The request, as it was gathered.
-        case held
+        case buffered
         /// The answer, as it was gathered.
         case captured
     }
@@ -47,22 +47,24 @@ extension Worker {
     /// that is over; what the result owns must be given back all the same. Refuses a request for which there is no
     /// room.
     func offload<Made>(
-        _ flow: FlowPointer,
+        _ request: Request,
         _ kind: OffloadedWork,
-        on place: LentBody,
+        on place: OffloadedBody,
         _ work:
             @escaping @Sendable (inout PredictCodec, UnsafeRawBufferPointer) -> Handed<Made>,
-        then: @escaping @Sendable (Worker, FlowPointer?, Made) -> Void
+        then: @escaping @Sendable (Worker, Request?, Made) -> Void
     ) {
         guard let pool = shared.offload else { preconditionFailure("there are no helper threads") }
-        let body = Handed(unsafe place == .held ? flow.pointee.held : flow.pointee.cache.captured)
+        let body = Handed(
+            unsafe place == .buffered ? request.pointee.buffered : request.pointee.cache.captured
+        )
         let (home, worker) = (loop.handle, Handed(self))
         nextToken += 1
         let token = nextToken
         let isGone = Flag()
         let isTaken = pool.submit(isRefusable: kind != .answer) {
             guard !isGone.isSet else {
-                home.submit { worker.value.unlent(body.value) }
+                home.submit { worker.value.releaseOffloaded(body.value) }
                 return
             }
             var codec = PredictCodec(pool: BufferPool(retainedMaximum: 0))
@@ -73,15 +75,15 @@ extension Worker {
         }
         countOffload(kind, isTaken: isTaken)
         guard isTaken else {
-            unsafe refuse(flow, .overloaded("the queue of long bodies"))
+            unsafe replyWithError(request, .overloaded("the queue of long bodies"))
             return
         }
         gone[token] = isGone
-        unsafe lend(flow, place, token)
+        unsafe offloadBody(request, place, token)
     }
 
     /// The body of a request that was over before a helper thread came to it is back.
-    private func unlent(_ body: PooledBytes) {
+    private func releaseOffloaded(_ body: PooledBytes) {
         var body = body
         shard.add(shared.store.gauge(OffloadMetrics.active, []), -1)
         body.release(to: buffers)
@@ -94,50 +96,54 @@ extension Worker {
         if isTaken { shard.add(shared.store.gauge(OffloadMetrics.active, []), 1) }
     }
 
-    private func lend(_ flow: FlowPointer, _ place: LentBody, _ token: UInt64) {
+    private func offloadBody(_ request: Request, _ place: OffloadedBody, _ token: UInt64) {
         switch place {
-        case .held: unsafe flow.pointee.held = PooledBytes()
-        case .captured: unsafe flow.pointee.cache.captured = PooledBytes()
+        case .buffered: unsafe request.pointee.buffered = PooledBytes()
+        case .captured: unsafe request.pointee.cache.captured = PooledBytes()
         }
-        if unsafe flow.pointee.stage == .gathering { unsafe flow.pointee.stage = .waiting }
-        unsafe flow.pointee.offloadToken = token
-        unsafe lent.insert(token, flow)
+        if unsafe request.pointee.stage == .gathering { unsafe request.pointee.stage = .waiting }
+        unsafe request.pointee.offloadToken = token
+        unsafe offloaded.insert(token, request)
     }
 
     /// The work is done: its body is back.
     private func offloaded<Made>(
         _ token: UInt64,
-        _ place: LentBody,
+        _ place: OffloadedBody,
         _ body: PooledBytes,
         _ made: Made,
-        _ then: (Worker, FlowPointer?, Made) -> Void
+        _ then: (Worker, Request?, Made) -> Void
     ) {
         gone[token] = nil
-        guard let flow = unsafe lent.remove(token)?.assumingMemoryBound(to: Flow.self) else {
-            unlent(body)
+        guard
+            let request = unsafe offloaded.remove(token)?.assumingMemoryBound(
+                to: RequestRecord.self
+            )
+        else {
+            releaseOffloaded(body)
             then(self, nil, made)
             return
         }
         shard.add(shared.store.gauge(OffloadMetrics.active, []), -1)
-        unsafe flow.pointee.offloadToken = 0
+        unsafe request.pointee.offloadToken = 0
         switch place {
-        case .held: unsafe flow.pointee.held = body
-        case .captured: unsafe flow.pointee.cache.captured = body
+        case .buffered: unsafe request.pointee.buffered = body
+        case .captured: unsafe request.pointee.cache.captured = body
         }
-        unsafe then(self, flow, made)
+        unsafe then(self, request, made)
     }
 
     /// Forgets work whose request is over: it isn't begun any more, and its body is given back.
     @inline(__always)
-    func forgetOffload(_ flow: FlowPointer) {
-        if unsafe flow.pointee.offloadToken != 0 { unsafe forgetLent(flow) }
+    func forgetOffload(_ request: Request) {
+        if unsafe request.pointee.offloadToken != 0 { unsafe forgetOffloaded(request) }
     }
 
-    private func forgetLent(_ flow: FlowPointer) {
-        let token = unsafe flow.pointee.offloadToken
-        _ = unsafe lent.remove(token)
+    private func forgetOffloaded(_ request: Request) {
+        let token = unsafe request.pointee.offloadToken
+        _ = unsafe offloaded.remove(token)
         gone.removeValue(forKey: token)?.set()
-        unsafe flow.pointee.offloadToken = 0
+        unsafe request.pointee.offloadToken = 0
     }
 }
 

@@ -9,18 +9,18 @@ import SluiceTelemetry
 // What an attempt says of the backend that was tried.
 extension Worker {
     /// Counts the backend out and notes how it did.
-    func leaveBackend(_ flow: FlowPointer) {
-        guard let backend = unsafe flow.pointee.backend else { return }
-        unsafe flow.pointee.backend = nil
+    func leaveBackend(_ request: Request) {
+        guard let backend = unsafe request.pointee.backend else { return }
+        unsafe request.pointee.backend = nil
         unsafe backend._withUnsafeGuaranteedRef { backend in
-            let outcome = unsafe flow.pointee.outcome
-            unsafe flow.pointee.revision?._withUnsafeGuaranteedRef { revision in
+            let outcome = unsafe request.pointee.outcome
+            unsafe request.pointee.revision?._withUnsafeGuaranteedRef { revision in
                 if outcome.rawValue > BackendOutcome.served.rawValue || backend.load.hasFailures {
                     note(outcome, of: backend, in: revision)
                 }
-                if revision.balance.measuresLatency { unsafe noteLatency(flow, backend) }
+                if revision.balance.measuresLatency { unsafe noteLatency(request, backend) }
                 let limit = revision.balance.concurrency
-                if let limit { unsafe noteConcurrency(flow, limit) }
+                if let limit { unsafe noteConcurrency(request, limit) }
                 if revision.balance.candidates != nil {
                     giveBack(backend.load, limit, revision.balance.board.queue)
                 } else {
@@ -29,7 +29,7 @@ extension Worker {
                 }
             }
         }
-        unsafe flow.pointee.outcome = .unknown
+        unsafe request.pointee.outcome = .unknown
     }
 
     @inline(never)
@@ -41,7 +41,7 @@ extension Worker {
         guard outcome != .unknown else { return }
         let record = backend.load.note(outcome, at: loop.now)
         guard outcome.countsForEjection else { return }
-        let isEjected = revision.balance.board.outliers.judge(
+        let isEjected = revision.balance.board.outliers.record(
             backend.load,
             record,
             among: revision.loads,
@@ -54,23 +54,24 @@ extension Worker {
         )
     }
 
-    private func noteLatency(_ flow: FlowPointer, _ backend: WorkerBackend) {
-        let outcome = unsafe flow.pointee.outcome
-        guard outcome == .served || outcome == .timedOut, unsafe flow.pointee.sent != .zero else {
+    private func noteLatency(_ request: Request, _ backend: WorkerBackend) {
+        let outcome = unsafe request.pointee.outcome
+        guard outcome == .served || outcome == .timedOut, unsafe request.pointee.sent != .zero
+        else {
             return
         }
         backend.load.note(
-            nanoseconds: unsafe backendTime(flow),
+            nanoseconds: unsafe backendTime(request),
             at: loop.now
         )
     }
 
     /// How long the backend has been at it, in nanoseconds: without the time in which its caller still
     /// sent the request, or didn't take the answer.
-    func backendTime(_ flow: FlowPointer) -> Int64 {
-        let (clock, now) = unsafe (flow.pointee.clock, loop.now)
-        var since = unsafe max(flow.pointee.sent, clock.requestEnd)
-        if unsafe !flow.pointee.hasRequestEnded, unsafe flow.pointee.firstByte == .zero {
+    func backendTime(_ request: Request) -> Int64 {
+        let (clock, now) = unsafe (request.pointee.clock, loop.now)
+        var since = unsafe max(request.pointee.sent, clock.requestEnd)
+        if unsafe !request.pointee.hasRequestEnded, unsafe request.pointee.firstByte == .zero {
             guard let stalled = clock.stalledSince else { return 0 }
             since = max(since, stalled)
         }
@@ -81,16 +82,18 @@ extension Worker {
     ///
     /// A caller in a hurry, a slow one, or one that waited in line says nothing about the backend. A
     /// tenth is what may pass before a request that nobody holds up is sent.
-    func hadItsTime(_ flow: FlowPointer) -> Bool {
-        guard let model = unsafe flow.pointee.model, unsafe flow.pointee.backend != nil else {
+    func hadItsTime(_ request: Request) -> Bool {
+        guard let model = unsafe request.pointee.model, unsafe request.pointee.backend != nil else {
             return false
         }
         let timeout = unsafe model._withUnsafeGuaranteedRef { $0.timeout }
         // How long a stream lasts that has begun is up to its caller.
-        if unsafe timeout == 0 || flow.pointee.firstByte != .zero && isStream(flow) { return false }
+        if unsafe timeout == 0 || request.pointee.firstByte != .zero && isStream(request) {
+            return false
+        }
         let time =
-            unsafe flow.pointee.sent == .zero
-            ? loop.now.nanoseconds(since: flow.pointee.started) : backendTime(flow)
+            unsafe request.pointee.sent == .zero
+            ? loop.now.nanoseconds(since: request.pointee.started) : backendTime(request)
         return time >= timeout - timeout / 10
     }
 
@@ -98,39 +101,40 @@ extension Worker {
 
     /// Notes that an HTTP status is down to what the caller asked for, if it is.
     @inline(never)
-    func noteRefusal(_ flow: FlowPointer, http status: Int) {
+    func noteErrorAnswer(_ request: Request, http status: Int) {
         let isAsked =
             switch status {
             // Which versions there are, and which operations beyond predictions, is the runtime's business.
-            case 404, 405, 501: unsafe flow.pointee.namesVersion || !isServed(flow)
+            case 404, 405, 501: unsafe request.pointee.namesVersion || !isServed(request)
             // It waited for a request that didn't come.
-            case 408: unsafe !flow.pointee.hasRequestEnded || flow.pointee.clock.requestEnd != .zero
+            case 408:
+                unsafe !request.pointee.hasRequestEnded || request.pointee.clock.requestEnd != .zero
             default: false
             }
-        if isAsked { unsafe blameCaller(flow) }
+        if isAsked { unsafe blameCaller(request) }
     }
 
     /// Notes that a gRPC status is down to what the caller asked for, if it is.
     @inline(never)
-    func noteRefusal(_ flow: FlowPointer, grpc fields: FieldBlock) {
-        let code = unsafe flow.spoken == .grpc ? flow.pointee.backendCode : 0
+    func noteErrorAnswer(_ request: Request, grpc fields: FieldBlock) {
+        let code = unsafe request.backendProtocol == .grpc ? request.pointee.backendCode : 0
         let isAsked =
             switch GRPCStatus(rawValue: code) {
             // Its own clock may be the first to show the caller's deadline.
-            case .deadlineExceeded: unsafe !hadItsTime(flow)
-            case .notFound: unsafe flow.pointee.namesVersion
-            case .unimplemented: unsafe flow.pointee.namesVersion || !isServed(flow)
+            case .deadlineExceeded: unsafe !hadItsTime(request)
+            case .notFound: unsafe request.pointee.namesVersion
+            case .unimplemented: unsafe request.pointee.namesVersion || !isServed(request)
             case .resourceExhausted:
                 fields.text(.grpcMessage).map { Worker.isSizeLimit(StatusMessage.decode($0)) }
                     ?? false
             default: false
             }
-        if isAsked { unsafe blameCaller(flow) }
+        if isAsked { unsafe blameCaller(request) }
     }
 
-    private func blameCaller(_ flow: FlowPointer) {
-        unsafe flow.pointee.isCallersDoing = true
-        unsafe flow.pointee.outcome = .served
+    private func blameCaller(_ request: Request) {
+        unsafe request.pointee.isCallersDoing = true
+        unsafe request.pointee.outcome = .served
     }
 
     /// Whether a RESOURCE_EXHAUSTED says that the request is too large, as gRPC's libraries put it, and
@@ -143,26 +147,27 @@ extension Worker {
 
     /// Whether the model is known to do what was asked for: predictions always, the rest once an
     /// answer of any revision has shown it.
-    private func isServed(_ flow: FlowPointer) -> Bool {
-        let operation = unsafe operationBit(flow)
+    private func isServed(_ request: Request) -> Bool {
+        let operation = unsafe operationBit(request)
         return unsafe operation == 0
-            || flow.pointee.model?._withUnsafeGuaranteedRef { $0.served & operation != 0 } ?? true
+            || request.pointee.model?._withUnsafeGuaranteedRef { $0.served & operation != 0 }
+                ?? true
     }
 
     /// Notes that the model does what was asked for.
-    func noteServed(_ flow: FlowPointer) {
-        let operation = unsafe operationBit(flow)
+    func noteServed(_ request: Request) {
+        let operation = unsafe operationBit(request)
         guard operation != 0 else { return }
-        unsafe flow.pointee.model?._withUnsafeGuaranteedRef { $0.served |= operation }
+        unsafe request.pointee.model?._withUnsafeGuaranteedRef { $0.served |= operation }
     }
 
     /// A bit for each operation that isn't a prediction of the protocols; 0 for those.
-    private func operationBit(_ flow: FlowPointer) -> UInt64 {
-        if unsafe flow.pointee.wire == .grpc {
-            let method = unsafe flow.pointee.method
+    private func operationBit(_ request: Request) -> UInt64 {
+        if unsafe request.pointee.callerProtocol == .grpc {
+            let method = unsafe request.pointee.method
             return method == .modelInfer ? 0 : 1 << UInt64(32 + method.rawValue)
         }
-        let operation = unsafe flow.pointee.operation
+        let operation = unsafe request.pointee.operation
         return operation == .v1Predict || operation == .v2Infer
             ? 0 : 1 << UInt64(operation.rawValue)
     }

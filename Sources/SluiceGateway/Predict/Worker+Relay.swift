@@ -10,132 +10,132 @@ import SluiceTelemetry
 // Bodies both ways, verbatim. Whoever sends may send more only when the other side has taken what
 // came before: `consumed` follows `send` by exactly what moved on, and `drained` by the rest.
 extension Worker {
-    func relayRequest(_ flow: FlowPointer, _ bytes: UnsafeRawBufferPointer, endStream: Bool) {
-        guard let call = unsafe flow.pointee.call else { return }
-        if unsafe flow.pointee.retry.keepsBody { unsafe keep(flow, bytes) }
+    func relayRequest(_ request: Request, _ bytes: UnsafeRawBufferPointer, endStream: Bool) {
+        guard let call = unsafe request.pointee.call else { return }
+        if unsafe request.pointee.retry.keepsBody { unsafe keep(request, bytes) }
         let sent = unsafe call.send(bytes, endStream: endStream)
-        if endStream { unsafe flow.pointee.clock.requestEnd = loop.now }
-        unsafe flow.pointee.clock.wait(forBackend: bytes.count - sent, at: loop.now)
-        unsafe credit(flow, sent)
+        if endStream { unsafe request.pointee.clock.requestEnd = loop.now }
+        unsafe request.pointee.clock.wait(forBackend: bytes.count - sent, at: loop.now)
+        unsafe credit(request, sent)
     }
 
     /// Tells the client that `count` bytes have moved on, but for those it has heard of already.
-    func credit(_ flow: FlowPointer, _ count: Int) {
-        unsafe flow.pointee.retry.moved += count
-        let known = unsafe min(count, flow.pointee.credited)
-        unsafe flow.pointee.credited -= known
-        if count > known { unsafe flow.pointee.exchange.consumed(count - known) }
+    func credit(_ request: Request, _ count: Int) {
+        unsafe request.pointee.retry.acknowledged += count
+        let known = unsafe min(count, request.pointee.acknowledged)
+        unsafe request.pointee.acknowledged -= known
+        if count > known { unsafe request.pointee.exchange.consumed(count - known) }
     }
 
     package func requestDrained(_ call: Call, _ count: Int) {
-        guard let raw = unsafe call.user else { return }
-        let flow = unsafe raw.assumingMemoryBound(to: Flow.self)
-        unsafe flow.pointee.clock.taken(count)
-        unsafe credit(flow, count)
+        guard let raw = unsafe call.context else { return }
+        let request = unsafe raw.assumingMemoryBound(to: RequestRecord.self)
+        unsafe request.pointee.clock.taken(count)
+        unsafe credit(request, count)
     }
 
     package func responseDrained(_ exchange: Exchange, _ count: Int) {
-        guard let raw = unsafe exchange.user else { return }
-        let flow = unsafe raw.assumingMemoryBound(to: Flow.self)
-        unsafe flow.pointee.clock.read(count, at: loop.now)
-        unsafe flow.pointee.call?.consumed(count)
+        guard let raw = unsafe exchange.context else { return }
+        let request = unsafe raw.assumingMemoryBound(to: RequestRecord.self)
+        unsafe request.pointee.clock.read(count, at: loop.now)
+        unsafe request.pointee.call?.consumed(count)
     }
 
     // MARK: - The answer
 
     package func responseHead(_ call: Call, _ head: FieldBlock, endStream: Bool) {
-        guard let raw = unsafe call.user else {
+        guard let raw = unsafe call.context else {
             blocks.give(head)
             return
         }
-        var flow = unsafe raw.assumingMemoryBound(to: Flow.self)
-        if unsafe flow.pointee.hedge != nil, unsafe flow.pointee.isUnheard {
-            guard let original = unsafe copyAnswered(flow, head, endStream: endStream) else {
+        var request = unsafe raw.assumingMemoryBound(to: RequestRecord.self)
+        if unsafe request.pointee.hedge != nil, unsafe request.pointee.isInternal {
+            guard let original = unsafe copyAnswered(request, head, endStream: endStream) else {
                 return
             }
-            unsafe flow = original
+            unsafe request = original
         }
         let status = head.status
-        if unsafe flow.pointee.retry.keepsBody {
+        if unsafe request.pointee.retry.keepsBody {
             if unsafe (status >= 500 || endStream)
-                && isFaulty(flow, failing: head, endStream: endStream)
-                || flow.pointee.retry.isKept
-                    && retriesUnavailable(flow, head, endStream: endStream)
+                && isFaulty(request, failing: head, endStream: endStream)
+                || request.pointee.retry.isKept
+                    && retriesUnavailable(request, head, endStream: endStream)
             {
                 blocks.give(head)
                 return
             }
-            unsafe forget(flow)
+            unsafe forget(request)
         }
-        if unsafe flow.pointee.timerPurpose == .tryEnd { unsafe armDeadline(flow) }
-        unsafe flow.pointee.outcome = BackendOutcome(http: status)
-        if status >= 400 { unsafe noteRefusal(flow, http: status) }
-        unsafe flow.pointee.backendCode = status
-        unsafe flow.pointee.firstByte = loop.now
-        if unsafe flow.pointee.isTranslated {
-            unsafe translatedHead(flow, head, endStream: endStream)
+        if unsafe request.pointee.timerPurpose == .tryEnd { unsafe armDeadline(request) }
+        unsafe request.pointee.outcome = BackendOutcome(http: status)
+        if status >= 400 { unsafe noteErrorAnswer(request, http: status) }
+        unsafe request.pointee.backendCode = status
+        unsafe request.pointee.firstByte = loop.now
+        if unsafe request.pointee.isTranslated {
+            unsafe translatedHead(request, head, endStream: endStream)
             return
         }
-        if unsafe flow.pointee.wire == .grpc {
+        if unsafe request.pointee.callerProtocol == .grpc {
             guard status == 200, let type = unsafe head.first(.contentType),
                 unsafe MediaType.isGRPC(type)
             else {
                 blocks.give(head)
-                unsafe refuse(flow, .notGRPC(status: status))
+                unsafe replyWithError(request, .notGRPC(status: status))
                 return
             }
-            if endStream { unsafe noteStatus(flow, head) }
+            if endStream { unsafe noteStatus(request, head) }
         }
-        unsafe flow.pointee.status = status
-        if status >= 500, unsafe serveSpare(flow) {
+        unsafe request.pointee.status = status
+        if status >= 500, unsafe serveStaleIfError(request) {
             blocks.give(head)
             return
         }
-        unsafe flow.pointee.hasResponseBegun = true
-        if unsafe flow.pointee.cache.role != .none { unsafe beginCapture(flow, head) }
-        if unsafe flow.pointee.mirror != nil { unsafe mirrorAnswer(flow, head) }
-        let exchange = unsafe flow.pointee.exchange
-        if endStream { unsafe exchange.user = nil }
-        unsafe sendAnswer(flow, head, endStream: endStream)
-        if endStream { unsafe answered(flow) }
+        unsafe request.pointee.hasResponseBegun = true
+        if unsafe request.pointee.cache.role != .none { unsafe beginCapture(request, head) }
+        if unsafe request.pointee.mirror != nil { unsafe mirrorAnswer(request, head) }
+        let exchange = unsafe request.pointee.exchange
+        if endStream { unsafe exchange.context = nil }
+        unsafe sendAnswer(request, head, endStream: endStream)
+        if endStream { unsafe answered(request) }
     }
 
     /// Sends the answer's head: by its name if one like it was sent to the client before, else the long way.
-    private func sendAnswer(_ flow: FlowPointer, _ head: FieldBlock, endStream: Bool) {
-        let exchange = unsafe flow.pointee.exchange
-        let name = unsafe nameOfAnswer(flow, head)
+    private func sendAnswer(_ request: Request, _ head: FieldBlock, endStream: Bool) {
+        let exchange = unsafe request.pointee.exchange
+        let name = unsafe nameOfAnswer(request, head)
         if !name.isNone {
             let repeated = unsafe RepeatedHead(
                 name: name,
                 block: head,
-                added: requestID(of: flow)
+                added: requestID(of: request)
             )
             if exchange.sendRepeated(repeated, endStream: endStream) {
                 blocks.give(head)
                 return
             }
         }
-        unsafe decorate(head, flow)
+        unsafe decorate(head, request)
         head.repeatName = name
         exchange.sendHead(head, endStream: endStream)
     }
 
     /// What the answer's head is called as it goes out; nothing where that hangs on more than the head as
     /// it came, the backend and the cache.
-    private func nameOfAnswer(_ flow: FlowPointer, _ head: FieldBlock) -> HeadName {
+    private func nameOfAnswer(_ request: Request, _ head: FieldBlock) -> HeadName {
         let name = head.repeatName
-        guard !name.isNone, unsafe flow.pointee.origin.isNone,
-            let backend = unsafe flow.pointee.backend
+        guard !name.isNone, unsafe request.pointee.origin.isNone,
+            let backend = unsafe request.pointee.backend
         else { return .none }
         let use = unsafe HeadUse.answer(
-            isGRPC: flow.pointee.wire == .grpc,
-            flow.pointee.cache.role
+            isGRPC: request.pointee.callerProtocol == .grpc,
+            request.pointee.cache.role
         )
         return unsafe backend._withUnsafeGuaranteedRef { name.used(as: $0.use + use) }
     }
 
     package func responseInterim(_ call: Call, _ head: FieldBlock) {
-        guard let raw = unsafe call.user else {
+        guard let raw = unsafe call.context else {
             blocks.give(head)
             return
         }
@@ -144,77 +144,77 @@ extension Worker {
             blocks.give(head)
             return
         }
-        unsafe raw.assumingMemoryBound(to: Flow.self).pointee.exchange
+        unsafe raw.assumingMemoryBound(to: RequestRecord.self).pointee.exchange
             .sendHead(head, endStream: false)
     }
 
     package func responseBody(_ call: Call, _ bytes: UnsafeRawBufferPointer, endStream: Bool) {
-        guard let raw = unsafe call.user else { return }
-        let flow = unsafe raw.assumingMemoryBound(to: Flow.self)
-        if unsafe flow.pointee.isTranslated {
-            unsafe translatedBody(flow, bytes, endStream: endStream)
+        guard let raw = unsafe call.context else { return }
+        let request = unsafe raw.assumingMemoryBound(to: RequestRecord.self)
+        if unsafe request.pointee.isTranslated {
+            unsafe translatedBody(request, bytes, endStream: endStream)
             return
         }
-        unsafe flow.pointee.responseBytes += bytes.count
-        let exchange = unsafe flow.pointee.exchange
-        if unsafe flow.pointee.cache.isCapturing { unsafe capture(flow, bytes) }
-        if unsafe flow.pointee.mirror != nil { unsafe mirrorAnswer(flow, bytes) }
+        unsafe request.pointee.responseBytes += bytes.count
+        let exchange = unsafe request.pointee.exchange
+        if unsafe request.pointee.cache.isCapturing { unsafe capture(request, bytes) }
+        if unsafe request.pointee.mirror != nil { unsafe mirrorAnswer(request, bytes) }
         if endStream {
             // A gRPC answer without trailers is broken off, whatever the frame says.
-            if unsafe flow.pointee.wire == .grpc {
-                unsafe broken(flow, "the backend ended its answer without a gRPC status")
+            if unsafe request.pointee.callerProtocol == .grpc {
+                unsafe broken(request, "the backend ended its answer without a gRPC status")
                 return
             }
-            unsafe exchange.user = nil
+            unsafe exchange.context = nil
             _ = unsafe exchange.send(bytes, endStream: true)
-            if unsafe flow.pointee.cache.role != .none { unsafe finishCapture(flow) }
-            unsafe answered(flow)
+            if unsafe request.pointee.cache.role != .none { unsafe finishCapture(request) }
+            unsafe answered(request)
             return
         }
         let sent = unsafe exchange.send(bytes, endStream: false)
-        unsafe flow.pointee.clock.wait(forCaller: bytes.count - sent, at: loop.now)
+        unsafe request.pointee.clock.wait(forCaller: bytes.count - sent, at: loop.now)
         if sent > 0 { call.consumed(sent) }
     }
 
     package func responseTrailers(_ call: Call, _ trailers: FieldBlock) {
-        guard let raw = unsafe call.user else {
+        guard let raw = unsafe call.context else {
             blocks.give(trailers)
             return
         }
-        let flow = unsafe raw.assumingMemoryBound(to: Flow.self)
-        if unsafe flow.pointee.isTranslated {
-            unsafe translatedEnd(flow, trailers)
+        let request = unsafe raw.assumingMemoryBound(to: RequestRecord.self)
+        if unsafe request.pointee.isTranslated {
+            unsafe translatedEnd(request, trailers)
             blocks.give(trailers)
             return
         }
-        if unsafe flow.pointee.wire == .grpc { unsafe noteStatus(flow, trailers) }
-        let exchange = unsafe flow.pointee.exchange
-        unsafe exchange.user = nil
+        if unsafe request.pointee.callerProtocol == .grpc { unsafe noteStatus(request, trailers) }
+        let exchange = unsafe request.pointee.exchange
+        unsafe exchange.context = nil
         exchange.sendTrailers(trailers)
-        if unsafe flow.pointee.cache.role != .none, unsafe flow.pointee.grpcStatus == 0 {
-            unsafe finishCapture(flow)
+        if unsafe request.pointee.cache.role != .none, unsafe request.pointee.grpcStatus == 0 {
+            unsafe finishCapture(request)
         }
-        unsafe answered(flow)
+        unsafe answered(request)
     }
 
     /// The answer's end has gone out; the flow is over.
-    private func answered(_ flow: FlowPointer) {
+    private func answered(_ request: Request) {
         // The backend needn't read the rest of a request it has answered.
-        if unsafe !flow.pointee.hasRequestEnded { unsafe cancelCall(flow, "answered_early") }
-        unsafe flow.pointee.call = nil
-        unsafe end(flow)
+        if unsafe !request.pointee.hasRequestEnded { unsafe cancelCall(request, "answered_early") }
+        unsafe request.pointee.call = nil
+        unsafe end(request)
     }
 
-    private func noteStatus(_ flow: FlowPointer, _ fields: FieldBlock) {
+    private func noteStatus(_ request: Request, _ fields: FieldBlock) {
         let code = unsafe fields.first(.grpcStatus).flatMap { unsafe ASCII.decimal($0) }
-        unsafe flow.pointee.grpcStatus = code.flatMap { $0 <= 16 ? $0 : nil } ?? 2
-        unsafe flow.pointee.backendCode = flow.pointee.grpcStatus
-        unsafe flow.pointee.outcome = BackendOutcome(grpc: flow.pointee.grpcStatus)
-        if unsafe flow.pointee.grpcStatus != 0 { unsafe noteRefusal(flow, grpc: fields) }
+        unsafe request.pointee.grpcStatus = code.flatMap { $0 <= 16 ? $0 : nil } ?? 2
+        unsafe request.pointee.backendCode = request.pointee.grpcStatus
+        unsafe request.pointee.outcome = BackendOutcome(grpc: request.pointee.grpcStatus)
+        if unsafe request.pointee.grpcStatus != 0 { unsafe noteErrorAnswer(request, grpc: fields) }
     }
 
     /// Turns the backend's head into ours.
-    private func decorate(_ head: FieldBlock, _ flow: FlowPointer) {
+    private func decorate(_ head: FieldBlock, _ request: Request) {
         for index in 0..<head.count {
             switch head[index].name {
             case .connection, .keepAlive, .proxyConnection, .transferEncoding, .upgrade,
@@ -224,73 +224,76 @@ extension Worker {
             default: break
             }
         }
-        unsafe appendOrigin(of: flow, to: head)
-        switch unsafe flow.pointee.cache.role {
+        unsafe appendOrigin(of: request, to: head)
+        switch unsafe request.pointee.cache.role {
         case .none: break
         case .bypass: head.append(.cacheStatus, "sluice; fwd=bypass")
         default: head.append(.cacheStatus, "sluice; fwd=miss")
         }
-        head.append(.via, unsafe flow.pointee.wire == .grpc ? "2 sluice" : "1.1 sluice")
-        unsafe head.append(.requestID, requestID(of: flow), isVolatile: true)
-        if unsafe !flow.pointee.origin.isNone { unsafe decorateOrigin(head, flow) }
+        head.append(
+            .via,
+            unsafe request.pointee.callerProtocol == .grpc ? "2 sluice" : "1.1 sluice"
+        )
+        unsafe head.append(.requestID, requestID(of: request), isVolatile: true)
+        if unsafe !request.pointee.origin.isNone { unsafe decorateOrigin(head, request) }
     }
 
     // MARK: - Failures
 
     package func callFailed(_ call: Call, _ failure: CallFailure) {
-        guard let raw = unsafe call.user else { return }
-        let flow = unsafe raw.assumingMemoryBound(to: Flow.self)
-        unsafe flow.pointee.call = nil
-        unsafe countFailure(flow, failure)
-        if unsafe flow.pointee.hedge != nil, unsafe flow.pointee.isUnheard {
-            unsafe copyFailed(flow, failure.isUnprocessed ? .unknown : .reset)
+        guard let raw = unsafe call.context else { return }
+        let request = unsafe raw.assumingMemoryBound(to: RequestRecord.self)
+        unsafe request.pointee.call = nil
+        unsafe countFailure(request, failure)
+        if unsafe request.pointee.hedge != nil, unsafe request.pointee.isInternal {
+            unsafe copyFailed(request, failure.isUnprocessed ? .unknown : .reset)
             return
         }
-        if unsafe flow.pointee.hasResponseBegun {
-            unsafe flow.pointee.outcome = .reset
-            let refusal = Refusal.backendFailed(failure)
+        if unsafe request.pointee.hasResponseBegun {
+            unsafe request.pointee.outcome = .reset
+            let errorReply = ErrorReply.backendFailed(failure)
             unsafe broken(
-                flow,
-                "the backend broke off its answer: \(refusal.sentence)",
-                why: refusal.why,
-                status: refusal.why == .backendReset ? .unavailable : refusal.grpc
+                request,
+                "the backend broke off its answer: \(errorReply.sentence)",
+                reason: errorReply.reason,
+                status: errorReply.reason == .backendReset ? .unavailable : errorReply.grpc
             )
             return
         }
-        if unsafe isPastDeadline(flow) {
+        if unsafe isPastDeadline(request) {
             // A backend that was told the deadline may be the first to act on it.
-            unsafe deadlineCame(flow)
+            unsafe deadlineCame(request)
             return
         }
         var isStale = false
         if case .staleConnection = failure { isStale = true }
-        if isStale, unsafe retryFresh(flow) { return }
+        if isStale, unsafe retryFresh(request) { return }
         if failure.isUnprocessed {
-            if unsafe retry(flow, .refused) || retryFresh(flow, isUntouched: true) { return }
-        } else if !isStale, unsafe isFaulty(flow) {
+            if unsafe retry(request, .refused) || retryFresh(request, isUntouched: true) { return }
+        } else if !isStale, unsafe isFaulty(request) {
             return
         } else {
-            unsafe flow.pointee.outcome = .reset
-            if unsafe retry(flow, .reset) { return }
+            unsafe request.pointee.outcome = .reset
+            if unsafe retry(request, .reset) { return }
         }
-        unsafe refuse(flow, .backendFailed(failure))
+        unsafe replyWithError(request, .backendFailed(failure))
     }
 
     /// The answer has begun and can't be completed: the client must not take it for whole.
     ///
-    /// `why` and `status` say whose doing that is: the backend's, or ours when the time is over.
+    /// `reason` and `status` say whose doing that is: the backend's, or ours when the time is over.
     func broken(
-        _ flow: FlowPointer,
+        _ request: Request,
         _ sentence: String,
-        why: Reason = .backendReset,
+        reason: Reason = .backendReset,
         status: GRPCStatus = .unavailable
     ) {
-        let exchange = unsafe flow.pointee.exchange
-        unsafe flow.pointee.why = why
-        unsafe cancelCall(flow, "\(why.name)")
-        unsafe exchange.user = nil
-        if unsafe flow.pointee.wire == .grpc {
-            unsafe flow.pointee.grpcStatus = status.rawValue
+        let exchange = unsafe request.pointee.exchange
+        unsafe request.pointee.reason = reason
+        unsafe cancelCall(request, "\(reason.name)")
+        unsafe exchange.context = nil
+        if unsafe request.pointee.callerProtocol == .grpc {
+            unsafe request.pointee.grpcStatus = status.rawValue
             let trailers = blocks.take()
             trailers.append(.grpcStatus, decimal: status.rawValue)
             trailers.append(
@@ -302,6 +305,6 @@ extension Worker {
         } else {
             exchange.abort(.internalError)
         }
-        unsafe end(flow)
+        unsafe end(request)
     }
 }

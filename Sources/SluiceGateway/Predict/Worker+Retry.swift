@@ -16,87 +16,89 @@ extension Worker {
     /// request has a use for it, or on a kept connection one that is idempotent by its method (RFC
     /// 9110 §9.2.2). Streams and requests with trailers are never kept.
     func isWorthKeeping(
-        _ flow: FlowPointer,
+        _ request: Request,
         _ revision: WorkerRevision,
         _ connection: ClientConnection
     ) -> Bool {
         let policy = revision.balance.retry
-        let mayRepeat = unsafe flow.pointee.retry.count < policy.attempts
+        let mayRepeat = unsafe request.pointee.retry.count < policy.attempts
         guard
             unsafe mayRepeat && (connection.isHTTP2 || policy.isIdempotent)
-                || (revision.balance.hedge != nil && !flow.pointee.isUnheard)
-                || (connection.isKept && isIdempotent(flow, policy)),
-            unsafe flow.pointee.heldTrailers == nil,
-            unsafe flow.pointee.wire != .grpc || !flow.pointee.method.isStreaming
+                || (revision.balance.hedge != nil && !request.pointee.isInternal)
+                || (connection.isKept && isIdempotent(request, policy)),
+            unsafe request.pointee.bufferedTrailers == nil,
+            unsafe request.pointee.callerProtocol != .grpc || !request.pointee.method.isStreaming
         else { return false }
-        return unsafe flow.pointee.held.count + flow.pointee.offered.count <= policy.bufferBytes
+        return unsafe request.pointee.buffered.count + request.pointee.pendingChunk.count
+            <= policy.bufferBytes
     }
 
     /// Keeps another piece of the body, or nothing any more when it grows too large.
-    func keep(_ flow: FlowPointer, _ bytes: UnsafeRawBufferPointer) {
+    func keep(_ request: Request, _ bytes: UnsafeRawBufferPointer) {
         let limit =
-            unsafe flow.pointee.revision?._withUnsafeGuaranteedRef {
+            unsafe request.pointee.revision?._withUnsafeGuaranteedRef {
                 $0.balance.retry.bufferBytes
             } ?? 0
-        let kept = unsafe flow.pointee.retry.replay.count + Int(flow.pointee.retry.smallCount)
+        let kept = unsafe request.pointee.retry.replay.count + Int(request.pointee.retry.smallCount)
         if kept + bytes.count > limit {
-            unsafe forget(flow)
+            unsafe forget(request)
         } else {
-            unsafe storeForRetry(flow, bytes)
+            unsafe storeForRetry(request, bytes)
         }
     }
 
     /// Stores a piece of the body: a small one beside the flow, as most are, the rest in a buffer.
-    func storeForRetry(_ flow: FlowPointer, _ bytes: UnsafeRawBufferPointer) {
+    func storeForRetry(_ request: Request, _ bytes: UnsafeRawBufferPointer) {
         guard let from = bytes.baseAddress else { return }
-        let small = unsafe Int(flow.pointee.retry.smallCount)
-        let place = unsafe flow.pointee.scratch.baseAddress.unsafelyUnwrapped + FlowScratch.replay
-        if unsafe small + bytes.count <= FlowScratch.replayMaximum
-            && flow.pointee.retry.replay.isEmpty
+        let small = unsafe Int(request.pointee.retry.smallCount)
+        let place =
+            unsafe request.pointee.scratch.baseAddress.unsafelyUnwrapped + RequestScratch.replay
+        if unsafe small + bytes.count <= RequestScratch.replayMaximum
+            && request.pointee.retry.replay.isEmpty
         {
             unsafe ShortBytes.copy(from, to: place + small, count: bytes.count)
-            unsafe flow.pointee.retry.smallCount = UInt8(small + bytes.count)
+            unsafe request.pointee.retry.smallCount = UInt8(small + bytes.count)
             return
         }
         if small > 0 {
-            unsafe flow.pointee.retry.replay.append(
+            unsafe request.pointee.retry.replay.append(
                 UnsafeRawBufferPointer(start: place, count: small),
                 pool: buffers
             )
-            unsafe flow.pointee.retry.smallCount = 0
+            unsafe request.pointee.retry.smallCount = 0
         }
-        unsafe flow.pointee.retry.replay.append(bytes, pool: buffers)
+        unsafe request.pointee.retry.replay.append(bytes, pool: buffers)
     }
 
     /// The request won't be sent again, nor looked at.
-    func forget(_ flow: FlowPointer) {
-        guard unsafe flow.pointee.retry.keepsBody else { return }
-        if unsafe flow.pointee.hedge != nil { unsafe leaveHedge(flow, .lost) }
-        unsafe flow.pointee.retry.keepsBody = false
-        unsafe flow.pointee.retry.smallCount = 0
-        unsafe flow.pointee.retry.replay.release(to: buffers)
-        guard unsafe flow.pointee.retry.isKept else { return }
-        unsafe flow.pointee.retry.isKept = false
-        if let head = unsafe flow.pointee.head { blocks.give(head) }
-        unsafe flow.pointee.head = nil
+    func forget(_ request: Request) {
+        guard unsafe request.pointee.retry.keepsBody else { return }
+        if unsafe request.pointee.hedge != nil { unsafe leaveHedge(request, .lost) }
+        unsafe request.pointee.retry.keepsBody = false
+        unsafe request.pointee.retry.smallCount = 0
+        unsafe request.pointee.retry.replay.release(to: buffers)
+        guard unsafe request.pointee.retry.isKept else { return }
+        unsafe request.pointee.retry.isKept = false
+        if let head = unsafe request.pointee.head { blocks.give(head) }
+        unsafe request.pointee.head = nil
     }
 
     /// Sends the request to another backend if that is allowed; false when its failure stands.
-    func retry(_ flow: FlowPointer, _ cause: RetryPolicy.Cause) -> Bool {
-        guard unsafe flow.pointee.retry.isKept, unsafe !flow.pointee.hasResponseBegun,
-            let revision = unsafe flow.pointee.revision
+    func retry(_ request: Request, _ cause: RetryPolicy.Cause) -> Bool {
+        guard unsafe request.pointee.retry.isKept, unsafe !request.pointee.hasResponseBegun,
+            let revision = unsafe request.pointee.revision
         else { return false }
-        if unsafe flow.pointee.hedge != nil, unsafe takeCopy(flow, cause) { return true }
-        return unsafe revision._withUnsafeGuaranteedRef { unsafe retry(flow, cause, $0) }
+        if unsafe request.pointee.hedge != nil, unsafe takeCopy(request, cause) { return true }
+        return unsafe revision._withUnsafeGuaranteedRef { unsafe retry(request, cause, $0) }
     }
 
     /// Whether the request may reach its model twice.
-    private func isIdempotent(_ flow: FlowPointer, _ policy: RetryPolicy) -> Bool {
+    private func isIdempotent(_ request: Request, _ policy: RetryPolicy) -> Bool {
         if policy.isIdempotent { return true }
-        guard unsafe flow.pointee.wire == .v1 || flow.pointee.wire == .v2,
-            unsafe !flow.pointee.isTranslated
+        guard unsafe request.pointee.callerProtocol == .v1 || request.pointee.callerProtocol == .v2,
+            unsafe !request.pointee.isTranslated
         else { return false }
-        return unsafe ASCII.equal(flow.pointee.operation.method.utf8Bytes, "GET")
+        return unsafe ASCII.equal(request.pointee.operation.method.utf8Bytes, "GET")
     }
 
     /// Sends a request again to the backend it was at: an idempotent one whose kept connection turned
@@ -104,149 +106,152 @@ extension Worker {
     ///
     /// It is the same attempt on a connection that is new, so neither a retry by the model's count
     /// and budget nor a failure of the backend. Once for a request; false when its failure stands.
-    func retryFresh(_ flow: FlowPointer, isUntouched: Bool = false) -> Bool {
-        guard unsafe flow.pointee.retry.isKept, unsafe !flow.pointee.retry.wasStale,
-            unsafe !flow.pointee.hasResponseBegun, unsafe !isPastDeadline(flow),
-            let revision = unsafe flow.pointee.revision,
-            let backend = unsafe flow.pointee.backend
+    func retryFresh(_ request: Request, isUntouched: Bool = false) -> Bool {
+        guard unsafe request.pointee.retry.isKept, unsafe !request.pointee.retry.wasStale,
+            unsafe !request.pointee.hasResponseBegun, unsafe !isPastDeadline(request),
+            let revision = unsafe request.pointee.revision,
+            let backend = unsafe request.pointee.backend
         else { return false }
         return unsafe revision._withUnsafeGuaranteedRef { revision in
-            guard unsafe isUntouched || isIdempotent(flow, revision.balance.retry) else {
+            guard unsafe isUntouched || isIdempotent(request, revision.balance.retry) else {
                 return false
             }
             // A copy that is under way elsewhere answers sooner.
-            if unsafe flow.pointee.hedge != nil, unsafe takeCopy(flow, .reset) { return true }
-            if unsafe flow.pointee.hedge != nil { unsafe leaveHedge(flow, .cancelled) }
+            if unsafe request.pointee.hedge != nil, unsafe takeCopy(request, .reset) { return true }
+            if unsafe request.pointee.hedge != nil { unsafe leaveHedge(request, .cancelled) }
             let reason = isUntouched ? "refused" : "stale_connection"
             shard.add(revision.metrics.retries(reason: reason))
-            unsafe rewind(flow)
-            unsafe flow.pointee.retry.wasStale = true
-            if unsafe flow.pointee.timerPurpose == .tryEnd { unsafe armDeadline(flow) }
+            unsafe rewind(request)
+            unsafe request.pointee.retry.wasStale = true
+            if unsafe request.pointee.timerPurpose == .tryEnd { unsafe armDeadline(request) }
             unsafe backend._withUnsafeGuaranteedRef {
                 if !isUntouched {
-                    unsafe $0.route(flow.spoken)?._withUnsafeGuaranteedRef { $0.pool.dropIdle() }
+                    unsafe $0.route(request.backendProtocol)?._withUnsafeGuaranteedRef {
+                        $0.pool.dropIdle()
+                    }
                 }
-                unsafe connect(flow, $0)
+                unsafe connect(request, $0)
             }
             return true
         }
     }
 
     private func retry(
-        _ flow: FlowPointer,
+        _ request: Request,
         _ cause: RetryPolicy.Cause,
         _ revision: WorkerRevision
     ) -> Bool {
-        let count = unsafe Int(flow.pointee.retry.count)
-        let eligible = unsafe flow.spoken == .grpc ? revision.grpcBackends : revision.restBackends
-        guard revision.balance.retry.allows(cause, after: count), unsafe !isPastDeadline(flow),
-            unsafe pick(flow, revision, eligible, hasRoom: false) != nil
+        let count = unsafe Int(request.pointee.retry.count)
+        let eligible =
+            unsafe request.backendProtocol == .grpc ? revision.grpcBackends : revision.restBackends
+        guard revision.balance.retry.allows(cause, after: count), unsafe !isPastDeadline(request),
+            unsafe pick(request, revision, eligible, hasRoom: false) != nil
         else { return false }
         let board = revision.balance.board
-        if unsafe !flow.pointee.retry.isCounted {
+        if unsafe !request.pointee.retry.isCounted {
             let inFlight = revision.loads.reduce(0) { $0 + $1.inFlight }
             guard board.retries.tryBegin(inFlight: inFlight) else {
                 shard.add(revision.metrics.retryBudgetExhausted)
                 return false
             }
-            unsafe flow.pointee.retry.isCounted = true
+            unsafe request.pointee.retry.isCounted = true
         }
-        if unsafe flow.pointee.hedge != nil { unsafe leaveHedge(flow, .cancelled) }
+        if unsafe request.pointee.hedge != nil { unsafe leaveHedge(request, .cancelled) }
         shard.add(revision.metrics.retries(reason: cause.rawValue))
-        unsafe countFailedAttempt(flow, cause)
-        unsafe cancelCall(flow, "retry_\(cause.rawValue)")
-        unsafe leaveBackend(flow)
-        unsafe rewind(flow)
-        unsafe flow.pointee.retry.count += 1
-        if cause != .refused { unsafe flow.pointee.retry.seenCount += 1 }
+        unsafe countFailedAttempt(request, cause)
+        unsafe cancelCall(request, "retry_\(cause.rawValue)")
+        unsafe leaveBackend(request)
+        unsafe rewind(request)
+        unsafe request.pointee.retry.count += 1
+        if cause != .refused { unsafe request.pointee.retry.seenCount += 1 }
         let delay = RetryPolicy.delay(cause, number: count + 1, random: &random)
         if delay == 0 {
             // The timer may still be the failed try's, or have fired for it.
-            unsafe armDeadline(flow)
-            unsafe attempt(flow)
+            unsafe armDeadline(request)
+            unsafe attempt(request)
         } else {
-            unsafe pause(flow, delay)
+            unsafe pause(request, delay)
         }
         return true
     }
 
     /// Puts the request back to where it was before it was sent.
-    private func rewind(_ flow: FlowPointer) {
-        unsafe flow.pointee.retry.isKept = false
-        unsafe flow.pointee.retry.keepsBody = false
-        unsafe flow.pointee.retry.isPrepared = !flow.pointee.retry.isAsItCame
-        unsafe flow.pointee.held = flow.pointee.retry.replay
-        unsafe flow.pointee.retry.replay = PooledBytes()
-        let small = unsafe Int(flow.pointee.retry.smallCount)
-        if small > 0, let base = unsafe flow.pointee.scratch.baseAddress {
-            unsafe flow.pointee.held.append(
-                UnsafeRawBufferPointer(start: base + FlowScratch.replay, count: small),
+    private func rewind(_ request: Request) {
+        unsafe request.pointee.retry.isKept = false
+        unsafe request.pointee.retry.keepsBody = false
+        unsafe request.pointee.retry.isPrepared = !request.pointee.retry.isAsItCame
+        unsafe request.pointee.buffered = request.pointee.retry.replay
+        unsafe request.pointee.retry.replay = PooledBytes()
+        let small = unsafe Int(request.pointee.retry.smallCount)
+        if small > 0, let base = unsafe request.pointee.scratch.baseAddress {
+            unsafe request.pointee.buffered.append(
+                UnsafeRawBufferPointer(start: base + RequestScratch.replay, count: small),
                 pool: buffers
             )
-            unsafe flow.pointee.retry.smallCount = 0
+            unsafe request.pointee.retry.smallCount = 0
         }
         // What the client was told has moved on isn't told again.
-        unsafe flow.pointee.credited += flow.pointee.retry.moved
-        unsafe flow.pointee.retry.moved = 0
-        unsafe flow.pointee.stage = .connecting
-        unsafe flow.pointee.firstByte = .zero
-        unsafe flow.pointee.sent = .zero
-        unsafe flow.pointee.clock = AttemptClock()
-        unsafe flow.pointee.backendCode = 0
-        unsafe flow.pointee.cache.captured.release(to: buffers)
-        unsafe flow.pointee.cache.headerLength = -1
+        unsafe request.pointee.acknowledged += request.pointee.retry.acknowledged
+        unsafe request.pointee.retry.acknowledged = 0
+        unsafe request.pointee.stage = .connecting
+        unsafe request.pointee.firstByte = .zero
+        unsafe request.pointee.sent = .zero
+        unsafe request.pointee.clock = AttemptClock()
+        unsafe request.pointee.backendCode = 0
+        unsafe request.pointee.cache.captured.release(to: buffers)
+        unsafe request.pointee.cache.headerLength = -1
     }
 
-    private func pause(_ flow: FlowPointer, _ delay: Int64) {
-        unsafe setTimer(flow, .pause, at: loop.now.advanced(byNanoseconds: delay))
+    private func pause(_ request: Request, _ delay: Int64) {
+        unsafe setTimer(request, .pause, at: loop.now.advanced(byNanoseconds: delay))
     }
 
     /// The pause is over.
-    func resume(_ flow: FlowPointer) {
-        if unsafe isPastDeadline(flow) {
-            unsafe refuse(flow, .deadline(.nanoseconds(flow.pointee.timeout)))
+    func resume(_ request: Request) {
+        if unsafe isPastDeadline(request) {
+            unsafe replyWithError(request, .deadline(.nanoseconds(request.pointee.timeout)))
             return
         }
-        unsafe armDeadline(flow)
-        unsafe attempt(flow)
+        unsafe armDeadline(request)
+        unsafe attempt(request)
     }
 
     /// Sets the timer to the try's end if that comes before the request's.
-    func armTryTimer(_ flow: FlowPointer, _ tryTimeout: Int64) {
-        let timeout = unsafe flow.pointee.timeout
-        guard unsafe flow.pointee.retry.isKept,
+    func armTryTimer(_ request: Request, _ tryTimeout: Int64) {
+        let timeout = unsafe request.pointee.timeout
+        guard unsafe request.pointee.retry.isKept,
             unsafe timeout == 0
-                || loop.now.nanoseconds(since: flow.pointee.started) + tryTimeout < timeout
+                || loop.now.nanoseconds(since: request.pointee.started) + tryTimeout < timeout
         else { return }
-        unsafe setTimer(flow, .tryEnd, at: loop.now.advanced(byNanoseconds: tryTimeout))
+        unsafe setTimer(request, .tryEnd, at: loop.now.advanced(byNanoseconds: tryTimeout))
     }
 
     /// Whether an answer's head says that the backend can't serve, and another may be asked.
-    func retriesUnavailable(_ flow: FlowPointer, _ head: FieldBlock, endStream: Bool) -> Bool {
+    func retriesUnavailable(_ request: Request, _ head: FieldBlock, endStream: Bool) -> Bool {
         var isUnavailable = head.status == 503
-        if unsafe flow.spoken == .grpc {
+        if unsafe request.backendProtocol == .grpc {
             let code = unsafe head.first(.grpcStatus).flatMap { unsafe ASCII.decimal($0) }
             isUnavailable = endStream && code == 14
         }
         // Asking elsewhere would only spread an overload.
         guard isUnavailable, head.text(named: "x-sluice-overloaded") == nil else { return false }
-        unsafe flow.pointee.outcome = .unavailable
-        return unsafe retry(flow, .unavailable)
+        unsafe request.pointee.outcome = .unavailable
+        return unsafe retry(request, .unavailable)
     }
 
     /// Gives a prepared head the address of another backend.
-    func readdress(_ head: FieldBlock, _ flow: FlowPointer, _ route: BackendRoute) {
+    func readdress(_ head: FieldBlock, _ request: Request, _ route: BackendRoute) {
         unsafe head.set(.authority, route.authority.bytes)
         let scheme: StaticString = route.isSecure ? "https" : "http"
         unsafe head.set(.scheme, scheme.utf8Bytes)
-        guard unsafe flow.spoken == .grpc else { return }
-        unsafe writeTimeout(head, flow)
-        unsafe nameAttempts(head, flow)
+        guard unsafe request.backendProtocol == .grpc else { return }
+        unsafe writeTimeout(head, request)
+        unsafe nameAttempts(head, request)
     }
 
     /// Tells a gRPC backend how often the request may have been seen before.
-    func nameAttempts(_ head: FieldBlock, _ flow: FlowPointer) {
-        let seen = unsafe flow.pointee.retry.seenCount
+    func nameAttempts(_ head: FieldBlock, _ request: Request) {
+        let seen = unsafe request.pointee.retry.seenCount
         guard seen > 0 else { return }
         let name: StaticString = "grpc-previous-rpc-attempts"
         for index in 0..<head.count
@@ -255,11 +260,11 @@ extension Worker {
     }
 
     /// Ends what the retries of a flow still hold.
-    func endRetries(_ flow: FlowPointer) {
-        if unsafe flow.pointee.hedge != nil { unsafe leaveHedge(flow, .cancelled) }
-        unsafe flow.pointee.retry.replay.release(to: buffers)
-        if unsafe flow.pointee.retry.isCounted {
-            unsafe flow.pointee.revision?._withUnsafeGuaranteedRef {
+    func endRetries(_ request: Request) {
+        if unsafe request.pointee.hedge != nil { unsafe leaveHedge(request, .cancelled) }
+        unsafe request.pointee.retry.replay.release(to: buffers)
+        if unsafe request.pointee.retry.isCounted {
+            unsafe request.pointee.revision?._withUnsafeGuaranteedRef {
                 $0.balance.board.retries.end()
             }
         }

@@ -8,7 +8,7 @@ final class RevisionBalance {
     let outlier: OutlierPolicy
     let retry: RetryPolicy
     let hedge: HedgePolicy?
-    let board: RevisionBoard
+    let board: RevisionSharedState
     /// What requests wait for; nil while no backend has a limit.
     let candidates: RevisionQueue.Candidates?
     /// Limits all backends together; nil where nobody wants that.
@@ -25,7 +25,7 @@ final class RevisionBalance {
     /// have waited in line.
     init(
         _ plan: ResiliencePlan,
-        _ board: RevisionBoard,
+        _ board: RevisionSharedState,
         _ backends: [BackendPlan],
         _ balancing: LoadBalancing,
         _ picker: BackendPicker
@@ -60,7 +60,7 @@ final class RevisionBalance {
 
     static func picker(
         _ plan: ResiliencePlan,
-        _ board: RevisionBoard,
+        _ board: RevisionSharedState,
         _ backends: [BackendPlan],
         _ balancing: LoadBalancing,
         start: Int

@@ -13,14 +13,14 @@ package struct Snapshot: Sendable {
     /// Bytes of one request's body, at most (`limits.maxRequestBytes`).
     package var maxRequestBytes: Int
     /// What the loads of its backends live in; kept so that they live as long as the snapshot.
-    private let board: LoadBoard?
+    private let board: BackendLoads?
 
     /// A snapshot; its number is above all earlier ones'.
     package init(
         generation: Int,
         models: [ModelPlan],
         maxRequestBytes: Int,
-        board: LoadBoard? = nil
+        board: BackendLoads? = nil
     ) {
         self.board = board
         self.generation = generation
@@ -81,7 +81,7 @@ package struct RevisionPlan: Sendable {
     /// What its model takes and gives, once a backend has told.
     package var signature: SignatureSlot
     /// What workers share of it; the same across reloads while the revision stays configured.
-    package var board: RevisionBoard
+    package var board: RevisionSharedState
 
     /// A revision as configured.
     package init(
@@ -90,7 +90,7 @@ package struct RevisionPlan: Sendable {
         backends: [BackendPlan],
         runtime: Runtime = Runtime(.generic),
         signature: SignatureSlot = SignatureSlot(),
-        board: RevisionBoard = RevisionBoard()
+        board: RevisionSharedState = RevisionSharedState()
     ) {
         self.board = board
         self.runtime = runtime
@@ -101,7 +101,7 @@ package struct RevisionPlan: Sendable {
     }
 
     /// What its backends say differently from others.
-    var dialect: Dialect { runtime.dialect }
+    var runtimeKind: RuntimeKind { runtime.runtimeKind }
 }
 
 /// What an operator has said of a backend.

@@ -13,52 +13,56 @@ extension Worker {
     // Messages of these calls are names; anything longer is somebody's mistake.
     private static let messageMaximum = 64 << 10
 
-    func answeringBegan(_ flow: FlowPointer) {
-        if unsafe flow.pointee.hasRequestEnded { unsafe answeringContinued(flow) }
+    func answeringBegan(_ request: Request) {
+        if unsafe request.pointee.hasRequestEnded { unsafe answeringContinued(request) }
     }
 
     /// Takes whole messages out of what has arrived, and answers each.
-    func answeringContinued(_ flow: FlowPointer) {
-        let method = unsafe flow.pointee.method
+    func answeringContinued(_ request: Request) {
+        let method = unsafe request.pointee.method
         while true {
-            let held = unsafe flow.pointee.held.bytes
-            guard held.count >= 5 else { break }
-            let coding = unsafe flow.pointee.head.flatMap { NamedCoding($0, .grpcEncoding).coding }
-            guard unsafe held[0] == 0 || held[0] == 1 && coding != nil else {
-                let refusal = unsafe Refusal.compressedMessage(flow.pointee.head)
+            let buffered = unsafe request.pointee.buffered.bytes
+            guard buffered.count >= 5 else { break }
+            let coding = unsafe request.pointee.head.flatMap {
+                NamedCoding($0, .grpcEncoding).coding
+            }
+            guard unsafe buffered[0] == 0 || buffered[0] == 1 && coding != nil else {
+                let errorReply = unsafe ErrorReply.compressedMessage(request.pointee.head)
                 unsafe replyStatus(
-                    flow,
-                    refusal.grpc,
-                    refusal.sentence,
-                    wantsKnownCoding: refusal.wantsKnownCoding
+                    request,
+                    errorReply.grpc,
+                    errorReply.sentence,
+                    wantsKnownCoding: errorReply.wantsKnownCoding
                 )
                 return
             }
             let length = unsafe Int(
-                UInt32(bigEndian: held.loadUnaligned(fromByteOffset: 1, as: UInt32.self))
+                UInt32(bigEndian: buffered.loadUnaligned(fromByteOffset: 1, as: UInt32.self))
             )
             guard length <= Worker.messageMaximum else {
                 unsafe replyStatus(
-                    flow,
+                    request,
                     .resourceExhausted,
                     "received message larger than max (\(length) vs. \(Worker.messageMaximum))"
                 )
                 return
             }
-            guard held.count >= 5 + length else { break }
-            let frame = unsafe UnsafeRawBufferPointer(rebasing: held[..<(5 + length)])
-            guard let message = unsafe message(flow, frame, coding) else { return }
-            unsafe flow.pointee.held.consume(5 + length, pool: buffers)
-            guard unsafe answerMessage(flow, method, message) else { return }
+            guard buffered.count >= 5 + length else { break }
+            let frame = unsafe UnsafeRawBufferPointer(rebasing: buffered[..<(5 + length)])
+            guard let message = unsafe message(request, frame, coding) else { return }
+            unsafe request.pointee.buffered.consume(5 + length, pool: buffers)
+            guard unsafe answerMessage(request, method, message) else { return }
         }
-        guard unsafe flow.pointee.hasRequestEnded else { return }
-        if method == .healthWatch, unsafe watchers[UnsafeMutableRawPointer(flow)] != nil { return }
+        guard unsafe request.pointee.hasRequestEnded else { return }
+        if method == .healthWatch, unsafe watchers[UnsafeMutableRawPointer(request)] != nil {
+            return
+        }
         if method.isStreaming {
-            unsafe beginMessages(flow)
-            unsafe replyStatus(flow, .ok, "")
+            unsafe beginMessages(request)
+            unsafe replyStatus(request, .ok, "")
         } else {
             unsafe replyStatus(
-                flow,
+                request,
                 .invalidArgument,
                 "the gRPC request ended before its message was complete"
             )
@@ -67,7 +71,7 @@ extension Worker {
 
     /// The message in a frame, decoded if it is compressed; nil when the call was ended.
     private func message(
-        _ flow: FlowPointer,
+        _ request: Request,
         _ frame: UnsafeRawBufferPointer,
         _ coding: ContentCoding?
     ) -> [UInt8]? {
@@ -88,15 +92,15 @@ extension Worker {
             return unsafe [UInt8](body.bytes.dropFirst(5))
         case .failure(let failure):
             countDecoding(.request, coding, DecodingMetrics.Outcome(failure))
-            let refusal = Refusal.undecodable(failure, coding)
-            unsafe replyStatus(flow, refusal.grpc, refusal.sentence)
+            let errorReply = ErrorReply.undecodable(failure, coding)
+            unsafe replyStatus(request, errorReply.grpc, errorReply.sentence)
             return nil
         }
     }
 
     /// Answers one message; false when the flow is over.
     private func answerMessage(
-        _ flow: FlowPointer,
+        _ request: Request,
         _ method: GRPCMethod,
         _ message: [UInt8]
     ) -> Bool {
@@ -111,12 +115,12 @@ extension Worker {
         case .modelReady:
             let name = stringField(1, of: message)
             guard let model = model(named: name) else {
-                unsafe refuse(flow, .unknownModel(name))
+                unsafe replyWithError(request, .unknownModel(name))
                 return false
             }
             answer.bool(field: 1, model.isReady)
         case .repositoryIndex:
-            for model in replica.models {
+            for model in workerSnapshot.models {
                 answer.message(field: 1) { row in
                     row.string(field: 1, model.plan.name)
                     row.string(field: 3, model.isReady ? "READY" : "UNAVAILABLE")
@@ -125,12 +129,12 @@ extension Worker {
         case .healthCheck:
             let service = stringField(1, of: message)
             guard let status = serviceStatus(service) else {
-                unsafe replyStatus(flow, .notFound, "unknown service '\(service)'")
+                unsafe replyStatus(request, .notFound, "unknown service '\(service)'")
                 return false
             }
             answer.varint(field: 1, UInt64(status))
         case .healthList:
-            for service in [""] + Worker.serviceNames + replica.models.map(\.plan.name) {
+            for service in [""] + Worker.serviceNames + workerSnapshot.models.map(\.plan.name) {
                 answer.message(field: 1) { entry in
                     entry.string(field: 1, service)
                     entry.message(field: 2) { value in
@@ -141,49 +145,49 @@ extension Worker {
         case .healthWatch:
             let service = stringField(1, of: message)
             let status = serviceStatus(service) ?? Health.serviceUnknown
-            unsafe watchers[UnsafeMutableRawPointer(flow)] = (service, status)
-            unsafe flow.pointee.isListed = true
+            unsafe watchers[UnsafeMutableRawPointer(request)] = (service, status)
+            unsafe request.pointee.isListed = true
             armWatchTimer()
             answer.varint(field: 1, UInt64(status))
         case .reflection, .reflectionAlpha:
             answer.bytes = ReflectionService.answer(message)
         default:
-            unsafe replyStatus(flow, .unimplemented, "no such method here")
+            unsafe replyStatus(request, .unimplemented, "no such method here")
             return false
         }
-        unsafe beginMessages(flow)
-        unsafe sendMessage(flow, answer.bytes)
+        unsafe beginMessages(request)
+        unsafe sendMessage(request, answer.bytes)
         guard !method.isStreaming else { return true }
-        unsafe replyStatus(flow, .ok, "")
+        unsafe replyStatus(request, .ok, "")
         return false
     }
 
-    private func beginMessages(_ flow: FlowPointer) {
-        guard unsafe !flow.pointee.hasResponseBegun else { return }
-        unsafe flow.pointee.hasResponseBegun = true
-        unsafe flow.pointee.firstByte = loop.now
+    private func beginMessages(_ request: Request) {
+        guard unsafe !request.pointee.hasResponseBegun else { return }
+        unsafe request.pointee.hasResponseBegun = true
+        unsafe request.pointee.firstByte = loop.now
         let head = blocks.take()
         head.append(status: 200)
         head.append(.contentType, "application/grpc")
-        unsafe head.append(.requestID, requestID(of: flow), isVolatile: true)
-        unsafe flow.pointee.exchange.sendHead(head, endStream: false)
+        unsafe head.append(.requestID, requestID(of: request), isVolatile: true)
+        unsafe request.pointee.exchange.sendHead(head, endStream: false)
     }
 
-    private func sendMessage(_ flow: FlowPointer, _ message: [UInt8]) {
+    private func sendMessage(_ request: Request, _ message: [UInt8]) {
         var framed: [UInt8] = [0]
         let length = UInt32(message.count)
         for shift in [24, 16, 8, 0] { framed.append(UInt8(truncatingIfNeeded: length >> shift)) }
         framed.append(contentsOf: message)
-        unsafe flow.pointee.responseBytes += framed.count
+        unsafe request.pointee.responseBytes += framed.count
         unsafe framed.withUnsafeBytes {
-            unsafe _ = flow.pointee.exchange.send($0, endStream: false)
+            unsafe _ = request.pointee.exchange.send($0, endStream: false)
         }
     }
 
     private func model(named name: String) -> WorkerModel? {
         let bytes = Array(name.utf8)
         return unsafe bytes.withUnsafeBytes {
-            unsafe replica.model(named: $0)?.takeUnretainedValue()
+            unsafe workerSnapshot.model(named: $0)?.takeUnretainedValue()
         }
     }
 
@@ -228,7 +232,7 @@ extension Worker {
             unsafe watchers[key] = (told.service, status)
             var answer = WireWriter()
             answer.varint(field: 1, UInt64(status))
-            unsafe sendMessage(key.assumingMemoryBound(to: Flow.self), answer.bytes)
+            unsafe sendMessage(key.assumingMemoryBound(to: RequestRecord.self), answer.bytes)
         }
     }
 }

@@ -9,47 +9,47 @@ import SluiceWire
 extension Worker {
     /// Whether clients should come: something is configured, it answers, and we aren't leaving.
     var isReady: Bool {
-        !shared.readiness.isDraining && replica.models.allSatisfy { $0.isReady }
+        !shared.readiness.isDraining && workerSnapshot.models.allSatisfy { $0.isReady }
     }
 
     /// Answers the REST paths that concern no model, or only its readiness.
-    func answerREST(_ flow: FlowPointer) {
-        switch unsafe flow.pointee.operation {
-        case .v1Live: unsafe answer(flow, 200, "{\"status\":\"alive\"}")
-        case .v2Live: unsafe answer(flow, 200, "{\"live\":true}")
+    func answerREST(_ request: Request) {
+        switch unsafe request.pointee.operation {
+        case .v1Live: unsafe answer(request, 200, "{\"status\":\"alive\"}")
+        case .v2Live: unsafe answer(request, 200, "{\"live\":true}")
         case .v2Ready:
-            unsafe answer(flow, isReady ? 200 : 503, "{\"ready\":\(isReady)}")
+            unsafe answer(request, isReady ? 200 : 503, "{\"ready\":\(isReady)}")
         case .v2Server:
             let extensions = ["binary_tensor_data", "model_repository"].map(JSONStringText.quoted)
             unsafe answer(
-                flow,
+                request,
                 200,
                 "{\"name\":\"sluice\",\"version\":\(JSONStringText.quoted(shared.version)),\"extensions\":[\(extensions.joined(separator: ","))]}"
             )
         case .v2List, .v1List:
-            let names = replica.models.map { JSONStringText.quoted($0.plan.name) }
-            unsafe answer(flow, 200, "{\"models\":[\(names.joined(separator: ","))]}")
+            let names = workerSnapshot.models.map { JSONStringText.quoted($0.plan.name) }
+            unsafe answer(request, 200, "{\"models\":[\(names.joined(separator: ","))]}")
         case .v2RepositoryIndex:
-            let rows = replica.models.map {
+            let rows = workerSnapshot.models.map {
                 "{\"name\":\(JSONStringText.quoted($0.plan.name)),\"state\":\"\($0.isReady ? "READY" : "UNAVAILABLE")\",\"reason\":\"\"}"
             }
-            unsafe answer(flow, 200, "[\(rows.joined(separator: ","))]")
+            unsafe answer(request, 200, "[\(rows.joined(separator: ","))]")
         case .v1Status, .v2ModelReady:
-            guard let model = unsafe flow.pointee.model?._withUnsafeGuaranteedRef({ $0 }) else {
+            guard let model = unsafe request.pointee.model?._withUnsafeGuaranteedRef({ $0 }) else {
                 return
             }
             unsafe answer(
-                flow,
+                request,
                 model.isReady ? 200 : 503,
                 "{\"name\":\(JSONStringText.quoted(model.plan.name)),\"ready\":\(model.isReady)}"
             )
         default:
-            unsafe refuse(flow, .notFound("no such path"))
+            unsafe replyWithError(request, .notFound("no such path"))
         }
     }
 
     /// Answers once the request is whole; its body, if any, says nothing we need.
-    private func answer(_ flow: FlowPointer, _ status: Int, _ body: String) {
-        unsafe reply(flow, status: status, body: Array(body.utf8))
+    private func answer(_ request: Request, _ status: Int, _ body: String) {
+        unsafe reply(request, status: status, body: Array(body.utf8))
     }
 }

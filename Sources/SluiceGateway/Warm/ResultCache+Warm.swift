@@ -4,12 +4,12 @@ import Synchronization
 
 extension ResultCache {
     /// What a model is asked most; the same for all workers, and over reloads while its policy stays.
-    func hotInputs(of model: String, _ policy: WarmPolicy, at now: Instant) -> HotInputs {
+    func topRequests(of model: String, _ policy: WarmPolicy, at now: Instant) -> TopRequests {
         hot.withLock { tables in
             tables = tables.filter { $0.value.inputs != nil }
             if let known = tables[model]?.inputs, known.policy == policy { return known }
-            let made = HotInputs(policy, at: now)
-            tables[model] = HeldElsewhere(inputs: made)
+            let made = TopRequests(policy, at: now)
+            tables[model] = WeakTopRequests(inputs: made)
             return made
         }
     }
@@ -19,14 +19,14 @@ extension ResultCache {
     package func warm(
         model: String,
         revision: String,
-        then: @escaping @Sendable (WarmRun.Progress) -> Void
-    ) -> WarmRun? {
+        then: @escaping @Sendable (WarmupRun.Progress) -> Void
+    ) -> WarmupRun? {
         guard let inputs = hot.withLock({ $0[model]?.inputs }) else { return nil }
-        let run = WarmRun(
+        let run = WarmupRun(
             model: model,
             revision: revision,
             rate: inputs.policy.rate,
-            inputs.hottest,
+            inputs.mostFrequent,
             then: then
         )
         if run.progress.inputs == 0 {
@@ -38,7 +38,7 @@ extension ResultCache {
     }
 
     /// The workers' replicas hold it; here it is only found.
-    struct HeldElsewhere: Sendable {
-        weak let inputs: HotInputs?
+    struct WeakTopRequests: Sendable {
+        weak let inputs: TopRequests?
     }
 }

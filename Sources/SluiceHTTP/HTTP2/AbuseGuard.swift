@@ -36,7 +36,7 @@ struct AbuseGuard {
     /// Acknowledgements and resets that may wait to be written; some 170 KiB.
     static let answerMaximum = 10_000
     /// Streams that must be opened within a second before resets are judged, as Envoy does.
-    static let judgedStreams = 250
+    static let streamsMinimum = 250
     /// Frames without work, pings and faults that each second forgives.
     private static let forgiven = 10
     private static let settingsPerMinute = 100
@@ -99,7 +99,7 @@ struct AbuseGuard {
     mutating func countReset() throws(HTTP2Failure) {
         resets += 1
         let opened = heads - headsBefore
-        guard opened < AbuseGuard.judgedStreams || resets * 2 < opened else {
+        guard opened < AbuseGuard.streamsMinimum || resets * 2 < opened else {
             throw HTTP2Failure(.rapidReset, "streams are opened to be reset")
         }
     }

@@ -120,7 +120,7 @@ extension HTTP2Session {
                 throw HTTP2Failure(.protocolError, "a header block was interrupted")
             }
         } else {
-            pieceCount &+= 1
+            fragmentCount &+= 1
         }
         switch header.type {
         case HTTP2FrameType.data:

@@ -11,13 +11,13 @@ extension HTTP2Session {
     package mutating func openRepeated(
         _ head: RepeatedHead,
         endStream: Bool,
-        user: UnsafeMutableRawPointer?
+        context: UnsafeMutableRawPointer?
     ) -> HTTP2Stream? {
         precondition(role == .client, "only a client opens streams")
         guard canOpenStream, let known = known(head) else { return nil }
         lastStreamID = lastStreamID == 0 ? 1 : lastStreamID + 2
         let stream = open(lastStreamID)
-        unsafe stream.record.pointee.user = user
+        unsafe stream.record.pointee.context = context
         if let method = unsafe head.block.first(.method) {
             unsafe stream.record.pointee.isHead = ASCII.equal(method, "HEAD")
         }

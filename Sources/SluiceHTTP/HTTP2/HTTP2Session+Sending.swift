@@ -9,7 +9,7 @@ extension HTTP2Session {
         _ head: FieldBlock,
         endStream: Bool,
         keepsHead: Bool = false,
-        user: UnsafeMutableRawPointer?
+        context: UnsafeMutableRawPointer?
     ) -> HTTP2Stream? {
         precondition(role == .client, "only a client opens streams")
         guard canOpenStream else {
@@ -18,7 +18,7 @@ extension HTTP2Session {
         }
         lastStreamID = lastStreamID == 0 ? 1 : lastStreamID + 2
         let stream = open(lastStreamID)
-        unsafe stream.record.pointee.user = user
+        unsafe stream.record.pointee.context = context
         if let method = unsafe head.first(.method) {
             unsafe stream.record.pointee.isHead = ASCII.equal(method, "HEAD")
         }

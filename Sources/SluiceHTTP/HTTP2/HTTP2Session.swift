@@ -79,7 +79,7 @@ package struct HTTP2Session: ~Copyable {
     var goAwaySentLast: UInt32?
     var awaitedPings = 0
     /// Counts frames as they begin; a header block with its continuations is one.
-    package internal(set) var pieceCount: UInt64 = 0
+    package internal(set) var fragmentCount: UInt64 = 0
     /// The last stream the peer's GOAWAY allows, once it has sent one.
     package internal(set) var goAwayReceivedLast: UInt32?
 
@@ -175,7 +175,7 @@ package struct HTTP2Session: ~Copyable {
 
     /// Whether bytes of a frame, or a header block, have begun and not ended.
     ///
-    /// While ``pieceCount`` stands still it is still the same one.
+    /// While ``fragmentCount`` stands still it is still the same one.
     package var isMidFrame: Bool {
         mutating get {
             if headerBlock != nil || !partial.isEmpty { return true }

@@ -37,7 +37,7 @@ struct HTTP2StreamRecord: BitwiseCopyable {
     var stalledSweeps: UInt8 = 0
     /// Trailers that wait for the pending body.
     var trailers: FieldBlock?
-    @usableFromInline var user: UnsafeMutableRawPointer?
+    @usableFromInline var context: UnsafeMutableRawPointer?
     /// Why the stream was lost, while its ``HTTP2Event/reset(_:_:)`` waits to be told.
     var untoldReset: HTTP2ErrorCode?
     /// The next record in whichever list this one stands in.
@@ -61,9 +61,9 @@ public struct HTTP2Stream: BitwiseCopyable, Equatable {
 
     /// A word for the stream's owner.
     @inlinable
-    public var user: UnsafeMutableRawPointer? {
-        get { unsafe record.pointee.user }
-        nonmutating set { unsafe record.pointee.user = newValue }
+    public var context: UnsafeMutableRawPointer? {
+        get { unsafe record.pointee.context }
+        nonmutating set { unsafe record.pointee.context = newValue }
     }
 
     /// Whether the request waits for a 100 (Continue) before it sends its body; kept by its owner.

@@ -4,7 +4,7 @@
 /// comes again must not cost much: while nothing is found, ever less is kept.
 package struct SlotClock: BitwiseCopyable {
     // After so many misses in a row only one in 32 is kept.
-    private static var patience: Int { 8 }
+    private static var missesMaximum: Int { 8 }
     // After so many only one in four is looked for.
     private static var hope: Int { 64 }
 
@@ -39,7 +39,7 @@ package struct SlotClock: BitwiseCopyable {
     @inline(__always)
     package mutating func keepsMissed() -> Bool {
         misses &+= 1
-        return misses <= SlotClock.patience || misses & 31 == 0
+        return misses <= SlotClock.missesMaximum || misses & 31 == 0
     }
 
     /// The slot to fill: a new one, whose number is ``count``, while there may be more.

@@ -24,7 +24,7 @@ package enum CanonicalRequest {
         _ request: InferenceRequest,
         model: String,
         revision: [UInt8],
-        _ dialect: Dialect,
+        _ runtimeKind: RuntimeKind,
         scratch: inout ByteBuffer,
         into digest: (UnsafeRawBufferPointer) -> Void
     ) throws(InferenceFailure) {
@@ -33,7 +33,7 @@ package enum CanonicalRequest {
         let inputs = isSingle ? request.inputs : request.inputs.sorted { $0.name < $1.name }
         for input in inputs {
             head.append(headOf: input)
-            let bytes = try unsafe input.raw(&scratch, dialect)
+            let bytes = try unsafe input.raw(&scratch, runtimeKind)
             head.append(count: bytes.count)
             unsafe head.flush(into: digest)
             unsafe digest(bytes)

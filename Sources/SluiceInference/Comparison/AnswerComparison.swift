@@ -38,7 +38,7 @@ package struct AnswerComparison: Sendable {
     package func agreement(
         of left: Answer,
         and right: Answer,
-        _ form: CallerWishes.Form,
+        _ form: ResponseFormat.APIForm,
         pool: BufferPool
     ) -> AnswerAgreement {
         do throws(InferenceFailure) {

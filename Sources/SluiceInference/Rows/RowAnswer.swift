@@ -28,20 +28,21 @@ package enum RowAnswer {
         _ body: UnsafeRawBufferPointer,
         headerLength: Int? = nil,
         rows: Int,
-        for wishes: CallerWishes,
-        _ dialect: Dialect,
+        for responseFormat: ResponseFormat,
+        _ runtimeKind: RuntimeKind,
         scratch: inout ByteBuffer
     ) throws(InferenceFailure) -> [[UInt8]] {
         guard rows > 0 else { throw refused("it has no rows") }
-        switch wishes.form {
-        case .grpc: return try unsafe cutMessage(body, rows, wishes, dialect, &scratch)
+        switch responseFormat.form {
+        case .grpc: return try unsafe cutMessage(body, rows, responseFormat, runtimeKind, &scratch)
         case .v1, .v2:
-            let whose: RowText.Whose = wishes.form == .v1 ? .predictions : .outputs
+            let whose: RowText.Whose = responseFormat.form == .v1 ? .predictions : .outputs
             let text = try unsafe RowText(body, headerLength, rows, whose)
-            guard text.id.isEmpty || wishes.id.isEmpty || text.id == wishes.id else {
+            guard text.id.isEmpty || responseFormat.id.isEmpty || text.id == responseFormat.id
+            else {
                 throw refused("its id isn't the caller's")
             }
-            let records = try text.records(style: RowStyle(wishes).number)
+            let records = try text.records(style: RowStyle(responseFormat).number)
             // Whatever else may be odd about the text: only what makes it again is kept.
             var again = ByteBuffer(pool: BufferPool(retainedMaximum: 0))
             let length = unsafe try RowAnswer.withSlices(of: records) {
@@ -62,31 +63,47 @@ package enum RowAnswer {
     /// in `output`.
     package static func join(
         _ records: [UnsafeRawBufferPointer],
-        for wishes: CallerWishes,
+        for responseFormat: ResponseFormat,
         _ separators: RowSeparators = RowSeparators(),
-        _ dialect: Dialect,
+        _ runtimeKind: RuntimeKind,
         to output: inout ByteBuffer,
         scratch: inout ByteBuffer
     ) throws(InferenceFailure) -> Int? {
         guard unsafe !records.isEmpty else { throw refused("there are no records") }
-        if wishes.form != .grpc, unsafe areText(records, in: RowStyle(wishes)) {
+        if responseFormat.form != .grpc, unsafe areText(records, in: RowStyle(responseFormat)) {
             let start = output.count
             do throws(InferenceFailure) {
-                return unsafe try RowText.join(records, id: wishes.id, separators, to: &output)
+                return unsafe try RowText.join(
+                    records,
+                    id: responseFormat.id,
+                    separators,
+                    to: &output
+                )
             } catch {
                 // Only the model knows what tensors a V1 answer is.
-                if wishes.form == .v1 { throw error }
+                if responseFormat.form == .v1 { throw error }
                 output.truncate(output.count - start)
             }
         }
         var response = try unsafe tensors(records, &scratch)
-        response.id = wishes.id
-        switch wishes.form {
+        response.id = responseFormat.id
+        switch responseFormat.form {
         case .v2:
-            return try response.writeJSON(for: wishes, to: &output, scratch: &scratch, dialect)
-        case .v1: try response.writeV1(for: wishes, to: &output, scratch: &scratch, dialect)
+            return try response.writeJSON(
+                for: responseFormat,
+                to: &output,
+                scratch: &scratch,
+                runtimeKind
+            )
+        case .v1:
+            try response.writeV1(for: responseFormat, to: &output, scratch: &scratch, runtimeKind)
         case .grpc:
-            try response.writeProtobuf(raw: wishes.isRaw, to: &output, scratch: &scratch, dialect)
+            try response.writeProtobuf(
+                raw: responseFormat.isRaw,
+                to: &output,
+                scratch: &scratch,
+                runtimeKind
+            )
         }
         return nil
     }
@@ -150,12 +167,13 @@ package enum RowAnswer {
     private static func cutMessage(
         _ body: UnsafeRawBufferPointer,
         _ rows: Int,
-        _ wishes: CallerWishes,
-        _ dialect: Dialect,
+        _ responseFormat: ResponseFormat,
+        _ runtimeKind: RuntimeKind,
         _ scratch: inout ByteBuffer
     ) throws(InferenceFailure) -> [[UInt8]] {
-        var response = try unsafe InferenceResponse(protobuf: body, dialect)
-        guard response.id.isEmpty || wishes.id.isEmpty || response.id == wishes.id else {
+        var response = try unsafe InferenceResponse(protobuf: body, runtimeKind)
+        guard response.id.isEmpty || responseFormat.id.isEmpty || response.id == responseFormat.id
+        else {
             throw refused("its id isn't the caller's")
         }
         var isRaw = true
@@ -168,13 +186,13 @@ package enum RowAnswer {
         guard !response.outputs.isEmpty else { throw refused("it has no outputs") }
         let pool = BufferPool(retainedMaximum: 0)
         var again = ByteBuffer(pool: pool)
-        try response.writeProtobuf(raw: isRaw, to: &again, scratch: &scratch, dialect)
+        try response.writeProtobuf(raw: isRaw, to: &again, scratch: &scratch, runtimeKind)
         // Fields may come in any order, but a field we don't know must not get lost.
         guard again.count == body.count else { throw refused("it has fields that aren't known") }
         response.id = ""
         var columns: [[UInt8]] = []
         for output in response.outputs {
-            columns.append(unsafe [UInt8](try output.raw(&scratch, dialect)))
+            columns.append(unsafe [UInt8](try output.raw(&scratch, runtimeKind)))
         }
         var places = [Int](repeating: 0, count: columns.count)
         var records: [[UInt8]] = []
@@ -189,7 +207,7 @@ package enum RowAnswer {
             }
             again.removeAll()
             again.append(byte: RowRecord.message)
-            try row.writeProtobuf(raw: true, to: &again, scratch: &scratch, dialect)
+            try row.writeProtobuf(raw: true, to: &again, scratch: &scratch, runtimeKind)
             guard isWorthRepeating(again.count, rows: rows, of: body.count) else {
                 throw refused("there is too much around its rows to keep it with each")
             }
@@ -250,14 +268,14 @@ package enum RowAnswer {
 struct RowStyle {
     let number: UInt32
 
-    init(_ wishes: CallerWishes) {
+    init(_ responseFormat: ResponseFormat) {
         // FNV-1a (Fowler, Noll, Vo), 32 bits.
         var state: UInt32 = 0x811C_9DC5
         func mix(_ byte: UInt8) { state = (state ^ UInt32(byte)) &* 0x0100_0193 }
-        mix(wishes.form == .v1 ? 1 : 2)
-        mix(wishes.id.isEmpty ? 0 : 1)
-        mix(wishes.prefersBinary ? 1 : 0)
-        for output in wishes.outputs { mix(output.isBinary.map { $0 ? 3 : 2 } ?? 0) }
+        mix(responseFormat.form == .v1 ? 1 : 2)
+        mix(responseFormat.id.isEmpty ? 0 : 1)
+        mix(responseFormat.prefersBinary ? 1 : 0)
+        for output in responseFormat.outputs { mix(output.isBinary.map { $0 ? 3 : 2 } ?? 0) }
         number = state
     }
 }

@@ -28,12 +28,12 @@ struct RowRecord {
         guard lists <= record.count else { throw RowRecord.damaged }
         var separators: [UnsafeRawBufferPointer?] = unsafe []
         for _ in 0..<lists {
-            unsafe separators.append(try reader.piece(orNilFor: RowRecord.unknown))
+            unsafe separators.append(try reader.fragment(orNilFor: RowRecord.unknown))
         }
         unsafe self.separators = unsafe separators
-        unsafe template = try reader.piece()
+        unsafe template = try reader.fragment()
         var payloads: [UnsafeRawBufferPointer] = unsafe []
-        while !reader.isAtEnd { unsafe payloads.append(try reader.piece()) }
+        while !reader.isAtEnd { unsafe payloads.append(try reader.fragment()) }
         guard unsafe payloads.count >= lists else { throw RowRecord.damaged }
         unsafe self.payloads = unsafe payloads
     }
@@ -76,14 +76,14 @@ struct RecordReader {
         )
     }
 
-    mutating func piece() throws(InferenceFailure) -> UnsafeRawBufferPointer {
-        guard let piece = unsafe try piece(orNilFor: nil) else {
+    mutating func fragment() throws(InferenceFailure) -> UnsafeRawBufferPointer {
+        guard let fragment = unsafe try fragment(orNilFor: nil) else {
             preconditionFailure("only a given length stands for nothing")
         }
-        return unsafe piece
+        return unsafe fragment
     }
 
-    mutating func piece(
+    mutating func fragment(
         orNilFor unknown: UInt32?
     ) throws(InferenceFailure) -> UnsafeRawBufferPointer? {
         let length = try number()
@@ -101,8 +101,8 @@ extension [UInt8] {
     }
 
     /// Appends bytes behind their length.
-    mutating func append(piece: UnsafeRawBufferPointer) {
-        append(number: UInt32(piece.count))
-        unsafe append(contentsOf: piece)
+    mutating func append(fragment: UnsafeRawBufferPointer) {
+        append(number: UInt32(fragment.count))
+        unsafe append(contentsOf: fragment)
     }
 }

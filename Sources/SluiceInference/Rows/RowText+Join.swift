@@ -64,7 +64,7 @@ extension RowText {
         var reader = unsafe RecordReader(template, from: 0)
         var (list, size) = (0, separators.count)
         while true {
-            unsafe output.append(try reader.piece())
+            unsafe output.append(try reader.fragment())
             switch Hole(rawValue: try reader.byte()) {
             case .rows:
                 guard list < separators.count else { throw RowRecord.damaged }

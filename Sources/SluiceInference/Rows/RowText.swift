@@ -245,24 +245,24 @@ struct RowText {
         var place = 0
         for mark in marks {
             unsafe template.append(
-                piece: UnsafeRawBufferPointer(rebasing: text[place..<mark.range.lowerBound])
+                fragment: UnsafeRawBufferPointer(rebasing: text[place..<mark.range.lowerBound])
             )
             template.append(mark.hole.rawValue)
             place = mark.range.upperBound
         }
-        unsafe template.append(piece: UnsafeRawBufferPointer(rebasing: text[place...]))
+        unsafe template.append(fragment: UnsafeRawBufferPointer(rebasing: text[place...]))
         template.append(Hole.end.rawValue)
         var head: [UInt8] = [RowRecord.text]
         head.append(number: style)
         head.append(number: UInt32(separators.count))
         for separator in separators {
             if let separator {
-                unsafe separator.withUnsafeBytes { unsafe head.append(piece: $0) }
+                unsafe separator.withUnsafeBytes { unsafe head.append(fragment: $0) }
             } else {
                 head.append(number: RowRecord.unknown)
             }
         }
-        unsafe template.withUnsafeBytes { unsafe head.append(piece: $0) }
+        unsafe template.withUnsafeBytes { unsafe head.append(fragment: $0) }
         guard unsafe RowAnswer.isWorthRepeating(head.count, rows: rows, of: text.count) else {
             throw RowAnswer.refused("there is too much around its rows to keep it with each")
         }
@@ -270,7 +270,7 @@ struct RowText {
         for row in 0..<rows {
             var record = head
             for column in unsafe columns.indices {
-                unsafe record.append(piece: columns[column][row])
+                unsafe record.append(fragment: columns[column][row])
             }
             records.append(record)
         }

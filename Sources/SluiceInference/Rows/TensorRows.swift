@@ -61,7 +61,7 @@ package struct TensorRows {
     /// Cuts a V2 request; throws unless all inputs have the same number of rows.
     package init(
         _ request: InferenceRequest,
-        _ dialect: Dialect,
+        _ runtimeKind: RuntimeKind,
         scratch: inout ByteBuffer
     ) throws(InferenceFailure) {
         guard let rows = request.inputs.first?.shape.first, rows > 0,
@@ -75,7 +75,7 @@ package struct TensorRows {
         count = rows
         var columns: [Column] = []
         for input in request.inputs {
-            let raw = try unsafe input.raw(&scratch, dialect)
+            let raw = try unsafe input.raw(&scratch, runtimeKind)
             var column: Column
             if case .raw = input.data {
                 column = Column(data: input.data)

@@ -69,7 +69,7 @@ package struct Tensor {
     /// isn't what shape and datatype promise.
     package func raw(
         _ scratch: inout ByteBuffer,
-        _ dialect: Dialect
+        _ runtimeKind: RuntimeKind
     ) throws(InferenceFailure) -> UnsafeRawBufferPointer {
         switch data {
         case .absent: throw inSharedMemory
@@ -92,7 +92,7 @@ package struct Tensor {
             return unsafe scratch.bytes
         case .json(let text):
             scratch.removeAll()
-            try unsafe TensorText(text, self, dialect).append(self, to: &scratch)
+            try unsafe TensorText(text, self, runtimeKind).append(self, to: &scratch)
             return unsafe scratch.bytes
         }
     }

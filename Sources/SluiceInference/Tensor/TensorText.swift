@@ -11,12 +11,12 @@ struct TensorText {
     private let nullIsNaN: Bool
 
     /// The text of `tensor`'s data, which must outlive this.
-    init(_ text: UnsafeRawBufferPointer, _ tensor: Tensor, _ dialect: Dialect) {
+    init(_ text: UnsafeRawBufferPointer, _ tensor: Tensor, _ runtimeKind: RuntimeKind) {
         unsafe self.text = text
         name = tensor.name
         datatype = tensor.datatype
-        isBase64 = tensor.isBase64(dialect)
-        nullIsNaN = dialect.nullIsNaN
+        isBase64 = tensor.isBase64(runtimeKind)
+        nullIsNaN = runtimeKind.nullIsNaN
     }
 
     // MARK: - Reading
@@ -240,8 +240,8 @@ extension ByteBuffer {
 
 extension Tensor {
     /// Whether its strings in JSON are base64 of its elements (KServe's REST proxies say so).
-    func isBase64(_ dialect: Dialect) -> Bool {
-        datatype == .bytes && dialect.base64IsEncoding
+    func isBase64(_ runtimeKind: RuntimeKind) -> Bool {
+        datatype == .bytes && runtimeKind.base64IsEncoding
             && parameters["content_type"] == .string("base64")
     }
 

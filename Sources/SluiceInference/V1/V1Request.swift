@@ -78,8 +78,8 @@ package struct V1Request {
     }
 
     /// Whether the data is rows, to be answered by `predictions`.
-    package func isRows(_ dialect: Dialect) -> Bool {
-        unsafe isInstances || dialect.v1InputsAreRows && data.first == UInt8(ascii: "[")
+    package func isRows(_ runtimeKind: RuntimeKind) -> Bool {
+        unsafe isInstances || runtimeKind.v1InputsAreRows && data.first == UInt8(ascii: "[")
     }
 }
 

@@ -147,8 +147,8 @@ enum V1Tensors {
             data: .absent
         )
         scratch.removeAll()
-        let dialect: Dialect = nullIsNaN ? .mlserver : .generic
-        tensor.shape = try unsafe TensorText(text, tensor, dialect).appendElements(to: &scratch)
+        let runtimeKind: RuntimeKind = nullIsNaN ? .mlserver : .generic
+        tensor.shape = try unsafe TensorText(text, tensor, runtimeKind).appendElements(to: &scratch)
         // `[[]]` doesn't say what is within the dimension of zero; the signature may.
         if tensor.shape.last == 0, tensor.shape.count < signature.shape.count {
             tensor.shape += signature.shape[tensor.shape.count...].map { max($0, 0) }
@@ -181,13 +181,13 @@ enum V1Tensors {
         isNamed: Bool,
         to output: inout ByteBuffer,
         _ scratch: inout ByteBuffer,
-        _ dialect: Dialect
+        _ runtimeKind: RuntimeKind
     ) throws(InferenceFailure) {
         if isNamed { output.append(byte: UInt8(ascii: "{")) }
         for (index, tensor) in tensors.enumerated() {
             if index > 0 { output.append(byte: ASCII.comma) }
             if isNamed { output.append(name: tensor.name) }
-            let raw = try unsafe tensor.raw(&scratch, dialect)
+            let raw = try unsafe tensor.raw(&scratch, runtimeKind)
             unsafe output.append(json: raw, tensor.datatype, shape: tensor.shape, tensor.v1Form)
         }
         if isNamed { output.append(byte: UInt8(ascii: "}")) }
@@ -202,7 +202,7 @@ enum V1Tensors {
         count: Int?,
         to output: inout ByteBuffer,
         _ scratch: inout ByteBuffer,
-        _ dialect: Dialect
+        _ runtimeKind: RuntimeKind
     ) throws(InferenceFailure) {
         let wanted = count ?? tensors.first?.shape.first ?? 0
         for tensor in tensors {
@@ -214,11 +214,13 @@ enum V1Tensors {
             }
         }
         if tensors.count == 1 {
-            return try writeColumns(tensors, isNamed: false, to: &output, &scratch, dialect)
+            return try writeColumns(tensors, isNamed: false, to: &output, &scratch, runtimeKind)
         }
         // Rows take from all tensors in turn, so all must be there at once.
         var owned: [[UInt8]] = []
-        for tensor in tensors { owned.append(unsafe [UInt8](try tensor.raw(&scratch, dialect))) }
+        for tensor in tensors {
+            owned.append(unsafe [UInt8](try tensor.raw(&scratch, runtimeKind)))
+        }
         var places = [Int](repeating: 0, count: tensors.count)
         output.append(byte: UInt8(ascii: "["))
         for row in 0..<wanted {

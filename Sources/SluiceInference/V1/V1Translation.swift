@@ -6,14 +6,14 @@ import SluiceWire
 extension InferenceRequest {
     /// The V2 meaning of a V1 request to a model with this signature.
     ///
-    /// `dialect` is the backend's: where its `null` is NaN, a caller's is too.
+    /// `runtimeKind` is the backend's: where its `null` is NaN, a caller's is too.
     ///
     /// Throws when the request names another signature, carries members that V2 has no place for, or
     /// leaves open which tensor is meant.
     package init(
         _ request: V1Request,
         _ signature: ModelSignature,
-        _ dialect: Dialect = .generic,
+        _ runtimeKind: RuntimeKind = .generic,
         scratch: inout ByteBuffer
     ) throws(InferenceFailure) {
         self.init()
@@ -35,7 +35,7 @@ extension InferenceRequest {
             request.data,
             signature.inputs,
             what: what,
-            nullIsNaN: dialect.nullIsNaN,
+            nullIsNaN: runtimeKind.nullIsNaN,
             &scratch
         )
     }
@@ -47,7 +47,7 @@ extension InferenceRequest {
     package func writeV1(
         to output: inout ByteBuffer,
         scratch: inout ByteBuffer,
-        _ dialect: Dialect
+        _ runtimeKind: RuntimeKind
     ) throws(InferenceFailure) {
         let all = [parameters] + inputs.map(\.parameters) + outputs.map(\.parameters)
         for entry in all.flatMap(\.entries)
@@ -66,21 +66,21 @@ extension InferenceRequest {
             )
         }
         guard !inputs.isEmpty else { throw InferenceFailure("V1 needs at least one input") }
-        for input in inputs where !dialect.readsNaNTokens {
-            let raw = try unsafe input.raw(&scratch, dialect)
+        for input in inputs where !runtimeKind.readsNaNTokens {
+            let raw = try unsafe input.raw(&scratch, runtimeKind)
             guard unsafe input.isFinite(raw) else {
                 throw InferenceFailure(
-                    "tensor '\(input.name)' has NaN or infinity, which the JSON of a \(dialect.rawValue) backend can't carry",
+                    "tensor '\(input.name)' has NaN or infinity, which the JSON of a \(runtimeKind.rawValue) backend can't carry",
                     .inexpressible
                 )
             }
         }
-        if dialect.readsV1Columns {
+        if runtimeKind.readsV1Columns {
             output.append("{\"inputs\":")
-            try V1Tensors.writeColumns(inputs, isNamed: true, to: &output, &scratch, dialect)
+            try V1Tensors.writeColumns(inputs, isNamed: true, to: &output, &scratch, runtimeKind)
         } else {
             output.append("{\"instances\":")
-            try V1Tensors.writeRows(inputs, count: nil, to: &output, &scratch, dialect)
+            try V1Tensors.writeRows(inputs, count: nil, to: &output, &scratch, runtimeKind)
         }
         output.append(byte: UInt8(ascii: "}"))
     }
@@ -94,11 +94,11 @@ extension InferenceResponse {
     package init(
         v1 body: UnsafeRawBufferPointer,
         _ signature: ModelSignature,
-        _ wishes: CallerWishes,
+        _ responseFormat: ResponseFormat,
         scratch: inout ByteBuffer
     ) throws(InferenceFailure) {
         self.init()
-        modelName = wishes.modelName
+        modelName = responseFormat.modelName
         var data = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
         var cursor = unsafe JSONCursor(body)
         do throws(JSONFailure) {
@@ -125,9 +125,9 @@ extension InferenceResponse {
             nullIsNaN: false,
             &scratch
         )
-        guard !wishes.outputs.isEmpty else { return }
+        guard !responseFormat.outputs.isEmpty else { return }
         var chosen: [Tensor] = []
-        for wanted in wishes.outputs {
+        for wanted in responseFormat.outputs {
             guard let output = outputs.first(where: { $0.name == wanted.name }) else {
                 throw InferenceFailure("the model has no output '\(wanted.name)'")
             }
@@ -140,19 +140,25 @@ extension InferenceResponse {
     ///
     /// Throws for outputs that aren't one row for each instance.
     package func writeV1(
-        for wishes: CallerWishes,
+        for responseFormat: ResponseFormat,
         to output: inout ByteBuffer,
         scratch: inout ByteBuffer,
-        _ dialect: Dialect = .generic
+        _ runtimeKind: RuntimeKind = .generic
     ) throws(InferenceFailure) {
-        switch wishes.layout {
+        switch responseFormat.layout {
         case .rows(let count):
             output.append("{\"predictions\":")
-            try V1Tensors.writeRows(outputs, count: count, to: &output, &scratch, dialect)
+            try V1Tensors.writeRows(outputs, count: count, to: &output, &scratch, runtimeKind)
         case .columns:
             output.append("{\"outputs\":")
             let isNamed = outputs.count != 1
-            try V1Tensors.writeColumns(outputs, isNamed: isNamed, to: &output, &scratch, dialect)
+            try V1Tensors.writeColumns(
+                outputs,
+                isNamed: isNamed,
+                to: &output,
+                &scratch,
+                runtimeKind
+            )
         }
         output.append(byte: UInt8(ascii: "}"))
     }

@@ -5,13 +5,13 @@ extension InferenceRequest {
     /// Appends the request as a REST body for a backend; returns the JSON part's length when bytes of
     /// tensors follow it (`Inference-Header-Content-Length`), else nil.
     ///
-    /// Which tensors those are is the dialect's ``Dialect/tensorForm``; a backend that is sent bytes is
+    /// Which tensors those are is the dialect's ``RuntimeKind/tensorForm``; a backend that is sent bytes is
     /// asked to answer with bytes. Text that came as JSON goes out as it came, so that no digit changes.
     /// Throws for what the backend's JSON can't say.
     package func writeJSON(
         to output: inout ByteBuffer,
         scratch: inout ByteBuffer,
-        _ dialect: Dialect
+        _ runtimeKind: RuntimeKind
     ) throws(InferenceFailure) -> Int? {
         let start = output.count
         output.append(byte: UInt8(ascii: "{"))
@@ -20,13 +20,13 @@ extension InferenceRequest {
         var binary: [Int] = []
         for (index, input) in inputs.enumerated() {
             if index > 0 { output.append(byte: ASCII.comma) }
-            if try output.append(tensor: input, .backend(dialect), &scratch) {
+            if try output.append(tensor: input, .backend(runtimeKind), &scratch) {
                 binary.append(index)
             }
         }
         output.append("],")
         // What JSON couldn't say on the way there, FP16 above all, it can't say on the way back.
-        let wantsBytes = dialect.tensorForm == .binary || !binary.isEmpty
+        let wantsBytes = runtimeKind.tensorForm == .binary || !binary.isEmpty
         var parameters = parameters
         if wantsBytes { parameters["binary_data_output"] = .bool(true) }
         output.append(parameters: parameters)
@@ -44,7 +44,7 @@ extension InferenceRequest {
         if !outputs.isEmpty { output.append(byte: UInt8(ascii: "]")) }
         output.append(byte: UInt8(ascii: "}"))
         let length = output.count - start
-        for index in binary { unsafe output.append(try inputs[index].raw(&scratch, dialect)) }
+        for index in binary { unsafe output.append(try inputs[index].raw(&scratch, runtimeKind)) }
         return binary.isEmpty ? nil : length
     }
 }
@@ -53,14 +53,14 @@ extension InferenceResponse {
     /// Appends the answer as a REST body for a caller; returns the JSON part's length when bytes of
     /// tensors follow it, else nil.
     ///
-    /// An output is binary when `wishes` ask for it. In JSON, FP16 and BF16 are numbers, what isn't
+    /// An output is binary when `responseFormat` ask for it. In JSON, FP16 and BF16 are numbers, what isn't
     /// finite is a bare token (as Triton writes it), and BYTES that aren't UTF-8 are base64, marked by
-    /// `content_type: base64` (as KServe's proxies do it). `dialect` is the backend's.
+    /// `content_type: base64` (as KServe's proxies do it). `runtimeKind` is the backend's.
     package func writeJSON(
-        for wishes: CallerWishes,
+        for responseFormat: ResponseFormat,
         to output: inout ByteBuffer,
         scratch: inout ByteBuffer,
-        _ dialect: Dialect = .generic
+        _ runtimeKind: RuntimeKind = .generic
     ) throws(InferenceFailure) -> Int? {
         let start = output.count
         output.append(byte: UInt8(ascii: "{"))
@@ -72,22 +72,23 @@ extension InferenceResponse {
         var binary: [Int] = []
         for (index, tensor) in outputs.enumerated() {
             if index > 0 { output.append(byte: ASCII.comma) }
-            let isBinary = wishes.wantsBinary(tensor.name)
-            if try output.append(tensor: tensor, .caller(dialect, isBinary: isBinary), &scratch) {
+            let isBinary = responseFormat.wantsBinary(tensor.name)
+            if try output.append(tensor: tensor, .caller(runtimeKind, isBinary: isBinary), &scratch)
+            {
                 binary.append(index)
             }
         }
         output.append("]}")
         let length = output.count - start
-        for index in binary { unsafe output.append(try outputs[index].raw(&scratch, dialect)) }
+        for index in binary { unsafe output.append(try outputs[index].raw(&scratch, runtimeKind)) }
         return binary.isEmpty ? nil : length
     }
 }
 
 /// Whom a tensor is written for.
 private enum Reader {
-    case backend(Dialect)
-    case caller(Dialect, isBinary: Bool)
+    case backend(RuntimeKind)
+    case caller(RuntimeKind, isBinary: Bool)
 }
 
 extension ByteBuffer {
@@ -139,7 +140,7 @@ extension ByteBuffer {
         append("],")
         let isBinary: Bool
         if tensor.isInSharedMemory {
-            if case .backend(let dialect) = reader, !dialect.hasSharedMemory {
+            if case .backend(let runtimeKind) = reader, !runtimeKind.hasSharedMemory {
                 throw tensor.inSharedMemory
             }
             isBinary = false
@@ -158,15 +159,15 @@ extension ByteBuffer {
         _ reader: Reader,
         _ scratch: inout ByteBuffer
     ) throws(InferenceFailure) -> Bool {
-        let dialect: Dialect
+        let runtimeKind: RuntimeKind
         var isBinary: Bool
         switch reader {
         case .backend(let backend):
-            dialect = backend
+            runtimeKind = backend
             isBinary = backend.tensorForm == .binary
-        case .caller(let backend, let wish):
-            dialect = backend
-            isBinary = wish
+        case .caller(let backend, let requestedFormat):
+            runtimeKind = backend
+            isBinary = requestedFormat
         }
         // Text for text: no number is read, unless there may be tokens that the backend refuses.
         if !isBinary, case .json(let text) = tensor.data,
@@ -187,8 +188,8 @@ extension ByteBuffer {
             unsafe append(text)
             return false
         }
-        let raw = try unsafe tensor.raw(&scratch, dialect)
-        if case .backend = reader, dialect.tensorForm == .jsonWherePossible {
+        let raw = try unsafe tensor.raw(&scratch, runtimeKind)
+        if case .backend = reader, runtimeKind.tensorForm == .jsonWherePossible {
             isBinary = unsafe !tensor.isPlainJSON(raw)
         }
         if isBinary {
@@ -197,18 +198,18 @@ extension ByteBuffer {
             truncate(1)
             return true
         }
-        if case .backend = reader, !dialect.readsNaNTokens,
-            unsafe !tensor.isFinite(raw, orNaN: dialect.nullIsNaN)
+        if case .backend = reader, !runtimeKind.readsNaNTokens,
+            unsafe !tensor.isFinite(raw, orNaN: runtimeKind.nullIsNaN)
         {
-            let what = dialect.nullIsNaN ? "infinity" : "NaN or infinity"
+            let what = runtimeKind.nullIsNaN ? "infinity" : "NaN or infinity"
             throw InferenceFailure(
-                "tensor '\(tensor.name)' has \(what), which the JSON of a \(dialect.rawValue) backend can't carry; give it a gRPC backend",
+                "tensor '\(tensor.name)' has \(what), which the JSON of a \(runtimeKind.rawValue) backend can't carry; give it a gRPC backend",
                 .inexpressible
             )
         }
         var form = BytesForm.text
         if tensor.datatype == .bytes {
-            if tensor.isBase64(dialect) {
+            if tensor.isBase64(runtimeKind) {
                 form = .base64
             } else if unsafe !Tensor.isText(raw) {
                 form = .base64
@@ -222,7 +223,7 @@ extension ByteBuffer {
             tensor.datatype,
             shape: [try tensor.elementCount],
             form,
-            nullForNaN: dialect.nullIsNaN
+            nullForNaN: runtimeKind.nullIsNaN
         )
         return false
     }
@@ -233,7 +234,8 @@ extension ByteBuffer {
         _ datatype: DataType,
         _ reader: Reader
     ) -> Bool {
-        guard case .backend(let dialect) = reader, dialect.nullIsNaN, datatype != .bytes else {
+        guard case .backend(let runtimeKind) = reader, runtimeKind.nullIsNaN, datatype != .bytes
+        else {
             return false
         }
         return unsafe text.contains { $0 == UInt8(ascii: "N") || $0 == UInt8(ascii: "I") }

@@ -1,7 +1,7 @@
-/// Walks a protobuf message's fields in place, for ``QuestionScan``: no value is copied, nothing is
+/// Walks a protobuf message's fields in place, for ``CanonicalRequestScanner``: no value is copied, nothing is
 /// thrown, and everything is inlined where it is used.
 ///
-/// Takes exactly what ``WireReader`` takes; `QuestionScanTests` holds the two together. Groups end
+/// Takes exactly what ``WireReader`` takes; `CanonicalRequestScannerTests` holds the two together. Groups end
 /// it, as does whatever isn't protobuf: ``isBroken`` tells.
 @safe
 struct FieldCursor {

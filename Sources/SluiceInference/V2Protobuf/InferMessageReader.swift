@@ -12,7 +12,7 @@ extension InferenceRequest {
     /// contents in one message, unless the backend's dialect mixes them.
     package init(
         protobuf message: UnsafeRawBufferPointer,
-        _ dialect: Dialect = .generic
+        _ runtimeKind: RuntimeKind = .generic
     ) throws(InferenceFailure) {
         self.init()
         var reader = unsafe InferMessageReader(message, tensors: 5, raw: 7)
@@ -27,7 +27,7 @@ extension InferenceRequest {
         (modelName, modelVersion, id) = (reader.modelName, reader.modelVersion, reader.id)
         parameters = reader.parameters
         isRaw = reader.hasRaw || !reader.hasContents
-        inputs = try reader.finish(dialect)
+        inputs = try reader.finish(runtimeKind)
         _ = parameters.takeFlag("binary_data_output")
         try check()
     }
@@ -39,7 +39,7 @@ extension InferenceResponse {
     /// Throws as ``InferenceRequest/init(protobuf:_:)`` does.
     package init(
         protobuf message: UnsafeRawBufferPointer,
-        _ dialect: Dialect = .generic
+        _ runtimeKind: RuntimeKind = .generic
     ) throws(InferenceFailure) {
         self.init()
         var reader = unsafe InferMessageReader(message, tensors: 5, raw: 6)
@@ -47,7 +47,7 @@ extension InferenceResponse {
         hasUnknownMembers = hasUnknownMembers || reader.hasUnknownFields
         (modelName, modelVersion, id) = (reader.modelName, reader.modelVersion, reader.id)
         parameters = reader.parameters
-        outputs = try reader.finish(dialect)
+        outputs = try reader.finish(runtimeKind)
         try Tensor.check(outputs, "outputs")
     }
 }
@@ -93,7 +93,7 @@ struct InferMessageReader {
     }
 
     /// The tensors, each with its data.
-    mutating func finish(_ dialect: Dialect) throws(InferenceFailure) -> [Tensor] {
+    mutating func finish(_ runtimeKind: RuntimeKind) throws(InferenceFailure) -> [Tensor] {
         var next = 0
         for index in tensors.indices {
             if tensors[index].isInSharedMemory {
@@ -103,7 +103,7 @@ struct InferMessageReader {
             guard unsafe !raw.isEmpty else { continue }
             // Contents without an element say nothing: MLServer leaves them in beside raw ones.
             if case .typed(let contents) = tensors[index].data, unsafe !contents.isEmpty {
-                guard dialect.mixesRawAndTyped else {
+                guard runtimeKind.mixesRawAndTyped else {
                     throw InferenceFailure(
                         "tensor '\(tensors[index].name)' has contents beside raw contents; use one of the two for all tensors"
                     )

@@ -8,25 +8,25 @@ extension InferenceRequest {
     package func writeProtobuf(
         to output: inout ByteBuffer,
         scratch: inout ByteBuffer,
-        _ dialect: Dialect
+        _ runtimeKind: RuntimeKind
     ) throws(InferenceFailure) {
         output.appendModel(modelName, modelVersion, id)
-        try output.append(parameters: parameters, field: 4, dialect)
+        try output.append(parameters: parameters, field: 4, runtimeKind)
         for input in inputs {
-            guard !input.isInSharedMemory || dialect.hasSharedMemory else {
+            guard !input.isInSharedMemory || runtimeKind.hasSharedMemory else {
                 throw input.inSharedMemory
             }
-            let start = try output.beginTensor(input, dialect)
+            let start = try output.beginTensor(input, runtimeKind)
             output.endField(start)
         }
         for wanted in outputs {
             let start = output.beginField(6)
             output.append(field: 1, text: wanted.name)
-            try output.append(parameters: wanted.parameters, field: 2, dialect)
+            try output.append(parameters: wanted.parameters, field: 2, runtimeKind)
             output.endField(start)
         }
         for input in inputs where !input.isInSharedMemory {
-            unsafe output.append(field: 7, bytes: try input.raw(&scratch, dialect))
+            unsafe output.append(field: 7, bytes: try input.raw(&scratch, runtimeKind))
         }
     }
 }
@@ -40,7 +40,7 @@ extension InferenceResponse {
         raw: Bool,
         to output: inout ByteBuffer,
         scratch: inout ByteBuffer,
-        _ dialect: Dialect = .generic
+        _ runtimeKind: RuntimeKind = .generic
     ) throws(InferenceFailure) {
         let isRaw = raw || outputs.contains { $0.datatype == .fp16 || $0.datatype == .bf16 }
         output.appendModel(modelName, modelVersion, id)
@@ -48,7 +48,7 @@ extension InferenceResponse {
         for tensor in outputs {
             let start = try output.beginTensor(tensor, .generic)
             if !isRaw, !tensor.isInSharedMemory {
-                let bytes = try unsafe tensor.raw(&scratch, dialect)
+                let bytes = try unsafe tensor.raw(&scratch, runtimeKind)
                 let contents = output.beginField(5)
                 unsafe TypedContents.append(bytes, as: tensor.datatype, to: &output)
                 output.endField(contents)
@@ -57,7 +57,7 @@ extension InferenceResponse {
         }
         guard isRaw else { return }
         for tensor in outputs where !tensor.isInSharedMemory {
-            unsafe output.append(field: 6, bytes: try tensor.raw(&scratch, dialect))
+            unsafe output.append(field: 6, bytes: try tensor.raw(&scratch, runtimeKind))
         }
     }
 }
@@ -72,7 +72,7 @@ extension ByteBuffer {
     /// Appends a tensor's head as field 5 and leaves it open.
     fileprivate mutating func beginTensor(
         _ tensor: Tensor,
-        _ dialect: Dialect
+        _ runtimeKind: RuntimeKind
     ) throws(InferenceFailure) -> Int {
         let start = beginField(5)
         if !tensor.name.isEmpty { append(field: 1, text: tensor.name) }
@@ -82,7 +82,7 @@ extension ByteBuffer {
             for dimension in tensor.shape { append(varint: UInt64(bitPattern: Int64(dimension))) }
             endField(shape)
         }
-        try append(parameters: tensor.parameters, field: 4, dialect)
+        try append(parameters: tensor.parameters, field: 4, runtimeKind)
         return start
     }
 
@@ -90,7 +90,7 @@ extension ByteBuffer {
     fileprivate mutating func append(
         parameters: Parameters,
         field: Int,
-        _ dialect: Dialect
+        _ runtimeKind: RuntimeKind
     ) throws(InferenceFailure) {
         for entry in parameters.entries {
             let start = beginField(field)
@@ -102,17 +102,17 @@ extension ByteBuffer {
             case .string(let text): append(field: 3, text: text)
             case .double(let number):
                 // A server without the field would go on as if the parameter weren't there.
-                if dialect.hasWideParameters {
+                if runtimeKind.hasWideParameters {
                     append(varint: 4 << 3 | 1)
                     append(littleEndian: number.bitPattern)
                 } else if let whole = Int64(exactly: number) {
                     append(field: 2, varint: UInt64(bitPattern: whole))
                 } else {
-                    throw inexpressible(entry, "a fraction", dialect)
+                    throw inexpressible(entry, "a fraction", runtimeKind)
                 }
             case .uint64(let number):
-                guard dialect.hasWideParameters else {
-                    throw inexpressible(entry, "a number beyond 63 bits", dialect)
+                guard runtimeKind.hasWideParameters else {
+                    throw inexpressible(entry, "a number beyond 63 bits", runtimeKind)
                 }
                 append(field: 5, varint: number)
             // A list or an object is told as its text: protobuf has no other place for it.
@@ -126,10 +126,10 @@ extension ByteBuffer {
     private func inexpressible(
         _ entry: Parameters.Entry,
         _ what: String,
-        _ dialect: Dialect
+        _ runtimeKind: RuntimeKind
     ) -> InferenceFailure {
         InferenceFailure(
-            "parameter '\(entry.name)' is \(what), which gRPC to a \(dialect.rawValue) backend can't carry; send it as text",
+            "parameter '\(entry.name)' is \(what), which gRPC to a \(runtimeKind.rawValue) backend can't carry; send it as text",
             .inexpressible
         )
     }

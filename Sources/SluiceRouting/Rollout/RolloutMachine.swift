@@ -31,7 +31,7 @@ package enum RolloutAction: Sendable, Equatable {
 }
 
 /// Why a person's wish can't be granted.
-package struct RolloutRefusal: Error, Sendable, Equatable {
+package struct RolloutError: Error, Sendable, Equatable {
     /// What stands against it.
     package let sentence: String
 }
@@ -212,10 +212,10 @@ package struct RolloutMachine: Sendable {
     // MARK: - What others want
 
     /// Stays at this step until `author` or another resumes it.
-    package mutating func pause(by author: String) throws(RolloutRefusal) {
+    package mutating func pause(by author: String) throws(RolloutError) {
         try expectRunning()
         guard record.status == .progressing else {
-            throw RolloutRefusal(sentence: "the rollout is paused already: \(record.reason)")
+            throw RolloutError(sentence: "the rollout is paused already: \(record.reason)")
         }
         record.status = .paused
         record.reason = "paused by \(author)"
@@ -238,10 +238,10 @@ package struct RolloutMachine: Sendable {
         share: Int,
         canary: RolloutWindow,
         by author: String
-    ) throws(RolloutRefusal) -> RolloutAction {
+    ) throws(RolloutError) -> RolloutAction {
         try expectRunning()
         guard record.status == .paused else {
-            throw RolloutRefusal(sentence: "the rollout isn't paused")
+            throw RolloutError(sentence: "the rollout isn't paused")
         }
         if share > 0 { record.step = record.plan.step(from: share) }
         record.status = .progressing
@@ -254,7 +254,7 @@ package struct RolloutMachine: Sendable {
     package mutating func promote(
         canary: RolloutWindow,
         by author: String
-    ) throws(RolloutRefusal) -> RolloutAction {
+    ) throws(RolloutError) -> RolloutAction {
         try expectRunning()
         record.step = record.plan.steps.count - 1
         let action = advance(canary)
@@ -266,7 +266,7 @@ package struct RolloutMachine: Sendable {
     package mutating func abort(
         canary: RolloutWindow,
         by author: String
-    ) throws(RolloutRefusal) -> RolloutAction {
+    ) throws(RolloutError) -> RolloutAction {
         try expectRunning()
         return rollBack("aborted by \(author)", canary)
     }
@@ -280,9 +280,9 @@ package struct RolloutMachine: Sendable {
         record.reason = reason
     }
 
-    private func expectRunning() throws(RolloutRefusal) {
+    private func expectRunning() throws(RolloutError) {
         guard record.status.isOver else { return }
         let word = record.status == .promoted ? "promoted" : "rolled back"
-        throw RolloutRefusal(sentence: "the rollout is over: \(word), \(record.reason)")
+        throw RolloutError(sentence: "the rollout is over: \(word), \(record.reason)")
     }
 }

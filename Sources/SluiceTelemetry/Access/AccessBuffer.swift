@@ -5,7 +5,7 @@
 package final class AccessBuffer {
     private let channel: AccessChannel
     private var line = AccessLine()
-    private var piece = AccessPiece.none
+    private var fragment = AccessFragment.none
 
     /// A buffer that takes its pieces from `channel`.
     package init(channel: AccessChannel) { self.channel = channel }
@@ -19,15 +19,15 @@ package final class AccessBuffer {
     package func append(_ record: AccessRecord) -> Bool {
         let bound = AccessLine.bound(record)
         var handedOver = false
-        if piece.room < bound {
+        if fragment.room < bound {
             handedOver = flush()
-            piece = channel.takeEmpty()
-            guard piece.isReal else {
+            fragment = channel.takeEmpty()
+            guard fragment.isReal else {
                 channel.countDropped()
                 return handedOver
             }
         }
-        piece.append(record, with: &line)
+        fragment.append(record, with: &line)
         return handedOver
     }
 
@@ -36,9 +36,9 @@ package final class AccessBuffer {
     /// - Returns: whether there was anything, so that the writer wants waking.
     @discardableResult
     package func flush() -> Bool {
-        guard unsafe !piece.bytes.isEmpty else { return false }
-        var full = AccessPiece.none
-        swap(&full, &piece)
+        guard unsafe !fragment.bytes.isEmpty else { return false }
+        var full = AccessFragment.none
+        swap(&full, &fragment)
         channel.handOver(full)
         return true
     }

@@ -2,34 +2,34 @@ import Synchronization
 
 /// Carries pieces of access log from the workers to the one thread that writes them, and back.
 ///
-/// Bounded: there are never more than `piecesMaximum` pieces, full ones, empty ones and those in
+/// Bounded: there are never more than `fragmentsMaximum` pieces, full ones, empty ones and those in
 /// somebody's hands together, each allocated when first needed. When none is left, workers drop
 /// lines and count them here. A lock of some 40 ns is taken once or twice per piece of 64 KiB.
 package final class AccessChannel: Sendable {
     /// Bytes of one piece.
-    package let pieceBytes: Int
+    package let fragmentBytes: Int
     /// Pieces there may be.
-    package let piecesMaximum: Int
+    package let fragmentsMaximum: Int
 
-    private struct Pieces {
-        var empty: [AccessPiece.Memory] = []
-        var full: [AccessPiece.Memory] = []
+    private struct Fragments {
+        var empty: [AccessFragment.Memory] = []
+        var full: [AccessFragment.Memory] = []
         var made = 0
     }
 
-    private let pieces = Mutex(Pieces())
+    private let fragments = Mutex(Fragments())
     private let dropped = Atomic<UInt64>(0)
 
     /// A channel without pieces; 64 pieces of 64 KiB unless told otherwise.
-    package init(pieceBytes: Int = 64 << 10, piecesMaximum: Int = 64) {
-        precondition(pieceBytes >= AccessLine.bytesMaximum, "the longest line fits into a piece")
-        self.pieceBytes = pieceBytes
-        self.piecesMaximum = piecesMaximum
+    package init(fragmentBytes: Int = 64 << 10, fragmentsMaximum: Int = 64) {
+        precondition(fragmentBytes >= AccessLine.bytesMaximum, "the longest line fits into a piece")
+        self.fragmentBytes = fragmentBytes
+        self.fragmentsMaximum = fragmentsMaximum
     }
 
     deinit {
-        pieces.withLock { pieces in
-            for memory in pieces.empty + pieces.full { unsafe memory.start?.deallocate() }
+        fragments.withLock { fragments in
+            for memory in fragments.empty + fragments.full { unsafe memory.start?.deallocate() }
         }
     }
 
@@ -39,41 +39,41 @@ package final class AccessChannel: Sendable {
     // MARK: - The writer's side
 
     /// The oldest piece with lines, or nil; bring it back with ``giveBack(_:)``.
-    package func takeFull() -> AccessPiece? {
-        let memory = pieces.withLock { $0.full.isEmpty ? nil : $0.full.removeFirst() }
+    package func takeFull() -> AccessFragment? {
+        let memory = fragments.withLock { $0.full.isEmpty ? nil : $0.full.removeFirst() }
         guard let memory else { return nil }
-        return AccessPiece(memory)
+        return AccessFragment(memory)
     }
 
     /// Takes back a piece whose lines were written (or can't be).
-    package func giveBack(_ piece: consuming AccessPiece) {
-        guard piece.isReal else { return }
-        var memory = piece.release()
+    package func giveBack(_ fragment: consuming AccessFragment) {
+        guard fragment.isReal else { return }
+        var memory = fragment.release()
         memory.count = 0
-        pieces.withLock { [memory] in $0.empty.append(memory) }
+        fragments.withLock { [memory] in $0.empty.append(memory) }
     }
 
     // MARK: - The workers' side
 
     /// An empty piece, or one without room when all are in use.
-    func takeEmpty() -> AccessPiece {
+    func takeEmpty() -> AccessFragment {
         var mayAllocate = false
-        let memory: AccessPiece.Memory? = pieces.withLock { pieces in
-            if let memory = pieces.empty.popLast() { return memory }
-            if pieces.made < piecesMaximum {
-                pieces.made += 1
+        let memory: AccessFragment.Memory? = fragments.withLock { fragments in
+            if let memory = fragments.empty.popLast() { return memory }
+            if fragments.made < fragmentsMaximum {
+                fragments.made += 1
                 mayAllocate = true
             }
             return nil
         }
-        if let memory { return AccessPiece(memory) }
-        return mayAllocate ? AccessPiece(.allocate(pieceBytes)) : .none
+        if let memory { return AccessFragment(memory) }
+        return mayAllocate ? AccessFragment(.allocate(fragmentBytes)) : .none
     }
 
     /// Queues a piece for the writer.
-    func handOver(_ piece: consuming AccessPiece) {
-        let memory = piece.release()
-        pieces.withLock { $0.full.append(memory) }
+    func handOver(_ fragment: consuming AccessFragment) {
+        let memory = fragment.release()
+        fragments.withLock { $0.full.append(memory) }
     }
 
     /// Counts lines that found no room, or that could not be written.

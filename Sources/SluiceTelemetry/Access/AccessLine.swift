@@ -86,9 +86,9 @@ package struct AccessLine {
         case .tls12: writer.literal(",\"tls\":\"1.2\"")
         case .tls13: writer.literal(",\"tls\":\"1.3\"")
         }
-        if record.why != .ok {
+        if record.reason != .ok {
             writer.literal(",\"why\":\"")
-            writer.literal(record.why.name)
+            writer.literal(record.reason.name)
             writer.byte(ASCII.quote)
         }
         writer.literal("}\n")

@@ -80,7 +80,7 @@ package struct AccessRecord {
     /// The TLS version.
     package var tls = TLSVersion.none
     /// Why it ended as it did.
-    package var why = Reason.ok
+    package var reason = Reason.ok
 
     /// A record of an exchange that began at `start`, to be filled in.
     package init(start: WallTime) { self.start = start }

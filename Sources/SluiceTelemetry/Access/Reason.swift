@@ -1,8 +1,8 @@
-/// Why an exchange ended as it did: the closed list behind the access log's `why`.
+/// Why an exchange ended as it did: the closed list behind the access log's `reason`.
 ///
 /// Each reason says whose doing it was; the status says only what the client was told.
 package enum Reason: UInt8, BitwiseCopyable, CaseIterable, Sendable {
-    /// Nothing to explain; log lines leave `why` out.
+    /// Nothing to explain; log lines leave `reason` out.
     case ok
     /// No model or revision matches.
     case noRoute
@@ -49,7 +49,7 @@ package enum Reason: UInt8, BitwiseCopyable, CaseIterable, Sendable {
     /// The gateway's own mistake.
     case internalError
 
-    /// The value of `why`, and of metric labels that name a reason.
+    /// The value of `reason`, and of metric labels that name a reason.
     package var name: StaticString {
         switch self {
         case .ok: "ok"

@@ -62,7 +62,7 @@ package struct AnswerReading: Sendable, Equatable {
 /// Bound: ``tallyMaximum`` tallies of 2.9 KB each at a time; revisions beyond have
 /// none, and a rollout of theirs finds no answers and holds.
 @safe
-package final class AnswerBoard: @unchecked Sendable {
+package final class AnswerTallies: @unchecked Sendable {
     // Unchecked: the slots are atomic, and the lists that lead to them are under the lock.
 
     private struct Name: Hashable {
@@ -96,7 +96,7 @@ package final class AnswerBoard: @unchecked Sendable {
     /// A tally for one writer of a revision's answers; nil where there are too many.
     package func makeTally(model: String, revision: String) -> AnswerTally? {
         state.withLock { state in
-            guard state.count < AnswerBoard.tallyMaximum else { return nil }
+            guard state.count < AnswerTallies.tallyMaximum else { return nil }
             state.count += 1
             // Whole cache lines: two workers' tallies mustn't share one.
             let slots = unsafe UnsafeMutableRawPointer.allocate(

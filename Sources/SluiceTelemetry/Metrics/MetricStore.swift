@@ -33,7 +33,7 @@ package final class MetricStore: Sendable {
     }
 
     /// What backends answered, finely enough to compare revisions.
-    package let answers = AnswerBoard()
+    package let answers = AnswerTallies()
 
     private let seriesPerFamily: Int
     private let scrapes = Mutex(())

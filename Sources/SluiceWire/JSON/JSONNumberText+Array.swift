@@ -81,16 +81,16 @@ extension JSONNumberText {
             var left = row
             while left > 0 {
                 // A piece at a time, so that the room asked for is near what is needed.
-                let piece = min(left, 512)
-                let first = unsafe buffer.reserve(piece * room)
+                let fragment = min(left, 512)
+                let first = unsafe buffer.reserve(fragment * room)
                 var place = unsafe first
-                for _ in 0..<piece {
+                for _ in 0..<fragment {
                     unsafe place += Element.write(base + written &* Element.size, powers, place)
                     unsafe place.pointee = ASCII.comma
                     unsafe place += 1
                     written &+= 1
                 }
-                left -= piece
+                left -= fragment
                 unsafe buffer.commit(place - first)
             }
             buffer.truncate(1)

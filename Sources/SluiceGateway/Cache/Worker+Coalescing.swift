@@ -1,0 +1,159 @@
+import SluiceCache
+import SluiceCore
+import SluiceGRPC
+import SluiceHTTP
+import SluiceIO
+import SluiceInference
+import SluiceTelemetry
+
+// Equal calls under way: one request leads and calls the backend, the others wait for what it gets.
+extension Worker {
+    /// The flow that waits under `token`; it waits no more.
+    func takeWaiting(_ token: UInt64) -> Request? {
+        unsafe waiting.remove(token)?.assumingMemoryBound(to: RequestRecord.self)
+    }
+
+    /// A flight this worker's request waited for has landed.
+    func completed(_ token: UInt64, _ outcome: CoalescingOutcome) {
+        guard let request = unsafe takeWaiting(token) else { return }
+        unsafe request.pointee.cache.ticket = nil
+        unsafe armDeadline(request)
+        switch outcome {
+        case .answered(let entry):
+            unsafe serve(request, entry, "sluice; fwd=miss; collapsed", detail: "memory")
+        case .failed(let http, let grpc, let reason, let sentence):
+            unsafe replyWithError(
+                request,
+                .shared(
+                    http: http,
+                    grpc: GRPCStatus(rawValue: grpc) ?? .unknown,
+                    reason: reason,
+                    sentence
+                )
+            )
+        case .unshared:
+            unsafe request.pointee.cache.role = .uncoalesced
+            unsafe ask(request)
+        }
+    }
+
+    /// The leader left for reasons of its own; this worker's request makes the call.
+    func promote(_ token: UInt64, _ ticket: CoalescingTicket) {
+        guard let request = unsafe takeWaiting(token) else {
+            passOn(ticket)
+            return
+        }
+        unsafe armDeadline(request)
+        unsafe lead(request, ticket)
+    }
+
+    // MARK: - Patience
+
+    /// Lets a follower look again when half of the time it has left is over: the call it waits for may
+    /// never end, and there must be time for another.
+    func armRefetch(_ request: Request) {
+        guard unsafe request.pointee.timeout > 0 else { return }
+        let left = unsafe deadline(of: request).nanoseconds(since: loop.now)
+        unsafe lookAgain(request, at: loop.now.advanced(byNanoseconds: left / 2))
+    }
+
+    /// A follower's timer has fired: it waits on, or makes a call of its own; false when its time is
+    /// over.
+    ///
+    /// It makes one when the last call for its question has taken half of the time a request has, so
+    /// that calls which are merely slow stay the only ones.
+    func looksAgain(_ request: Request) -> Bool {
+        guard unsafe loop.now < deadline(of: request), let calls = shared.cache?.calls,
+            let ticket = unsafe request.pointee.cache.ticket
+        else { return false }
+        let refetch = unsafe request.pointee.timeout / 2
+        switch calls.refetch(ticket, at: loop.now, refetch: refetch) {
+        case .wait(let time): unsafe lookAgain(request, at: time)
+        case .lead:
+            _ = unsafe takeWaiting(request.pointee.cache.token)
+            unsafe count(request, .refetched)
+            unsafe armDeadline(request)
+            unsafe lead(request, ticket)
+        }
+        return true
+    }
+
+    private func lookAgain(_ request: Request, at time: Instant) {
+        unsafe setTimer(request, .refetch, at: time)
+    }
+
+    private func deadline(of request: Request) -> Instant {
+        unsafe request.pointee.started.advanced(byNanoseconds: request.pointee.timeout)
+    }
+
+    // MARK: - The end of a call
+
+    func passOn(_ ticket: CoalescingTicket) {
+        guard let next = shared.cache?.calls.handOver(ticket, at: loop.now) else { return }
+        post(next.leader) { $0.promote(next.leader.token, next.ticket) }
+    }
+
+    func post(_ waiter: CoalescingWaiter, _ task: @escaping @Sendable (Worker) -> Void) {
+        if waiter.worker == number { task(self) } else { shared.cache?.post(waiter.worker, task) }
+    }
+
+    func complete(_ request: Request, _ outcome: CoalescingOutcome) {
+        guard let ticket = unsafe request.pointee.cache.ticket else { return }
+        unsafe request.pointee.cache.ticket = nil
+        complete(ticket, outcome)
+    }
+
+    func complete(_ ticket: CoalescingTicket, _ outcome: CoalescingOutcome) {
+        let waiters = unsafe cache?._withUnsafeGuaranteedRef { cache in
+            if case .failed = outcome { return cache.calls.fail(ticket) }
+            return cache.calls.complete(ticket)
+        }
+        for waiter in waiters ?? [] {
+            post(waiter) { $0.completed(waiter.token, outcome) }
+        }
+    }
+
+    /// Settles what a flow that ends still owes the cache and those who wait for it.
+    func leaveCache(_ request: Request) {
+        if let ticket = unsafe request.pointee.cache.ticket {
+            switch unsafe request.pointee.cache.role {
+            case .follows:
+                _ = shared.cache?.calls.leave(ticket)
+            case .leads where unsafe request.pointee.reason.concernsCallerAlone: passOn(ticket)
+            default:
+                unsafe complete(
+                    request,
+                    .failed(
+                        http: request.pointee.grpcStatus >= 0
+                            ? StatusTable.http(grpc: request.pointee.grpcStatus)
+                            : request.pointee.status,
+                        grpc: request.pointee.grpcStatus >= 0
+                            ? request.pointee.grpcStatus
+                            : StatusTable.grpc(http: request.pointee.status),
+                        reason: request.pointee.reason == .ok
+                            ? .backendError : request.pointee.reason,
+                        sentence: "the equal call this one waited for failed"
+                    )
+                )
+            }
+        }
+        // It may wait for another's call, or for Redis.
+        if unsafe request.pointee.cache.token > 0 {
+            _ = unsafe waiting.remove(request.pointee.cache.token)
+        }
+        if let batch = unsafe rows(of: request) { release(batch) }
+        unsafe request.pointee.cache.staleEntry?.release()
+        unsafe request.pointee.cache.cacheable?.release()
+        unsafe request.pointee.cache.captured.release(to: buffers)
+    }
+}
+
+extension Reason {
+    /// Whether a call ended for a reason that doesn't concern others who wait for the same.
+    fileprivate var concernsCallerAlone: Bool {
+        switch self {
+        case .clientGone, .timeout, .idleTimeout, .protocolError: true
+        default: false
+        }
+    }
+}
