@@ -1,6 +1,6 @@
 // swift-tools-version: 6.2
-// The manifest is the first floor plan: rooms are listed floor by floor, and a room may
-// import only rooms listed above it. `Tests/ArchitectureTests` holds the sources to it.
+// The manifest lists the modules layer by layer; a module may
+// import only modules listed above it. `Tests/ArchitectureTests` holds the sources to it.
 import PackageDescription
 
 // What fuzzing and checking by sanitizers need, and nothing else has: `Tests/fuzz/run`.
@@ -17,7 +17,7 @@ let settings: [SwiftSetting] = [
     .unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release)),
 ]
 
-/// A C library's headers, opened to exactly one Swift room.
+/// A C library's headers, imported by exactly one Swift module.
 func systemLibrary(_ name: String) -> Target {
     .systemLibrary(name: name, path: "Sources/\(name)")
 }
@@ -39,7 +39,7 @@ func module(
     )
 }
 
-/// The tests of one room, or of the whole house.
+/// The tests of one module, or of all together.
 func tests(for name: String, imports: [String]) -> Target {
     .testTarget(
         name: "\(name)Tests",
@@ -83,7 +83,7 @@ let package = Package(
         .package(url: "https://github.com/swiftlang/swift-docc-plugin", exact: "1.5.0"),
     ],
     targets: [
-        // 0  C doors
+        // 0  C libraries
         systemLibrary("CNghttp2"),
         systemLibrary("COpenSSL"),
         systemLibrary("CHiredis"),
@@ -109,7 +109,7 @@ let package = Package(
         module("SluiceRedis", imports: ["SluiceCore", "CHiredis"]),
         module("SluiceTelemetry", imports: ["SluiceCore", "SluiceWire"]),
         module("SluiceCompression", imports: ["SluiceCore", "CZlib"]),
-        // 4  machine room
+        // 4  input and output
         module("SluiceIO", imports: ["SluiceCore", "SluiceTLS", "CLinux"]),
         // 5  conversations
         module("SluiceIngress", imports: ["SluiceCore", "SluiceHTTP", "SluiceTLS", "SluiceIO"]),
@@ -162,7 +162,7 @@ let package = Package(
             ],
             resources: [.embedInCode("Dashboard"), .embedInCode("OpenAPI")]
         ),
-        // 8  front door
+        // 8  command line
         module(
             "SluiceCommandLine",
             imports: [
@@ -181,7 +181,7 @@ let package = Package(
             imports: ["SluiceCore", "SluiceWire"],
             exclude: ["run", "simdjson.cpp"]
         ),
-        // garden shed: tests only
+        // test support: tests only
         module(
             "SluiceTestKit",
             imports: ["SluiceCore", "SluiceHTTP", "SluiceTLS", "SluiceIO", "CNghttp2", "CZlib"]

@@ -10,7 +10,7 @@ import SluiceWire
 /// The admin port: health, metrics, state and its changes, over HTTP on the control loop.
 ///
 /// Calls are listed in ``routes``, one file for each group of them. A call that changes something
-/// goes to the change desk and is answered when every worker has it.
+/// goes to the change coordinator and is answered when every worker has it.
 package final class AdminServer: RequestHandler {
     let loop: EventLoop
     let runtime: GatewayRuntime
@@ -45,7 +45,7 @@ package final class AdminServer: RequestHandler {
         self.state = state
         self.stream = stream
         live.onReading = { [unowned stream] in stream.publish() }
-        // Used on this loop only; the desk merely carries them.
+        // Used on this loop only; the coordinator merely carries them.
         let kept = Confined((live: live, stream: stream))
         let handle = loop.handle
         runtime.coordinator.observe { _ in handle.submit { kept.value.stream.changed() } }
@@ -253,14 +253,14 @@ package final class AdminServer: RequestHandler {
 
     // MARK: - Changes
 
-    /// Hands a change to the desk; what it says is answered on this loop.
+    /// Hands a change to the coordinator; what it says is answered on this loop.
     func change(
         _ change: Change,
         by who: String,
         _ respond: @escaping AdminRoute.Respond,
         _ describe: @escaping @Sendable (Applied) -> AdminReply
     ) {
-        // Used on this loop only; the desk merely carries them.
+        // Used on this loop only; the coordinator merely carries them.
         let kept = Confined((loop: loop, respond: respond))
         let handle = loop.handle
         runtime.coordinator.submit(change, by: who) { result in

@@ -9,7 +9,7 @@
 //
 // No wake-up is lost. Whoever joins raises `depth` and then looks at the counts; whoever leaves a
 // backend lowers its count and then looks at `depth`; all four are sequentially consistent, so at
-// least one of the two sees the other and serves the line.
+// least one of the two sees the other and serves the queue.
 //
 // A place is taken for the request at the head under the lock, before its worker hears of it. So
 // the limit holds however many workers there are, and a request that left meanwhile gives the
@@ -17,13 +17,13 @@
 package import SluiceCore
 private import Synchronization
 
-/// The bounded line of one revision.
+/// The bounded queue of one revision.
 package final class RevisionQueue: Sendable {
     /// The backends a request may go to, as its snapshot has them.
     package final class Candidates: Sendable {
         let loads: [BackendLoad]
         let concurrency: ConcurrencyLimit?
-        // Whose turn it is is the line's; the lock is never waited for, as the line's own is held.
+        // Whose turn it is is the queue's; the lock is never waited for, as the queue's own is held.
         private let picker: Mutex<BackendPicker>
 
         /// A revision's backends and how to choose from them; `concurrency` limits all of them
@@ -54,7 +54,7 @@ package final class RevisionQueue: Sendable {
         }
     }
 
-    /// A request in line.
+    /// A request in the queue.
     package struct Waiter: Sendable {
         /// Whose request it is, and what that worker knows it by.
         package let worker: Int
@@ -99,7 +99,7 @@ package final class RevisionQueue: Sendable {
         package let concurrency: ConcurrencyLimit?
     }
 
-    /// A request's place in line.
+    /// A request's place in the queue.
     package struct Ticket: BitwiseCopyable, Sendable {
         fileprivate let number: UInt64
     }
@@ -132,7 +132,7 @@ package final class RevisionQueue: Sendable {
     /// How many wait.
     package var depth: Int { waiting.load(ordering: .sequentiallyConsistent) }
 
-    /// Puts a request at the end of the line; nil when `maximum` wait already.
+    /// Puts a request at the end of the queue; nil when `maximum` wait already.
     ///
     /// The caller must ``serve(at:random:)`` next: a place may have fallen free before it joined.
     package func join(_ waiter: Waiter, maximum: Int) -> Ticket? {
@@ -148,7 +148,7 @@ package final class RevisionQueue: Sendable {
         }
     }
 
-    /// Takes a request out of the line; false when its place was granted already.
+    /// Takes a request out of the queue; false when its place was granted already.
     @discardableResult
     package func leave(_ ticket: Ticket) -> Bool {
         line.withLock { line in
@@ -170,7 +170,7 @@ package final class RevisionQueue: Sendable {
         return line.withLock { line in
             var grants: [Grant] = []
             var place = line.head
-            // Those with equal wishes need not ask again once one has asked in vain.
+            // Those that need the same need not ask again once one has asked in vain.
             var timedOut: [Waiter] = []
             while place < line.waiters.count {
                 defer { place += 1 }

@@ -2,8 +2,8 @@ package import SluiceCore
 
 /// An answer in memory: immutable bytes that any worker may hold, with what is known of them.
 ///
-/// The bytes live as long as somebody holds the entry, evicted or not: a reply may be writing
-/// from them. They lie behind the head, in one piece of memory: serving an entry that nobody has
+/// The bytes live as long as a reply holds the entry, evicted or not: a reply may be writing
+/// from them. They lie behind the head, in one piece of memory: serving an entry that no request has
 /// touched for long waits for memory once.
 ///
 /// Unchecked: head and bytes are written only where the entry is made.
@@ -109,7 +109,7 @@ package struct CacheEntry: @unchecked Sendable {
 package enum CacheLookup {
     /// An answer to serve.
     case fresh(CacheEntry)
-    /// An answer to serve now, while somebody fetches a new one.
+    /// An answer to serve now, while another request fetches a new one.
     case stale(CacheEntry)
     /// An answer that may be served only if the backend fails; counted as a miss.
     case staleEntry(CacheEntry)

@@ -11,7 +11,7 @@ struct CacheIndex {
     // Hash bits above, slot plus one below; zero is free. The count is a power of two.
     private var words: [UInt64]
     private var count = 0
-    // An odd number nobody outside knows: whoever grinds inputs for colliding digests can't tell
+    // An odd number that isn't known outside: a caller that grinds inputs for colliding digests can't tell
     // which of them meet here.
     let multiplier: UInt64
 

@@ -2,7 +2,7 @@ package import SluiceCore
 
 /// What an answer is remembered under: the 32 bytes of a SHA-256 over the canonical request.
 ///
-/// The digest is made by whoever has OpenSSL's key; here it is only four words. They are uniform
+/// The digest is made by the code that has OpenSSL's key; here it is only four words. They are uniform
 /// already, so each structure hashes a key by taking a word of it: `a` chooses the shard, `b` the
 /// place in an index, `c` the ghost's fingerprint.
 package struct CacheKey: Hashable, BitwiseCopyable, Sendable {

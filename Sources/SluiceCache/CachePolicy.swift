@@ -32,7 +32,7 @@ package struct CachePolicy: Hashable, Sendable {
     /// The lifetime of an answer asked for at `born`.
     ///
     /// Up to a tenth of the time to live is taken off at random, never added: answers that were
-    /// stored together don't expire together, and nobody is served longer than the operator said.
+    /// stored together don't expire together, and no caller is served longer than the operator said.
     package func lifetime(bornAt born: Instant, random: inout RandomSource) -> CacheLifetime {
         let whole = max(timeToLive.nanoseconds, 0)
         let jitter = Int(whole / 10)
@@ -72,7 +72,7 @@ package struct CachePolicy: Hashable, Sendable {
 package struct CacheLifetime: Hashable, BitwiseCopyable, Sendable {
     /// Until then it is served as it is.
     package let freshUntil: Instant
-    /// Until then it is served while somebody fetches a new one.
+    /// Until then it is served while another request fetches a new one.
     package let revalidateUntil: Instant
     /// Until then it may stand in for a failed call; afterwards it is of no use.
     package let useUntil: Instant

@@ -1,14 +1,14 @@
 import SluiceCore
 
-/// One locked part of the flight table; pure, the lock is ``CoalescingTable``'s.
+/// One locked part of the coalescing table; pure, the lock is ``CoalescingTable``'s.
 ///
-/// A flight that has ended leaves its slot's arrays to the next: a call that nobody else waits for, the
+/// A coalesced call that has ended leaves its slot's arrays to the next: a call that no other request waits for, the
 /// usual one, allocates nothing.
 struct CoalescingShard {
     private struct CoalescedCall {
         var key: CacheKey
         var tag: CacheTag
-        /// Who waits, by seat; nil where somebody left.
+        /// Who waits, by seat; nil where a request left.
         var seats: [CoalescingWaiter?] = []
         var vacant: [UInt32] = []
         /// The leader's seat; nil once it has left, and the seat may be taken by another.
@@ -23,7 +23,7 @@ struct CoalescingShard {
         var leader: CoalescingWaiter
         /// Whether newcomers find it by its key.
         var isOpen = true
-        /// Which of the flights in this slot it is; tickets of those before mean nothing.
+        /// Which of the calls in this slot it is; tickets of those before mean nothing.
         var generation: UInt32 = 0
 
         mutating func vacate(_ seat: UInt32) {
@@ -39,7 +39,7 @@ struct CoalescingShard {
         }
     }
 
-    /// Seats whose memory an ended flight leaves to the next.
+    /// Seats whose memory an ended call leaves to the next.
     private static let keptSeats = 16
 
     private let maximumCalls: Int
@@ -145,7 +145,7 @@ struct CoalescingShard {
     }
 
     mutating func close(_ scope: CacheScope) {
-        // Ended flights aren't open.
+        // Ended calls aren't open.
         for slot in calls.indices
         where calls[slot].isOpen && scope.contains(calls[slot].tag) { close(slot) }
     }

@@ -1,7 +1,7 @@
 package import SluiceCore
 private import Synchronization
 
-/// Who waits for a flight: a worker and what the waiter is called there.
+/// Who waits for a coalesced call: a worker and what the waiter is called there.
 package struct CoalescingWaiter: Hashable, BitwiseCopyable, Sendable {
     /// The worker's number.
     package let worker: Int
@@ -29,7 +29,7 @@ package enum CoalescingRole: Hashable, Sendable {
     case lead(CoalescingTicket)
     /// Wait; the leader's worker will be told to notify. The ticket is for leaving early.
     case follow(CoalescingTicket)
-    /// Make the call for yourself: the table or the flight is full.
+    /// Make the call for yourself: the table or the call is full.
     case uncoalesced
 }
 
@@ -41,20 +41,20 @@ package enum CoalescingRefetch: Hashable, Sendable {
     case wait(until: Instant)
 }
 
-/// What follows when somebody stops waiting.
+/// What follows when a request stops waiting.
 package enum CoalescingDeparture: Hashable, Sendable {
-    /// Others still wait, or the flight has ended already: nothing to do.
+    /// Others still wait, or the call has ended already: nothing to do.
     case none
-    /// Nobody waits any more: the leader's worker may cancel the call.
+    /// No request waits any more: the leader's worker may cancel the call.
     case abandoned(leader: CoalescingWaiter)
 }
 
 /// Equal calls in flight, over all workers: one asks, the others wait.
 ///
 /// The table knows who waits, not what for: it takes no callback and holds no result. A leader whose
-/// call has ended *lands* the flight and gets the list of waiters; the result, or the failure,
+/// call has ended *completes* the call and gets the list of waiters; the result, or the failure,
 /// travels to them in messages. The key is free from that moment on, so a failure reaches those who
-/// waited for this call and nobody later. Each waiter keeps its own deadline and may leave; the
+/// waited for this call and none later. Each waiter keeps its own deadline and may leave; the
 /// call goes on while anyone waits. Costs one lock of one shard a call.
 @safe
 package final class CoalescingTable: Sendable {
@@ -94,7 +94,7 @@ package final class CoalescingTable: Sendable {
         unsafe places[Int(number)]._withUnsafeGuaranteedRef { $0.state.withLock { body(&$0) } }
     }
 
-    /// Boards the flight for `key`, or starts it: then its call begins `now`.
+    /// Joins the call for `key`, or starts it: then its call begins `now`.
     package func join(
         _ key: CacheKey,
         tag: CacheTag,
@@ -105,7 +105,7 @@ package final class CoalescingTable: Sendable {
         return withShard(number) { $0.join(key, tag: tag, as: waiter, at: now, shard: number) }
     }
 
-    /// Ends the flight with a leader's result and returns who else waits for it; whoever makes a call
+    /// Ends the call with a leader's result and returns who else waits for it; a request that makes a call
     /// of its own is left out.
     ///
     /// Empty for a ticket that is no longer valid, because everybody had left or another's call was
@@ -114,14 +114,14 @@ package final class CoalescingTable: Sendable {
         withShard(ticket.shard) { $0.complete(ticket) }
     }
 
-    /// The same for a call that failed, which is nobody else's failure while another is under way.
+    /// The same for a call that failed, which is no other request's failure while another is under way.
     package func fail(_ ticket: CoalescingTicket) -> [CoalescingWaiter] {
         withShard(ticket.shard) { $0.stepBack(ticket) ? [] : $0.complete(ticket) }
     }
 
     /// Asks whether a follower should wait on, or make a call of its own beside the one under way.
     ///
-    /// It should make one when the last call for this question began `refetch` ago or earlier, in
+    /// It should make one when the last call for this request began `refetch` ago or earlier, in
     /// nanoseconds. That call is then the last one: however many wait, they make one a `refetch`
     /// (as with nginx's `proxy_cache_lock_age`).
     package func refetch(
@@ -137,11 +137,11 @@ package final class CoalescingTable: Sendable {
         withShard(ticket.shard) { $0.leave(ticket) }
     }
 
-    /// Hands the flight to a waiter, because the call ended for a reason that was the leader's alone:
+    /// Hands the call to a waiter, because the call ended for a reason that was the leader's alone:
     /// its own, shorter deadline had travelled with the call.
     ///
     /// The new leader must be told to make the call again, with the ticket returned; it begins `now`.
-    /// Nil when nobody else waits, and the flight has ended, or another's call is under way for them.
+    /// Nil when no other request waits, and the call has ended, or another's call is under way for them.
     package func handOver(
         _ ticket: CoalescingTicket,
         at now: Instant
@@ -149,7 +149,7 @@ package final class CoalescingTable: Sendable {
         withShard(ticket.shard) { $0.handOver(ticket, at: now) }
     }
 
-    /// Lets nobody else board what `scope` means: for a purge, after the cache's.
+    /// Lets no other request join what `scope` means: for a purge, after the cache's.
     ///
     /// Who waits already gets the answer; it was asked for before the purge, as they did.
     package func close(_ scope: CacheScope) {

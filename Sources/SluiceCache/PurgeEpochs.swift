@@ -29,7 +29,7 @@ final class PurgeEpochs: Sendable {
     /// Where the order of purges stands now; costs an atomic load.
     var stamp: CacheStamp { CacheStamp(number: latest.load(ordering: .acquiring)) }
 
-    /// Notes a purge; whoever takes a stamp from here on has seen it.
+    /// Notes a purge; a stamp taken from here on has seen it.
     func note(_ scope: CacheScope) {
         record.withLock { record in
             let number = latest.load(ordering: .relaxed) + 1

@@ -4,7 +4,7 @@ import SluiceCore
 /// Elements that never move, up to a number that is known from the start.
 ///
 /// Memory for all of them is asked for at once, and the system gives it page by page as elements come.
-/// Growing copies nothing, leaves no slack, and whoever knows an element's number can have it fetched
+/// Growing copies nothing, leaves no slack, and code that knows an element's number can have it fetched
 /// without a lock. It begins where a line of the processor's cache does, so that an element of a line's
 /// size is one wait; in an array, whose elements begin behind its head, it lies on two.
 ///

@@ -1,9 +1,9 @@
 // The requests that are asked most
 // --------------------------------
-// The cache keeps answers under a digest that nobody can turn back into a question, and under another
-// digest for every revision; to fill a new revision's cache, the questions themselves are needed. The
+// The cache keeps answers under a digest that can't be turned back into a request, and under another
+// digest for every revision; to fill a new revision's cache, the requests themselves are needed. The
 // table keeps those of the `capacity` most frequent, the least frequent of them on top of a heap. All
-// others are only counted, in a sketch beside it, and whoever is counted more often than the one on top
+// others are only counted, in a sketch beside it, and one that is counted more often than the one on top
 // takes its place. Counting in the heap alone (space-saving) was rejected: its error is the number of
 // requests over the number of counters, which for 1,000 of 20,000 inputs by Zipf (0.9) is more than the
 // thousandth's own share, and the lower half of the table came out as chance.

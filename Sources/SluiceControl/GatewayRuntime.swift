@@ -10,7 +10,7 @@ import SluiceTLS
 package import SluiceTelemetry
 import Synchronization
 
-/// The running gateway: workers, control loop, change desk, access log writer.
+/// The running gateway: workers, control loop, change coordinator, access log writer.
 package final class GatewayRuntime: Sendable {
     /// All numbers.
     package let store: MetricStore

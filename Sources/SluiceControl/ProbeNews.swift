@@ -1,6 +1,6 @@
 import Synchronization
 
-/// Passes on what the probe has found out; the desk that is to hear of it comes to be later than the probe.
+/// Passes on what the probe has found out; the coordinator that is to hear of it comes to be later than the probe.
 final class ProbeNews: Sendable {
     private struct State {
         var action: (@Sendable () -> Void)?

@@ -12,7 +12,7 @@
 
 import SluiceCore
 
-/// An incremental reader of one request's routing field; trivial, so that flows hold it inline.
+/// An incremental reader of one request's routing field; trivial, so that requests hold it inline.
 package struct RoutingScanner: BitwiseCopyable, Sendable {
     /// What is known after the bytes so far.
     package enum Outcome: Equatable, Sendable {

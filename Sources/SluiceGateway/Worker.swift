@@ -10,7 +10,7 @@
 //   Worker+Relay      bodies both ways, verbatim, as fast as the slower side takes them
 //   Worker+Surface    what the gateway answers by itself
 //   Worker+Mirror     copies for a shadow, off the path
-//   Worker+Reply      errors in the caller's dialect, and the one place where a flow ends
+//   Worker+Reply      errors in the caller's dialect, and the one place where a request ends
 //
 // Everything here runs on the worker's own thread. The outside sends it messages.
 import SluiceBalancing
@@ -161,7 +161,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
         startRedis()
     }
 
-    /// What a timer was set for; anything above is a flow's address.
+    /// What a timer was set for; anything above is a request's address.
     enum Tag {
         static let log: UInt = 1
         static let watch: UInt = 2
@@ -373,7 +373,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     /// Requests of callers that are under way.
     package var openRequestCount: Int { requests.liveCount - copies.count }
 
-    /// Records that are handed out: flows, HTTP/2 streams, heads; zero when all is quiet.
+    /// Records that are handed out: requests, HTTP/2 streams, heads; zero when all is quiet.
     package var liveRecordCount: Int {
         requests.liveCount + arena.openStreamCount + arena.blocks.liveCount
     }
@@ -423,7 +423,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
         watchTimer = loop.setTimer(after: Worker.watchInterval, target: self, tag: Tag.watch)
     }
 
-    /// Sees to it that those who wait in line are looked after even if no answer comes.
+    /// Sees to it that those who wait in the queue are looked after even if no answer comes.
     func armLineTimer() {
         guard queues.timer == .none, unsafe !queues.queued.isEmpty else { return }
         queues.timer = loop.setTimer(after: Worker.lineInterval, target: self, tag: Tag.queues)

@@ -8,7 +8,7 @@ package struct RequestedOutput: Equatable, Sendable {
     /// Whether REST wants it as binary data; nil leaves that to the request.
     package var isBinary: Bool?
 
-    /// A wish for an output.
+    /// A requested output.
     package init(name: String) { self.name = name }
 }
 

@@ -23,16 +23,16 @@ package struct ResponseFormat: Equatable, Sendable {
     package var modelName = ""
     /// The caller's own, to be echoed.
     package var id = ""
-    /// Outputs asked for, each with its wish for binary data; empty asks for all.
+    /// Outputs asked for, each with the format asked for; empty asks for all.
     package var outputs: [RequestedOutput] = []
     package var prefersBinary = false
     package var isRaw = true
     package var layout = Layout.columns
 
-    /// No wishes but for the form.
+    /// The form alone.
     init(_ form: APIForm) { self.form = form }
 
-    /// The wishes of `request`, which came as `form`.
+    /// The format that `request` asks for, which came as `form`.
     package init(_ form: APIForm, _ request: InferenceRequest) {
         self.init(form)
         modelName = request.modelName

@@ -6,7 +6,7 @@ package import SluiceCore
 /// let codec = Transcoder(caller: .v2, backend: .grpc, .triton)
 /// let call = try codec.request(body, headerLength: n, model: "iris", to: &out, scratch: &scratch)
 /// // … send `out`; keep `call.responseFormat` …
-/// let length = try codec.answer(reply, for: call.wishes, to: &out, scratch: &scratch)
+/// let length = try codec.answer(reply, for: call.responseFormat, to: &out, scratch: &scratch)
 /// ```
 ///
 /// Where both forms are the same the body passes verbatim and this isn't needed; ``AnswerID`` puts

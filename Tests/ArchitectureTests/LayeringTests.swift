@@ -1,13 +1,13 @@
 import Foundation
 import Testing
 
-/// The rules of the house, read off the sources.
-@Suite("The rules of the stairs")
+/// The rules of the layers, read off the sources.
+@Suite("The rules of the layers")
 struct LayeringTests {
     static let root = URL(filePath: #filePath).deletingLastPathComponent()
         .deletingLastPathComponent().deletingLastPathComponent()
 
-    /// Rooms by floor, lowest first; a room imports only from floors below, or the exceptions.
+    /// Modules by layer, lowest first; a module imports only from layers below.
     static let layers: [[String]] = [
         ["CNghttp2", "COpenSSL", "CHiredis", "CZlib", "CLinux", "CProcessor"],
         ["SluiceCore"],
@@ -24,14 +24,14 @@ struct LayeringTests {
         ["SluiceCommandLine"],
     ]
 
-    /// The one room that may open each C door.
+    /// The one module that may import each C library.
     static let importers = [
         "CNghttp2": ["SluiceTestKit"], "COpenSSL": ["SluiceTLS"],
         "CHiredis": ["SluiceRedis"], "CZlib": ["SluiceCompression", "SluiceTestKit"],
         "CLinux": ["SluiceIO"], "CProcessor": ["SluiceCore"],
     ]
 
-    /// The garden shed: what tests are made with, and what it may be made of.
+    /// Test support: what tests are made with, and what it may be made of.
     static let testSupport = ["SluiceSimulation": ["SluiceCore", "SluiceIO"]]
 
     static let modules = Array(layers.dropFirst().joined()) + testSupport.keys.sorted()
@@ -62,9 +62,9 @@ struct LayeringTests {
         }
     }
 
-    @Test("A room imports only rooms on lower floors", arguments: modules)
+    @Test("A module imports only modules of lower layers", arguments: modules)
     func layering(module: String) throws {
-        // The shed has imports of its own, below.
+        // Test support has imports of its own, below.
         guard let layer = Self.layers.firstIndex(where: { $0.contains(module) }) else { return }
         let files = try Self.sources(of: module)
         #expect(!files.isEmpty, "\(module) has no sources")
@@ -79,7 +79,7 @@ struct LayeringTests {
     }
 
     @Test(
-        "The simulation is made of the loop and the ground alone",
+        "The simulation is made of SluiceIO and SluiceCore alone",
         arguments: testSupport.keys.sorted()
     )
     func simulation(module: String) throws {
@@ -94,7 +94,7 @@ struct LayeringTests {
     }
 
     @Test(
-        "What ships never imports the garden shed",
+        "What ships never imports test support",
         arguments: Array(layers.dropFirst().joined())
     )
     func onlyTestsSimulate(module: String) throws {
@@ -120,7 +120,7 @@ struct LayeringTests {
         }
     }
 
-    @Test("Each C library has one key", arguments: modules)
+    @Test("Each C library is imported by one module", arguments: modules)
     func systemLibraries(module: String) throws {
         for file in try Self.sources(of: module) {
             for name in Self.imports(file.lines) {
@@ -163,7 +163,7 @@ struct LayeringTests {
     @Test("No file is a drawer for odds and ends", arguments: modules)
     func names(module: String) throws {
         for file in try Self.sources(of: module) {
-            for word in ["Utils", "Helpers", "Common", "Misc", "Manager", "Room.swift"] {
+            for word in ["Utils", "Helpers", "Common", "Misc", "Manager", "Module.swift"] {
                 #expect(!file.name.contains(word), "\(module)/\(file.name)")
             }
         }

@@ -22,7 +22,7 @@ extension AdminServer {
             },
             AdminRoute("POST", path, changesState: true) {
                 [runtime, loop] request, values, respond in
-                // Used on this loop only; the desk merely carries them.
+                // Used on this loop only; the coordinator merely carries them.
                 let kept = Confined(respond)
                 let handle = loop.handle
                 runtime.coordinator.warm(model: values[0], revision: values[1], by: request.who) {

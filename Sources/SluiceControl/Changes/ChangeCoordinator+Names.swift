@@ -5,7 +5,7 @@ package import SluiceIO
 import SluiceTelemetry
 import Synchronization
 
-// Where names lead. Look-ups run beside the desk (``DNSRefresher``); what they find becomes one change,
+// Where names lead. Look-ups run beside the coordinator (``DNSRefresher``); what they find becomes one change,
 // however many names have moved at once.
 extension ChangeCoordinator {
     /// What start and reload wait for names; a name that takes longer comes when it is found.

@@ -1,14 +1,14 @@
 // Warm first, then shift
 // ----------------------
 // A shift that gives weight to a revision without any, of a model with `cache.warm`, is checked at once
-// and then waits until the revision has answered the model's hottest inputs. The desk's thread doesn't:
+// and then waits until the revision has answered the model's hottest inputs. The coordinator's thread doesn't:
 //
 //   shift ──checked, cold revision──► waits ──all runs over──► made, with the generation seen before
 //                                      │ └────a revision fails─────► refused
 //                                      │ └────another shift comes──► refused, and that one goes on
 //                                      └──────cancelled────────────► refused
 //
-// All this happens on the desk's thread; what is waiting lies behind a lock only because runs are looked
+// All this happens on the coordinator's thread; what is waiting lies behind a lock only because runs are looked
 // at from elsewhere.
 import SluiceCache
 import SluiceConfiguration
@@ -176,7 +176,7 @@ extension ChangeCoordinator {
 
     // MARK: - Runs
 
-    /// Warms a revision without shifting anything; says how it went on the desk's thread.
+    /// Warms a revision without shifting anything; says how it went on the coordinator's thread.
     package func warm(
         model name: String,
         revision: String,

@@ -9,7 +9,7 @@ import Synchronization
 
 /// The one place where the running state changes.
 ///
-/// Changes come from people, from the file, from signals and from rollouts; the desk takes them one
+/// Changes come from people, from the file, from signals and from rollouts; the coordinator takes them one
 /// after the other on a thread of its own, for reading files and looking names up blocks. Each is
 /// checked, compiled, remembered, published to every worker, and announced, in this order; a refused
 /// one has changed nothing.
@@ -57,10 +57,10 @@ package final class ChangeCoordinator: Sendable {
     private let pending = Atomic<Int>(0)
     private let observers = Mutex<[@Sendable (ChangeEvent) -> Void]>([])
 
-    // A desk that is this far behind has a hung disk; more callers would only wait longer.
+    // A coordinator that is this far behind has a hung disk; more callers would only wait longer.
     private static let pendingMaximum = 256
 
-    /// A desk whose first snapshot is compiled, with what the state file says on top.
+    /// A coordinator whose first snapshot is compiled, with what the state file says on top.
     package init(
         configuration: Configuration,
         file: String?,
@@ -175,14 +175,14 @@ package final class ChangeCoordinator: Sendable {
         return Dictionary(models.map { ($0.name, $0.split.weights) }) { first, _ in first }
     }
 
-    /// Tells `observer` of every change from now on, on the desk's thread, after it is in force.
+    /// Tells `observer` of every change from now on, on the coordinator's thread, after it is in force.
     package func observe(_ observer: @escaping @Sendable (ChangeEvent) -> Void) {
         observers.withLock { $0.append(observer) }
     }
 
     // MARK: - Changing
 
-    /// Makes the change, or refuses it, and then says so on the desk's thread.
+    /// Makes the change, or refuses it, and then says so on the coordinator's thread.
     package func submit(
         _ change: Change,
         by who: String,
@@ -207,7 +207,7 @@ package final class ChangeCoordinator: Sendable {
         }
     }
 
-    /// Makes the change and waits; never call it on the desk's thread or on the control loop.
+    /// Makes the change and waits; never call it on the coordinator's thread or on the control loop.
     @discardableResult
     package func perform(_ change: Change, by who: String) -> Result<Applied, ChangeError> {
         let answer = Answer<Result<Applied, ChangeError>>()

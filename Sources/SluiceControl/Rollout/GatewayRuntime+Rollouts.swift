@@ -4,7 +4,7 @@ import SluiceRouting
 import SluiceTelemetry
 
 // How rollouts hang in the gateway: a driver on the control loop, looked after by its timer, told by
-// the desk of others' shifts, and shown in metrics.
+// the coordinator of others' shifts, and shown in metrics.
 extension GatewayRuntime {
     static func rollouts(
         of coordinator: ChangeCoordinator,

@@ -7,7 +7,7 @@ final class Rollout {
     /// What had been answered when the step began.
     var canaryBase = RolloutWindow()
     var baselineBase = RolloutWindow()
-    /// Whether the desk has a shift of it.
+    /// Whether the coordinator has a shift of it.
     var isActing = false
     /// Who is answered when it has been made.
     var waiting: [RolloutDriver.Answer] = []

@@ -1,7 +1,7 @@
 // The hand on the knob
 // --------------------
 // A rollout is the same change as a person's shift, made by another hand: the driver reads what the
-// backends answered, asks the machine, and hands the desk weights. Before it acts it has the record
+// backends answered, asks the machine, and hands the coordinator weights. Before it acts it has the record
 // written down, afterwards again; a restart in between finds an unsettled record and acts once more.
 //
 // Several times a second it looks for an emergency and for weights that somebody else has moved;
@@ -217,7 +217,7 @@ package final class RolloutDriver {
             finish(rollout, of: model, refusal: nil)
             return
         }
-        // Where the desk is busy, the next look tries again.
+        // Where the coordinator is busy, the next look tries again.
         if refusal.kind != .busy {
             let weights = weights(of: model, rollout, host.snapshot) ?? [:]
             rollout.machine.refused(refusal.sentence, share: rollout.plan.share(in: weights))

@@ -81,7 +81,7 @@ final class GatewayRolloutHost: RolloutHost {
         _ shift: TrafficShift,
         then: @escaping (ChangeError?) -> Void
     ) {
-        // Called on this loop only; the desk merely carries it.
+        // Called on this loop only; the coordinator merely carries it.
         let kept = Confined(then)
         let handle = loop.handle
         coordinator.submit(.shift(shift), by: GatewayRolloutHost.author) { result in

@@ -28,7 +28,7 @@ extension HealthProbe.Target {
 }
 
 extension HealthProbe {
-    /// The path of the question over REST.
+    /// The path of the check over REST.
     static func path(_ target: Target) -> String {
         let plan = target.plan
         let model = plan.metadata?.modelName ?? ""
@@ -45,7 +45,7 @@ extension HealthProbe {
         return (plan.rest?.basePath ?? "") + asked
     }
 
-    /// The question as people are told of it; a query may have a secret in it.
+    /// The check as people are told of it; a query may have a secret in it.
     static func name(_ target: Target) -> String {
         guard !target.isGRPC else {
             return switch target.check {

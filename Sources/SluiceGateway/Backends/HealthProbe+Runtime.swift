@@ -19,7 +19,7 @@ extension HealthProbe {
         return asksDescription(key, target, metadata.runtimes?.runtime ?? metadata.runtime)
     }
 
-    /// Asks for the model's description where V1 meets V2, if nobody has told it yet.
+    /// Asks for the model's description where V1 meets V2, if it isn't known yet.
     private func asksDescription(_ key: UInt, _ target: Target, _ runtime: Runtime) -> Bool {
         guard let slot = target.plan.metadata?.slot, slot.signature == nil, !target.isUndescribed,
             target.isGRPC || !runtime.speaksV1 || !runtime.speaksV2
@@ -28,7 +28,7 @@ extension HealthProbe {
         return true
     }
 
-    /// Takes an answer to the question what the backend is.
+    /// Takes an answer to the check of what the backend is.
     func learn(
         _ key: UInt,
         _ target: Target,
@@ -63,7 +63,7 @@ extension HealthProbe {
     // At the usual interval that is five minutes.
     private static let runtimePauseMaximum = 64
 
-    /// Leaves a server that doesn't tell what it is alone for a while: its log fills with questions.
+    /// Leaves a server that doesn't tell what it is alone for a while: its log fills with checks.
     private func pause(_ target: Target) {
         target.runtimePause = min(
             max(1, 2 * target.runtimePause),
@@ -133,7 +133,7 @@ extension HealthProbe {
         return metadata.runtimes?.runtime ?? metadata.runtime
     }
 
-    /// The path of a question that isn't for health.
+    /// The path of a check that isn't for health.
     static func path(_ check: RuntimeInquiry.Check, _ model: String) -> String {
         let name = PathSegment.escaped(model)
         return switch check {
@@ -144,7 +144,7 @@ extension HealthProbe {
         }
     }
 
-    /// The method of a question over gRPC.
+    /// The method of a check over gRPC.
     static func method(_ check: Check) -> GRPCMethod {
         switch check {
         case .description: .modelMetadata

@@ -101,7 +101,7 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
     static let descriptionMaximum = 1 << 20
     private static let answerMaximum = 4 << 10
 
-    /// A probe without targets; `post` hears when a revision has nobody left, or somebody again,
+    /// A probe without targets; `post` hears when a revision has no backend left, or one again,
     /// `complain` why a backend counts as down, once for each new reason, and when it is well again,
     /// `learned` when backends were found to be something else than the snapshot has it: it is answered
     /// by ``takenOver()``.
@@ -124,7 +124,7 @@ package final class HealthProbe: ResponseReceiver, TimerTarget {
     /// Watches the backends of `snapshot` from now on; new ones are asked at once.
     ///
     /// A backend that is watched already keeps its connection and its turn, so that many changes in
-    /// a row are no storm of questions.
+    /// a row are no storm of checks.
     package func watch(_ snapshot: Snapshot) {
         shares.watch(snapshot)
         var known = targets.sorted { $0.key < $1.key }

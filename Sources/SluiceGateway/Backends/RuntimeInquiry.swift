@@ -1,9 +1,9 @@
 package import SluiceInference
 import SluiceWire
 
-/// Finds out what a REST server is by as few questions as settle it.
+/// Finds out what a REST server is by as few checks as settle it.
 ///
-/// Every V2 server describes itself (`GET /v2`), and those known by name need no further question. Of the
+/// Every V2 server describes itself (`GET /v2`), and those known by name need no further check. Of the
 /// others each path tells something by being there or not:
 ///
 ///     GET /v2               a description, with its extensions
@@ -18,7 +18,7 @@ package struct RuntimeInquiry {
 
     /// What comes after an answer.
     package enum Step: Equatable, Sendable {
-        /// Another question.
+        /// Another check.
         case ask(Check)
         /// What the server is; `isSettled` is false where it should be asked again later.
         case found(Runtime, isSettled: Bool)

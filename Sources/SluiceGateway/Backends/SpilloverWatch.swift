@@ -37,7 +37,7 @@ package struct SpilloverWatch {
             let canTake = model.revisions.indices.map {
                 model.split.weights[$0] > 0 && model.revisions[$0].canServe
             }
-            // With nobody to lend to it isn't lending: requests fail, and say so.
+            // With no revision to take it there is no spillover: requests fail, and say so.
             guard canTake.contains(true) else { continue }
             for (index, revision) in model.revisions.enumerated() {
                 let key = [model.name, revision.name]

@@ -10,7 +10,7 @@ struct CacheState: BitwiseCopyable {
         case none
         /// It could have been looked up, but mustn't or can't be.
         case bypass
-        /// It waits for somebody else's call.
+        /// It waits for another request's call.
         case follows
         /// Its call's answer will be kept, and others may wait for it.
         case leads
@@ -34,7 +34,7 @@ struct CacheState: BitwiseCopyable {
     /// Made when it is needed: until the request is sent on, it can be read again.
     var cacheable: Unmanaged<CacheableRequest>?
     /// Where in the gathered request the `id` of a gRPC caller is that wants its answer raw; all that
-    /// such a caller's question would say.
+    /// such a caller's request would say.
     var rawID: Part?
     /// The answer's body as it comes by, until it is whole or too large.
     var captured = PooledBytes()

@@ -25,7 +25,7 @@ struct ExactRequestKeyCache: ~Copyable {
         var near = InlineArray<56, UInt8>(repeating: 0)
     }
 
-    /// Slots: as many questions as are hot at a time, and more.
+    /// Slots: as many requests as are frequent at a time, and more.
     private static let slotCount = 1 << 15
     /// Messages up to this lie in their slot: two lines of the processor's cache that come together.
     private static let nearMaximum = 56
@@ -149,7 +149,7 @@ struct ExactRequestKeyCache: ~Copyable {
         unsafe Prefetch.line(at: slot + 64)
     }
 
-    /// Where the answer to a message of this hash lay, whoever asked for it.
+    /// Where the answer to a message of this hash lay, whichever caller asked for it.
     func guess(_ message: Message) -> (key: CacheKey, place: CachePlace)? {
         guard let slots = unsafe slots else { return nil }
         let pair = unsafe slots + ExactRequestKeyCache.place(message)

@@ -22,7 +22,7 @@ extension PredictCodec {
     struct Translation {
         /// What it was turned into.
         var form: ResponseFormat.APIForm
-        /// Whoever has it gives it back.
+        /// Its holder gives it back.
         var body: PooledBytes
         var headerLength: Int?
         /// Where it goes over REST.

@@ -65,7 +65,7 @@ struct PredictCodec: ~Copyable {
         reply = ByteBuffer(pool: pool)
     }
 
-    // MARK: - Questions
+    // MARK: - Cacheable requests
 
     /// What the keys of a request are made of beside its body.
     struct KeyOrder: Sendable {

@@ -77,7 +77,7 @@ package final class ResultCache: Sendable {
 
     /// Forgets a model's answers, or one revision's; returns how many were in memory.
     ///
-    /// Calls under way for them are finished for those who wait, and kept from whoever comes now.
+    /// Calls under way for them are finished for those who wait, and kept from requests that come now.
     /// Tier 2 follows in the background.
     package func purge(model: String, revision: String?) -> Int {
         let tag = CacheTag(model: model, revision: revision ?? "")

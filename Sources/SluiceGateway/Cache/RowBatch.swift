@@ -58,7 +58,7 @@ final class RowBatch {
         entries = Array(repeating: nil, count: keys.count)
     }
 
-    /// The same question once more, of which nothing is known.
+    /// The same request once more, of which nothing is known.
     init(repeating other: RowBatch) {
         (places, keys, firsts) = (other.places, other.keys, other.firsts)
         entries = Array(repeating: nil, count: keys.count)

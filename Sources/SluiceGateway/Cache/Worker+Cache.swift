@@ -14,12 +14,12 @@ import SluiceTelemetry
 //   gathering ──► key ──► tier 1 ──hit──────────────────────────────► serve
 //                           │ miss
 //                           ▼
-//                         flight ──somebody leads──► waiting ────────► serve, or the leader's failure
+//                         call ──another leads──────► waiting ────────► serve, or the leader's failure
 //                           │ we lead
 //                           ▼
 //                         backend ──► relayed as ever, and captured ─► kept, and told to who waits
 extension Worker {
-    /// Whether a prediction is to be gathered and looked up; says so in the flow.
+    /// Whether a prediction is to be gathered and looked up; says so in the request.
     func beginsLookup(_ request: Request) -> Bool {
         guard shared.cache != nil, unsafe isPrediction(request),
             unsafe request.pointee.model?._withUnsafeGuaranteedRef({ $0.plan.cache != nil })
@@ -147,7 +147,7 @@ extension Worker {
 
     /// Serves what tier 1 said, or asks further; nil where it wasn't to be asked.
     ///
-    /// Without a question it is made when it is needed.
+    /// Without a cacheable request it is made when it is needed.
     func proceed(
         _ request: Request,
         _ key: CacheKey,
@@ -175,7 +175,7 @@ extension Worker {
         unsafe joinCall(request, key)
     }
 
-    /// Joins the call under way for the same question, or makes it.
+    /// Joins the call under way for the same request, or makes it.
     func joinCall(_ request: Request, _ key: CacheKey) {
         nextToken += 1
         let waiter = CoalescingWaiter(worker: number, token: nextToken)
@@ -330,7 +330,7 @@ extension Worker {
         return true
     }
 
-    // MARK: - Questions
+    // MARK: - Cacheable requests
 
     /// Reads once more what the caller wants of its answer, unless that is known.
     ///

@@ -8,12 +8,12 @@ import SluiceTelemetry
 
 // Equal calls under way: one request leads and calls the backend, the others wait for what it gets.
 extension Worker {
-    /// The flow that waits under `token`; it waits no more.
+    /// The request that waits under `token`; it waits no more.
     func takeWaiting(_ token: UInt64) -> Request? {
         unsafe waiting.remove(token)?.assumingMemoryBound(to: RequestRecord.self)
     }
 
-    /// A flight this worker's request waited for has landed.
+    /// A coalesced call this worker's request waited for has completed.
     func completed(_ token: UInt64, _ outcome: CoalescingOutcome) {
         guard let request = unsafe takeWaiting(token) else { return }
         unsafe request.pointee.cache.ticket = nil
@@ -60,7 +60,7 @@ extension Worker {
     /// A follower's timer has fired: it waits on, or makes a call of its own; false when its time is
     /// over.
     ///
-    /// It makes one when the last call for its question has taken half of the time a request has, so
+    /// It makes one when the last call for its request has taken half of the time a request has, so
     /// that calls which are merely slow stay the only ones.
     func looksAgain(_ request: Request) -> Bool {
         guard unsafe loop.now < deadline(of: request), let calls = shared.cache?.calls,
@@ -113,7 +113,7 @@ extension Worker {
         }
     }
 
-    /// Settles what a flow that ends still owes the cache and those who wait for it.
+    /// Settles what a request that ends still owes the cache and those who wait for it.
     func leaveCache(_ request: Request) {
         if let ticket = unsafe request.pointee.cache.ticket {
             switch unsafe request.pointee.cache.role {

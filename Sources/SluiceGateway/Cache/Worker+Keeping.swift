@@ -55,7 +55,7 @@ extension Worker {
         }
     }
 
-    /// Keeps an answer that is whole and tells who waits, before the flow ends.
+    /// Keeps an answer that is whole and tells who waits, before the request ends.
     func finishCapture(_ request: Request) {
         guard let cache = shared.cache else { return }
         if let coding = unsafe request.pointee.cache.answerCoding,
@@ -90,7 +90,7 @@ extension Worker {
             ),
             let policy = unsafe request.pointee.model?._withUnsafeGuaranteedRef({ $0.plan.cache })
         else {
-            // A failure is everybody's, and told when the flow ends; an answer that is merely too
+            // A failure is everybody's, and told when the request ends; an answer that is merely too
             // large, can't be told in other forms or forbids it itself sends each to the backend.
             if unsafe request.pointee.status < 400 { unsafe complete(request, .unshared) }
             return
@@ -116,7 +116,7 @@ extension Worker {
         return unsafe responseFormat(of: request).map { unsafe answerOrder(request, $0) }
     }
 
-    /// Has a long answer made into what is kept by a helper thread; the flow itself needn't wait for that.
+    /// Has a long answer made into what is kept by a helper thread; the request itself needn't wait for that.
     private func keepLater(_ request: Request) {
         guard let pool = shared.offload, let key = unsafe request.pointee.cache.key,
             let stamp = unsafe request.pointee.cache.stamp,
@@ -138,7 +138,7 @@ extension Worker {
         let isCoded = unsafe isAnswerCoded(request, isMessage: form == .grpc)
         let coding = unsafe isCoded ? request.pointee.cache.answerCoding : nil
         let limit = shared.cache?.memory.maximumEntryBytes ?? 0
-        // There may be more of these than requests, since nobody waits for them: too many are refused.
+        // There may be more of these than requests, since no request waits for them: too many are refused.
         let isTaken = pool.submit(isRefusable: true) {
             let pool = BufferPool(retainedMaximum: 0)
             var codec = PredictCodec(pool: pool)

@@ -5,9 +5,9 @@ import SluiceIO
 import SluiceIngress
 import SluiceTelemetry
 
-// A stale answer was served; a request of our own fetches a new one, with nobody at its other end.
+// A stale answer was served; an internal request fetches a new one.
 extension Worker {
-    /// Asks the backend again what `request` asked, unless somebody does already.
+    /// Asks the backend again what `request` asked, unless another request does already.
     func refresh(_ request: Request, _ key: CacheKey, _ cacheable: CacheableRequest? = nil) {
         guard let cache = shared.cache else { return }
         nextToken += 1

@@ -7,12 +7,12 @@ import SluiceInference
 import SluiceRedis
 import SluiceTelemetry
 
-// A batch is looked up row by row, and the model is asked only for what nobody knows:
+// A batch is looked up row by row, and the model is asked only for rows that are in no cache:
 //
 //   cut ──► tier 1 ──all──────────────────────────────────────────────► put together
 //    │        │ some, or none
 //    │        ▼
-//    │      flight (whole requests that are equal) ──► one MGET ──all──► put together
+//    │      call (whole requests that are equal) ──► one MGET ──all──► put together
 //    │        │ none known, no row twice      │ some known
 //    │        ▼                               ▼
 //    │      the caller's request,           a request for those rows,
@@ -26,7 +26,7 @@ extension Worker {
         unsafe request.pointee.model?._withUnsafeGuaranteedRef { $0.plan.cache?.rows } ?? false
     }
 
-    /// What the flow has to do with rows, if anything.
+    /// What the request has to do with rows, if anything.
     func rows(of request: Request) -> RowBatch? {
         unsafe request.pointee.cache.cacheable?._withUnsafeGuaranteedRef { $0.rows }
     }

@@ -4,7 +4,7 @@ import SluiceIO
 
 /// One request that may be sent to further backends, from its first sending to its answer's head.
 ///
-/// The original's flow holds it; a copy's flow names it, and is over before the original is.
+/// The original's request holds it; a copy's request names it, and is over before the original is.
 @safe
 final class HedgedCall: TimerTarget {
     private unowned let worker: Worker

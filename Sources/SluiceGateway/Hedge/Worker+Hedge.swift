@@ -14,11 +14,11 @@ import SluiceTelemetry
 //   original  sent ───────── delay ───────────────────── … ─────► its head: the copies are cancelled
 //                              │
 //   copy                       └─► sent ───────► its head: it takes the original's place
-//                                          └───► it fails: nobody hears of it, the next may set out
+//                                          └───► it fails: no caller hears, the next may set out
 //
-// A copy is a flow of its own with nobody at its other end, made of what the request keeps to be sent
+// A copy is an internal request, made of what the request keeps to be sent
 // again: so only a request that has come whole, and fits into `retryBufferBytes`, has one. It has a
-// place at its backend and one in the revision's budget of retries, doesn't wait in line for either,
+// place at its backend and one in the revision's budget of retries, doesn't wait in the queue for either,
 // and is dropped where there is none. When it answers, its call and its backend become the
 // original's, which goes on as if it had asked there: cache, mirror, deadline and log know of one
 // request with several attempts.
@@ -125,7 +125,7 @@ extension Worker {
                 pool: buffers
             )
         }
-        // Nobody waits to hear that the body has moved on.
+        // No exchange waits to hear that the body has moved on.
         unsafe copy.pointee.acknowledged = copy.pointee.buffered.count
         return unsafe copy
     }
@@ -244,7 +244,7 @@ extension Worker {
 
     // MARK: - The end
 
-    /// A flow that has to do with hedging ends, or the original is hedged no longer.
+    /// A request that has to do with hedging ends, or the original is hedged no longer.
     func leaveHedge(_ request: Request, _ result: HedgeResult) {
         guard let buffered = unsafe request.pointee.hedge else { return }
         if unsafe request.pointee.isInternal {

@@ -45,13 +45,13 @@ extension TrafficRules {
 package final class MirrorGate: Sendable {
     private let inside = Atomic<Int>(0)
 
-    /// A gate nobody has passed.
+    /// A gate that no request has passed.
     package init() {}
 
     /// How many are inside.
     package var count: Int { inside.load(ordering: .relaxed) }
 
-    /// Lets one more in, if fewer than `maximum` are; whoever came in leaves once.
+    /// Lets one more in, if fewer than `maximum` are; each that came in leaves once.
     func enter(maximum: Int) -> Bool {
         guard inside.wrappingAdd(1, ordering: .relaxed).newValue > maximum else { return true }
         leave()

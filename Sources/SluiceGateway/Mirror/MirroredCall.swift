@@ -18,7 +18,7 @@ final class WorkerMirror {
     }
 }
 
-/// One request that is copied, from the draw to the comparison: the original's flow and the copy's
+/// One request that is copied, from the draw to the comparison: the original's request and the copy's
 /// hold it until they end.
 @safe
 final class MirroredCall {
@@ -40,7 +40,7 @@ final class MirroredCall {
     let number: UInt64
     let form: ResponseFormat.APIForm?
     var stage = Stage.gathering
-    /// The copy's flow until that ends.
+    /// The copy's request until that ends.
     var copy: Request?
     var isOriginalOver = false
     /// What the caller got, and what the shadow said.

@@ -3,10 +3,10 @@ import SluiceHTTP
 import SluiceInference
 import SluiceTelemetry
 
-// Both answers are copied as they pass, in the form of the caller, and compared when both flows are
-// over and the tick has written: nobody waits for that.
+// Both answers are copied as they pass, in the form of the caller, and compared when both requests are
+// over and the tick has written: no request waits for that.
 extension Worker {
-    /// The answer of a flow that has to do with mirroring begins.
+    /// The answer of a request that has to do with mirroring begins.
     func mirrorAnswer(_ request: Request, _ head: FieldBlock) {
         let length = unsafe head.first(.inferenceHeaderContentLength).flatMap {
             unsafe ASCII.decimal($0)

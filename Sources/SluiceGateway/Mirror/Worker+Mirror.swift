@@ -8,7 +8,7 @@ import SluiceRouting
 import SluiceTelemetry
 
 // Shadow traffic: a share of the predictions that go to a backend is copied to another revision,
-// whose answers nobody hears. The original never waits for its copy:
+// whose answers reach no caller. The original never waits for its copy:
 //
 //   original  drawn ──► its body passes, and is copied ──────► … ──────► over ──┐
 //                │                │ whole                                       ├──► compared
@@ -16,7 +16,7 @@ import SluiceTelemetry
 //                │
 //                └──► discarded: too large, cut short; no room or no backend begins none
 //
-// The copy is a flow of its own with nobody at its other end, on the snapshot of its original and
+// The copy is an internal request, on the snapshot of its original and
 // with its deadline. It isn't looked up, kept, logged or counted as a request; what it does at a
 // backend counts under the shadow's labels. Hits and requests that wait for another's call ask no
 // model, so they aren't copied either.
@@ -144,14 +144,14 @@ extension Worker {
         guard let copy = unsafe call.copy else { return }
         call.stage = .sent
         shard.add(call.mirror.metrics.requests(.sent))
-        // Nobody waits to hear that the body has moved on.
+        // No exchange waits to hear that the body has moved on.
         unsafe copy.pointee.acknowledged = copy.pointee.buffered.count
         unsafe attempt(copy)
     }
 
     // MARK: - The end
 
-    /// A flow that has to do with mirroring ends, the original or the copy.
+    /// A request that has to do with mirroring ends, the original or the copy.
     func leaveMirror(_ request: Request) {
         guard let buffered = unsafe request.pointee.mirror else { return }
         unsafe request.pointee.mirror = nil

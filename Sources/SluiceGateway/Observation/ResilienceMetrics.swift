@@ -1,7 +1,7 @@
 package import SluiceTelemetry
 
 // What is counted of failing and full backends. These are looked up when they happen, which is
-// rarely, and waiting in line is slow already.
+// rarely, and waiting in the queue is slow already.
 extension GatewayMetrics {
     static let backendEjections = MetricFamily.counter(
         "sluice_backend_ejections_total",

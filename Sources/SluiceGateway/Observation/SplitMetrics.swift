@@ -16,7 +16,7 @@ extension GatewayMetrics {
 
 /// How one model's requests were dealt; counters by the revision's number.
 final class SplitMetrics {
-    /// Empty where there is nobody to lend to.
+    /// Empty where no other revision can take it.
     private let spillover: [CounterID]
     /// Empty where nothing routes.
     private let matches: [CounterID]

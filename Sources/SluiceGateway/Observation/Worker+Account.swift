@@ -121,7 +121,7 @@ extension Worker {
         // The texts are borrowed for the call; the replica and the connection outlive it.
         if let backend = unsafe request.pointee.backend {
             unsafe record.target = backend._withUnsafeGuaranteedRef { unsafe $0.accessTarget.bytes }
-            // Nobody here gave a reason, so the failure is the backend's own.
+            // The gateway gave no reason, so the failure is the backend's own.
             if record.reason == .ok, record.status >= 400 || record.grpcStatus ?? 0 > 0 {
                 record.reason = .backendError
             }

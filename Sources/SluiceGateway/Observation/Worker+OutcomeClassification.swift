@@ -14,7 +14,7 @@ import SluiceTelemetry
 extension Worker {
     /// Counts how a request ended that a backend of the revision was asked, if one was.
     func classify(_ request: Request, _ answers: AnswerTally) {
-        // A mirror's copies and refreshes of the cache are nobody's answers.
+        // A mirror's copies and refreshes of the cache are no caller's answers.
         guard unsafe !request.pointee.isInternal else { return }
         guard unsafe request.pointee.backend != nil else {
             // A revision too small for its share: full, or its queue was, or too slow.

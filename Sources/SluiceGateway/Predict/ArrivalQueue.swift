@@ -6,8 +6,8 @@ import SluiceIngress
 /// Single gRPC calls whose message is still to come: all of a worker's under one timer.
 ///
 /// Most come within the tick in which their head came, behind those of others that were sent together,
-/// so that a timer of its own for each would be set and cancelled for nothing. A list through the flows
-/// themselves; a flow is in it while its timer's purpose is ``RequestTimer/arrival``.
+/// so that a timer of its own for each would be set and cancelled for nothing. A list through the requests
+/// themselves; a request is in it while its timer's purpose is ``RequestTimer/arrival``.
 @safe
 struct ArrivalQueue {
     private(set) var first: Request?
@@ -21,7 +21,7 @@ struct ArrivalQueue {
         unsafe last = nil
     }
 
-    /// Puts a flow at the end.
+    /// Puts a request at the end.
     mutating func append(_ request: Request) {
         unsafe request.pointee.nextArrival = nil
         unsafe request.pointee.previousArrival = last
@@ -33,7 +33,7 @@ struct ArrivalQueue {
         unsafe last = request
     }
 
-    /// Takes a flow out, wherever it stands.
+    /// Takes a request out, wherever it stands.
     mutating func remove(_ request: Request) {
         let (next, previous) = unsafe (request.pointee.nextArrival, request.pointee.previousArrival)
         if let previous = unsafe previous {
@@ -72,7 +72,7 @@ extension Worker {
         arrivals.timer = loop.setTimer(at: due, target: self, tag: Tag.arrivals)
     }
 
-    /// The flow doesn't wait for its message any more, or for something else.
+    /// The request doesn't wait for its message any more, or for something else.
     @inline(__always)
     func leaveArrivals(_ request: Request) {
         if unsafe request.pointee.timerPurpose == .arrival { unsafe removeArrival(request) }

@@ -15,7 +15,7 @@ struct QueueTicket: BitwiseCopyable {
 /// share with other workers, and what they have tried.
 @safe
 struct WorkerQueues {
-    /// Requests of this worker that wait in line, by their token.
+    /// Requests of this worker that wait in the queue, by their token.
     var queued: [UInt64: Request] = unsafe [:]
     /// Places granted to them, to be used at the tick's end.
     var grants: [(grant: RevisionQueue.Grant, queue: RevisionQueue)] = []

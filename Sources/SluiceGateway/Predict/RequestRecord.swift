@@ -29,7 +29,7 @@ enum RequestStage: UInt8 {
 /// One request and everything known of it: a slab record.
 ///
 /// Every field is trivial; what it owns (blocks, held bytes, scratch) goes back in
-/// `Worker.end(_:)`, the one place where a flow ends.
+/// `Worker.end(_:)`, the one place where a request ends.
 @safe
 struct RequestRecord: BitwiseCopyable {
     let exchange: Exchange
@@ -89,7 +89,7 @@ struct RequestRecord: BitwiseCopyable {
     /// The time the request may take, in nanoseconds; 0 is no limit.
     var timeout: Int64 = 0
 
-    /// Whether `Worker.errorReplies` or `Worker.watchers` has an entry for this flow.
+    /// Whether `Worker.errorReplies` or `Worker.watchers` has an entry for this request.
     var isListed = false
     var hasRequestEnded = false
     var hasResponseBegun = false
@@ -100,7 +100,7 @@ struct RequestRecord: BitwiseCopyable {
     /// Whether the body must be decoded before it can be read (REST; see ``NamedCoding``).
     var isCoded = false
     var translatedProtocol = RequestProtocol.other
-    /// Whether we ask for ourselves, to refresh the cache or for a shadow; nobody hears the answer.
+    /// Whether we ask for ourselves, to refresh the cache or for a shadow; no caller gets the answer.
     var isInternal = false
     /// What the answer says of the caller's origin.
     var origin = CrossOriginPolicy.Verdict.none
@@ -125,7 +125,7 @@ struct RequestRecord: BitwiseCopyable {
     var offloadToken: UInt64 = 0
 }
 
-/// How a flow's scratch bytes are divided.
+/// How a request's scratch bytes are divided.
 enum RequestScratch {
     static let size = 512
     static let modelName = 0

@@ -5,7 +5,7 @@ import SluiceCore
 struct RetryState: BitwiseCopyable {
     /// The request's body so far, as it went to the backend.
     var replay = PooledBytes()
-    /// How much of it lies in the flow's scratch instead, while it is small.
+    /// How much of it lies in the request's scratch instead, while it is small.
     var smallCount: UInt8 = 0
     /// Bytes of it that the client has been told have moved on.
     var acknowledged = 0

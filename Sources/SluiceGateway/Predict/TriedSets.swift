@@ -9,7 +9,7 @@ struct TriedSets {
     private var sets = [BackendSet()]
     private var free: [UInt32] = []
 
-    /// What the flow has tried: `first` of the first 64, and what is kept at its place.
+    /// What the request has tried: `first` of the first 64, and what is kept at its place.
     func set(first: UInt64, at place: UInt32) -> BackendSet {
         guard place > 0 else { return BackendSet(first: first) }
         var set = sets[Int(place)]

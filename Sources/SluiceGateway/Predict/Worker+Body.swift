@@ -42,7 +42,7 @@ extension Worker {
                 }
                 unsafe request.pointee.pendingChunk = bytes
                 unsafe routeGRPC(request, name)
-                // The flow may be over by now.
+                // The request may be over by now.
                 guard unsafe exchange.context == raw, unsafe !request.pointee.pendingChunk.isEmpty
                 else {
                     return

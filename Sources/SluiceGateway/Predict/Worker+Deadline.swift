@@ -15,7 +15,7 @@ import SluiceIngress
 //                `timeout`; a stream rests as long as its client answers PINGs
 //   gathering    `timeout`, counted from the head on, as soon as the body isn't there at once
 //   waiting      `timeout`; half way through what is left a follower looks again
-//   connecting   `timeout`, in line `queueTimeout`, between tries the pause
+//   connecting   `timeout`, in the queue `queueTimeout`, between tries the pause
 //   relaying     `timeout`, before the answer begins also the try's; an answer that has begun is
 //                broken off, with DEADLINE_EXCEEDED or by the stream's or connection's end
 //   answering    `bodyTimeout`, unless it is a stream

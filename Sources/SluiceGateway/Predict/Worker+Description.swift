@@ -4,7 +4,7 @@ import SluiceGRPC
 import SluiceHTTP
 import SluiceInference
 
-// A model's metadata, asked for in a protocol that its backends don't speak: the question goes to them
+// A model's metadata, asked for in a protocol that its backends don't speak: the request goes to them
 // in theirs, and their answer comes back in the caller's, on the path of a translated prediction.
 extension Worker {
     /// Whether it asks for a model's metadata in V2's words.
@@ -16,7 +16,7 @@ extension Worker {
         }
     }
 
-    /// Puts the question in the words of the revision's backends, if those are others; false when it
+    /// Puts the request in the words of the revision's backends, if those are others; false when it
     /// was refused.
     func translateDescription(
         _ request: Request,

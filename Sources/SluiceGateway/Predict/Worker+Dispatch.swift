@@ -308,7 +308,7 @@ extension Worker {
         )
     }
 
-    /// What the head is called as it goes to the flow's backend; nothing where that hangs on more than the
+    /// What the head is called as it goes to the request's backend; nothing where that hangs on more than the
     /// head as it came and the backend.
     private func nameOfRequest(_ request: Request, _ head: FieldBlock) -> HeadName {
         let name = head.repeatName

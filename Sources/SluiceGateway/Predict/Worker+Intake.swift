@@ -56,7 +56,7 @@ extension Worker {
         unsafe begin(exchange, head, on: .passUnretained(workerSnapshot), started: loop.now)
     }
 
-    /// A flow for a request; pins the replica.
+    /// A record for a request; pins the worker's snapshot.
     func begin(
         _ exchange: Exchange,
         _ head: FieldBlock,

@@ -3,12 +3,12 @@ import SluiceHTTP
 import SluiceIngress
 import SluiceTelemetry
 
-// Requests of our own, with nobody at their other end: they refresh the cache, or are copies for a
+// Internal requests, without a caller: they refresh the cache, or are copies for a
 // shadow. They go the way of all others from `attempt(_:)` on.
 extension Worker {
     /// The head of `request` once more, for the same model on the same snapshot, without a body.
     ///
-    /// Counts as a request in flight to `revision`. Whoever asked for it gives it its body and
+    /// Counts as a request in flight to `revision`. What asked for it gives it its body and
     /// lets it go.
     func repeated(
         _ request: Request,

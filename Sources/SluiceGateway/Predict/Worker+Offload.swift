@@ -43,7 +43,7 @@ extension Worker {
 
     /// Has `work` done on a helper thread, and then `then` here, unless the request is over by then.
     ///
-    /// Until then the flow waits, with nothing but its deadline and its caller to wake it. `then` gets no flow when
+    /// Until then the request waits, with nothing but its deadline and its caller to wake it. `then` gets no request when
     /// that is over; what the result owns must be given back all the same. Refuses a request for which there is no
     /// room.
     func offload<Made>(

@@ -80,8 +80,8 @@ extension Worker {
 
     /// Whether a backend had the time that its model has, so that silence is its own fault.
     ///
-    /// A caller in a hurry, a slow one, or one that waited in line says nothing about the backend. A
-    /// tenth is what may pass before a request that nobody holds up is sent.
+    /// A caller in a hurry, a slow one, or one that waited in the queue says nothing about the backend. A
+    /// tenth is what may pass before a request that nothing holds up is sent.
     func hadItsTime(_ request: Request) -> Bool {
         guard let model = unsafe request.pointee.model, unsafe request.pointee.backend != nil else {
             return false

@@ -3,9 +3,9 @@ import SluiceCore
 import SluiceIO
 import SluiceTelemetry
 
-// Backends with a limit: a place first, or a wait in line for one (see ``RevisionQueue``).
+// Backends with a limit: a place first, or a wait in the queue for one (see ``RevisionQueue``).
 extension Worker {
-    /// Takes a place at a backend, or joins the line.
+    /// Takes a place at a backend, or joins the queue.
     func admit(
         _ request: Request,
         _ revision: WorkerRevision,

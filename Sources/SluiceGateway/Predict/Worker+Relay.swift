@@ -7,7 +7,7 @@ import SluiceIO
 package import SluiceIngress
 import SluiceTelemetry
 
-// Bodies both ways, verbatim. Whoever sends may send more only when the other side has taken what
+// Bodies both ways, verbatim. A sender may send more only when the other side has taken what
 // came before: `consumed` follows `send` by exactly what moved on, and `drained` by the rest.
 extension Worker {
     func relayRequest(_ request: Request, _ bytes: UnsafeRawBufferPointer, endStream: Bool) {
@@ -197,7 +197,7 @@ extension Worker {
         unsafe answered(request)
     }
 
-    /// The answer's end has gone out; the flow is over.
+    /// The answer's end has gone out; the request is over.
     private func answered(_ request: Request) {
         // The backend needn't read the rest of a request it has answered.
         if unsafe !request.pointee.hasRequestEnded { unsafe cancelCall(request, "answered_early") }

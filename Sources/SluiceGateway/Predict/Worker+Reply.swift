@@ -8,7 +8,7 @@ import SluiceIngress
 import SluiceTelemetry
 import SluiceWire
 
-// What the gateway says itself, and the one place where a flow ends.
+// What the gateway says itself, and the one place where a request ends.
 extension Worker {
     /// Gives the request up with an error in the caller's dialect.
     ///
@@ -177,7 +177,7 @@ extension Worker {
     /// What trailers that say `grpc-status: 0` and nothing else are called.
     static let endName = HeadName(RevisionNames.firstAnswer - 1)
 
-    /// Notes that a whole answer of ours with so many bytes goes out, and nobody is to be asked further.
+    /// Notes that a whole answer of ours with so many bytes goes out, and no backend is to be asked further.
     @inline(__always)
     func noteReply(_ request: Request, byteCount: Int) {
         unsafe request.pointee.status = 200
@@ -187,7 +187,7 @@ extension Worker {
         unsafe request.pointee.exchange.context = nil
     }
 
-    /// Sends a whole answer and ends the flow.
+    /// Sends a whole answer and ends the request.
     func finishReply(_ request: Request, _ head: FieldBlock, _ body: UnsafeRawBufferPointer) {
         let isGRPC = unsafe request.pointee.callerProtocol == .grpc
         let exchange = unsafe request.pointee.exchange
@@ -262,7 +262,7 @@ extension Worker {
         if unsafe request.pointee.queueTicket.ticket != nil { unsafe leaveQueue(request) }
     }
 
-    /// Ends a flow: everything it counted up comes down, everything it owned goes back.
+    /// Ends a request: everything it counted up comes down, everything it owned goes back.
     func end(_ request: Request) {
         unsafe abandonCall(request)
         unsafe leaveArrivals(request)

@@ -47,7 +47,7 @@ extension Worker {
         }
     }
 
-    /// Stores a piece of the body: a small one beside the flow, as most are, the rest in a buffer.
+    /// Stores a piece of the body: a small one beside the request, as most are, the rest in a buffer.
     func storeForRetry(_ request: Request, _ bytes: UnsafeRawBufferPointer) {
         guard let from = bytes.baseAddress else { return }
         let small = unsafe Int(request.pointee.retry.smallCount)
@@ -259,7 +259,7 @@ extension Worker {
         head.append(named: "grpc-previous-rpc-attempts", text: "\(seen)")
     }
 
-    /// Ends what the retries of a flow still hold.
+    /// Ends what the retries of a request still hold.
     func endRetries(_ request: Request) {
         if unsafe request.pointee.hedge != nil { unsafe leaveHedge(request, .cancelled) }
         unsafe request.pointee.retry.replay.release(to: buffers)

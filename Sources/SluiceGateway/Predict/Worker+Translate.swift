@@ -128,7 +128,7 @@ extension Worker {
             unsafe request.pointee.buffered.release(to: buffers)
             unsafe request.pointee.buffered = made.body
             if let cacheable = unsafe request.pointee.cache.cacheable {
-                // V2 wishes are the caller's, whatever part of its request goes out.
+                // A V2 response format is the caller's, whatever part of its request goes out.
                 if order.caller == .v1 {
                     unsafe cacheable._withUnsafeGuaranteedRef {
                         $0.learnLayout(from: made.responseFormat)
@@ -333,7 +333,7 @@ extension Worker {
         )
     }
 
-    /// What the answer that was gathered is to be turned into for these wishes.
+    /// What the answer that was gathered is to be turned into for this response format.
     func answerOrder(
         _ request: Request,
         _ responseFormat: ResponseFormat

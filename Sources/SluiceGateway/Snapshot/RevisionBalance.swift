@@ -11,7 +11,7 @@ final class RevisionBalance {
     let board: RevisionSharedState
     /// What requests wait for; nil while no backend has a limit.
     let candidates: RevisionQueue.Candidates?
-    /// Limits all backends together; nil where nobody wants that.
+    /// Limits all backends together; nil where that isn't configured.
     let concurrency: ConcurrencyLimit?
     let maxQueue: Int
     /// In nanoseconds.
@@ -22,7 +22,7 @@ final class RevisionBalance {
     let hashKey: FieldKey?
 
     /// `backends` are those that take requests, in the worker's order; `picker` chooses for those who
-    /// have waited in line.
+    /// have waited in the queue.
     init(
         _ plan: ResiliencePlan,
         _ board: RevisionSharedState,

@@ -93,7 +93,7 @@ final class WorkerModel {
         name = KeptBytes(plan.name)
         timeout = plan.timeout.nanoseconds
         self.revisions = revisions
-        // A shadow that nobody else can reach doesn't make other requests wait to be whole.
+        // A shadow that no other request can reach doesn't make other requests wait to be whole.
         let asked = revisions.indices.filter {
             plan.mirror?.revision != $0 || plan.split.weights[$0] > 0
                 || plan.rules?.mayRoute(to: $0) == true

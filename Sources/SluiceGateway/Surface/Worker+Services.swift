@@ -10,7 +10,7 @@ import SluiceWire
 // The gRPC calls the gateway answers itself: server and model readiness, metadata, the repository
 // index, health checking and reflection.
 extension Worker {
-    // Messages of these calls are names; anything longer is somebody's mistake.
+    // Messages of these calls are names; anything longer is a mistake.
     private static let messageMaximum = 64 << 10
 
     func answeringBegan(_ request: Request) {
@@ -98,7 +98,7 @@ extension Worker {
         }
     }
 
-    /// Answers one message; false when the flow is over.
+    /// Answers one message; false when the request is over.
     private func answerMessage(
         _ request: Request,
         _ method: GRPCMethod,

@@ -85,7 +85,7 @@ final class CacheWarmer: TimerTarget {
 }
 
 // What is replayed goes the way of all others from the moment its body is whole, to a revision that is
-// set, with nobody at its other end.
+// set, without a caller.
 extension Worker {
     /// Takes part in warming a revision.
     package func warm(_ run: WarmupRun) {

@@ -26,7 +26,7 @@ package final class WarmupRun: Sendable {
     package enum End: Sendable, Equatable {
         /// Nothing is left.
         case done
-        /// Somebody has stopped it.
+        /// An operator has stopped it.
         case cancelled
         /// The revision fails; says how.
         case failing(String)

@@ -1,4 +1,4 @@
-/// How far two answers to one question agree, from best to worst.
+/// How far two answers to one request agree, from best to worst.
 package enum AnswerAgreement: Int, Sendable, CaseIterable, Comparable {
     /// The tensors' bytes are the same.
     case equal

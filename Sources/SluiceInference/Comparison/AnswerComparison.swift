@@ -11,7 +11,7 @@
 package import SluiceCore
 import SluiceWire
 
-/// Compares two answers to one question, both in the form of its caller; pure.
+/// Compares two answers to one request, both in the form of its caller; pure.
 package struct AnswerComparison: Sendable {
     /// How far numbers may lie apart: absolutely up to one, relative to the larger above it.
     package let tolerance: Double

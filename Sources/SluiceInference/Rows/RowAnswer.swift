@@ -21,7 +21,7 @@ package enum RowAnswer {
     /// The first byte of a record that is JSON; others are 2 and a ModelInferResponse.
     package static var textKind: UInt8 { RowRecord.text }
 
-    /// One record for each row of a backend's answer to a caller with these wishes.
+    /// One record for each row of a backend's answer to a caller of this response format.
     ///
     /// Throws when the answer can't be cut; see ``RowAnswer``.
     package static func cut(
@@ -56,7 +56,7 @@ package enum RowAnswer {
         }
     }
 
-    /// Appends the answer that `records` make, in order, as these wishes have it; returns its
+    /// Appends the answer that `records` make, in order, in this response format; returns its
     /// `Inference-Header-Content-Length` if it has one.
     ///
     /// Records may come from anywhere: every length in them is checked. On a failure nothing of use is
@@ -262,7 +262,7 @@ package enum RowAnswer {
     }
 }
 
-/// What of a caller's wishes shows in the text of its answer, beside what is in the key.
+/// What of a caller's response format shows in the text of its answer, beside what is in the key.
 ///
 /// The same in every process: records of one style may lie in Redis.
 struct RowStyle {

@@ -96,7 +96,7 @@ extension InferenceResponse {
     }
 }
 
-/// Reads both messages: they differ in whether `outputs` are wishes or tensors.
+/// Reads both messages: they differ in whether `outputs` are requested formats or tensors.
 @safe
 private struct InferJSONReader {
     private(set) var modelName = ""

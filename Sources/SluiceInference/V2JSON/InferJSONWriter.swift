@@ -34,7 +34,7 @@ extension InferenceRequest {
         for (index, wanted) in outputs.enumerated() {
             output.append(index == 0 ? ",\"outputs\":[{" : ",{")
             output.append(member: "name", text: wanted.name)
-            // Triton heeds the wish for all outputs only where none is named.
+            // Triton heeds the format for all outputs only where none is named.
             var parameters = wanted.parameters
             if wantsBytes { parameters["binary_data"] = .bool(true) }
             output.append(parameters: parameters)
