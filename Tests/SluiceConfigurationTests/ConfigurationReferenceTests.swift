@@ -60,7 +60,7 @@ struct ConfigurationReferenceTests {
     @Test("Rows have the schema's defaults and meanings")
     func contents() throws {
         for (path, cells) in try Self.rows() {
-            let key = try #require(Self.importers[path], "\(path)")
+            let key = try #require(Self.keys[path], "\(path)")
             try #require(cells.count == 3, "\(path) has \(cells.count) cells beside its key")
             #expect(!cells[0].isEmpty, "\(path) has no type")
             #expect(cells[2].hasPrefix(key.summary), "\(path) means: \(key.summary)")
