@@ -1,0 +1,34 @@
+package import SluiceBalancing
+import SluiceGRPC
+import SluiceIO
+import SluiceIngress
+import SluiceTelemetry
+
+// Load shedding: while the process is short of memory, new requests are refused and listeners hold
+// back new connections.
+extension Worker {
+    /// Does what the pressure on the process's memory asks for; called when it changes.
+    package func use(_ level: MemoryPressure.Level) {
+        isShedding = level == .critical
+        for listener in listeners { listener.hold(level > .none) }
+    }
+
+    /// Refuses a request because the process is short of memory.
+    @inline(never)
+    func shedLoad(_ request: Request) {
+        let model =
+            unsafe request.pointee.model?._withUnsafeGuaranteedRef { $0.plan.name } ?? "-"
+        shard.add(shared.store.counter(GatewayMetrics.rejected, [model, "-", "overload"]))
+        unsafe replyWithError(request, .shortOfMemory)
+    }
+}
+
+extension ErrorReply {
+    static let shortOfMemory = ErrorReply(
+        http: 503,
+        grpc: .unavailable,
+        reason: .overload,
+        sentence: "the gateway is short of memory (limits.maxMemory)",
+        retryAfterSeconds: 1
+    )
+}
