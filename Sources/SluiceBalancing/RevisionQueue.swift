@@ -83,7 +83,7 @@ package final class RevisionQueue: Sendable {
         }
 
         /// Whether another may go where this one may.
-        fileprivate func responseFormat(asMuchAs other: Waiter) -> Bool {
+        fileprivate func mayGo(asFarAs other: Waiter) -> Bool {
             candidates === other.candidates && eligible == other.eligible
                 && excluded == other.excluded
         }
@@ -170,16 +170,16 @@ package final class RevisionQueue: Sendable {
         return line.withLock { line in
             var grants: [Grant] = []
             var place = line.head
-            // Those that need the same need not ask again once one has asked in vain.
-            var timedOut: [Waiter] = []
+            // Those that may go to the same backends need not ask again once one found no room.
+            var withoutRoom: [Waiter] = []
             while place < line.waiters.count {
                 defer { place += 1 }
                 guard let waiter = line.waiters[place] else { continue }
-                if timedOut.contains(where: { $0.responseFormat(asMuchAs: waiter) }) { continue }
+                if withoutRoom.contains(where: { $0.mayGo(asFarAs: waiter) }) { continue }
                 guard let backend = RevisionQueue.take(for: waiter, at: now, random: &random) else {
                     // A few kinds of waiters exist; more than that and the rest waits its turn.
-                    guard timedOut.count < 8 else { break }
-                    timedOut.append(waiter)
+                    guard withoutRoom.count < 8 else { break }
+                    withoutRoom.append(waiter)
                     continue
                 }
                 grants.append(

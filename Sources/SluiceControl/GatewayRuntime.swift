@@ -51,10 +51,12 @@ package final class GatewayRuntime: Sendable {
             redis throws(CompileFailure) in try RedisWatch(redis)
         }
         self.redisWatch = redisWatch
+        let mailboxes = WorkerMailboxes()
         let cache = ResultCache(
             maxBytes: configuration.cache.maxBytes,
             maxEntryBytes: configuration.cache.maxEntryBytes,
             redis: redisWatch?.tier,
+            mailboxes: mailboxes,
             seed: .random(in: .min ... .max)
         ) { notice in
             switch notice {
@@ -96,6 +98,7 @@ package final class GatewayRuntime: Sendable {
                     accessLog: writer?.channel,
                     connectionCount: count,
                     readiness: readiness,
+                    mailboxes: mailboxes,
                     cache: cache,
                     offload: offload,
                     version: version

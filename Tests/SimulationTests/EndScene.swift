@@ -73,7 +73,13 @@ final class EndScene {
                 accessLog: log,
                 connectionCount: count,
                 cache: cached
-                    ? ResultCache(maxBytes: 8 << 20, maxEntryBytes: 1 << 18, redis: nil, seed: 1) {
+                    ? ResultCache(
+                        maxBytes: 8 << 20,
+                        maxEntryBytes: 1 << 18,
+                        redis: nil,
+                        mailboxes: WorkerMailboxes(),
+                        seed: 1
+                    ) {
                         _ in
                     } : nil
             )

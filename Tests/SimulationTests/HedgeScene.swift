@@ -59,7 +59,13 @@ final class HedgeScene {
                 store: store,
                 accessLog: log,
                 cache: cache.map { _ in
-                    ResultCache(maxBytes: 8 << 20, maxEntryBytes: 1 << 20, redis: nil, seed: 1) {
+                    ResultCache(
+                        maxBytes: 8 << 20,
+                        maxEntryBytes: 1 << 20,
+                        redis: nil,
+                        mailboxes: WorkerMailboxes(),
+                        seed: 1
+                    ) {
                         _ in
                     }
                 }

@@ -77,6 +77,7 @@ final class HitScene {
                     maxBytes: 8 << 20,
                     maxEntryBytes: 1 << 20,
                     redis: nil,
+                    mailboxes: WorkerMailboxes(),
                     seed: 1
                 ) { _ in }
             )

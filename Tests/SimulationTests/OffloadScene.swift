@@ -68,6 +68,7 @@ final class OffloadScene {
                         maxBytes: 256 << 20,
                         maxEntryBytes: 16 << 20,
                         redis: nil,
+                        mailboxes: WorkerMailboxes(),
                         seed: 1
                     ) { _ in }
                 },

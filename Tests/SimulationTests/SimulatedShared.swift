@@ -18,6 +18,7 @@ extension Worker.Shared {
             accessLog: accessLog,
             connectionCount: connectionCount,
             readiness: readiness,
+            mailboxes: WorkerMailboxes(),
             cache: cache,
             offload: offload,
             version: "simulated"

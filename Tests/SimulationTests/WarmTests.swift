@@ -30,6 +30,7 @@ private final class WarmScene {
         maxBytes: 8 << 20,
         maxEntryBytes: 1 << 20,
         redis: nil,
+        mailboxes: WorkerMailboxes(),
         seed: 1
     ) { _ in }
     private let asked = RecordingModel()

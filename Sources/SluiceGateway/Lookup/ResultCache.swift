@@ -30,7 +30,7 @@ package enum RedisNotice: Sendable {
     case purgeFailed(String)
 }
 
-/// What all workers share of the result cache: tier 1, the calls in flight, and each other.
+/// What all workers share of the result cache: tier 1 and the calls in flight.
 package final class ResultCache: Sendable {
     let memory: MemoryCache
     let calls: CoalescingTable
@@ -44,25 +44,22 @@ package final class ResultCache: Sendable {
     private let connected = Atomic<UInt64>(0)
     /// How answers are encoded in tier 2; changes with ``PredictCodec``.
     static let form: UInt16 = 2
-    private let peers = Mutex<[PeerWorker]>([])
+    let mailboxes: WorkerMailboxes
     /// What models with `warm` are asked most.
     let hot = Mutex<[String: WeakTopRequests]>([:])
 
-    /// A worker as the others see it.
-    struct PeerWorker: Sendable {
-        let worker: Confined<Worker>
-        let loop: LoopHandle
-    }
-
-    /// An empty cache of at most `maxBytes`, for answers of at most `maxEntryBytes`.
+    /// An empty cache of at most `maxBytes`, for answers of at most `maxEntryBytes`; `mailboxes` lead to
+    /// the workers that use it.
     package init(
         maxBytes: Int,
         maxEntryBytes: Int,
         redis: RedisTier?,
+        mailboxes: WorkerMailboxes,
         seed: UInt64,
         redisNotice: @escaping @Sendable (RedisNotice) -> Void
     ) {
         self.redis = redis
+        self.mailboxes = mailboxes
         calls = CoalescingTable(seed: seed)
         self.redisNotice = redisNotice
         memory = MemoryCache(
@@ -121,13 +118,12 @@ package final class ResultCache: Sendable {
 
     /// The first worker whose connection stands does it: they come and go one by one.
     private func purgeRedis(_ prefix: String, by worker: Int) {
-        guard worker < peers.withLock({ $0.count }) else {
-            redisNotice(.purgeFailed("\(prefix)* could not be asked for; repeat the purge"))
-            return
-        }
-        post(worker) { [self] peer in
+        let isPosted = mailboxes.post(to: worker) { [self] peer in
             if peer.redis?.purge(prefix: prefix, token: 0) == true { return }
             purgeRedis(prefix, by: worker + 1)
+        }
+        if !isPosted {
+            redisNotice(.purgeFailed("\(prefix)* could not be asked for; repeat the purge"))
         }
     }
 
@@ -135,23 +131,6 @@ package final class ResultCache: Sendable {
         if !isComplete {
             redisNotice(.purgeFailed("it ended after \(removed) keys; repeat the purge"))
         }
-    }
-
-    /// Makes the workers known to each other; before the first request.
-    func register(_ all: [PeerWorker]) { peers.withLock { $0 = all } }
-
-    /// Runs `task` on every worker's own thread, soon.
-    func tellAll(_ task: @escaping @Sendable (Worker) -> Void) {
-        for peer in peers.withLock({ $0 }) {
-            peer.loop.submit { task(peer.worker.value) }
-        }
-    }
-
-    /// Runs `task` on that worker's own thread.
-    func post(_ worker: Int, _ task: @escaping @Sendable (Worker) -> Void) {
-        let peer = peers.withLock { $0.indices.contains(worker) ? $0[worker] : nil }
-        guard let peer else { return }
-        peer.loop.submit { task(peer.worker.value) }
     }
 }
 

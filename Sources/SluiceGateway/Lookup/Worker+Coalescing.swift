@@ -94,7 +94,11 @@ extension Worker {
     }
 
     func post(_ waiter: CoalescingWaiter, _ task: @escaping @Sendable (Worker) -> Void) {
-        if waiter.worker == number { task(self) } else { shared.cache?.post(waiter.worker, task) }
+        if waiter.worker == number {
+            task(self)
+        } else {
+            shared.mailboxes.post(to: waiter.worker, task)
+        }
     }
 
     func complete(_ request: Request, _ outcome: CoalescingOutcome) {

@@ -116,7 +116,7 @@ extension Worker {
                 queues.grants.append((grant, queue))
                 watchTickEnd()
             } else {
-                shared.cache?.post(grant.worker) { $0.granted(grant, queue) }
+                shared.mailboxes.post(to: grant.worker) { $0.granted(grant, queue) }
             }
         }
     }

@@ -32,7 +32,7 @@ extension ResultCache {
         if run.progress.inputs == 0 {
             run.stop(.done)
         } else {
-            tellAll { $0.warm(run) }
+            mailboxes.postToAll { $0.warm(run) }
         }
         return run
     }

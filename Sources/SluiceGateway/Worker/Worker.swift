@@ -32,6 +32,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
         package var accessLog: AccessChannel?
         package var connectionCount: ConnectionCount
         package var readiness: GatewayReadiness
+        package var mailboxes: WorkerMailboxes
         /// Absent: nothing is kept.
         package var cache: ResultCache?
         /// Where long work goes; absent: it is done on the loops.
@@ -45,6 +46,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
             accessLog: AccessChannel?,
             connectionCount: ConnectionCount,
             readiness: GatewayReadiness,
+            mailboxes: WorkerMailboxes,
             cache: ResultCache?,
             offload: (any Offloading)?,
             version: String
@@ -53,6 +55,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
             self.accessLog = accessLog
             self.connectionCount = connectionCount
             self.readiness = readiness
+            self.mailboxes = mailboxes
             self.cache = cache
             self.offload = offload
             self.version = version

@@ -36,8 +36,8 @@ package final class WorkerGroup: Sendable {
             members.append(Member(thread: thread, worker: worker, loop: loop))
         }
         self.members = members
-        shared.cache?.register(
-            members.map { ResultCache.PeerWorker(worker: $0.worker, loop: $0.loop) }
+        shared.mailboxes.register(
+            members.map { WorkerMailboxes.Mailbox(worker: $0.worker, loop: $0.loop) }
         )
     }
 
