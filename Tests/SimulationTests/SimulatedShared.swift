@@ -10,6 +10,7 @@ extension Worker.Shared {
         accessLog: AccessChannel? = nil,
         connectionCount: ConnectionCount = ConnectionCount(maximum: 100),
         readiness: GatewayReadiness = GatewayReadiness(),
+        mailboxes: WorkerMailboxes = WorkerMailboxes(),
         cache: ResultCache? = nil,
         offload: (any Offloading)? = nil
     ) -> Worker.Shared {
@@ -18,7 +19,7 @@ extension Worker.Shared {
             accessLog: accessLog,
             connectionCount: connectionCount,
             readiness: readiness,
-            mailboxes: WorkerMailboxes(),
+            mailboxes: mailboxes,
             cache: cache,
             offload: offload,
             version: "simulated"

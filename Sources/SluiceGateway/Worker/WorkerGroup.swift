@@ -37,7 +37,7 @@ package final class WorkerGroup: Sendable {
         }
         self.members = members
         shared.mailboxes.register(
-            members.map { WorkerMailboxes.Mailbox(worker: $0.worker, loop: $0.loop) }
+            members.map { (worker: $0.worker, loop: $0.loop) }
         )
     }
 

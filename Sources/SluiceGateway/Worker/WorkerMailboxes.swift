@@ -1,5 +1,5 @@
-import SluiceCore
-import SluiceIO
+package import SluiceCore
+package import SluiceIO
 private import Synchronization
 
 /// How workers, and what they share, reach each other's threads.
@@ -7,7 +7,7 @@ private import Synchronization
 /// A task posted to a worker runs on its own thread in one of its next ticks; tasks of one poster run in
 /// the order in which they were posted.
 package final class WorkerMailboxes: Sendable {
-    struct Mailbox: Sendable {
+    private struct Mailbox: Sendable {
         let worker: Confined<Worker>
         let loop: LoopHandle
     }
@@ -18,7 +18,10 @@ package final class WorkerMailboxes: Sendable {
     package init() {}
 
     /// Makes the workers known to each other, by their number; before the first request.
-    func register(_ all: [Mailbox]) { mailboxes.withLock { $0 = all } }
+    package func register(_ workers: [(worker: Confined<Worker>, loop: LoopHandle)]) {
+        let all = workers.map { Mailbox(worker: $0.worker, loop: $0.loop) }
+        mailboxes.withLock { $0 = all }
+    }
 
     /// How many workers there are.
     var count: Int { mailboxes.withLock { $0.count } }
