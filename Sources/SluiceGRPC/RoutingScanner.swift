@@ -86,7 +86,7 @@ package struct RoutingScanner: BitwiseCopyable, Sendable {
         let count = bytes.count
         while index < count || remaining == 0 && (state == .tag || state == .compressed) {
             switch state {
-            case .passing: return .routed
+            case .passing: return isRouted ? .routed : .needMore
             case .prefix:
                 let byte = unsafe bytes[index]
                 index += 1

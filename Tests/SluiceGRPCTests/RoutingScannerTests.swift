@@ -65,7 +65,10 @@ struct RoutingScannerTests {
             #expect(!Self.scan(Array(message.prefix(count)), cuts: []).2, "\(count) bytes")
         }
         #expect(Self.scan(message + message, cuts: []).0 == .failed(.secondMessage))
-        #expect(Self.scan(message + message, cuts: [], isStreaming: true).2)
+        for cut in 0...message.count {
+            let stream = Self.scan(message + message, cuts: [cut], isStreaming: true)
+            #expect(stream.0 == .needMore && stream.2, "a stream, cut at \(cut)")
+        }
         #expect(Self.scan([1, 0, 0, 0, 0], cuts: []).2)
         #expect(Self.scan(message, cuts: [], limit: 3).0 == .failed(.tooLarge))
     }
