@@ -75,6 +75,8 @@ enum GRPCSurface {
 
     /// The same question, asked of the whole body by ``WireReader``.
     struct Reference {
+        /// Its first byte is neither 0 nor 1.
+        var hasBadFlag = false
         var isCompressed = false
         var isTooLarge = false
         /// The first message's fields; nil while it isn't whole.
@@ -91,7 +93,7 @@ enum GRPCSurface {
             _ isStreaming: Bool
         ) {
             guard let flag = unsafe body.first else { return }
-            isMalformed = flag > 1
+            hasBadFlag = flag > 1
             isCompressed = flag == 1
             guard body.count >= 5 else { return }
             let length = unsafe body[1..<5].reduce(0) { $0 << 8 | Int($1) }
@@ -99,7 +101,7 @@ enum GRPCSurface {
             guard body.count - 5 >= length else { return }
             hasMessage = true
             rest = body.count - 5 - length
-            guard !isCompressed else { return }
+            guard !isCompressed, !hasBadFlag else { return }
             var reader = unsafe WireReader(
                 UnsafeRawBufferPointer(rebasing: body[5..<(5 + length)])
             )
@@ -119,7 +121,7 @@ enum GRPCSurface {
     }
 
     private static func check(_ scan: Scan, _ reference: Reference) throws(Finding) {
-        if reference.isMalformed, !reference.hasMessage {
+        if reference.hasBadFlag {
             try expect(scan.failure == .malformed, "a flag that isn't one, but \(scan)")
         } else if reference.isTooLarge {
             try expect(scan.failure == .tooLarge, "too large, but \(scan)")
