@@ -1,3 +1,5 @@
+import SluiceCore
+
 /// Where a Redis is and who we are to it, as one writes it in a configuration.
 ///
 /// ```
@@ -71,8 +73,8 @@ package struct RedisURL: Hashable, Sendable, CustomStringConvertible {
                 maxSplits: 1,
                 omittingEmptySubsequences: false
             )
-            guard names.count == 2, let user = RedisURL.decoded(names[0]),
-                let password = RedisURL.decoded(names[1]), !password.isEmpty
+            guard names.count == 2, let user = PercentEncoding.decoded(names[0]),
+                let password = PercentEncoding.decoded(names[1]), !password.isEmpty
             else { return nil }
             self.user = user.isEmpty ? nil : user
             self.password = password
@@ -83,7 +85,7 @@ package struct RedisURL: Hashable, Sendable, CustomStringConvertible {
         if isUnix {
             let parts = path.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
             guard authority.isEmpty, let first = parts.first, first.count > 1,
-                let file = RedisURL.decoded(first)
+                let file = PercentEncoding.decoded(first)
             else { return nil }
             place = .path(file)
             guard parts.count == 2 else {
@@ -117,7 +119,8 @@ package struct RedisURL: Hashable, Sendable, CustomStringConvertible {
         var parts = path.dropFirst().split(separator: "/", omittingEmptySubsequences: false)
         if parts.count == 2, parts[1].isEmpty { parts.removeLast() }
         guard sentinels.count <= sentinelsMaximum, Set(sentinels).count == sentinels.count,
-            (1...2).contains(parts.count), let master = decoded(parts[0]), !master.isEmpty,
+            (1...2).contains(parts.count), let master = PercentEncoding.decoded(parts[0]),
+            !master.isEmpty,
             !master.utf8.contains(where: { $0 <= 0x20 || $0 == 0x7F }),
             let database = parts.count == 2 ? number(parts[1]) : 0
         else { return nil }
@@ -147,27 +150,6 @@ package struct RedisURL: Hashable, Sendable, CustomStringConvertible {
     private static func number(_ text: Substring) -> Int? {
         guard text.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else { return nil }
         return Int(text)
-    }
-
-    /// Replaces each `%XX` by the byte it stands for.
-    private static func decoded(_ text: Substring) -> String? {
-        var bytes: [UInt8] = []
-        var rest = text.utf8
-        while let byte = rest.popFirst() {
-            guard byte == 0x25 else {
-                bytes.append(byte)
-                continue
-            }
-            guard let high = rest.popFirst().flatMap(digit),
-                let low = rest.popFirst().flatMap(digit)
-            else { return nil }
-            bytes.append(high << 4 | low)
-        }
-        return String(validating: bytes, as: UTF8.self)
-    }
-
-    private static func digit(_ byte: UInt8) -> UInt8? {
-        Character(Unicode.Scalar(byte)).hexDigitValue.map(UInt8.init)
     }
 
     /// The URL without the password, for logs.

@@ -37,7 +37,7 @@ package enum SocketFile {
             }
         }
         guard !rest.hasPrefix("@"), !rest.hasPrefix("\0") else { return .wrong(abstract) }
-        guard let decoded = decoded(rest), !decoded.utf8.contains(0) else {
+        guard let decoded = PercentEncoding.decoded(rest), !decoded.utf8.contains(0) else {
             return .wrong("a % in a socket's path begins two hexadecimal digits, and is itself %25")
         }
         guard !decoded.isEmpty, !decoded.hasSuffix("/") else {
@@ -68,26 +68,5 @@ package enum SocketFile {
             }
         }
         return text
-    }
-
-    /// Replaces each `%XX` by the byte it stands for; nil where that isn't UTF-8.
-    private static func decoded(_ text: Substring) -> String? {
-        var bytes: [UInt8] = []
-        var rest = text.utf8
-        while let byte = rest.popFirst() {
-            guard byte == UInt8(ascii: "%") else {
-                bytes.append(byte)
-                continue
-            }
-            guard let high = rest.popFirst().flatMap(digit),
-                let low = rest.popFirst().flatMap(digit)
-            else { return nil }
-            bytes.append(high << 4 | low)
-        }
-        return String(validating: bytes, as: UTF8.self)
-    }
-
-    private static func digit(_ byte: UInt8) -> UInt8? {
-        Character(Unicode.Scalar(byte)).hexDigitValue.map(UInt8.init)
     }
 }
