@@ -20,7 +20,6 @@ import SluiceEgress
 import SluiceHTTP
 package import SluiceIO
 package import SluiceIngress
-package import SluiceTLS
 package import SluiceTelemetry
 
 /// One event loop's share of the gateway.
@@ -87,7 +86,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     private var retired: [WorkerSnapshot] = []
     private var routes: [String: BackendRoute] = [:]
     private var revisionNames = RevisionNames()
-    private(set) var listeners: [IngressListener] = []
+    var listeners: [IngressListener] = []
     /// Whether new requests are refused because the process is short of memory.
     var isShedding = false
     /// Streams of `grpc.health.v1.Health/Watch`, with what they were last told.
@@ -118,7 +117,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     var prefetched: PrefetchedMessage?
     /// What the compressed message under way decodes to; holds something during one call only.
     var decoded = PooledBytes()
-    private(set) var mindsOrigins = false
+    var mindsOrigins = false
     /// Absent until a revision is warmed.
     var cacheWarmer: CacheWarmer?
     /// Tier 2, if there is one.
@@ -304,69 +303,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
         return made
     }
 
-    // MARK: - Listeners
-
-    /// Opens one listening socket and accepts on it; returns where.
-    package func listen(
-        on address: SocketAddress,
-        name: String,
-        tls: TLSServerContext?,
-        limits: IngressLimits,
-        crossOrigin: CrossOriginPolicy? = nil
-    ) throws(KernelFailure) -> SocketAddress {
-        let http1 = shared.store.gauge(GatewayMetrics.connections, [name, "http1"])
-        let http2 = shared.store.gauge(GatewayMetrics.connections, [name, "http2"])
-        let refused = shared.store.counter(GatewayMetrics.connectionsRefused, [name, "limit"])
-        let failed = shared.store.counter(GatewayMetrics.connectionsRefused, [name, "handshake"])
-        let outOfDescriptors = shared.store.counter(
-            GatewayMetrics.connectionsRefused,
-            [name, "descriptors"]
-        )
-        let crowded = shared.store.counter(GatewayMetrics.connectionsRefused, [name, "address"])
-        let evictedIdle = shared.store.counter(GatewayMetrics.connectionsShed, [name])
-        let abuse = AbuseMetrics(store: shared.store, listener: name)
-        let listener = try IngressListener(
-            loop: loop,
-            arena: arena,
-            address: address,
-            name: name,
-            tls: tls,
-            limits: limits,
-            crossOrigin: crossOrigin,
-            count: shared.connectionCount,
-            handler: self
-        ) { [shard] event in
-            switch event {
-            case .openedHTTP1: shard.add(http1, 1)
-            case .openedHTTP2: shard.add(http2, 1)
-            case .closedHTTP1: shard.add(http1, -1)
-            case .closedHTTP2: shard.add(http2, -1)
-            case .refused: shard.add(refused)
-            case .outOfDescriptors: shard.add(outOfDescriptors)
-            case .crowded: shard.add(crowded)
-            case .evictedIdle: shard.add(evictedIdle)
-            case .handshakeFailed: shard.add(failed)
-            case .abused(let reason): if let counter = abuse[reason] { shard.add(counter) }
-            }
-        }
-        listeners.append(listener)
-        if crossOrigin != nil { mindsOrigins = true }
-        listener.start()
-        return listener.address ?? address
-    }
-
-    /// Gives every listener of that name another certificate for connections to come.
-    package func replaceCertificates(of name: String, with tls: TLSServerContext) {
-        for listener in listeners where listener.name == name { listener.use(tls) }
-    }
-
-    // MARK: - Drain
-
-    /// Winds connections down; `isFinal` stops accepting and takes no new requests.
-    package func drain(isFinal: Bool) {
-        for listener in listeners { listener.drain(isFinal: isFinal) }
-        cacheWarmer?.close()
-    }
+    // MARK: - What is open
 
     /// Client connections and requests that are still open; a shadow's don't keep us.
     package var openWork: Int {
