@@ -184,20 +184,39 @@ extension Worker {
         then: @escaping @Sendable (Worker, Request, PooledBytes) -> Void
     ) {
         let isMessage = unsafe request.pointee.callerProtocol == .grpc
+        unsafe decode(request, coding, isMessage: isMessage, .decoding, on: .buffered) {
+            worker,
+            request,
+            result in
+            unsafe worker.decodedRequest(request, coding, result, then)
+        }
+    }
+
+    /// Decodes a request's body or its answer: here what becomes at most a turn, and on a helper thread what is longer.
+    private func decode(
+        _ request: Request,
+        _ coding: ContentCoding,
+        isMessage: Bool,
+        _ kind: OffloadedWork,
+        on place: OffloadedBody,
+        then:
+            @escaping @Sendable (Worker, Request, Result<PooledBytes, InflateFailure>) -> Void
+    ) {
         let limit = workerSnapshot.snapshot.maxRequestBytes
         let turn = shared.offload == nil ? limit : min(limit, Worker.turnMaximum)
         let result = unsafe MessageDecoding.decode(
-            request.pointee.buffered.bytes,
+            place == .buffered
+                ? request.pointee.buffered.bytes : request.pointee.cache.captured.bytes,
             coding,
             isMessage: isMessage,
             limit: turn,
             pool: buffers
         )
         guard case .failure(.tooLarge) = result, turn < limit else {
-            unsafe decodedRequest(request, coding, result, then)
+            unsafe then(self, request, result)
             return
         }
-        unsafe offload(request, .decoding, on: .buffered) { _, body in
+        unsafe offload(request, kind, on: place) { _, body in
             unsafe Handed(
                 MessageDecoding.decode(
                     body,
@@ -212,7 +231,7 @@ extension Worker {
                 if case .success(var body) = result { body.release(to: worker.buffers) }
                 return
             }
-            unsafe worker.decodedRequest(request, coding, result, then)
+            unsafe then(worker, request, result)
         }
     }
 
@@ -262,34 +281,10 @@ extension Worker {
     /// Decodes the answer of a translated call, and goes on with it.
     func decodeAnswer(_ request: Request, _ coding: ContentCoding) {
         let isMessage = unsafe request.pointee.translatedProtocol == .grpc
-        let limit = workerSnapshot.snapshot.maxRequestBytes
-        let turn = shared.offload == nil ? limit : min(limit, Worker.turnMaximum)
-        let result = unsafe MessageDecoding.decode(
-            request.pointee.cache.captured.bytes,
-            coding,
-            isMessage: isMessage,
-            limit: turn,
-            pool: buffers
-        )
-        guard case .failure(.tooLarge) = result, turn < limit else {
-            unsafe decodedAnswer(request, coding, result)
-            return
-        }
-        unsafe offload(request, .answer, on: .captured) { _, body in
-            unsafe Handed(
-                MessageDecoding.decode(
-                    body,
-                    coding,
-                    isMessage: isMessage,
-                    limit: limit,
-                    pool: BufferPool(retainedMaximum: 0)
-                )
-            )
-        } then: { worker, request, result in
-            guard let request = unsafe request else {
-                if case .success(var body) = result { body.release(to: worker.buffers) }
-                return
-            }
+        unsafe decode(request, coding, isMessage: isMessage, .answer, on: .captured) {
+            worker,
+            request,
+            result in
             unsafe worker.decodedAnswer(request, coding, result)
         }
     }
