@@ -1,12 +1,7 @@
 import SluiceBalancing
-import SluiceCore
 import SluiceEgress
 import SluiceGateway
-import SluiceIO
-import SluiceIngress
-import SluiceRouting
 import SluiceSimulation
-import SluiceTelemetry
 import SluiceTestKit
 import Testing
 
@@ -15,60 +10,25 @@ import Testing
 @Suite("Calls that an HTTP/2 backend ends")
 struct BackendResetTests {
     private final class Scene {
-        let world = World(seed: 1)
-        let store = MetricStore()
-        let log = AccessChannel()
+        private let single: SingleBackendScene
         let backend: NghttpBackend
-        private let worker: Worker
         private let caller: NghttpCaller
-        private let board = BackendLoads()
 
         init(isIdempotent: Bool = false, attempts: Int = 1, maxHeaderBytes: Int = 64 << 10) throws {
-            worker = Worker(
-                loop: world.makeLoop(name: "gateway").loop,
-                number: 0,
-                shared: .simulated(store: store, accessLog: log)
-            )
-            let address = SocketAddress.loopback(port: 80)
-            let model = SocketAddress.loopback(port: 9_001)
-            _ = try worker.listen(on: address, name: "main", tls: nil, limits: IngressLimits())
-            backend = try NghttpBackend(loop: world.makeLoop(name: "backend").loop, on: model)
-            var endpoint = Endpoint(address: model, httpVersion: .http2, tls: nil, serverName: "b")
-            endpoint.maxHeaderBytes = maxHeaderBytes
-            let load = board.add()
-            load.health = .up
-            let plan = BackendPlan(
-                label: "b",
-                rest: nil,
-                grpc: BackendTarget(key: "b", endpoint: endpoint, authority: "b"),
-                load: load,
-                probePath: "/",
-                probeInterval: .seconds(5),
-                probeTimeout: .seconds(1)
-            )
             var resilience = ResiliencePlan()
             resilience.retry.isIdempotent = isIdempotent
             resilience.retry.attempts = attempts
-            worker.publish(
-                Snapshot(
-                    generation: 1,
-                    models: [
-                        ModelPlan(
-                            name: "m",
-                            timeout: .seconds(1),
-                            balancing: .leastRequest,
-                            split: TrafficSplit(weights: [10_000]),
-                            revisions: [
-                                RevisionPlan(name: "v1", backendModelName: nil, backends: [plan])
-                            ],
-                            resilience: resilience
-                        )
-                    ],
-                    maxRequestBytes: 1 << 20
-                )
-            )
-            caller = try NghttpCaller(loop: world.makeLoop(name: "client").loop, to: address)
+            single = try SingleBackendScene(
+                .http2,
+                rest: false,
+                grpc: true,
+                resilience: resilience
+            ) { $0.maxHeaderBytes = maxHeaderBytes }
+            backend = try NghttpBackend(loop: single.backend, on: SingleBackendScene.model)
+            caller = try NghttpCaller(loop: single.client, to: SingleBackendScene.address)
         }
+
+        var world: World { single.world }
 
         func ask() throws -> Int32 {
             let message: [UInt8] = [0, 0, 0, 0, 3, 0x0A, 1, 0x6D]
@@ -118,27 +78,19 @@ struct BackendResetTests {
             return (value("grpc-status"), value("grpc-message"))
         }
 
-        /// Why the request that came last ended as it did.
-        func reason() throws -> String? {
-            // The log is handed over once a second.
-            try world.pass(.seconds(3))
-            return Ledger(log: log, store: store).lines.last?.reason
-        }
+        func reason() throws -> String? { try single.reason() }
 
         func resets(_ side: String, _ reason: String) -> Int {
-            Ledger(log: log, store: store).sum("sluice_backend_resets_total") {
+            single.ledger.sum("sluice_backend_resets_total") {
                 $0.contains("by=\"\(side)\"") && $0.contains("reason=\"\(reason)\"")
             }
         }
 
         func end() throws {
-            caller.close()
-            worker.closeAll()
-            backend.close()
-            world.tickAll()
-            try world.pass(.seconds(2))
-            #expect(worker.openWork == 0 && worker.liveRecordCount == 0)
-            #expect(world.network.openDescriptorCount == 0 && world.network.violations.isEmpty)
+            try single.end {
+                caller.close()
+                backend.close()
+            }
         }
     }
 

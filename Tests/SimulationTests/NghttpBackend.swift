@@ -6,14 +6,17 @@ import SluiceTestKit
 final class NghttpBackend {
     /// One connection to it, in the order in which they were accepted.
     final class Connection: StreamHandler {
-        let peer = NghttpPeer(.server)
+        let peer: NghttpPeer
         private let stream: TCPStream
         private var output: [UInt8] = []
         /// Whether it takes what comes and says nothing more, as a machine does that has lost its way.
         var isDeaf = false
         private(set) var isOver = false
 
-        init(stream: TCPStream) { self.stream = stream }
+        init(stream: TCPStream, settings: [(UInt32, UInt32)]) {
+            self.stream = stream
+            peer = NghttpPeer(.server, settings: settings)
+        }
 
         /// Answers a request, with a head alone.
         func answer(_ id: Int32, _ fields: [HeaderField] = [HeaderField(":status", "200")]) {
@@ -58,12 +61,17 @@ final class NghttpBackend {
     private var listener: TCPListener?
     private(set) var connections: [Connection] = []
 
-    init(loop: EventLoop, on address: SocketAddress) throws {
+    /// `settings` are what its connections say of themselves, by identifier (RFC 9113 §6.5.2).
+    init(
+        loop: EventLoop,
+        on address: SocketAddress,
+        settings: [(UInt32, UInt32)] = []
+    ) throws {
         self.loop = loop
         listener = try TCPListener(loop: loop, address: address, sharesPort: false) {
             [unowned self] descriptor, peer in
             let stream = TCPStream(loop: loop, accepted: descriptor, peer: peer, tls: nil)
-            let connection = Connection(stream: stream)
+            let connection = Connection(stream: stream, settings: settings)
             connections.append(connection)
             stream.handler = connection
             stream.start()

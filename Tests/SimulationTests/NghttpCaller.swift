@@ -21,8 +21,16 @@ final class NghttpCaller: StreamHandler {
 
     /// Sends a request; its stream.
     @discardableResult
-    func ask(_ fields: [(String, String)], body: [UInt8]?) -> Int32 {
-        let id = peer.request(fields.map { HeaderField($0.0, $0.1) }, body: body)
+    func ask(
+        _ fields: [(String, String)],
+        body: [UInt8]?,
+        trailers: [HeaderField]? = nil
+    ) -> Int32 {
+        let id = peer.request(
+            fields.map { HeaderField($0.0, $0.1) },
+            body: body,
+            trailers: trailers
+        )
         flush()
         return id
     }

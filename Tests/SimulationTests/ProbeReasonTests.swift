@@ -4,7 +4,6 @@ import SluiceEgress
 import SluiceGateway
 import SluiceIO
 import SluiceInference
-import SluiceRouting
 import SluiceSimulation
 import Testing
 
@@ -65,22 +64,7 @@ struct ProbeReasonTests {
                 probeTimeout: .milliseconds(1_500),
                 metadata: metadata
             )
-            let revision = RevisionPlan(name: "v1", backendModelName: nil, backends: [plan])
-            probe.watch(
-                Snapshot(
-                    generation: 1,
-                    models: [
-                        ModelPlan(
-                            name: "m",
-                            timeout: .seconds(1),
-                            balancing: .leastRequest,
-                            split: TrafficSplit(weights: [10_000]),
-                            revisions: [revision]
-                        )
-                    ],
-                    maxRequestBytes: 1 << 20
-                )
-            )
+            probe.watch(.single(plan))
         }
 
         private final class Log {

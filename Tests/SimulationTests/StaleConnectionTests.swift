@@ -3,10 +3,7 @@ import SluiceCore
 import SluiceEgress
 import SluiceGateway
 import SluiceIO
-import SluiceIngress
-import SluiceRouting
 import SluiceSimulation
-import SluiceTelemetry
 import Testing
 
 /// A model server that answers the first request on each connection and ends it in the second.
@@ -20,98 +17,47 @@ private final class FickleBackend {
         var isReset = false
     }
 
-    private final class Connection: StreamHandler {
-        private unowned let backend: FickleBackend
-        private var request: [UInt8] = []
-        private var output: [UInt8] = []
-        private var answered = 0
-        private var willEnd = false
-        let stream: TCPStream
-
-        init(_ backend: FickleBackend, _ descriptor: Int32, _ peer: SocketAddress) {
-            self.backend = backend
-            stream = TCPStream(loop: backend.loop, accepted: descriptor, peer: peer, tls: nil)
-            stream.handler = self
-            stream.start()
-        }
-
-        func streamOpened(_ stream: TCPStream) {}
-        func streamEnded() { stream.close() }
-        func streamFailed(_ failure: StreamFailure) {}
-
-        func streamReceived(_ bytes: UnsafeRawBufferPointer) {
-            unsafe request.append(contentsOf: bytes)
-            let fault = backend.fault
-            if answered == 1, request.count >= fault.taken {
-                output += FickleBackend.answer.prefix(fault.said)
-                backend.brokenCount += 1
-                willEnd = true
-                stream.scheduleFlush()
-                if output.isEmpty { end() }
-                return
-            }
-            let text = String(decoding: request, as: UTF8.self)
-            let isPost = text.hasPrefix("P")
-            guard text.hasSuffix(isPost ? "}" : "\r\n\r\n") else { return }
-            request = []
-            answered += 1
-            backend.answeredCount += 1
-            output += text.hasPrefix("H") ? FickleBackend.answer.dropLast(2) : FickleBackend.answer
-            stream.scheduleFlush()
-        }
-
-        var streamOutput: UnsafeRawBufferPointer {
-            // The array's memory stays where it is until `streamWrote`, which is what the loop asks.
-            unsafe output.withUnsafeBytes { unsafe $0 }
-        }
-
-        func streamWrote(_ count: Int) {
-            output.removeFirst(count)
-            if willEnd, output.isEmpty { end() }
-        }
-
-        func end() {
-            if backend.fault.isReset {
-                stream.reset()
-            } else {
-                stream.finish(progressTimeout: .seconds(1))
-            }
-        }
-    }
-
     static let answer = Array("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}".utf8)
-    let loop: EventLoop
-    var fault: Fault
+    private let fault: Fault
     private(set) var brokenCount = 0
     private(set) var answeredCount = 0
-    private var connections: [Connection] = []
-    private var listener: TCPListener?
+    private var server: RawServer?
 
     init(loop: EventLoop, on address: SocketAddress, fault: Fault) throws {
-        self.loop = loop
         self.fault = fault
-        let listener = try TCPListener(loop: loop, address: address, sharesPort: false) {
-            [unowned self] descriptor, peer in
-            connections.append(Connection(self, descriptor, peer))
-            return true
+        server = try RawServer(loop: loop, on: address) { [unowned self] in received($0) }
+    }
+
+    private func received(_ connection: RawServer.Connection) {
+        if connection.answerCount == 1, connection.input.count >= fault.taken {
+            brokenCount += 1
+            connection.say(FickleBackend.answer.prefix(fault.said)) { [unowned self, connection] in
+                end(connection)
+            }
+            return
         }
-        self.listener = listener
-        listener.start()
+        let text = String(decoding: connection.input, as: UTF8.self)
+        let isPost = text.hasPrefix("P")
+        guard text.hasSuffix(isPost ? "}" : "\r\n\r\n") else { return }
+        connection.input = []
+        connection.answerCount += 1
+        answeredCount += 1
+        connection.say(FickleBackend.answer.dropLast(text.hasPrefix("H") ? 2 : 0))
+    }
+
+    private func end(_ connection: RawServer.Connection) {
+        if fault.isReset { connection.reset() } else { connection.finish() }
     }
 
     /// Ends all connections at once, behind their answers.
     func endAll() {
-        for connection in connections where !connection.stream.isClosed { connection.end() }
+        for connection in server?.connections ?? [] where !connection.isClosed { end(connection) }
     }
 
-    var connectionCount: Int { connections.count }
-    var openCount: Int { connections.count { !$0.stream.isClosed } }
+    var connectionCount: Int { server?.connections.count ?? 0 }
+    var openCount: Int { server?.connections.count { !$0.isClosed } ?? 0 }
 
-    func close() {
-        for connection in connections { connection.stream.close() }
-        listener?.close()
-        listener = nil
-    }
+    func close() { server?.close() }
 }
 
 @Suite("Kept connections to backends")
@@ -120,12 +66,9 @@ struct StaleConnectionTests {
         "POST /v1/models/m:predict HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n{\"a\":[1]}"
 
     private final class Scene {
-        let world = World(seed: 1)
-        let store = MetricStore()
+        private let single: SingleBackendScene
         let backend: FickleBackend
         let peer: RawPeer
-        private let worker: Worker
-        private let board = BackendLoads()
 
         init(
             _ fault: FickleBackend.Fault,
@@ -133,68 +76,38 @@ struct StaleConnectionTests {
             idleTimeout: Duration = .seconds(4),
             delay: ClosedRange<Int64>? = nil
         ) throws {
+            let world = World(seed: 1)
             if let delay {
                 var plan = FaultPlan()
                 plan.delay = delay
-                for port in [80, 9_001] {
-                    world.network.use(plan, for: .loopback(port: UInt16(port)))
+                for address in [SingleBackendScene.address, SingleBackendScene.model] {
+                    world.network.use(plan, for: address)
                 }
             }
-            worker = Worker(
-                loop: world.makeLoop(name: "gateway").loop,
-                number: 0,
-                shared: .simulated(store: store)
-            )
-            let address = SocketAddress.loopback(port: 80)
-            _ = try worker.listen(on: address, name: "main", tls: nil, limits: IngressLimits())
-            let model = SocketAddress.loopback(port: 9_001)
-            backend = try FickleBackend(
-                loop: world.makeLoop(name: "backend").loop,
-                on: model,
-                fault: fault
-            )
-            var endpoint = Endpoint(address: model, httpVersion: .http1, tls: nil, serverName: "b")
-            endpoint.idleTimeout = idleTimeout
-            let load = board.add()
-            load.health = .up
-            let plan = BackendPlan(
-                label: "b",
-                rest: BackendTarget(key: "b", endpoint: endpoint, authority: "b"),
-                grpc: nil,
-                load: load,
-                probePath: "/",
-                probeInterval: .seconds(5),
-                probeTimeout: .seconds(1)
-            )
             var resilience = ResiliencePlan()
             resilience.retry.isIdempotent = isIdempotent
             // Going to the same backend again is no retry by the model's count.
             resilience.retry.attempts = 0
-            worker.publish(
-                Snapshot(
-                    generation: 1,
-                    models: [
-                        ModelPlan(
-                            name: "m",
-                            timeout: .seconds(2),
-                            balancing: .leastRequest,
-                            split: TrafficSplit(weights: [10_000]),
-                            revisions: [
-                                RevisionPlan(name: "v1", backendModelName: nil, backends: [plan])
-                            ],
-                            resilience: resilience
-                        )
-                    ],
-                    maxRequestBytes: 1 << 20
-                )
+            single = try SingleBackendScene(
+                .http1,
+                world: world,
+                timeout: .seconds(2),
+                resilience: resilience
+            ) { $0.idleTimeout = idleTimeout }
+            backend = try FickleBackend(
+                loop: single.backend,
+                on: SingleBackendScene.model,
+                fault: fault
             )
             peer = try RawPeer(
-                loop: world.makeLoop(name: "client").loop,
-                to: address,
+                loop: single.client,
+                to: SingleBackendScene.address,
                 saying: Array(StaleConnectionTests.post.utf8)
             )
             try world.pass(.milliseconds(50))
         }
+
+        var world: World { single.world }
 
         /// The status lines that the client has got.
         var statuses: [String] {
@@ -207,19 +120,16 @@ struct StaleConnectionTests {
         }
 
         func retries(_ reason: String) -> Int {
-            Ledger(log: AccessChannel(), store: store).sum("sluice_retries_total") {
+            single.ledger.sum("sluice_retries_total") {
                 $0.contains("reason=\"\(reason)\"")
             }
         }
 
         func end() throws {
-            peer.close()
-            worker.closeAll()
-            backend.close()
-            world.tickAll()
-            try world.pass(.seconds(2))
-            #expect(worker.openWork == 0 && worker.liveRecordCount == 0)
-            #expect(world.network.openDescriptorCount == 0 && world.network.violations.isEmpty)
+            try single.end {
+                peer.close()
+                backend.close()
+            }
         }
     }
 
@@ -318,23 +228,7 @@ struct StaleConnectionTests {
             probeInterval: .seconds(1),
             probeTimeout: .milliseconds(500)
         )
-        probe.watch(
-            Snapshot(
-                generation: 1,
-                models: [
-                    ModelPlan(
-                        name: "m",
-                        timeout: .seconds(1),
-                        balancing: .leastRequest,
-                        split: TrafficSplit(weights: [10_000]),
-                        revisions: [
-                            RevisionPlan(name: "v1", backendModelName: nil, backends: [plan])
-                        ]
-                    )
-                ],
-                maxRequestBytes: 1 << 20
-            )
-        )
+        probe.watch(.single(plan))
         for _ in 0..<20 {
             try world.pass(.milliseconds(500))
             #expect(load.health != .down && note.reason == nil)
