@@ -68,6 +68,9 @@ final class EchoCall {
         compose()
     }
 
+    /// Takes the last byte off the body, so that it is no JSON any more.
+    func spoil() { body.removeLast() }
+
     var method: StaticString { kind == .live ? "GET" : "POST" }
 
     var path: StaticString {

@@ -19,6 +19,8 @@ private final class MirrorScene {
         case resets
         /// Nobody listens.
         case absent
+        /// Answers 400, or INVALID_ARGUMENT, after so long.
+        case refuses(Duration)
     }
 
     static let timeout = Duration.seconds(1)
@@ -102,7 +104,7 @@ private final class MirrorScene {
         var faults = FaultPlan()
         var delay = Duration.zero
         switch backend {
-        case .echo(let pause): delay = pause
+        case .echo(let pause), .refuses(let pause): delay = pause
         case .resets: (faults.reset, faults.horizon) = (1_000, 150...150)
         case .absent: break
         }
@@ -111,9 +113,11 @@ private final class MirrorScene {
         } else {
             var options = SampleServerOptions()
             options.delay = delay
+            var served = model
+            if case .refuses = backend { served = RecordingModel(refuses: true) }
             let server = SampleServer(
                 loop: world.makeLoop(name: name).loop,
-                service: SampleService(models: [model], version: name),
+                service: SampleService(models: [served], version: name),
                 options: options,
                 seed: 1
             )
@@ -305,6 +309,40 @@ struct MirrorTests {
         try scene.pass(.milliseconds(100))
         #expect(call.outcome == .answered(200))
         #expect(scene.count("failed") == 1 && scene.compared("uncomparable") == 1)
+        #expect(scene.remains == [])
+        #expect(try scene.close() == [])
+    }
+
+    @Test(
+        "A malformed request is no failure of the shadow, whichever answers first",
+        arguments: [EchoCall.Kind.v1, .v2],
+        [Duration.zero, .milliseconds(30)]
+    )
+    func malformed(kind: EchoCall.Kind, pause: Duration) throws {
+        let call = Self.call(kind)
+        call.spoil()
+        let scene = try MirrorScene(.echo(.milliseconds(15)), .echo(pause), calls: [call])
+        try scene.run()
+        try scene.pass(.milliseconds(100))
+        #expect(call.outcome == .answered(400))
+        #expect(scene.count("sent") == 1 && scene.count("answered") == 1)
+        #expect(scene.count("failed") == 0 && scene.compared("uncomparable") == 1)
+        #expect(scene.remains == [])
+        #expect(try scene.close() == [])
+    }
+
+    @Test(
+        "A shadow that refuses what the caller got an answer to has failed, whichever answers first",
+        arguments: [EchoCall.Kind.v1, .v2, .grpc],
+        [Duration.zero, .milliseconds(30)]
+    )
+    func shadowRefuses(kind: EchoCall.Kind, pause: Duration) throws {
+        let call = Self.call(kind)
+        let scene = try MirrorScene(.echo(.milliseconds(15)), .refuses(pause), calls: [call])
+        try scene.run()
+        try scene.pass(.milliseconds(100))
+        #expect(call.outcome == .answered(kind == .grpc ? 0 : 200))
+        #expect(scene.count("failed") == 1 && scene.count("answered") == 0)
         #expect(scene.remains == [])
         #expect(try scene.close() == [])
     }

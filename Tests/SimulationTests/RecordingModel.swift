@@ -6,7 +6,11 @@ import Synchronization
 /// The echo model, which also remembers how often it was asked by whom.
 final class RecordingModel: SampleModel {
     private let echo = EchoModel()
+    /// Whether it finds something wrong with all that it is asked.
+    let refuses: Bool
     private let asked = Mutex<[String: Int]>([:])
+
+    init(refuses: Bool = false) { self.refuses = refuses }
 
     var name: String { echo.name }
     var inputs: [TensorSignature] { echo.inputs }
@@ -17,11 +21,13 @@ final class RecordingModel: SampleModel {
 
     func predict(_ inputs: [Tensor]) throws(InferenceFailure) -> [Tensor] {
         if let name = inputs.first?.name { note(name) }
+        if refuses { throw InferenceFailure("not like this") }
         return try echo.predict(inputs)
     }
 
     func predict(instances: [JSONValue]) throws(InferenceFailure) -> [JSONValue] {
         if let name = instances.first?.text { note(name) }
+        if refuses { throw InferenceFailure("not like this") }
         return try echo.predict(instances: instances)
     }
 

@@ -43,6 +43,10 @@ final class MirroredCall {
     /// The copy's request until that ends.
     var copy: Request?
     var isOriginalOver = false
+    /// Whether the caller got a good answer, once ``isOriginalOver``.
+    var isOriginalGood = false
+    /// Whether the shadow has refused what it was asked as its caller's fault, which the original will tell.
+    var isRefused = false
     /// What the caller got, and what the shadow said.
     var original: MirroredAnswer
     var shadow: MirroredAnswer

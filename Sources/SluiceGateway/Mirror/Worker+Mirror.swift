@@ -160,25 +160,39 @@ extension Worker {
             unsafe request.pointee.reason == .ok && (200..<300).contains(request.pointee.status)
             && (request.pointee.callerProtocol != .grpc || request.pointee.grpcStatus == 0)
         if unsafe request.pointee.isInternal {
-            copyEnded(call, isGood: isGood)
+            unsafe copyEnded(call, isGood: isGood, isRefused: isRefused(request))
         } else {
             unsafe originalEnded(call, isGood: isGood, wasSent: request.pointee.attempts > 0)
         }
     }
 
+    /// Whether a copy failed for what its caller sent, as the shadow says or as we found.
+    private func isRefused(_ copy: Request) -> Bool {
+        if unsafe copy.pointee.reason == .badRequest { return true }
+        guard unsafe copy.pointee.reason == .ok, unsafe copy.pointee.status != 0 else {
+            return false
+        }
+        return unsafe copy.pointee.callerProtocol == .grpc
+            ? AnswerKind(grpc: copy.pointee.grpcStatus) == .callersFault
+            : AnswerKind(http: copy.pointee.status) == .callersFault
+    }
+
     private func originalEnded(_ call: MirroredCall, isGood: Bool, wasSent: Bool) {
         call.isOriginalOver = true
+        call.isOriginalGood = isGood
         if isGood { call.original.finish() }
         switch call.stage {
         // Cut short, or refused before it went anywhere: no model was asked.
         case .gathering: discard(call)
         case .queued where !wasSent: discard(call)
-        case .heard: settle(call)
+        case .heard:
+            if call.isRefused { countRefused(call) }
+            settle(call)
         case .queued, .sent, .discarded: break
         }
     }
 
-    private func copyEnded(_ call: MirroredCall, isGood: Bool) {
+    private func copyEnded(_ call: MirroredCall, isGood: Bool, isRefused: Bool) {
         unsafe call.copy = nil
         copies[call.number] = nil
         switch call.stage {
@@ -188,11 +202,21 @@ extension Worker {
             shard.add(call.mirror.metrics.requests(.skipped))
         case .sent:
             call.stage = .heard
-            shard.add(call.mirror.metrics.requests(isGood ? .answered : .failed))
+            call.isRefused = isRefused
             if isGood { call.shadow.finish() }
+            if !isRefused {
+                shard.add(call.mirror.metrics.requests(isGood ? .answered : .failed))
+            } else if call.isOriginalOver {
+                countRefused(call)
+            }
             if call.isOriginalOver { settle(call) }
         case .heard, .discarded: break
         }
+    }
+
+    /// Counts a copy that was refused as its caller's fault: it has its answer, unless the caller got a better one.
+    private func countRefused(_ call: MirroredCall) {
+        shard.add(call.mirror.metrics.requests(call.isOriginalGood ? .failed : .answered))
     }
 
     /// Both are over.
