@@ -91,10 +91,22 @@ struct HostileCallerTests {
             ],
             status: 400
         ),
+        coded("identity", "{\"instances\": [1,", 400).with { $0.said = "at byte 17" },
+        coded("Identity , ", "{\"instances\": [1,", 400),
         Caller("in a long body", [post(v1, "500", long)], status: 400).with {
             $0.said = "at byte 27015"
         },
     ]
+
+    private static func coded(_ coding: String, _ body: String, _ status: Int) -> Caller {
+        Caller(
+            "coded as '\(coding)'",
+            [
+                "POST \(v1) HTTP/1.1\r\nhost: a\r\nx-act: 500\r\ncontent-encoding: \(coding)\r\ncontent-length: \(body.utf8.count)\r\n\r\n\(body)"
+            ],
+            status: status
+        )
+    }
 
     // Too long to lie beside its request's record.
     private static let long = "{\"instances\": [" + String(repeating: "1, ", count: 9_000) + "}"
@@ -171,6 +183,9 @@ struct HostileCallerTests {
         Caller("a reset", [post(v2, "reset", good2)], status: 502),
         Caller("silence", [post(v2, "hang", good2)], status: 504),
         Caller("an unknown model", [post(v2, "404", good2)], status: 404),
+        // What is coded isn't looked at, in one that is read here or not.
+        coded("gzip", "{\"instances\": [1,", 500),
+        coded("identity, br", "{\"instances\": [1,", 500),
         // A server of its own kind may take these, and says that it can't serve, or nothing.
         Caller("503 to rows of another name", [post(v1, "503", "{\"rows\":[]}")], status: 503),
         Caller("a reset of a bare list", [post(v1, "reset", "[1]")], status: 502),

@@ -15,8 +15,7 @@ struct RetryState: BitwiseCopyable {
     var isKept = false
     /// Whether what came was found to be no well-formed request; see ``RequestFault``.
     var isFaulty = false
-    /// Whether the body is coded, or says that it is something else than JSON, so that it can't be read.
-    var isCoded = false
+    /// Whether the body says that it is something else than JSON, so that it can't be read.
     var isForeign = false
     /// `inference-header-content-length` of the request: -1 when there is none, -2 when it is no number.
     var headerLength = -1

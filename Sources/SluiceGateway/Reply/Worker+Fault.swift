@@ -45,7 +45,7 @@ extension Worker {
     /// What is wrong with the request, if it is whole, was kept, and can be read.
     func fault(of request: Request) -> RequestFault? {
         guard unsafe request.pointee.retry.keepsBody, unsafe request.pointee.hasRequestEnded,
-            unsafe !request.pointee.retry.isCoded, let form = unsafe faultForm(of: request)
+            unsafe !request.pointee.isCoded, let form = unsafe faultForm(of: request)
         else { return nil }
         let length = unsafe request.pointee.retry.headerLength
         return unsafe RequestFault.find(

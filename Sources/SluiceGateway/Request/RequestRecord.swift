@@ -97,7 +97,9 @@ struct RequestRecord: BitwiseCopyable {
     /// Whether the answer is gathered whole, since the backend speaks another protocol than the
     /// caller (and which), or has been asked for some rows only.
     var isTranslated = false
-    /// Whether the body must be decoded before it can be read (REST; see ``NamedCoding``).
+    /// Whether the body is coded as it lies here, so that it must be decoded before it can be read (REST).
+    ///
+    /// Of a gRPC message its own flag says so (``RoutingScanner/isCompressed``).
     var isCoded = false
     var translatedProtocol = RequestProtocol.other
     /// Whether we ask for ourselves, to refresh the cache or for a shadow; no caller gets the answer.
