@@ -253,6 +253,6 @@ extension Worker {
         }
         unsafe request.pointee.clock.wait(forBackend: count - sent, at: loop.now)
         unsafe credit(request, sent)
-        if let trailers { call.sendTrailers(trailers) }
+        if let trailers { call.end(with: trailers, blocks) }
     }
 }

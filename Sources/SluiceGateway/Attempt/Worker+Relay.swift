@@ -190,7 +190,12 @@ extension Worker {
         if unsafe request.pointee.callerProtocol == .grpc { unsafe noteStatus(request, trailers) }
         let exchange = unsafe request.pointee.exchange
         unsafe exchange.context = nil
-        exchange.sendTrailers(trailers)
+        if trailers.remove(GatewayFields.ofAnswerTrailers), trailers.isBare {
+            blocks.give(trailers)
+            unsafe _ = exchange.send(UnsafeRawBufferPointer(start: nil, count: 0), endStream: true)
+        } else {
+            exchange.sendTrailers(trailers)
+        }
         if unsafe request.pointee.cache.role != .none, unsafe request.pointee.grpcStatus == 0 {
             unsafe finishCapture(request)
         }
@@ -215,11 +220,9 @@ extension Worker {
 
     /// Turns the backend's head into ours.
     private func decorate(_ head: FieldBlock, _ request: Request) {
+        head.remove(GatewayFields.ofAnswers)
         for index in 0..<head.count {
             switch head[index].name {
-            case .connection, .keepAlive, .proxyConnection, .transferEncoding, .upgrade,
-                .http2Settings, .proxyAuthenticate, .requestID, .sluiceRevision, .sluiceBackend:
-                head.remove(at: index)
             case .contentLength, .date: head.markVolatile(at: index)
             default: break
             }

@@ -93,13 +93,9 @@ extension Worker {
         var hasRequestID = false
         var acceptsTrailers = false
         var isBinary = false
+        head.remove(GatewayFields.ofRequests)
         for index in 0..<head.count {
             switch head[index].name {
-            case .connection, .keepAlive, .proxyConnection, .transferEncoding, .upgrade,
-                .http2Settings, .expect, .forwardedProto, .forwardedHost, .host,
-                .proxyAuthorization, .forwarded, .forwardedClientCert, .clientCert,
-                .clientCertChain:
-                head.remove(at: index)
             case .transferCodings:
                 if isGRPC { acceptsTrailers = true } else { head.remove(at: index) }
             case .forwardedFor: forwardedFor = index

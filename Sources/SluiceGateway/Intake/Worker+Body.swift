@@ -151,7 +151,7 @@ extension Worker {
             }
             unsafe mirrorEnded(request)
             unsafe request.pointee.clock.requestEnd = loop.now
-            unsafe request.pointee.call?.sendTrailers(trailers)
+            unsafe request.pointee.call?.end(with: trailers, blocks)
         case .connecting:
             unsafe mirrorEnded(request)
             unsafe request.pointee.bufferedTrailers = trailers

@@ -397,7 +397,7 @@ extension HTTP1Session {
             self.block = block
             let known = unsafe block.append(folding: name, value: value)
             if known == .other { unsafe try HTTP1Head.check(name) }
-            if unsafe !HTTP1Trailers.isAllowed(known, block.name(of: block[block.count - 1])) {
+            if unsafe !TrailerField.isAllowed(known, block.name(of: block[block.count - 1])) {
                 block.removeLast()
             }
             head.byteCount += line.count + 2

@@ -155,7 +155,7 @@ enum HTTP1Writer {
         var pen = unsafe HTTP1Pen(output.reserve(room(for: block)))
         for index in 0..<block.count {
             let field = block[index]
-            if !field.isRemoved, unsafe HTTP1Trailers.isAllowed(field.name, block.name(of: field)) {
+            if !field.isRemoved, unsafe TrailerField.isAllowed(field.name, block.name(of: field)) {
                 pen.write(field, of: block)
             }
         }

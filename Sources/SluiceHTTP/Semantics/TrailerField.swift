@@ -1,13 +1,13 @@
 import SluiceCore
 
 /// Which fields may stand behind a body.
-enum HTTP1Trailers {
+package enum TrailerField {
     /// Whether a field called `name` may be a trailer: nothing that frames, routes, authenticates,
     /// modifies a request, controls a response or describes the content (RFC 9110 §6.5.1).
     ///
-    /// Somebody who merges trailers into the head would otherwise see a second opinion on what
+    /// A recipient that merges trailers into the head would otherwise see a second opinion on what
     /// has long been decided.
-    static func isAllowed(_ known: FieldName, _ name: UnsafeRawBufferPointer) -> Bool {
+    package static func isAllowed(_ known: FieldName, _ name: UnsafeRawBufferPointer) -> Bool {
         switch known {
         case .other: unsafe !isForbidden(name)
         case .host, .contentLength, .contentType, .contentEncoding, .transferCodings, .trailer,
