@@ -14,6 +14,8 @@ package class ClientConnection: StreamHandler {
     /// Its place among all that its pool has made.
     let number: Int
     private(set) var isClosed = false
+    /// What a request's head may count for here (``FieldBlock/listSize``), once the backend has said so.
+    package final internal(set) var headListMaximum = Int.max
     /// The caller's word for the one call of an HTTP/1.1 connection.
     var context: UnsafeMutableRawPointer?
     /// When the connection last became idle.

@@ -233,7 +233,9 @@ final class HTTP2ClientConnection: ClientConnection, TimerTarget {
         case .goAway:
             isRetiring = true
             pool.connectionRetired(self)
-        case .settings: pool.roomAppeared()
+        case .settings:
+            headListMaximum = session.peerHeadListMaximum
+            pool.roomAppeared()
         }
     }
 

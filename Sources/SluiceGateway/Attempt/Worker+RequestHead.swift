@@ -18,7 +18,9 @@ extension Worker {
     ) -> Call? {
         let keeps = unsafe request.pointee.retry.isKept
         let name = unsafe nameOfRequest(request, head)
-        if !name.isNone {
+        let maximum = connection.headListMaximum
+        // What is added to a head has room behind it; one that comes near the limit is measured.
+        if !name.isNone, maximum == .max || head.listSizeBound + 4_096 <= maximum {
             let call = unsafe connection.begin(
                 repeating: RepeatedHead(name: name, block: head, added: requestID(of: request)),
                 endStream: endStream,
@@ -50,6 +52,12 @@ extension Worker {
                 if keeps { (outgoing, isCopy) = (copy(head), true) }
                 additions.put(into: outgoing, isGRPC: unsafe request.backendProtocol == .grpc)
             }
+        }
+        if maximum < .max, outgoing.listSize > maximum {
+            let errorReply = ErrorReply.headTooLarge(outgoing.listSize, maximum: maximum)
+            if !keeps || isCopy { blocks.give(outgoing) }
+            unsafe replyWithError(request, errorReply)
+            return nil
         }
         outgoing.repeatName = name
         let call = unsafe connection.begin(

@@ -167,6 +167,17 @@ struct ErrorReply {
         )
     }
 
+    /// A head that the backend has said it won't take (RFC 9113 §10.5.1).
+    static func headTooLarge(_ size: Int, maximum: Int) -> ErrorReply {
+        ErrorReply(
+            http: 431,
+            grpc: .resourceExhausted,
+            reason: .tooLarge,
+            sentence:
+                "the request's header fields count \(size) bytes (names, values and 32 for each field) and the backend takes \(maximum) (its SETTINGS_MAX_HEADER_LIST_SIZE)"
+        )
+    }
+
     static func unroutable(
         _ failure: RoutingScanner.Failure,
         _ scanner: RoutingScanner,

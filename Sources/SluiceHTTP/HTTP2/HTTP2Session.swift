@@ -156,6 +156,9 @@ package struct HTTP2Session: ~Copyable {
     /// Every open stream; a walk over the table, for closing and draining.
     package var openStreams: [HTTP2Stream] { streams.all }
 
+    /// What the peer has said that a head may count for at most (``FieldBlock/listSize``); `Int.max` before.
+    package var peerHeadListMaximum: Int { remote.maxHeaderListSize }
+
     /// Whether the client may open another stream now.
     package var canOpenStream: Bool {
         mutating get {

@@ -41,4 +41,18 @@ extension FieldBlock {
         for index in 0..<count where !self[index].isRemoved { return false }
         return true
     }
+
+    /// What the block counts for under SETTINGS_MAX_HEADER_LIST_SIZE: names, values, and 32 bytes for each
+    /// field (RFC 9113 §6.5.2).
+    package var listSize: Int {
+        var size = 0
+        for index in 0..<count where !self[index].isRemoved {
+            let field = self[index]
+            unsafe size += name(of: field).count + value(of: field).count + 32
+        }
+        return size
+    }
+
+    /// A bound of ``listSize`` that costs no look at the fields: known names have up to 31 bytes.
+    package var listSizeBound: Int { byteCount + count * 64 }
 }
