@@ -4,6 +4,7 @@ package import SluiceEgress
 import SluiceGRPC
 package import SluiceHTTP
 import SluiceIO
+import SluiceInference
 package import SluiceIngress
 import SluiceTelemetry
 
@@ -64,6 +65,9 @@ extension Worker {
             {
                 blocks.give(head)
                 return
+            }
+            if unsafe request.pointee.operation == .v2Infer {
+                unsafe gatherForBinaryOutputs(request, head)
             }
             unsafe forget(request)
         }

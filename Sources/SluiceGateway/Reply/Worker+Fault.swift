@@ -57,7 +57,7 @@ extension Worker {
     }
 
     /// The body as it was kept: it lies still until the request ends or forgets it.
-    private func keptBody(_ request: Request) -> UnsafeRawBufferPointer {
+    func keptBody(_ request: Request) -> UnsafeRawBufferPointer {
         let small = unsafe Int(request.pointee.retry.smallCount)
         guard small > 0 else { return unsafe request.pointee.retry.replay.bytes }
         let place = RequestScratch.replay..<RequestScratch.replay + small

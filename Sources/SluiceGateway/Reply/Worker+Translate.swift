@@ -306,7 +306,11 @@ extension Worker {
         _ answer: Result<RenderedAnswer, InferenceFailure>
     ) {
         switch answer {
-        case .failure(let failure): unsafe replyWithError(request, .answerUntranslatable(failure))
+        case .failure(let failure):
+            guard unsafe replyAsItCame(request) else {
+                unsafe replyWithError(request, .answerUntranslatable(failure))
+                return
+            }
         case .success(let rendered):
             if unsafe request.pointee.mirror != nil { unsafe mirrorAnswer(request, rendered) }
             unsafe request.pointee.cache.isCapturing =
@@ -361,7 +365,7 @@ extension Worker {
             ?? .generic
     }
 
-    private func cacheStatus(of request: Request) -> String? {
+    func cacheStatus(of request: Request) -> String? {
         switch unsafe request.pointee.cache.role {
         case .none: nil
         case .bypass: "sluice; fwd=bypass"
