@@ -85,12 +85,18 @@ struct TrailerTests {
         )
         try scene.single.world.pass(.milliseconds(20))
         #expect(try scene.received() == others)
+        let interim = [":status": "103", "link": "</a>", "x-sluice-revision": "v9"]
+            .map { HeaderField($0.key, $0.value) }
+            .sorted { $0.name < $1.name }
+        scene.backend.connections.first?.peer.interim(1, interim)
         try scene.answer(
             [HeaderField(":status", "200")],
             body: Array("{}".utf8),
             trailers: [HeaderField("x-sluice-backend", "spoofed")]
         )
         let message = try #require(caller.peer.messages[id])
+        // Heads before the answer's are no other.
+        #expect(message.interims.map { $0.map(\.name) } == [[":status", "link"]])
         #expect(message.isComplete && (message.trailers ?? []).isEmpty)
         try scene.single.end {
             caller.close()

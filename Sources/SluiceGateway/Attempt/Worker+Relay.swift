@@ -148,6 +148,7 @@ extension Worker {
             blocks.give(head)
             return
         }
+        head.remove(GatewayFields.ofAnswers)
         unsafe raw.assumingMemoryBound(to: RequestRecord.self).pointee.exchange
             .sendHead(head, endStream: false)
     }
