@@ -23,10 +23,10 @@ struct ArrivalQueue {
 
     /// Puts a request at the end.
     mutating func append(_ request: Request) {
-        unsafe request.pointee.nextArrival = nil
-        unsafe request.pointee.previousArrival = last
+        unsafe request.neighbours.pointee.next = nil
+        unsafe request.neighbours.pointee.previous = last
         if let last = unsafe last {
-            unsafe last.pointee.nextArrival = request
+            unsafe last.neighbours.pointee.next = request
         } else {
             unsafe first = request
         }
@@ -35,18 +35,27 @@ struct ArrivalQueue {
 
     /// Takes a request out, wherever it stands.
     mutating func remove(_ request: Request) {
-        let (next, previous) = unsafe (request.pointee.nextArrival, request.pointee.previousArrival)
+        let (next, previous) = unsafe (
+            request.neighbours.pointee.next, request.neighbours.pointee.previous
+        )
         if let previous = unsafe previous {
-            unsafe previous.pointee.nextArrival = next
+            unsafe previous.neighbours.pointee.next = next
         } else {
             unsafe first = next
         }
         if let next = unsafe next {
-            unsafe next.pointee.previousArrival = previous
+            unsafe next.neighbours.pointee.previous = previous
         } else {
             unsafe last = previous
         }
     }
+}
+
+/// A request's neighbours in the ``ArrivalQueue``; in its ``RequestSlot``, and written when it joins.
+@safe
+struct ArrivalNeighbours: BitwiseCopyable {
+    var next: Request?
+    var previous: Request?
 }
 
 extension Worker {
@@ -90,7 +99,7 @@ extension Worker {
         var earliest: Instant?
         var next = unsafe arrivals.first
         while let request = unsafe next {
-            unsafe next = request.pointee.nextArrival
+            unsafe next = request.neighbours.pointee.next
             let due = unsafe request.pointee.started.advanced(
                 byNanoseconds: request.pointee.exchange.bodyTimeout
             )

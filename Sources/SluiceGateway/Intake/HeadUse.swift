@@ -10,7 +10,7 @@ enum HeadUse {
     static let request: UInt64 = 0
 
     /// An answer's head for a caller of gRPC, or of REST.
-    static func answer(isGRPC: Bool, _ role: CacheState.Role) -> UInt64 {
+    static func answer(isGRPC: Bool, _ role: CacheRole) -> UInt64 {
         let status: UInt64 =
             switch role {
             case .none: 0

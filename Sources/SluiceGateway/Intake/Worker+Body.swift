@@ -26,38 +26,25 @@ extension Worker {
         case .routing:
             if unsafe prefetched?.request == request { prefetchAnswer() }
             guard unsafe scan(request, bytes) else { return }
-            let scanner = unsafe request.pointee.scanner
+            let scanner = unsafe request.scanner.pointee
             if scanner.isCompressed {
                 unsafe gatherCompressed(request, bytes, endStream: endStream)
                 return
             }
             if scanner.isRouted {
                 let name = unsafe UnsafeRawBufferPointer(
-                    start: request.pointee.scratch.baseAddress,
+                    start: request.modelNamePlace,
                     count: scanner.nameCount
                 )
                 if endStream && !scanner.isComplete {
                     unsafe truncated(request)
                     return
                 }
-                unsafe request.pointee.pendingChunk = bytes
-                unsafe routeGRPC(request, name)
-                // The request may be over by now.
-                guard unsafe exchange.context == raw, unsafe !request.pointee.pendingChunk.isEmpty
-                else {
-                    return
-                }
-                unsafe request.pointee.pendingChunk = UnsafeRawBufferPointer(start: nil, count: 0)
-                if unsafe request.pointee.stage == .connecting {
-                    unsafe request.pointee.buffered.append(bytes, pool: buffers)
-                } else if unsafe request.pointee.stage == .gathering {
-                    unsafe gather(request, bytes, endStream: endStream)
-                } else {
-                    exchange.consumed(bytes.count)
-                }
+                // It may be over when that returns.
+                unsafe routeGRPC(request, name, bytes)
             } else if endStream {
                 unsafe truncated(request)
-            } else if unsafe request.pointee.buffered.count + bytes.count
+            } else if unsafe request.pointee.body.buffered.count + bytes.count
                 > Worker.routingHoldMaximum
             {
                 unsafe replyWithError(
@@ -65,7 +52,7 @@ extension Worker {
                     .badRequest("model_name must come within the message's first 64 KiB")
                 )
             } else {
-                unsafe request.pointee.buffered.append(bytes, pool: buffers)
+                unsafe request.pointee.body.buffered.append(bytes, pool: buffers)
             }
         case .gathering:
             guard unsafe allows(request, bytes, endStream: endStream) else { return }
@@ -75,18 +62,18 @@ extension Worker {
             if unsafe request.pointee.callerProtocol == .grpc, unsafe !scan(request, bytes) {
                 return
             }
-            if unsafe request.pointee.mirror != nil {
+            if unsafe request.mirror != nil {
                 unsafe mirrorBody(request, bytes, endStream: endStream)
             }
-            unsafe request.pointee.buffered.append(bytes, pool: buffers)
+            unsafe request.pointee.body.buffered.append(bytes, pool: buffers)
         case .relaying:
             guard unsafe allows(request, bytes, endStream: endStream) else { return }
-            if unsafe request.pointee.mirror != nil {
+            if unsafe request.mirror != nil {
                 unsafe mirrorBody(request, bytes, endStream: endStream)
             }
             unsafe relayRequest(request, bytes, endStream: endStream)
         case .answering:
-            unsafe request.pointee.buffered.append(bytes, pool: buffers)
+            unsafe request.pointee.body.buffered.append(bytes, pool: buffers)
             exchange.consumed(bytes.count)
             unsafe answeringContinued(request)
         case .failing:
@@ -111,20 +98,17 @@ extension Worker {
             return false
         }
         guard unsafe scan(request, bytes) else { return false }
-        guard endStream, unsafe !request.pointee.scanner.isComplete else { return true }
+        guard endStream, unsafe !request.scanner.pointee.isComplete else { return true }
         unsafe truncated(request)
         return false
     }
 
     /// Follows the body with the scanner; true when the bytes may go on.
     private func scan(_ request: Request, _ bytes: UnsafeRawBufferPointer) -> Bool {
-        let name =
-            unsafe (request.pointee.scratch.baseAddress.unsafelyUnwrapped
-            + RequestScratch.modelName).assumingMemoryBound(to: UInt8.self)
-        switch unsafe request.pointee.scanner.scan(bytes, name: name) {
+        switch unsafe request.scanner.pointee.scan(bytes, name: request.modelNamePlace) {
         case .needMore, .routed: return true
         case .failed(let failure):
-            let (scanner, head) = unsafe (request.pointee.scanner, request.pointee.head)
+            let (scanner, head) = unsafe (request.scanner.pointee, request.pointee.head)
             unsafe replyWithError(
                 request,
                 .unroutable(failure, scanner, workerSnapshot.snapshot, head)
@@ -143,22 +127,22 @@ extension Worker {
         switch unsafe request.pointee.stage {
         case .relaying:
             guard
-                unsafe request.pointee.callerProtocol != .grpc || request.pointee.scanner.isComplete
+                unsafe request.pointee.callerProtocol != .grpc || request.scanner.pointee.isComplete
             else {
                 blocks.give(trailers)
                 unsafe truncated(request)
                 return
             }
             unsafe mirrorEnded(request)
-            unsafe request.pointee.clock.requestEnd = loop.now
-            unsafe request.pointee.call?.sendTrailers(trailers)
+            unsafe request.pointee.body.ended = loop.now
+            unsafe request.pointee.attempt.call?.sendTrailers(trailers)
         case .connecting:
             unsafe mirrorEnded(request)
-            unsafe request.pointee.bufferedTrailers = trailers
+            unsafe request.pointee.body.trailers = trailers
         case .gathering:
             blocks.give(trailers)
             guard
-                unsafe request.pointee.callerProtocol != .grpc || request.pointee.scanner.isComplete
+                unsafe request.pointee.callerProtocol != .grpc || request.scanner.pointee.isComplete
             else {
                 unsafe truncated(request)
                 return

@@ -69,15 +69,11 @@ extension Worker {
             to: RequestRecord(
                 exchange: exchange,
                 workerSnapshot: workerSnapshot,
-                started: started,
-                scratch: UnsafeMutableRawBufferPointer(
-                    start: record + MemoryLayout<RequestRecord>.stride,
-                    count: RequestScratch.size
-                )
+                head: head,
+                started: started
             )
         )
         unsafe workerSnapshot._withUnsafeGuaranteedRef { $0.requestCount += 1 }
-        unsafe request.pointee.head = head
         unsafe exchange.context = UnsafeMutableRawPointer(request)
         unsafe identify(request, head)
         return unsafe request
@@ -85,17 +81,16 @@ extension Worker {
 
     /// Keeps the caller's request identifier, or makes one; notes the trace.
     private func identify(_ request: Request, _ head: FieldBlock) {
-        let place = unsafe request.pointee.scratch.baseAddress.unsafelyUnwrapped
         if let given = unsafe head.first(.requestID), unsafe !given.isEmpty,
-            given.count <= RequestScratch.requestIDMaximum,
+            given.count <= RequestSlot.requestIDMaximum,
             let from = given.baseAddress
         {
-            unsafe (place + RequestScratch.requestID).copyMemory(from: from, byteCount: given.count)
-            unsafe request.pointee.requestIDCount = UInt16(given.count)
+            unsafe UnsafeMutableRawPointer(request.requestIDPlace)
+                .copyMemory(from: from, byteCount: given.count)
+            unsafe request.pointee.requestIDCount = UInt8(given.count)
         } else {
-            let text = unsafe (place + RequestScratch.requestID).assumingMemoryBound(to: UInt8.self)
-            unsafe RequestID(random: &random).write(to: text)
-            unsafe request.pointee.requestIDCount = UInt16(RequestID.textBytes)
+            unsafe RequestID(random: &random).write(to: request.requestIDPlace)
+            unsafe request.pointee.requestIDCount = UInt8(RequestID.textBytes)
             unsafe request.pointee.hasOwnRequestID = true
         }
         if let parent = unsafe head.first(.traceparent), let context = unsafe TraceContext(parent) {
@@ -131,9 +126,7 @@ extension Worker {
             if !hasEscapes, parsed.operation != .unknown { unsafe paths.keep(path, parsed) }
         }
         unsafe request.pointee.operation = parsed.operation
-        unsafe request.pointee.modelStart = parsed.model.lowerBound
-        unsafe request.pointee.modelEnd = parsed.model.upperBound
-        unsafe request.pointee.prefixLength = parsed.prefixLength
+        unsafe request.begin(with: PathParts(parsed))
         unsafe request.pointee.namesVersion = !parsed.version.isEmpty
         unsafe request.pointee.callerProtocol =
             parsed.operation == .unknown ? .other : parsed.operation.isV1 ? .v1 : .v2
@@ -279,10 +272,12 @@ extension Worker {
             unsafe shedLoad(request)
             return
         }
-        unsafe request.pointee.scanner = RoutingScanner(
-            nameField: method.modelField ?? 1,
-            messageMaximum: workerSnapshot.snapshot.maxRequestBytes,
-            isStreaming: method.isStreaming
+        unsafe request.begin(
+            with: RoutingScanner(
+                nameField: method.modelField ?? 1,
+                messageMaximum: workerSnapshot.snapshot.maxRequestBytes,
+                isStreaming: method.isStreaming
+            )
         )
         // A model mesh names the model in the head, and then the body needs no reading first.
         if let name = unsafe head.first(.meshModelID) ?? head.first(.meshVirtualModelID) {
@@ -304,7 +299,12 @@ extension Worker {
         )
     }
 
-    func routeGRPC(_ request: Request, _ name: UnsafeRawBufferPointer) {
+    /// Routes a gRPC request by its model's name; `chunk` is the part of its body that has come just now.
+    func routeGRPC(
+        _ request: Request,
+        _ name: UnsafeRawBufferPointer,
+        _ chunk: UnsafeRawBufferPointer = unsafe .empty
+    ) {
         guard
             let model = unsafe request.pointee.workerSnapshot._withUnsafeGuaranteedRef({
                 unsafe $0.model(named: name)
@@ -326,7 +326,7 @@ extension Worker {
             unsafe request.pointee.timeout = own == 0 ? limit : min(own, limit)
             if limit < own { unsafe armDeadline(request) }
         }
-        unsafe routed(request)
+        unsafe routed(request, chunk)
     }
 
     /// Tells a client to go on that waits for that before it sends its body.
@@ -336,17 +336,18 @@ extension Worker {
     }
 
     /// The model is known: may it be asked? Then its cache is asked first, if it has one.
-    private func routed(_ request: Request) {
+    private func routed(_ request: Request, _ chunk: UnsafeRawBufferPointer = unsafe .empty) {
         guard unsafe isAdmitted(request) else { return }
         let mustBeWhole = unsafe beginsLookup(request) || mayTranslate(request)
         if !decoded.isEmpty, unsafe mustBeWhole || renames(request) { unsafe takeDecoded(request) }
         guard mustBeWhole else {
-            unsafe dispatch(request)
+            unsafe dispatch(request, chunk)
             return
         }
         unsafe request.pointee.stage = .gathering
-        guard unsafe request.pointee.pendingChunk.isEmpty else { return }
-        if unsafe request.pointee.hasRequestEnded {
+        if unsafe !chunk.isEmpty {
+            unsafe gather(request, chunk, endStream: request.pointee.hasRequestEnded)
+        } else if unsafe request.pointee.hasRequestEnded {
             unsafe gathered(request)
         } else if unsafe !request.pointee.exchange.hasWholeBody {
             unsafe beginWaiting(request)

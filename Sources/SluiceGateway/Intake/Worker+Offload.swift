@@ -56,7 +56,8 @@ extension Worker {
     ) {
         guard let pool = shared.offload else { preconditionFailure("there are no helper threads") }
         let body = Handed(
-            unsafe place == .buffered ? request.pointee.buffered : request.pointee.cache.captured
+            unsafe place == .buffered
+                ? request.pointee.body.buffered : request.lookup.pointee.captured
         )
         let (home, worker) = (loop.handle, Handed(self))
         nextToken += 1
@@ -98,8 +99,8 @@ extension Worker {
 
     private func offloadBody(_ request: Request, _ place: OffloadedBody, _ token: UInt64) {
         switch place {
-        case .buffered: unsafe request.pointee.buffered = PooledBytes()
-        case .captured: unsafe request.pointee.cache.captured = PooledBytes()
+        case .buffered: unsafe request.pointee.body.buffered = PooledBytes()
+        case .captured: unsafe request.lookup.pointee.captured = PooledBytes()
         }
         if unsafe request.pointee.stage == .gathering { unsafe request.pointee.stage = .waiting }
         unsafe request.pointee.offloadToken = token
@@ -127,8 +128,8 @@ extension Worker {
         shard.add(shared.store.gauge(OffloadMetrics.active, []), -1)
         unsafe request.pointee.offloadToken = 0
         switch place {
-        case .buffered: unsafe request.pointee.buffered = body
-        case .captured: unsafe request.pointee.cache.captured = body
+        case .buffered: unsafe request.pointee.body.buffered = body
+        case .captured: unsafe request.lookup.pointee.captured = body
         }
         unsafe then(self, request, made)
     }

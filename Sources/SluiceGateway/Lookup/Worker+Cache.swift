@@ -35,26 +35,26 @@ extension Worker {
         if let control = unsafe head.first(.cacheControl) {
             let (noStore, noCache) = unsafe CacheControl.read(control)
             isForbidden = isForbidden || noStore
-            unsafe request.pointee.cache.mustAsk = noCache
+            unsafe request.pointee.mustAsk = noCache
         }
         guard !isForbidden else {
             unsafe bypass(request)
             return false
         }
-        unsafe request.pointee.cache.role = .uncoalesced
+        unsafe request.pointee.cacheRole = .uncoalesced
         return true
     }
 
     /// Goes on without the cache.
     private func bypass(_ request: Request) {
-        unsafe request.pointee.cache.role = .bypass
+        unsafe request.pointee.cacheRole = .bypass
         unsafe count(request, .bypass)
     }
 
     /// Takes another piece of a body that is being gathered.
     func gather(_ request: Request, _ bytes: UnsafeRawBufferPointer, endStream: Bool) {
-        if endStream, unsafe request.pointee.cache.role == .uncoalesced,
-            unsafe request.pointee.buffered.isEmpty,
+        if endStream, unsafe request.pointee.cacheRole == .uncoalesced,
+            unsafe request.pointee.body.buffered.isEmpty,
             unsafe !isCoded(request), unsafe looksUpInPlace(request, bytes)
         {
             return
@@ -63,8 +63,8 @@ extension Worker {
         if !endStream { unsafe beginWaiting(request) }
         if endStream {
             unsafe gathered(request)
-        } else if unsafe request.pointee.cache.role == .uncoalesced,
-            unsafe request.pointee.buffered.count > shared.cache?.memory.maximumEntryBytes ?? 0
+        } else if unsafe request.pointee.cacheRole == .uncoalesced,
+            unsafe request.pointee.body.buffered.count > shared.cache?.memory.maximumEntryBytes ?? 0
         {
             unsafe bypass(request)
             if unsafe !mayTranslate(request) { unsafe dispatch(request) }
@@ -77,7 +77,7 @@ extension Worker {
             unsafe decodeGathered(request)
             return
         }
-        if unsafe request.pointee.cache.role == .uncoalesced {
+        if unsafe request.pointee.cacheRole == .uncoalesced {
             unsafe lookUp(request)
         } else {
             unsafe dispatch(request)
@@ -86,8 +86,8 @@ extension Worker {
 
     /// The request is whole and decoded, and perhaps too long to be looked up now.
     func gatheredDecoded(_ request: Request) {
-        if unsafe request.pointee.cache.role == .uncoalesced,
-            unsafe request.pointee.buffered.count > shared.cache?.memory.maximumEntryBytes ?? 0
+        if unsafe request.pointee.cacheRole == .uncoalesced,
+            unsafe request.pointee.body.buffered.count > shared.cache?.memory.maximumEntryBytes ?? 0
         {
             unsafe bypass(request)
         }
@@ -99,8 +99,10 @@ extension Worker {
         guard let cache = shared.cache else { return }
         if unsafe request.pointee.revision == nil, unsafe !chooseRevision(request) { return }
         unsafe beginWaiting(request)
-        unsafe sampleHot(request, request.pointee.buffered.bytes)
-        if unsafe isLong(request.pointee.buffered.count), let order = unsafe keyOrder(of: request) {
+        unsafe sampleHot(request, request.pointee.body.buffered.bytes)
+        if unsafe isLong(request.pointee.body.buffered.count),
+            let order = unsafe keyOrder(of: request)
+        {
             let byRows = unsafe keepsRows(request) && mayLookUpRows(request)
             unsafe offload(request, .key, on: .buffered) { codec, body in
                 unsafe Handed(codec.read(body, order, byRows: byRows))
@@ -140,7 +142,7 @@ extension Worker {
         if responseFormat.form == .grpc {
             unsafe remember(request, key, isRaw: responseFormat.isRaw)
         }
-        let mustAsk = unsafe request.pointee.cache.mustAsk
+        let mustAsk = unsafe request.pointee.mustAsk
         let found = mustAsk ? nil : cache.memory.lookup(key, at: loop.now)
         unsafe proceed(request, key, CacheableRequest(responseFormat), found)
     }
@@ -154,8 +156,8 @@ extension Worker {
         _ cacheable: CacheableRequest?,
         _ found: CacheLookup?
     ) {
-        unsafe request.pointee.cache.key = key
-        unsafe request.pointee.cache.cacheable = cacheable.map { unsafe .passRetained($0) }
+        unsafe request.lookup.pointee.key = key
+        unsafe request.lookup.pointee.cacheable = cacheable.map { unsafe .passRetained($0) }
         switch found {
         case .fresh(let entry)?:
             unsafe count(request, .memoryHit)
@@ -167,7 +169,7 @@ extension Worker {
             unsafe serve(request, entry, "sluice; hit", detail: "stale-while-revalidate")
             return
         case .staleEntry(let entry)?:
-            unsafe request.pointee.cache.staleEntry = .passRetained(entry.storage)
+            unsafe request.lookup.pointee.staleEntry = .passRetained(entry.storage)
             unsafe count(request, .memoryMiss)
         case .miss?: unsafe count(request, .memoryMiss)
         case nil: break
@@ -179,16 +181,16 @@ extension Worker {
     func joinCall(_ request: Request, _ key: CacheKey) {
         nextToken += 1
         let waiter = CoalescingWaiter(worker: number, token: nextToken)
-        unsafe request.pointee.cache.token = nextToken
+        unsafe request.lookup.pointee.token = nextToken
         let role = unsafe cache?._withUnsafeGuaranteedRef {
             unsafe $0.calls.join(key, tag: tag(of: request), as: waiter, at: loop.now)
         }
         switch role {
         case .lead(let ticket)?:
             // The call it would have joined may have ended since the look-up.
-            if unsafe !request.pointee.cache.mustAsk, let entry = completedMeanwhile(key) {
-                unsafe request.pointee.cache.role = .leads
-                unsafe request.pointee.cache.ticket = ticket
+            if unsafe !request.pointee.mustAsk, let entry = completedMeanwhile(key) {
+                unsafe request.pointee.cacheRole = .leads
+                unsafe request.lookup.pointee.ticket = ticket
                 unsafe count(request, .collapsed)
                 unsafe complete(request, .answered(entry))
                 unsafe serve(request, entry, "sluice; fwd=miss; collapsed", detail: "memory")
@@ -196,8 +198,8 @@ extension Worker {
             }
             unsafe lead(request, ticket)
         case .follow(let ticket)?:
-            unsafe request.pointee.cache.role = .follows
-            unsafe request.pointee.cache.ticket = ticket
+            unsafe request.pointee.cacheRole = .follows
+            unsafe request.lookup.pointee.ticket = ticket
             unsafe request.pointee.stage = .waiting
             unsafe waiting.insert(nextToken, request)
             unsafe count(request, .collapsed)
@@ -211,15 +213,15 @@ extension Worker {
     }
 
     func lead(_ request: Request, _ ticket: CoalescingTicket) {
-        unsafe request.pointee.cache.role = .leads
-        unsafe request.pointee.cache.ticket = ticket
+        unsafe request.pointee.cacheRole = .leads
+        unsafe request.lookup.pointee.ticket = ticket
         unsafe askFurther(request)
     }
 
     /// Tier 2, or the backend.
     func askFurther(_ request: Request) {
-        unsafe request.pointee.cache.stamp = cacheStamp
-        if unsafe !request.pointee.cache.mustAsk, unsafe askRedis(request) { return }
+        unsafe request.lookup.pointee.stamp = cacheStamp
+        if unsafe !request.pointee.mustAsk, unsafe askRedis(request) { return }
         unsafe ask(request)
     }
 
@@ -229,9 +231,9 @@ extension Worker {
 
     /// Calls the backend; the answer will be kept unless something is purged meanwhile.
     func ask(_ request: Request) {
-        unsafe request.pointee.cache.stamp = cacheStamp
+        unsafe request.lookup.pointee.stamp = cacheStamp
         // What it wants of an answer that was kept can't be read any more when its call has failed.
-        if unsafe request.pointee.cache.staleEntry != nil { unsafe makeCacheable(request) }
+        if unsafe request.lookup.pointee.staleEntry != nil { unsafe makeCacheable(request) }
         if let batch = unsafe rows(of: request) {
             unsafe askForRows(request, batch)
         } else {
@@ -241,8 +243,8 @@ extension Worker {
 
     /// Tier 2 had it: tier 1 gets it, and so does everybody who waits.
     func found(_ request: Request, _ entry: CacheEntry) {
-        if let key = unsafe request.pointee.cache.key,
-            let stamp = unsafe request.pointee.cache.stamp
+        if let key = unsafe request.lookup.pointee.key,
+            let stamp = unsafe request.lookup.pointee.stamp
         {
             unsafe cache?._withUnsafeGuaranteedRef {
                 _ = $0.memory.store(entry, for: key, asked: stamp, at: loop.now)
@@ -262,8 +264,8 @@ extension Worker {
         detail: StaticString
     ) {
         let isRaw = unsafe entry.answer.first == PredictCodec.rawForm
-        if isRaw, unsafe request.pointee.cache.cacheable == nil,
-            let id = unsafe request.pointee.cache.rawID?.bytes(in: request.pointee.buffered.bytes)
+        if isRaw, unsafe request.lookup.pointee.cacheable == nil,
+            let id = unsafe request.rawID
         {
             unsafe replyRaw(request, entry, id: id, status, detail: detail)
             return
@@ -291,7 +293,7 @@ extension Worker {
             )
         else {
             // It can't be told in this form; ask the model.
-            unsafe request.pointee.cache.role = .bypass
+            unsafe request.pointee.cacheRole = .bypass
             unsafe attempt(request)
             return
         }
@@ -306,11 +308,11 @@ extension Worker {
 
     /// Serves an answer past its time where the call has failed; false when there is none.
     func serveStaleIfError(_ request: Request) -> Bool {
-        guard let staleEntry = unsafe request.pointee.cache.staleEntry else {
+        guard let staleEntry = unsafe request.existing(LookupState.self)?.pointee.staleEntry else {
             return unsafe serveStaleRows(request)
         }
         unsafe makeCacheable(request)
-        unsafe request.pointee.cache.staleEntry = nil
+        unsafe request.lookup.pointee.staleEntry = nil
         let entry = unsafe CacheEntry(staleEntry.takeRetainedValue())
         guard loop.now < entry.lifetime.useUntil,
             let responseFormat = unsafe responseFormat(of: request),
@@ -336,13 +338,13 @@ extension Worker {
     ///
     /// Only while the request is held: when it has been sent on, it is gone.
     func makeCacheable(_ request: Request) {
-        guard unsafe request.pointee.cache.cacheable == nil, let form = unsafe form(of: request),
+        guard unsafe request.lookup.pointee.cacheable == nil, let form = unsafe form(of: request),
             let head = unsafe request.pointee.head
         else { return }
         var version = pathVersion(head)
         let isScanned = version.withUTF8 {
             unsafe codec.scan(
-                request.pointee.buffered.bytes,
+                request.pointee.body.buffered.bytes,
                 form,
                 headerLength: requestHeaderLength(head),
                 version: UnsafeRawBufferPointer($0)
@@ -354,14 +356,14 @@ extension Worker {
         else {
             return
         }
-        unsafe request.pointee.cache.cacheable = .passRetained(CacheableRequest(responseFormat))
+        unsafe request.lookup.pointee.cacheable = .passRetained(CacheableRequest(responseFormat))
     }
 
     /// The request's key, and what its answer must look like; nil when it can't be cached.
     private func cacheable(of request: Request) -> (key: CacheKey, responseFormat: ResponseFormat)?
     {
         guard let order = unsafe keyOrder(of: request) else { return nil }
-        return unsafe codec.read(request.pointee.buffered.bytes, order, byRows: false).whole
+        return unsafe codec.read(request.pointee.body.buffered.bytes, order, byRows: false).whole
     }
 
     /// What keys of the request are made of beside its body; nil when it can't have one.
@@ -418,7 +420,7 @@ extension Worker {
     }
 
     func responseFormat(of request: Request) -> ResponseFormat? {
-        unsafe request.pointee.cache.cacheable?._withUnsafeGuaranteedRef { $0.responseFormat }
+        unsafe request.cacheable?._withUnsafeGuaranteedRef { $0.responseFormat }
     }
 
     func headerLength(_ value: Int) -> Int? { value < 0 ? nil : value }

@@ -16,7 +16,7 @@ extension Worker {
     /// A coalesced call this worker's request waited for has completed.
     func completed(_ token: UInt64, _ outcome: CoalescingOutcome) {
         guard let request = unsafe takeWaiting(token) else { return }
-        unsafe request.pointee.cache.ticket = nil
+        unsafe request.lookup.pointee.ticket = nil
         unsafe armDeadline(request)
         switch outcome {
         case .answered(let entry):
@@ -32,7 +32,7 @@ extension Worker {
                 )
             )
         case .unshared:
-            unsafe request.pointee.cache.role = .uncoalesced
+            unsafe request.pointee.cacheRole = .uncoalesced
             unsafe ask(request)
         }
     }
@@ -64,13 +64,13 @@ extension Worker {
     /// that calls which are merely slow stay the only ones.
     func looksAgain(_ request: Request) -> Bool {
         guard unsafe loop.now < deadline(of: request), let calls = shared.cache?.calls,
-            let ticket = unsafe request.pointee.cache.ticket
+            let ticket = unsafe request.lookup.pointee.ticket
         else { return false }
         let refetch = unsafe request.pointee.timeout / 2
         switch calls.refetch(ticket, at: loop.now, refetch: refetch) {
         case .wait(let time): unsafe lookAgain(request, at: time)
         case .lead:
-            _ = unsafe takeWaiting(request.pointee.cache.token)
+            _ = unsafe takeWaiting(request.lookup.pointee.token)
             unsafe count(request, .refetched)
             unsafe armDeadline(request)
             unsafe lead(request, ticket)
@@ -102,8 +102,10 @@ extension Worker {
     }
 
     func complete(_ request: Request, _ outcome: CoalescingOutcome) {
-        guard let ticket = unsafe request.pointee.cache.ticket else { return }
-        unsafe request.pointee.cache.ticket = nil
+        guard let lookup = unsafe request.existing(LookupState.self),
+            let ticket = unsafe lookup.pointee.ticket
+        else { return }
+        unsafe lookup.pointee.ticket = nil
         complete(ticket, outcome)
     }
 
@@ -119,8 +121,9 @@ extension Worker {
 
     /// Settles what a request that ends still owes the cache and those who wait for it.
     func leaveCache(_ request: Request) {
-        if let ticket = unsafe request.pointee.cache.ticket {
-            switch unsafe request.pointee.cache.role {
+        guard let lookup = unsafe request.existing(LookupState.self) else { return }
+        if let ticket = unsafe lookup.pointee.ticket {
+            switch unsafe request.pointee.cacheRole {
             case .follows:
                 _ = shared.cache?.calls.leave(ticket)
             case .leads where unsafe request.pointee.reason.concernsCallerAlone: passOn(ticket)
@@ -142,13 +145,11 @@ extension Worker {
             }
         }
         // It may wait for another's call, or for Redis.
-        if unsafe request.pointee.cache.token > 0 {
-            _ = unsafe waiting.remove(request.pointee.cache.token)
-        }
+        if unsafe lookup.pointee.token > 0 { _ = unsafe waiting.remove(lookup.pointee.token) }
         if let batch = unsafe rows(of: request) { release(batch) }
-        unsafe request.pointee.cache.staleEntry?.release()
-        unsafe request.pointee.cache.cacheable?.release()
-        unsafe request.pointee.cache.captured.release(to: buffers)
+        unsafe lookup.pointee.staleEntry?.release()
+        unsafe lookup.pointee.cacheable?.release()
+        unsafe lookup.pointee.captured.release(to: buffers)
     }
 }
 

@@ -21,7 +21,7 @@ extension Worker {
         guard let cache = unsafe cache, let revision = unsafe request.pointee.revision else {
             return false
         }
-        let mustAsk = unsafe request.pointee.cache.mustAsk
+        let mustAsk = unsafe request.pointee.mustAsk
         let message = form == .grpc && !mustAsk ? unsafe message(request, bytes) : nil
         if let message,
             let known = unsafe memo.find(
@@ -59,7 +59,9 @@ extension Worker {
             unsafe serveInPlace(request, bytes, entry, id: codec.scan.id)
             return true
         }
-        if isRaw { unsafe request.pointee.cache.rawID = CacheState.Part(codec.scan.id, in: bytes) }
+        if isRaw {
+            unsafe request.lookup.pointee.rawID = LookupState.Part(codec.scan.id, in: bytes)
+        }
         unsafe hold(request, bytes)
         unsafe proceed(request, key, nil, found)
         return true
@@ -146,15 +148,15 @@ extension Worker {
 
     /// Takes a piece of a body that is being gathered.
     func hold(_ request: Request, _ bytes: UnsafeRawBufferPointer) {
-        unsafe request.pointee.buffered.append(bytes, pool: buffers)
+        unsafe request.pointee.body.buffered.append(bytes, pool: buffers)
         // Windows stay open: what is gathered is bounded, by the largest entry.
         unsafe request.pointee.exchange.consumed(bytes.count)
-        unsafe request.pointee.acknowledged += bytes.count
+        unsafe request.pointee.body.acknowledged += bytes.count
     }
 
     /// Remembers a gRPC request's key by its bytes.
     func remember(_ request: Request, _ key: CacheKey, isRaw: Bool) {
-        guard let message = unsafe ExactRequestKeyCache.Message(request.pointee.buffered.bytes)
+        guard let message = unsafe ExactRequestKeyCache.Message(request.pointee.body.buffered.bytes)
         else { return }
         unsafe remember(request, message, key, isRaw: isRaw)
     }
@@ -221,7 +223,8 @@ extension Worker {
 
     /// What the head of an answer that is kept is called; nothing where it says more than its revision.
     private func repeatName(of request: Request) -> HeadName {
-        guard let revision = unsafe request.pointee.revision, unsafe request.pointee.backend == nil
+        guard let revision = unsafe request.pointee.revision,
+            unsafe request.pointee.attempt.backend == nil
         else {
             return .none
         }

@@ -59,9 +59,8 @@ extension Worker {
         } else {
             // What has come counts as taken, whether it is held here or lies before a connection that
             // is gone, so that the rest can come.
-            unsafe request.pointee.buffered.release(to: buffers)
-            unsafe request.pointee.pendingChunk = UnsafeRawBufferPointer(start: nil, count: 0)
-            unsafe request.pointee.acknowledged = 0
+            unsafe request.pointee.body.buffered.release(to: buffers)
+            unsafe request.pointee.body.acknowledged = 0
             unsafe request.pointee.exchange.releaseBody()
             unsafe setTimer(request, .linger, at: loop.now + Worker.errorReplyLinger)
         }
@@ -167,7 +166,7 @@ extension Worker {
                 unsafe head.append(.sluiceRevision, $0.name.bytes)
             }
         }
-        if let backend = unsafe request.pointee.backend {
+        if let backend = unsafe request.pointee.attempt.backend {
             unsafe backend._withUnsafeGuaranteedRef {
                 unsafe head.append(.sluiceBackend, $0.label.bytes)
             }
@@ -235,11 +234,8 @@ extension Worker {
     /// The request's identifier, as given or made.
     func requestID(of request: Request) -> UnsafeRawBufferPointer {
         unsafe UnsafeRawBufferPointer(
-            rebasing: request.pointee.scratch[
-                RequestScratch
-                    .requestID..<(RequestScratch.requestID
-                    + Int(request.pointee.requestIDCount))
-            ]
+            start: request.requestIDPlace,
+            count: Int(request.pointee.requestIDCount)
         )
     }
 
@@ -248,44 +244,43 @@ extension Worker {
     /// Lets the backend go: cancels what runs there, or what waits for a connection.
     private func abandonCall(_ request: Request) {
         unsafe forgetOffload(request)
-        if unsafe request.pointee.call != nil {
+        if unsafe request.pointee.attempt.call != nil {
             let reason = unsafe request.pointee.reason
             // Without a reason it is a copy that another has outrun.
             unsafe cancelCall(request, reason == .ok ? "hedge" : "\(reason.name)")
         } else if unsafe request.pointee.stage == .connecting,
-            let backend = unsafe request.pointee.backend?._withUnsafeGuaranteedRef({ $0 })
+            let backend = unsafe request.pointee.attempt.backend?._withUnsafeGuaranteedRef({ $0 })
         {
             unsafe backend.route(request.backendProtocol)?._withUnsafeGuaranteedRef {
                 unsafe $0.pool.cancelWaiting(UnsafeMutableRawPointer(request))
             }
         }
-        if unsafe request.pointee.queueTicket.ticket != nil { unsafe leaveQueue(request) }
+        if unsafe request.existing(QueueTicket.self) != nil { unsafe leaveQueue(request) }
     }
 
     /// Ends a request: everything it counted up comes down, everything it owned goes back.
     func end(_ request: Request) {
         unsafe abandonCall(request)
-        unsafe leaveArrivals(request)
-        if unsafe request.pointee.timer != .none { unsafe loop.cancelTimer(&request.pointee.timer) }
+        unsafe cancelTimer(request)
         // A client that goes on sending must not fill windows that its other requests share.
         if unsafe !request.pointee.hasRequestEnded { unsafe request.pointee.exchange.releaseBody() }
         if unsafe request.pointee.isListed {
             unsafe errorReplies[UnsafeMutableRawPointer(request)] = nil
             unsafe watchers[UnsafeMutableRawPointer(request)] = nil
         }
-        if unsafe request.pointee.cache.role != .none || request.pointee.isTranslated {
+        if unsafe request.pointee.cacheRole != .none || request.pointee.isTranslated {
             unsafe leaveCache(request)
         }
-        if unsafe request.pointee.mirror != nil { unsafe leaveMirror(request) }
+        if unsafe request.mirror != nil { unsafe leaveMirror(request) }
         unsafe account(request)
         unsafe leaveBackend(request)
         if unsafe request.pointee.retry.keepsBody || request.pointee.retry.isCounted {
             unsafe endRetries(request)
         }
-        if unsafe request.pointee.triedFurther > 0 { unsafe forgetTried(request) }
+        if unsafe request.pointee.attempt.triedFurther > 0 { unsafe forgetTried(request) }
         if let head = unsafe request.pointee.head { blocks.give(head) }
-        if let trailers = unsafe request.pointee.bufferedTrailers { blocks.give(trailers) }
-        unsafe request.pointee.buffered.release(to: buffers)
+        if let trailers = unsafe request.pointee.body.trailers { blocks.give(trailers) }
+        unsafe request.pointee.body.buffered.release(to: buffers)
         let workerSnapshot = unsafe request.pointee.workerSnapshot
         if unsafe request.pointee.isInternal {
             unsafe cacheWarmer?.ended(request)

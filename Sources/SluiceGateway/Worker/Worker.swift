@@ -81,7 +81,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     let unmatched: RevisionMetrics
     let log: AccessBuffer?
     var random: RandomSource
-    let requests = Slab(stride: MemoryLayout<RequestRecord>.stride + RequestScratch.size)
+    let requests = Slab(stride: RequestSlot.size, alignment: RequestSlot.lineSize)
     /// The replica new requests use.
     var workerSnapshot: WorkerSnapshot
     private var retired: [WorkerSnapshot] = []
@@ -415,8 +415,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
         case Tag.arrivals: refuseLateArrivals()
         default:
             guard let request = unsafe Request(bitPattern: tag) else { return }
-            unsafe request.pointee.timer = .none
-            unsafe timedOut(request)
+            unsafe requestTimerFired(request)
         }
     }
 
