@@ -52,7 +52,7 @@ struct RequestRecordTests {
             (RequestSlot.neighbours, MemoryLayout<ArrivalNeighbours>.size, 8),
             part(PathParts.self),
             (RequestSlot.requestID, RequestSlot.requestIDMaximum, 1),
-            (RequestSlot.modelName, RoutingScanner.nameMaximum, 1),
+            (RequestSlot.modelName, RequestSlot.modelNameMaximum, 1),
             (RequestSlot.smallBody, RequestSlot.smallBodyMaximum, 1),
             part(LookupState.self),
             (RequestSlot.mirror, 8, 8),
@@ -65,6 +65,7 @@ struct RequestRecordTests {
             #expect(part.offset + part.size <= next.offset)
         }
         for part in parts { #expect(part.offset % part.alignment == 0) }
+        #expect(RequestSlot.modelNameMaximum == RoutingScanner.nameMaximum)
         let last = parts[parts.count - 1]
         #expect(last.offset + last.size <= RequestSlot.size)
         #expect(RequestSlot.size % Self.line == 0)

@@ -204,7 +204,7 @@ extension Worker {
 
     package func connectFailed(_ context: UnsafeMutableRawPointer, _ failure: CallFailure) {
         let request = unsafe context.assumingMemoryBound(to: RequestRecord.self)
-        if unsafe request.hedge != nil {
+        if unsafe request.pointee.isHedged {
             var outcome = BackendOutcome.unknown
             if case .connectFailed = failure { outcome = .connectFailed }
             unsafe copyFailed(request, outcome)

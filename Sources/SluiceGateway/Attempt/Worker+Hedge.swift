@@ -25,7 +25,7 @@ import SluiceTelemetry
 extension Worker {
     /// The request has gone out, and is kept.
     func armHedge(_ request: Request, _ policy: HedgePolicy) {
-        guard unsafe !request.pointee.isInternal, unsafe request.hedge == nil,
+        guard unsafe !request.pointee.isInternal, unsafe !request.pointee.isHedged,
             unsafe Int(request.pointee.retry.count) + 1 < policy.maxAttempts
         else { return }
         let hedge = unsafe HedgedCall(self, request, policy)

@@ -55,7 +55,7 @@ extension Worker {
             return
         }
         var request = unsafe raw.assumingMemoryBound(to: RequestRecord.self)
-        if unsafe request.hedge != nil, unsafe request.pointee.isInternal {
+        if unsafe request.pointee.isHedged, unsafe request.pointee.isInternal {
             guard let original = unsafe copyAnswered(request, head, endStream: endStream) else {
                 return
             }
@@ -99,7 +99,7 @@ extension Worker {
         }
         unsafe request.pointee.hasResponseBegun = true
         if unsafe request.pointee.cacheRole != .none { unsafe beginCapture(request, head) }
-        if unsafe request.mirror != nil { unsafe mirrorAnswer(request, head) }
+        if unsafe request.pointee.isMirrored { unsafe mirrorAnswer(request, head) }
         let exchange = unsafe request.pointee.exchange
         if endStream { unsafe exchange.context = nil }
         unsafe sendAnswer(request, head, endStream: endStream)
@@ -164,7 +164,7 @@ extension Worker {
         unsafe request.pointee.responseBytes += bytes.count
         let exchange = unsafe request.pointee.exchange
         if unsafe request.pointee.isCapturing { unsafe capture(request, bytes) }
-        if unsafe request.mirror != nil { unsafe mirrorAnswer(request, bytes) }
+        if unsafe request.pointee.isMirrored { unsafe mirrorAnswer(request, bytes) }
         if endStream {
             // A gRPC answer without trailers is broken off, whatever the frame says.
             if unsafe request.pointee.callerProtocol == .grpc {
@@ -253,7 +253,7 @@ extension Worker {
         let request = unsafe raw.assumingMemoryBound(to: RequestRecord.self)
         unsafe request.pointee.attempt.call = nil
         unsafe countFailure(request, failure)
-        if unsafe request.hedge != nil, unsafe request.pointee.isInternal {
+        if unsafe request.pointee.isHedged, unsafe request.pointee.isInternal {
             unsafe copyFailed(request, failure.isUnprocessed ? .unknown : .reset)
             return
         }

@@ -71,7 +71,7 @@ extension Worker {
     /// The request won't be sent again, nor looked at.
     func forget(_ request: Request) {
         guard unsafe request.pointee.retry.keepsBody else { return }
-        if unsafe request.hedge != nil { unsafe leaveHedge(request, .lost) }
+        if unsafe request.pointee.isHedged { unsafe leaveHedge(request, .lost) }
         unsafe request.pointee.retry.keepsBody = false
         unsafe request.pointee.retry.smallCount = 0
         unsafe request.existing(Replay.self)?.pointee.body.release(to: buffers)
@@ -86,7 +86,7 @@ extension Worker {
         guard unsafe request.pointee.retry.isKept, unsafe !request.pointee.hasResponseBegun,
             let revision = unsafe request.pointee.revision
         else { return false }
-        if unsafe request.hedge != nil, unsafe takeCopy(request, cause) { return true }
+        if unsafe request.pointee.isHedged, unsafe takeCopy(request, cause) { return true }
         return unsafe revision._withUnsafeGuaranteedRef { unsafe retry(request, cause, $0) }
     }
 
@@ -115,8 +115,8 @@ extension Worker {
                 return false
             }
             // A copy that is under way elsewhere answers sooner.
-            if unsafe request.hedge != nil, unsafe takeCopy(request, .reset) { return true }
-            if unsafe request.hedge != nil { unsafe leaveHedge(request, .cancelled) }
+            if unsafe request.pointee.isHedged, unsafe takeCopy(request, .reset) { return true }
+            if unsafe request.pointee.isHedged { unsafe leaveHedge(request, .cancelled) }
             let reason = isUntouched ? "refused" : "stale_connection"
             shard.add(revision.metrics.retries(reason: reason))
             unsafe rewind(request)
@@ -154,7 +154,7 @@ extension Worker {
             }
             unsafe request.pointee.retry.isCounted = true
         }
-        if unsafe request.hedge != nil { unsafe leaveHedge(request, .cancelled) }
+        if unsafe request.pointee.isHedged { unsafe leaveHedge(request, .cancelled) }
         shard.add(revision.metrics.retries(reason: cause.rawValue))
         unsafe countFailedAttempt(request, cause)
         unsafe cancelCall(request, "retry_\(cause.rawValue)")
@@ -255,7 +255,7 @@ extension Worker {
 
     /// Ends what the retries of a request still hold.
     func endRetries(_ request: Request) {
-        if unsafe request.hedge != nil { unsafe leaveHedge(request, .cancelled) }
+        if unsafe request.pointee.isHedged { unsafe leaveHedge(request, .cancelled) }
         unsafe request.existing(Replay.self)?.pointee.body.release(to: buffers)
         if unsafe request.pointee.retry.isCounted {
             unsafe request.pointee.revision?._withUnsafeGuaranteedRef {

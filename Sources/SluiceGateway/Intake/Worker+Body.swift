@@ -62,13 +62,13 @@ extension Worker {
             if unsafe request.pointee.callerProtocol == .grpc, unsafe !scan(request, bytes) {
                 return
             }
-            if unsafe request.mirror != nil {
+            if unsafe request.pointee.isMirrored {
                 unsafe mirrorBody(request, bytes, endStream: endStream)
             }
             unsafe request.pointee.body.buffered.append(bytes, pool: buffers)
         case .relaying:
             guard unsafe allows(request, bytes, endStream: endStream) else { return }
-            if unsafe request.mirror != nil {
+            if unsafe request.pointee.isMirrored {
                 unsafe mirrorBody(request, bytes, endStream: endStream)
             }
             unsafe relayRequest(request, bytes, endStream: endStream)

@@ -99,7 +99,7 @@ extension Worker {
             unsafe fault.isCertain
                 || request.pointee.callerProtocol != .grpc && AnswerKind(http: code) == .failed
         else { return false }
-        if unsafe request.hedge != nil { unsafe leaveHedge(request, .lost) }
+        if unsafe request.pointee.isHedged { unsafe leaveHedge(request, .lost) }
         unsafe endTryTimer(request)
         unsafe request.pointee.attempt.code = code
         unsafe request.pointee.attempt.firstByte = loop.now

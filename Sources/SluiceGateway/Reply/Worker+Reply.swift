@@ -271,7 +271,7 @@ extension Worker {
         if unsafe request.pointee.cacheRole != .none || request.pointee.isTranslated {
             unsafe leaveCache(request)
         }
-        if unsafe request.mirror != nil { unsafe leaveMirror(request) }
+        if unsafe request.pointee.isMirrored { unsafe leaveMirror(request) }
         unsafe account(request)
         unsafe leaveBackend(request)
         if unsafe request.pointee.retry.keepsBody || request.pointee.retry.isCounted {

@@ -310,7 +310,7 @@ extension Worker {
         switch answer {
         case .failure(let failure): unsafe replyWithError(request, .answerUntranslatable(failure))
         case .success(let rendered):
-            if unsafe request.mirror != nil { unsafe mirrorAnswer(request, rendered) }
+            if unsafe request.pointee.isMirrored { unsafe mirrorAnswer(request, rendered) }
             unsafe request.pointee.isCapturing =
                 request.lookup.pointee.control.isStorable
                 && request.lookup.pointee.captured.count

@@ -56,8 +56,9 @@ extension UnsafeMutablePointer<RequestRecord> {
     // MARK: - Companions
 
     /// Where it is copied to a shadow, or is the copy; one reference is ours.
+    @inline(__always)
     var mirror: Unmanaged<MirroredCall>? {
-        get { unsafe pointee.flags.contains(.mirror) ? place(RequestSlot.mirror).pointee : nil }
+        get { unsafe pointee.isMirrored ? place(RequestSlot.mirror).pointee : nil }
         nonmutating set {
             unsafe pointee.flags[.mirror] = newValue != nil
             if let newValue = unsafe newValue {
@@ -68,8 +69,9 @@ extension UnsafeMutablePointer<RequestRecord> {
 
     /// Where it may be sent to further backends while it waits, or is such a copy; the original's
     /// reference is ours.
+    @inline(__always)
     var hedge: Unmanaged<HedgedCall>? {
-        get { unsafe pointee.flags.contains(.hedge) ? place(RequestSlot.hedge).pointee : nil }
+        get { unsafe pointee.isHedged ? place(RequestSlot.hedge).pointee : nil }
         nonmutating set {
             unsafe pointee.flags[.hedge] = newValue != nil
             if let newValue = unsafe newValue {

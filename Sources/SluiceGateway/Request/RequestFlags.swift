@@ -107,6 +107,12 @@ extension RequestRecord {
         set { flags[.mustAsk] = newValue }
     }
 
+    /// Whether the request is copied to a shadow, or is the copy.
+    var isMirrored: Bool { flags[.mirror] }
+
+    /// Whether the request may be sent to further backends while it waits, or is such a copy.
+    var isHedged: Bool { flags[.hedge] }
+
     /// Whether the answer is copied as it passes, to be kept.
     var isCapturing: Bool {
         get { flags[.isCapturing] }

@@ -14,6 +14,8 @@ import SluiceGRPC
 enum RequestSlot {
     static let lineSize = 64
     static let requestIDMaximum = 128
+    // The scanner's own bound would be a call into its module.
+    static let modelNameMaximum = 256
     /// A small body, kept to be sent once more.
     static let smallBodyMaximum = 128
 
@@ -23,7 +25,7 @@ enum RequestSlot {
     static var pathParts: Int { neighbours + MemoryLayout<ArrivalNeighbours>.stride }
     static var requestID: Int { pathParts + MemoryLayout<PathParts>.stride }
     static var modelName: Int { requestID + requestIDMaximum }
-    static var smallBody: Int { modelName + RoutingScanner.nameMaximum }
+    static var smallBody: Int { modelName + modelNameMaximum }
     static var lookup: Int { (smallBody + smallBodyMaximum + 7) & ~7 }
     static var mirror: Int { lookup + MemoryLayout<LookupState>.stride }
     static var hedge: Int { mirror + MemoryLayout<UInt>.stride }

@@ -4,13 +4,14 @@
 //                            │          │           │         │
 //                            └──────────┴───────────┴─────────┴──► refuse ──► end
 //
-//   Worker+Intake     the head is read, the request classified; a gRPC body says its model
-//   Worker+Body       the rest of the request: held, gathered or passed on, as its stage says
-//   Worker+Dispatch   revision, backend, connection; the head goes out
-//   Worker+Relay      bodies both ways, verbatim, as fast as the slower side takes them
-//   Worker+Surface    what the gateway answers by itself
-//   Worker+Mirror     copies for a shadow, off the path
-//   Worker+Reply      errors in the caller's dialect, and the one place where a request ends
+//   Worker+Intake       the head is read, the request classified; a gRPC body says its model
+//   Worker+Body         the rest of the request: held, gathered or passed on, as its stage says
+//   Worker+Dispatch     revision, backend, connection
+//   Worker+AttemptHead  the head is made the backend's and goes out
+//   Worker+Relay        bodies both ways, verbatim, as fast as the slower side takes them
+//   Worker+Surface      what the gateway answers by itself
+//   Worker+Mirror       copies for a shadow, off the path
+//   Worker+Reply        errors in the caller's dialect, and the one place where a request ends
 //
 // Everything here runs on the worker's own thread. The outside sends it messages.
 import SluiceBalancing

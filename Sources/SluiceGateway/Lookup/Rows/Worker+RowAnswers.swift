@@ -11,7 +11,7 @@ import SluiceTelemetry
 extension Worker {
     /// The answer to a request for some rows is whole and a success.
     func rowsAnswered(_ request: Request, _ batch: RowBatch, _ responseFormat: ResponseFormat) {
-        if unsafe request.mirror != nil {
+        if unsafe request.pointee.isMirrored {
             unsafe mirrorRows(request, batch, responseFormat)
         }
         // V1 that was understood is kept as what it means, for all to use.
@@ -265,7 +265,7 @@ extension Worker {
         unsafe request.pointee.attempt.sent = .zero
         unsafe request.resetClock()
         // A copy of some rows says nothing about the whole.
-        if unsafe request.mirror != nil { unsafe leaveMirror(request) }
+        if unsafe request.pointee.isMirrored { unsafe leaveMirror(request) }
         unsafe attempt(request)
         return true
     }
