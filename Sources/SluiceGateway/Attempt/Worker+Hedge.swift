@@ -246,13 +246,13 @@ extension Worker {
 
     /// A request that has to do with hedging ends, or the original is hedged no longer.
     func leaveHedge(_ request: Request, _ result: HedgeResult) {
-        guard let buffered = unsafe request.hedge else { return }
+        guard let reference = unsafe request.hedge else { return }
         if unsafe request.pointee.isInternal {
-            unsafe buffered._withUnsafeGuaranteedRef { unsafe release(request, from: $0, .failed) }
+            unsafe reference._withUnsafeGuaranteedRef { unsafe release(request, from: $0, .failed) }
             return
         }
         unsafe request.hedge = nil
-        let hedge = unsafe buffered.takeRetainedValue()
+        let hedge = unsafe reference.takeRetainedValue()
         hedge.stop()
         let copies = unsafe hedge.copies
         for index in unsafe copies.indices {

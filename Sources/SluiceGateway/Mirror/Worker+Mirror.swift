@@ -161,9 +161,9 @@ extension Worker {
 
     /// A request that has to do with mirroring ends, the original or the copy.
     func leaveMirror(_ request: Request) {
-        guard let buffered = unsafe request.mirror else { return }
+        guard let reference = unsafe request.mirror else { return }
         unsafe request.mirror = nil
-        let call = unsafe buffered.takeRetainedValue()
+        let call = unsafe reference.takeRetainedValue()
         let isGood =
             unsafe request.pointee.reason == .ok && (200..<300).contains(request.pointee.status)
             && (request.pointee.callerProtocol != .grpc || request.pointee.grpcStatus == 0)
