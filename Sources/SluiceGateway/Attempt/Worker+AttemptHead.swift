@@ -83,7 +83,7 @@ extension Worker {
 
     /// Turns the client's head into ours (RFC 9110 §7.6): what belongs to one hop goes, what
     /// intermediaries owe comes, the rest stays as it is.
-    private func prepare(_ head: FieldBlock, _ request: Request, _ route: BackendRoute) {
+    func prepare(_ head: FieldBlock, _ request: Request, _ route: BackendRoute) {
         let exchange = unsafe request.pointee.exchange
         let isGRPC = unsafe request.backendProtocol == .grpc
         var forwardedFor: Int?

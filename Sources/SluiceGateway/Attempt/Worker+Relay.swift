@@ -73,7 +73,7 @@ extension Worker {
             }
             unsafe forget(request)
         }
-        unsafe endTryTimer(request)
+        if unsafe request.pointee.timerPurpose == .tryEnd { unsafe armDeadline(request) }
         unsafe request.pointee.attempt.outcome = BackendOutcome(http: status)
         if status >= 400 { unsafe noteErrorAnswer(request, http: status) }
         unsafe request.pointee.attempt.code = status
@@ -133,10 +133,14 @@ extension Worker {
         guard !name.isNone, unsafe request.pointee.origin.isNone,
             let backend = unsafe request.pointee.attempt.backend
         else { return .none }
-        let use = unsafe HeadUse.answer(
-            isGRPC: request.pointee.callerProtocol == .grpc,
-            request.pointee.cacheRole
-        )
+        let status: UInt64 =
+            switch unsafe request.pointee.cacheRole {
+            case .none: 0
+            case .bypass: 1
+            case .follows, .leads, .uncoalesced: 2
+            }
+        let use =
+            unsafe HeadUse.answers + status + (request.pointee.callerProtocol == .grpc ? 3 : 0)
         return unsafe backend._withUnsafeGuaranteedRef { name.used(as: $0.use + use) }
     }
 

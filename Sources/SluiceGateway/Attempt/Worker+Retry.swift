@@ -121,7 +121,7 @@ extension Worker {
             shard.add(revision.metrics.retries(reason: reason))
             unsafe rewind(request)
             unsafe request.pointee.retry.wasStale = true
-            unsafe endTryTimer(request)
+            if unsafe request.pointee.timerPurpose == .tryEnd { unsafe armDeadline(request) }
             unsafe backend._withUnsafeGuaranteedRef {
                 if !isUntouched {
                     unsafe $0.route(request.backendProtocol)?._withUnsafeGuaranteedRef {

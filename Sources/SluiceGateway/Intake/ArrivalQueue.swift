@@ -82,12 +82,7 @@ extension Worker {
     }
 
     /// The request doesn't wait for its message any more, or for something else.
-    @inline(__always)
     func leaveArrivals(_ request: Request) {
-        if unsafe request.pointee.timerPurpose == .arrival { unsafe removeArrival(request) }
-    }
-
-    private func removeArrival(_ request: Request) {
         unsafe request.pointee.timerPurpose = .deadline
         unsafe arrivals.remove(request)
         if unsafe arrivals.first == nil { loop.cancelTimer(&arrivals.timer) }
@@ -104,7 +99,7 @@ extension Worker {
                 byNanoseconds: request.pointee.exchange.bodyTimeout
             )
             if due <= loop.now {
-                unsafe removeArrival(request)
+                unsafe leaveArrivals(request)
                 unsafe replyWithError(request, .lateMessage)
             } else {
                 earliest = min(earliest ?? due, due)

@@ -2,8 +2,6 @@ import SluiceCompression
 import SluiceCore
 import SluiceGRPC
 import SluiceHTTP
-import SluiceIO
-import SluiceIngress
 import SluiceTelemetry
 
 // Compressed requests and answers are decoded where they must be read, and pass untouched where they
@@ -17,13 +15,6 @@ import SluiceTelemetry
 //
 // What decodes to at most a turn (1 MiB) is decoded in place, and longer bodies by helper threads.
 extension Worker {
-    /// Whether the request that was gathered must be decoded before it can be read.
-    @inline(__always)
-    func isCoded(_ request: Request) -> Bool {
-        unsafe request.pointee.isCoded
-            || request.existing(RoutingScanner.self)?.pointee.isCompressed == true
-    }
-
     /// Whether a request must be decoded though nothing here reads it: for a runtime that can't decode it, or to give
     /// the model in it another name.
     func mustDecode(_ request: Request, _ model: WorkerModel) -> Bool {
@@ -184,7 +175,7 @@ extension Worker {
     ) {
         let isMessage = unsafe request.pointee.callerProtocol == .grpc
         let limit = workerSnapshot.snapshot.maxRequestBytes
-        let turn = shared.offload == nil ? limit : min(limit, Worker.turnMaximum)
+        let turn = min(limit, turnLimit)
         let result = unsafe MessageDecoding.decode(
             request.pointee.body.buffered.bytes,
             coding,
@@ -262,7 +253,7 @@ extension Worker {
     func decodeAnswer(_ request: Request, _ coding: ContentCoding) {
         let isMessage = unsafe request.pointee.attempt.translatedProtocol == .grpc
         let limit = workerSnapshot.snapshot.maxRequestBytes
-        let turn = shared.offload == nil ? limit : min(limit, Worker.turnMaximum)
+        let turn = min(limit, turnLimit)
         let result = unsafe MessageDecoding.decode(
             request.lookup.pointee.captured.bytes,
             coding,

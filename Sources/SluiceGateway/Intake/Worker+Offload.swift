@@ -1,6 +1,5 @@
 import SluiceCore
 import SluiceIO
-import SluiceInference
 import SluiceTelemetry
 private import Synchronization
 
@@ -33,12 +32,6 @@ extension Worker {
         case answer
         /// What the cache keeps of an answer.
         case capture
-    }
-
-    /// Whether work on so many bytes is for a helper thread.
-    @inline(__always)
-    func isLong(_ byteCount: Int) -> Bool {
-        byteCount > Worker.turnMaximum && shared.offload != nil
     }
 
     /// Has `work` done on a helper thread, and then `then` here, unless the request is over by then.
@@ -135,12 +128,7 @@ extension Worker {
     }
 
     /// Forgets work whose request is over: it isn't begun any more, and its body is given back.
-    @inline(__always)
     func forgetOffload(_ request: Request) {
-        if unsafe request.pointee.offloadToken != 0 { unsafe forgetOffloaded(request) }
-    }
-
-    private func forgetOffloaded(_ request: Request) {
         let token = unsafe request.pointee.offloadToken
         _ = unsafe offloaded.remove(token)
         gone.removeValue(forKey: token)?.set()

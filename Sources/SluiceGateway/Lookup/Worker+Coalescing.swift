@@ -1,10 +1,7 @@
 import SluiceCache
 import SluiceCore
 import SluiceGRPC
-import SluiceHTTP
 import SluiceIO
-import SluiceInference
-import SluiceTelemetry
 
 // Equal calls under way: one request leads and calls the backend, the others wait for what it gets.
 extension Worker {
@@ -116,49 +113,6 @@ extension Worker {
         }
         for waiter in waiters ?? [] {
             post(waiter) { $0.completed(waiter.token, outcome) }
-        }
-    }
-
-    /// Settles what a request that ends still owes the cache and those who wait for it.
-    func leaveCache(_ request: Request) {
-        guard let lookup = unsafe request.existing(LookupState.self) else { return }
-        if let ticket = unsafe lookup.pointee.ticket {
-            switch unsafe request.pointee.cacheRole {
-            case .follows:
-                _ = shared.cache?.calls.leave(ticket)
-            case .leads where unsafe request.pointee.reason.concernsCallerAlone: passOn(ticket)
-            default:
-                unsafe complete(
-                    request,
-                    .failed(
-                        http: request.pointee.grpcStatus >= 0
-                            ? StatusTable.http(grpc: request.pointee.grpcStatus)
-                            : request.pointee.status,
-                        grpc: request.pointee.grpcStatus >= 0
-                            ? request.pointee.grpcStatus
-                            : StatusTable.grpc(http: request.pointee.status),
-                        reason: request.pointee.reason == .ok
-                            ? .backendError : request.pointee.reason,
-                        sentence: "the equal call this one waited for failed"
-                    )
-                )
-            }
-        }
-        // It may wait for another's call, or for Redis.
-        if unsafe lookup.pointee.token > 0 { _ = unsafe waiting.remove(lookup.pointee.token) }
-        if let batch = unsafe rows(of: request) { release(batch) }
-        unsafe lookup.pointee.staleEntry?.release()
-        unsafe lookup.pointee.cacheable?.release()
-        unsafe lookup.pointee.captured.release(to: buffers)
-    }
-}
-
-extension Reason {
-    /// Whether a call ended for a reason that doesn't concern others who wait for the same.
-    fileprivate var concernsCallerAlone: Bool {
-        switch self {
-        case .clientGone, .timeout, .idleTimeout, .protocolError: true
-        default: false
         }
     }
 }

@@ -5,7 +5,6 @@ import SluiceGRPC
 import SluiceHTTP
 import SluiceIO
 import SluiceInference
-import SluiceTelemetry
 
 // A failure may be the caller's doing: runtimes answer 500 to JSON that is none, or to data that doesn't
 // fit its shape. So the body of a prediction is kept as it passes, up to `retryBufferBytes`, and a
@@ -100,7 +99,7 @@ extension Worker {
                 || request.pointee.callerProtocol != .grpc && AnswerKind(http: code) == .failed
         else { return false }
         if unsafe request.pointee.isHedged { unsafe leaveHedge(request, .lost) }
-        unsafe endTryTimer(request)
+        if unsafe request.pointee.timerPurpose == .tryEnd { unsafe armDeadline(request) }
         unsafe request.pointee.attempt.code = code
         unsafe request.pointee.attempt.firstByte = loop.now
         if endStream {

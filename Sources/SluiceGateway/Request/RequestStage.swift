@@ -2,12 +2,12 @@
 ///
 /// The files of the steps are named where each begins; *Life of a Request* tells the whole.
 enum RequestStage: UInt8 {
-    /// The head is here; a gRPC body must first say which model it means (`Worker+Intake`, `Worker+Body`).
+    /// The head is here; a gRPC body must first say which model it means (`Worker+Intake`, `Worker+BodyIntake`).
     case routing
     /// A backend is chosen and a connection to it is being made, or a place in the queue is waited for
-    /// (`Worker+Dispatch`, `Worker+Queue`).
+    /// (`Worker+BackendSelection`, `Worker+QueueWait`).
     case connecting
-    /// The request is collected, to be looked up in the cache or translated when it is whole (`Worker+Cache`).
+    /// The request is collected, to be looked up in the cache or translated when it is whole (`Worker+ResultLookup`).
     case gathering
     /// An equal call is under way, tier 2 is being asked, or a helper thread has the body (`Worker+Coalescing`,
     /// `Worker+Redis`, `Worker+Offload`).

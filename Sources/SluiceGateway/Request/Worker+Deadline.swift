@@ -1,9 +1,6 @@
 import SluiceBalancing
 import SluiceCore
-import SluiceGRPC
-import SluiceHTTP
 import SluiceIO
-import SluiceIngress
 
 // What ends a request that nothing else ends.
 //
@@ -55,14 +52,8 @@ extension Worker {
     /// Stops the request's timer, whatever it was set for.
     @inline(__always)
     func cancelTimer(_ request: Request) {
-        unsafe leaveArrivals(request)
+        if unsafe request.pointee.timerPurpose == .arrival { unsafe leaveArrivals(request) }
         if unsafe request.pointee.timer != .none { unsafe loop.cancelTimer(&request.pointee.timer) }
-    }
-
-    /// The attempt's own time runs no more; the request's goes on.
-    @inline(__always)
-    func endTryTimer(_ request: Request) {
-        if unsafe request.pointee.timerPurpose == .tryEnd { unsafe armDeadline(request) }
     }
 
     /// Sets the deadline of a request that isn't answered on the spot, unless it runs already.

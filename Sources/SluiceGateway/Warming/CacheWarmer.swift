@@ -153,17 +153,8 @@ extension Worker {
 
     // MARK: - What is hot
 
-    /// Notes every so many-th request of a model whose revisions are warmed.
-    func sampleHot(_ request: Request, _ body: UnsafeRawBufferPointer) {
-        guard
-            let sampler = unsafe request.pointee.model?._withUnsafeGuaranteedRef({ $0.hot }),
-            unsafe !request.pointee.isInternal, sampler.isDue()
-        else { return }
-        unsafe noteHot(request, body, sampler)
-    }
-
     @inline(never)
-    private func noteHot(
+    func noteHot(
         _ request: Request,
         _ body: UnsafeRawBufferPointer,
         _ sampler: TopRequestSampler

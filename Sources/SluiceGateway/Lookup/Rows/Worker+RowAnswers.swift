@@ -1,6 +1,5 @@
 import SluiceCache
 import SluiceCore
-import SluiceEgress
 import SluiceHTTP
 import SluiceIO
 import SluiceInference
@@ -24,7 +23,7 @@ extension Worker {
             isTranslated: isTranslated,
             rows: batch.asked.count
         )
-        if unsafe isLong(request.lookup.pointee.captured.count) {
+        if unsafe request.lookup.pointee.captured.count > turnLimit {
             unsafe offload(request, .answer, on: .captured) { codec, body in
                 unsafe Handed(codec.cutRows(body, order))
             } then: { worker, request, cut in

@@ -1,11 +1,9 @@
 import SluiceCache
 import SluiceCore
 import SluiceEgress
-import SluiceHTTP
 import SluiceIO
 import SluiceInference
 import SluiceRedis
-import SluiceTelemetry
 
 // A batch is looked up row by row, and the model is asked only for rows that are in no cache:
 //
@@ -21,16 +19,6 @@ import SluiceTelemetry
 //    ▼                                        │ can't be cut, or put together
 //   can't be cut: looked up whole  ◄──────────┘ the caller's request, rows left alone for a while
 extension Worker {
-    /// Whether the model is cached row by row.
-    func keepsRows(_ request: Request) -> Bool {
-        unsafe request.pointee.model?._withUnsafeGuaranteedRef { $0.plan.cache?.rows } ?? false
-    }
-
-    /// What the request has to do with rows, if anything.
-    func rows(of request: Request) -> RowBatch? {
-        unsafe request.cacheable?._withUnsafeGuaranteedRef { $0.rows }
-    }
-
     // MARK: - Looking up
 
     /// Looks a request up row by row; false when it is to be looked up whole.

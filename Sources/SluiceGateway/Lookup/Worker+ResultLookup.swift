@@ -1,8 +1,6 @@
-import SluiceBalancing
 import SluiceCache
 import SluiceCore
 import SluiceGRPC
-import SluiceHTTP
 import SluiceIO
 import SluiceInference
 import SluiceIngress
@@ -18,44 +16,16 @@ import SluiceTelemetry
 //                           │ we lead
 //                           ▼
 //                         backend ──► relayed as ever, and captured ─► kept, and told to who waits
+//
+// A request that came in one piece is looked up where it lies, in the session's memory: without a copy,
+// a string or an array. What was seen before byte for byte isn't even read.
 extension Worker {
-    /// Whether a prediction is to be gathered and looked up; says so in the request.
-    func beginsLookup(_ request: Request) -> Bool {
-        guard shared.cache != nil, unsafe isPrediction(request),
-            unsafe request.pointee.model?._withUnsafeGuaranteedRef({ $0.plan.cache != nil })
-                == true,
-            let head = unsafe request.pointee.head
-        else { return false }
-        // In a coding that isn't read here it has no key. A gRPC message says by its flag.
-        let coding =
-            unsafe request.pointee.callerProtocol == .grpc
-            ? NamedCoding.none : NamedCoding(head, .contentEncoding)
-        var isForbidden = coding == .unknown
-        unsafe request.pointee.isCoded = coding.coding != nil
-        if let control = unsafe head.first(.cacheControl) {
-            let (noStore, noCache) = unsafe CacheControl.read(control)
-            isForbidden = isForbidden || noStore
-            unsafe request.pointee.mustAsk = noCache
-        }
-        guard !isForbidden else {
-            unsafe bypass(request)
-            return false
-        }
-        unsafe request.pointee.cacheRole = .uncoalesced
-        return true
-    }
-
-    /// Goes on without the cache.
-    private func bypass(_ request: Request) {
-        unsafe request.pointee.cacheRole = .bypass
-        unsafe count(request, .bypass)
-    }
-
     /// Takes another piece of a body that is being gathered.
     func gather(_ request: Request, _ bytes: UnsafeRawBufferPointer, endStream: Bool) {
         if endStream, unsafe request.pointee.cacheRole == .uncoalesced,
             unsafe request.pointee.body.buffered.isEmpty,
-            unsafe !isCoded(request), unsafe looksUpInPlace(request, bytes)
+            unsafe request.pointee.callerProtocol != .v1, unsafe !isCoded(request),
+            unsafe looksUpInPlace(request, bytes)
         {
             return
         }
@@ -94,15 +64,150 @@ extension Worker {
         unsafe gathered(request)
     }
 
+    /// Whether the request that was gathered must be decoded before it can be read.
+    @inline(__always)
+    func isCoded(_ request: Request) -> Bool {
+        unsafe request.pointee.isCoded
+            || request.existing(RoutingScanner.self)?.pointee.isCompressed == true
+    }
+
+    /// Takes a piece of a body that is being gathered.
+    func hold(_ request: Request, _ bytes: UnsafeRawBufferPointer) {
+        unsafe request.pointee.body.buffered.append(bytes, pool: buffers)
+        // Windows stay open: what is gathered is bounded, by the largest entry.
+        unsafe request.pointee.exchange.consumed(bytes.count)
+        unsafe request.pointee.body.acknowledged += bytes.count
+    }
+
+    // MARK: - In place
+
+    /// Looks a whole request up from where it lies; false when it has to be gathered first, and then
+    /// nothing has been counted.
+    func looksUpInPlace(_ request: Request, _ bytes: UnsafeRawBufferPointer) -> Bool {
+        let form: ResponseFormat.APIForm
+        switch unsafe request.pointee.callerProtocol {
+        case .grpc: form = .grpc
+        case .v2: form = .v2
+        default: return false
+        }
+        guard unsafe chooseRevision(request) else { return true }
+        guard let cache = unsafe cache, let revision = unsafe request.pointee.revision else {
+            return false
+        }
+        let mustAsk = unsafe request.pointee.mustAsk
+        let byRows = unsafe keepsRows(request)
+        let message = form == .grpc && !mustAsk ? unsafe message(request, bytes) : nil
+        if let message,
+            let known = unsafe memo.find(
+                message,
+                revision: revision._withUnsafeGuaranteedRef { $0.number }
+            ), known.isRaw,
+            case .fresh(let entry) = unsafe cache._withUnsafeGuaranteedRef({
+                unsafe $0.memory.lookup(known.key, at: loop.now, &known.place.pointee)
+            }),
+            unsafe entry.answer.first == PredictCodec.rawForm
+        {
+            if byRows { unsafe countRows(request, hits: 1, misses: 0) }
+            unsafe sampleHot(request, bytes)
+            unsafe serveInPlace(request, bytes, entry, id: message.id)
+            return true
+        }
+        guard !byRows, let key = unsafe scannedKey(request, bytes, form) else {
+            return false
+        }
+        // What it hasn't got by heart, the worker mostly hasn't got at all: a miss's timer is set while the
+        // index is fetched.
+        unsafe cache._withUnsafeGuaranteedRef { $0.memory.fetch(key) }
+        unsafe beginWaiting(request)
+        unsafe sampleHot(request, bytes)
+        let isRaw = form == .grpc && codec.scan.isRaw
+        let found =
+            mustAsk
+            ? nil : unsafe cache._withUnsafeGuaranteedRef { $0.memory.lookup(key, at: loop.now) }
+        if isRaw, case .fresh(let entry)? = found,
+            unsafe entry.answer.first == PredictCodec.rawForm
+        {
+            // Asked for twice now: the third time it needn't be read. What comes once only isn't
+            // worth the memory.
+            if let message { unsafe remember(request, message, key, isRaw: true) }
+            unsafe serveInPlace(request, bytes, entry, id: codec.scan.id)
+            return true
+        }
+        if isRaw {
+            unsafe request.lookup.pointee.rawID = LookupState.Part(codec.scan.id, in: bytes)
+        }
+        unsafe hold(request, bytes)
+        unsafe proceed(request, key, nil, found)
+        return true
+    }
+
+    /// A gRPC message as the memo knows it, if it can.
+    private func message(
+        _ request: Request,
+        _ bytes: UnsafeRawBufferPointer
+    ) -> ExactRequestKeyCache.Message? {
+        if let prefetched = prefetched, unsafe prefetched.request == request,
+            unsafe prefetched.message.isWhole(bytes)
+        {
+            return prefetched.message
+        }
+        return unsafe ExactRequestKeyCache.Message(bytes)
+    }
+
+    func remember(
+        _ request: Request,
+        _ message: ExactRequestKeyCache.Message,
+        _ key: CacheKey,
+        isRaw: Bool
+    ) {
+        guard let revision = unsafe request.pointee.revision else { return }
+        memo.insert(
+            message,
+            revision: unsafe revision._withUnsafeGuaranteedRef { $0.number },
+            key: key,
+            isRaw: isRaw
+        )
+    }
+
+    /// Remembers a gRPC request's key by its bytes.
+    func remember(_ request: Request, _ key: CacheKey, isRaw: Bool) {
+        guard let message = unsafe ExactRequestKeyCache.Message(request.pointee.body.buffered.bytes)
+        else { return }
+        unsafe remember(request, message, key, isRaw: isRaw)
+    }
+
+    // MARK: - What else a cached model asks
+
+    /// Notes every so many-th request of a model whose revisions are warmed.
+    func sampleHot(_ request: Request, _ body: UnsafeRawBufferPointer) {
+        guard
+            let sampler = unsafe request.pointee.model?._withUnsafeGuaranteedRef({ $0.hot }),
+            unsafe !request.pointee.isInternal, sampler.isDue()
+        else { return }
+        unsafe noteHot(request, body, sampler)
+    }
+
+    /// Whether the model is cached row by row.
+    func keepsRows(_ request: Request) -> Bool {
+        unsafe request.pointee.model?._withUnsafeGuaranteedRef { $0.plan.cache?.rows } ?? false
+    }
+
+    /// What the request has to do with rows, if anything.
+    func rows(of request: Request) -> RowBatch? {
+        unsafe request.cacheable?._withUnsafeGuaranteedRef { $0.rows }
+    }
+
+    // MARK: - Gathered
+
     /// Makes the request's key and looks it up; a miss joins the call under way, or makes one.
-    private func lookUp(_ request: Request) {
+    func lookUp(_ request: Request) {
         guard let cache = shared.cache else { return }
         if unsafe request.pointee.revision == nil, unsafe !chooseRevision(request) { return }
-        unsafe beginWaiting(request)
         unsafe sampleHot(request, request.pointee.body.buffered.bytes)
-        if unsafe isLong(request.pointee.body.buffered.count),
+        if unsafe request.pointee.body.buffered.count > turnLimit,
             let order = unsafe keyOrder(of: request)
         {
+            unsafe beginWaiting(request)
             let byRows = unsafe keepsRows(request) && mayLookUpRows(request)
             unsafe offload(request, .key, on: .buffered) { codec, body in
                 unsafe Handed(codec.read(body, order, byRows: byRows))
@@ -111,12 +216,15 @@ extension Worker {
             }
             return
         }
-        if unsafe keepsRows(request), unsafe looksUpRows(request) { return }
+        if unsafe keepsRows(request) {
+            unsafe beginWaiting(request)
+            if unsafe looksUpRows(request) { return }
+        }
         unsafe lookUp(request, cacheable(of: request), cache)
     }
 
     /// Goes on with the keys that a helper thread has made.
-    private func lookUp(_ request: Request, _ read: PredictCodec.Reading) {
+    func lookUp(_ request: Request, _ read: PredictCodec.Reading) {
         guard let cache = shared.cache else { return }
         var whole = read.whole
         if let rows = read.rows {
@@ -129,13 +237,14 @@ extension Worker {
     }
 
     /// Looks a whole request up, if it has a key.
-    private func lookUp(
+    func lookUp(
         _ request: Request,
         _ cacheable: (key: CacheKey, responseFormat: ResponseFormat)?,
         _ cache: ResultCache
     ) {
         guard let (key, responseFormat) = cacheable else {
             unsafe bypass(request)
+            unsafe beginWaiting(request)
             unsafe attempt(request)
             return
         }
@@ -174,8 +283,11 @@ extension Worker {
         case .miss?: unsafe count(request, .memoryMiss)
         case nil: break
         }
+        if unsafe request.pointee.timer == .none { unsafe beginWaiting(request) }
         unsafe joinCall(request, key)
     }
+
+    // MARK: - Misses
 
     /// Joins the call under way for the same request, or makes it.
     func joinCall(_ request: Request, _ key: CacheKey) {
@@ -221,7 +333,7 @@ extension Worker {
     /// Tier 2, or the backend.
     func askFurther(_ request: Request) {
         unsafe request.lookup.pointee.stamp = cacheStamp
-        if unsafe !request.pointee.mustAsk, unsafe askRedis(request) { return }
+        if redis != nil, unsafe !request.pointee.mustAsk, unsafe askRedis(request) { return }
         unsafe ask(request)
     }
 
@@ -254,178 +366,7 @@ extension Worker {
         unsafe serve(request, entry, "sluice; hit", detail: "redis")
     }
 
-    // MARK: - Serving
-
-    /// Answers with what is kept, in the caller's form and under its own `id`.
-    func serve(
-        _ request: Request,
-        _ entry: CacheEntry,
-        _ status: StaticString,
-        detail: StaticString
-    ) {
-        let isRaw = unsafe entry.answer.first == PredictCodec.rawForm
-        if isRaw, unsafe request.lookup.pointee.cacheable == nil,
-            let id = unsafe request.rawID
-        {
-            unsafe replyRaw(request, entry, id: id, status, detail: detail)
-            return
-        }
-        unsafe makeCacheable(request)
-        let responseFormat = unsafe responseFormat(of: request)
-        if isRaw, let responseFormat, responseFormat.form == .grpc, responseFormat.isRaw {
-            var id = responseFormat.id
-            id.withUTF8 {
-                unsafe replyRaw(
-                    request,
-                    entry,
-                    id: UnsafeRawBufferPointer($0),
-                    status,
-                    detail: detail
-                )
-            }
-            return
-        }
-        guard let responseFormat,
-            let answer = unsafe codec.render(
-                entry.answer,
-                for: responseFormat,
-                runtimeKind(of: request)
-            )
-        else {
-            // It can't be told in this form; ask the model.
-            unsafe request.pointee.cacheRole = .bypass
-            unsafe attempt(request)
-            return
-        }
-        unsafe reply(request, answer) { head in
-            appendStatus(entry, status, detail: detail, to: head)
-        }
-    }
-
-    func secondsLeft(_ entry: CacheEntry) -> Int {
-        Int(entry.lifetime.freshUntil.nanoseconds(since: loop.now) / 1_000_000_000)
-    }
-
-    /// Serves an answer past its time where the call has failed; false when there is none.
-    func serveStaleIfError(_ request: Request) -> Bool {
-        guard let staleEntry = unsafe request.existing(LookupState.self)?.pointee.staleEntry else {
-            return unsafe serveStaleRows(request)
-        }
-        unsafe makeCacheable(request)
-        unsafe request.lookup.pointee.staleEntry = nil
-        let entry = unsafe CacheEntry(staleEntry.takeRetainedValue())
-        guard loop.now < entry.lifetime.useUntil,
-            let responseFormat = unsafe responseFormat(of: request),
-            let answer = unsafe codec.render(
-                entry.answer,
-                for: responseFormat,
-                runtimeKind(of: request)
-            )
-        else { return false }
-        let age = loop.now.nanoseconds(since: entry.lifetime.freshUntil) / 1_000_000_000
-        unsafe complete(request, .answered(entry))
-        unsafe reply(
-            request,
-            answer,
-            cacheStatus: "sluice; hit; ttl=-\(age); detail=stale-if-error"
-        )
-        return true
-    }
-
-    // MARK: - Cacheable requests
-
-    /// Reads once more what the caller wants of its answer, unless that is known.
-    ///
-    /// Only while the request is held: when it has been sent on, it is gone.
-    func makeCacheable(_ request: Request) {
-        guard unsafe request.lookup.pointee.cacheable == nil, let form = unsafe form(of: request),
-            let head = unsafe request.pointee.head
-        else { return }
-        var version = pathVersion(head)
-        let isScanned = version.withUTF8 {
-            unsafe codec.scan(
-                request.pointee.body.buffered.bytes,
-                form,
-                headerLength: requestHeaderLength(head),
-                version: UnsafeRawBufferPointer($0)
-            )
-        }
-        guard
-            let responseFormat = isScanned
-                ? codec.scan.responseFormat : unsafe cacheable(of: request)?.responseFormat
-        else {
-            return
-        }
-        unsafe request.lookup.pointee.cacheable = .passRetained(CacheableRequest(responseFormat))
-    }
-
-    /// The request's key, and what its answer must look like; nil when it can't be cached.
-    private func cacheable(of request: Request) -> (key: CacheKey, responseFormat: ResponseFormat)?
-    {
-        guard let order = unsafe keyOrder(of: request) else { return nil }
-        return unsafe codec.read(request.pointee.body.buffered.bytes, order, byRows: false).whole
-    }
-
-    /// What keys of the request are made of beside its body; nil when it can't have one.
-    func keyOrder(of request: Request) -> PredictCodec.KeyOrder? {
-        guard let form = unsafe form(of: request), let model = unsafe request.pointee.model,
-            let revision = unsafe request.pointee.revision, let head = unsafe request.pointee.head
-        else { return nil }
-        let length = requestHeaderLength(head)
-        // 0 is a raw request, which only the model's signature explains.
-        if length == 0 { return nil }
-        return unsafe PredictCodec.KeyOrder(
-            form: form,
-            headerLength: length,
-            model: model._withUnsafeGuaranteedRef { $0.plan.name },
-            version: pathVersion(head),
-            revision: revision._withUnsafeGuaranteedRef { $0.identity },
-            meaning: meaning(of: request, form)
-        )
-    }
-
-    /// What V1 means to the revision's backends, where they speak V2 and their signature is known.
-    func meaning(of request: Request, _ form: ResponseFormat.APIForm) -> V1Meaning? {
-        guard form == .v1 else { return nil }
-        return unsafe request.pointee.revision?._withUnsafeGuaranteedRef { revision in
-            guard revision.form(for: .v1) != .v1 else { return nil }
-            return revision.plan.signature.signature.map {
-                V1Meaning(signature: $0, runtimeKind: revision.plan.runtimeKind)
-            }
-        }
-    }
-
-    /// `inference-header-content-length` of a request, if it says one.
-    func requestHeaderLength(_ head: FieldBlock) -> Int? {
-        unsafe head.first(.inferenceHeaderContentLength).flatMap { unsafe ASCII.decimal($0) }
-    }
-
-    /// The model's version in a REST path, or "".
-    func pathVersion(_ head: FieldBlock) -> String {
-        guard let path = unsafe head.first(.path) else { return "" }
-        let range = unsafe InferencePath(path).version
-        return unsafe String(
-            decoding: InferencePath.name(UnsafeRawBufferPointer(rebasing: path[range])),
-            as: UTF8.self
-        )
-    }
-
-    func form(of request: Request) -> ResponseFormat.APIForm? {
-        switch unsafe request.pointee.callerProtocol {
-        case .v1: .v1
-        case .v2: .v2
-        case .grpc: .grpc
-        case .other: nil
-        }
-    }
-
-    func responseFormat(of request: Request) -> ResponseFormat? {
-        unsafe request.cacheable?._withUnsafeGuaranteedRef { $0.responseFormat }
-    }
-
-    func headerLength(_ value: Int) -> Int? { value < 0 ? nil : value }
-
-    // MARK: - Names
+    // MARK: - Names and counts
 
     func tag(of request: Request) -> CacheTag {
         unsafe request.pointee.revision?._withUnsafeGuaranteedRef { $0.tag }
@@ -435,7 +376,7 @@ extension Worker {
     func count(_ request: Request, _ result: CacheResult) {
         guard unsafe !request.pointee.isInternal else { return }
         unsafe request.pointee.model?._withUnsafeGuaranteedRef {
-            if let metrics = $0.cacheMetrics { shard.add(metrics.counter(result)) }
+            if let metrics = $0.cacheMetrics { shard.add(metrics.counters[result.rawValue]) }
         }
     }
 }

@@ -1,9 +1,6 @@
 import SluiceCache
 import SluiceCore
-import SluiceHTTP
 import SluiceIO
-import SluiceIngress
-import SluiceTelemetry
 
 // A stale answer was served; an internal request fetches a new one.
 extension Worker {

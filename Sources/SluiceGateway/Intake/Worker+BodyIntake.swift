@@ -10,6 +10,7 @@ import SluiceTelemetry
 extension Worker {
     // Body bytes held back while a gRPC message hasn't named its model yet.
     private static let routingHoldMaximum = 64 << 10
+
     // Body bytes a refused HTTP/1.1 request may still send before the refusal goes out.
     private static let errorReplyBodyMaximum = 1 << 20
 
@@ -104,7 +105,7 @@ extension Worker {
     }
 
     /// Follows the body with the scanner; true when the bytes may go on.
-    private func scan(_ request: Request, _ bytes: UnsafeRawBufferPointer) -> Bool {
+    func scan(_ request: Request, _ bytes: UnsafeRawBufferPointer) -> Bool {
         switch unsafe request.scanner.pointee.scan(bytes, name: request.modelNamePlace) {
         case .needMore, .routed: return true
         case .failed(let failure):
@@ -115,6 +116,43 @@ extension Worker {
             )
             return false
         }
+    }
+
+    /// Routes a gRPC request by its model's name; `chunk` is the part of its body that has come just now.
+    func routeGRPC(
+        _ request: Request,
+        _ name: UnsafeRawBufferPointer,
+        _ chunk: UnsafeRawBufferPointer = unsafe .empty
+    ) {
+        guard
+            let model = unsafe request.pointee.workerSnapshot._withUnsafeGuaranteedRef({
+                unsafe $0.model(named: name)
+            })
+        else {
+            unsafe replyWithError(
+                request,
+                name.isEmpty
+                    ? .badRequest("the message names no model (model_name is empty)")
+                    : .unknownModel(String(decoding: name, as: UTF8.self))
+            )
+            return
+        }
+        unsafe request.pointee.model = model
+        // A stream may live as long as both sides like; a single call may not.
+        if unsafe !request.pointee.method.isStreaming {
+            let own = unsafe request.pointee.timeout
+            let limit = unsafe model._withUnsafeGuaranteedRef { $0.timeout }
+            unsafe request.pointee.timeout = own == 0 ? limit : min(own, limit)
+            if limit < own { unsafe armDeadline(request) }
+        }
+        unsafe routed(request, chunk)
+    }
+
+    func truncated(_ request: Request) {
+        unsafe replyWithError(
+            request,
+            .badRequest("the gRPC request ended before its message was complete")
+        )
     }
 
     package func requestTrailers(_ exchange: Exchange, _ trailers: FieldBlock) {

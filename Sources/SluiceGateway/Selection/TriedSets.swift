@@ -38,30 +38,3 @@ struct TriedSets {
         place = 0
     }
 }
-
-extension Worker {
-    /// The backends that the request has been sent to.
-    func tried(_ request: Request) -> BackendSet {
-        unsafe queues.tried.set(
-            first: request.pointee.attempt.tried,
-            at: request.pointee.attempt.triedFurther
-        )
-    }
-
-    /// The request goes to this backend.
-    func noteTried(_ request: Request, _ number: Int) {
-        if number < 64 {
-            unsafe request.pointee.attempt.tried |= 1 << UInt64(number)
-        } else {
-            unsafe queues.tried.insert(number, at: &request.pointee.attempt.triedFurther)
-        }
-    }
-
-    /// The request may go to any backend again, or ends.
-    func forgetTried(_ request: Request) {
-        unsafe request.pointee.attempt.tried = 0
-        if unsafe request.pointee.attempt.triedFurther > 0 {
-            unsafe queues.tried.remove(at: &request.pointee.attempt.triedFurther)
-        }
-    }
-}

@@ -1,7 +1,5 @@
 import SluiceCache
-import SluiceCompression
 import SluiceCore
-import SluiceGRPC
 import SluiceHTTP
 import SluiceIO
 import SluiceInference
@@ -64,22 +62,27 @@ extension Worker {
         {
             let limit = cache.memory.maximumEntryBytes
             if unsafe !decodeCaptured(request, coding, limit: limit) {
-                if limit > Worker.turnMaximum, shared.offload != nil {
+                if limit > turnLimit {
                     unsafe keepLater(request)
                     return
                 }
                 unsafe request.pointee.isCapturing = false
             }
         }
-        if let batch = unsafe rows(of: request), unsafe keepWhole(request, batch) { return }
+        if unsafe request.lookup.pointee.cacheable != nil, let batch = unsafe rows(of: request),
+            unsafe keepWhole(request, batch)
+        {
+            return
+        }
         if unsafe request.pointee.isCapturing,
-            unsafe isLong(request.lookup.pointee.captured.count)
+            unsafe request.lookup.pointee.captured.count > turnLimit
         {
             unsafe keepLater(request)
             return
         }
         guard unsafe request.pointee.isCapturing, let key = unsafe request.lookup.pointee.key,
             let stamp = unsafe request.lookup.pointee.stamp,
+            let revision = unsafe request.pointee.revision,
             let kept = unsafe codec.keep(
                 request.lookup.pointee.captured.bytes,
                 request.backendProtocol == .grpc
@@ -97,23 +100,16 @@ extension Worker {
         }
         let entry = unsafe kept.withUnsafeBytes {
             unsafe CacheEntry(
-                tag: tag(of: request),
+                tag: revision._withUnsafeGuaranteedRef { $0.tag },
                 born: loop.now,
                 lifetime: lifetime(of: request, policy),
                 answer: $0
             )
         }
-        if cache.memory.store(entry, for: key, asked: stamp, at: loop.now) {
+        if cache.memory.store(entry, for: key, asked: stamp, at: loop.now), redis != nil {
             unsafe keepInRedis(request, entry, key)
         }
         unsafe complete(request, .answered(entry))
-    }
-
-    /// How a V1 backend's answer to a caller of V2 is read, so that all of those get it; nil for any other.
-    private func meaning(of request: Request) -> PredictCodec.AnswerOrder? {
-        guard unsafe request.backendProtocol == .v1, unsafe request.pointee.callerProtocol != .v1
-        else { return nil }
-        return unsafe responseFormat(of: request).map { unsafe answerOrder(request, $0) }
     }
 
     /// Has a long answer made into what is kept by a helper thread; the request itself needn't wait for that.

@@ -5,7 +5,6 @@ import SluiceEgress
 import SluiceGRPC
 import SluiceHTTP
 import SluiceInference
-import SluiceTelemetry
 
 // The caller speaks one protocol and the backend another: the whole request is turned into the
 // backend's form before a connection is asked for, and the whole answer into the caller's.
@@ -36,16 +35,6 @@ extension Worker {
     func hasBinaryTensors(_ request: Request) -> Bool {
         guard unsafe request.pointee.operation == .v2Infer else { return false }
         return unsafe request.pointee.head?.index(of: .inferenceHeaderContentLength) != nil
-    }
-
-    /// Whether it asks a model for a single answer, in whichever form.
-    func isPrediction(_ request: Request) -> Bool {
-        switch unsafe request.pointee.callerProtocol {
-        case .v1: unsafe request.pointee.operation == .v1Predict
-        case .v2: unsafe request.pointee.operation == .v2Infer
-        case .grpc: unsafe request.pointee.method == .modelInfer
-        case .other: false
-        }
     }
 
     /// Turns the request into the form of the revision's backends, if that is another; false when
@@ -86,7 +75,7 @@ extension Worker {
             version: pathVersion(head),
             backendName: revision.plan.backendModelName ?? model.plan.name
         )
-        if unsafe isLong(request.pointee.body.buffered.count) {
+        if unsafe request.pointee.body.buffered.count > turnLimit {
             unsafe offload(request, .request, on: .buffered) { codec, body in
                 unsafe Handed(codec.translate(body, order))
             } then: { worker, request, result in
@@ -290,7 +279,7 @@ extension Worker {
             unsafe rowsAnswered(request, batch, responseFormat)
             return
         }
-        if unsafe isLong(request.lookup.pointee.captured.count) {
+        if unsafe request.lookup.pointee.captured.count > turnLimit {
             let order = unsafe answerOrder(request, responseFormat)
             unsafe offload(request, .answer, on: .captured) { codec, body in
                 unsafe Handed(codec.answer(body, order))
@@ -358,11 +347,6 @@ extension Worker {
             },
             responseFormat: responseFormat
         )
-    }
-
-    func runtimeKind(of request: Request) -> RuntimeKind {
-        unsafe request.pointee.revision?._withUnsafeGuaranteedRef { $0.plan.runtimeKind }
-            ?? .generic
     }
 
     private func cacheStatus(of request: Request) -> String? {

@@ -1,7 +1,6 @@
 import SluiceBalancing
 import SluiceCore
 import SluiceGRPC
-import SluiceHTTP
 import SluiceIO
 import SluiceInference
 import SluiceIngress
