@@ -243,6 +243,12 @@ let package = Package(
             ]
         ),
         tests(
+            for: "SluiceGateway",
+            imports: [
+                "SluiceGateway", "SluiceIngress", "SluiceGRPC", "SluiceHTTP", "SluiceCore",
+            ]
+        ),
+        tests(
             for: "SluiceControl",
             imports: [
                 "SluiceControl", "SluiceConfiguration", "SluiceCore", "SluiceEgress",

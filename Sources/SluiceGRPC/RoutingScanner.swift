@@ -34,29 +34,28 @@ package struct RoutingScanner: BitwiseCopyable, Sendable {
     /// The longest name, in bytes.
     package static let nameMaximum = 256
 
+    // A record holds 48 bytes of it, so counts have the width of what gRPC counts in: a message's length has 32 bits.
     private var state = State.prefix
-    private let nameField: UInt32
     private let isStreaming: Bool
-    private let messageMaximum: Int
     private var prefixCount: UInt8 = 0
     private var varintShift: UInt8 = 0
-    private var varint: UInt64 = 0
-    private var field: UInt32 = 0
     private var isName = false
     private var hasName = false
     /// Whether the name is known.
     package private(set) var isRouted = false
     /// Whether the first message is compressed, so that it names nothing here.
     package private(set) var isCompressed = false
+    private var varint: UInt64 = 0
+    private let nameField: UInt32
+    private let messageMaximum: UInt32
+    private var field: UInt32 = 0
     private var messages: UInt32 = 0
     /// Bytes of the message that have not come yet.
-    private var remaining = 0
+    private var remaining: UInt32 = 0
     /// Bytes of the field under way.
-    private var skip = 0
-    /// The message's length, once the prefix is complete.
-    package private(set) var messageLength = 0
-    /// Bytes of the name so far.
-    package private(set) var nameCount = 0
+    private var skip: UInt32 = 0
+    private var length: UInt32 = 0
+    private var nameLength: UInt32 = 0
 
     /// A scanner for messages whose field `nameField` names the model.
     ///
@@ -64,9 +63,15 @@ package struct RoutingScanner: BitwiseCopyable, Sendable {
     /// first message routes and later ones pass unseen.
     package init(nameField: Int, messageMaximum: Int, isStreaming: Bool) {
         self.nameField = UInt32(nameField)
-        self.messageMaximum = messageMaximum
+        self.messageMaximum = UInt32(clamping: messageMaximum)
         self.isStreaming = isStreaming
     }
+
+    /// The message's length, once the prefix is complete.
+    package var messageLength: Int { Int(length) }
+
+    /// Bytes of the name so far.
+    package var nameCount: Int { Int(nameLength) }
 
     /// The message that was compressed is decoded now, and only the body's end may follow.
     package mutating func passesDecoded() { isCompressed = false }
@@ -95,19 +100,19 @@ package struct RoutingScanner: BitwiseCopyable, Sendable {
                     guard byte <= 1 else { return .failed(.malformed) }
                     isCompressed = byte == 1
                 } else {
-                    remaining = remaining << 8 | Int(byte)
+                    remaining = remaining << 8 | UInt32(byte)
                 }
                 prefixCount += 1
                 guard prefixCount == 5 else { continue }
                 prefixCount = 0
-                messageLength = remaining
+                length = remaining
                 messages += 1
                 guard remaining <= messageMaximum else { return .failed(.tooLarge) }
                 state = isCompressed ? .compressed : .tag
             case .compressed:
-                let step = min(remaining, count - index)
+                let step = min(Int(remaining), count - index)
                 index += step
-                remaining -= step
+                remaining -= UInt32(step)
                 if remaining == 0 { state = isStreaming ? .passing : .prefix }
             case .tag:
                 if remaining == 0 && varintShift == 0 {
@@ -146,9 +151,11 @@ package struct RoutingScanner: BitwiseCopyable, Sendable {
                     continue
                 }
                 guard value <= UInt64(remaining) else { return .failed(.malformed) }
-                skip = Int(value)
+                skip = UInt32(value)
                 if isName {
-                    guard skip <= RoutingScanner.nameMaximum else { return .failed(.nameTooLong) }
+                    guard skip <= UInt32(RoutingScanner.nameMaximum) else {
+                        return .failed(.nameTooLong)
+                    }
                     hasName = true
                     state = .name
                     if skip == 0 { finishName() }
@@ -156,18 +163,18 @@ package struct RoutingScanner: BitwiseCopyable, Sendable {
                     state = skip == 0 ? .tag : .skip
                 }
             case .skip:
-                let step = min(skip, count - index)
+                let step = min(Int(skip), count - index)
                 index += step
-                skip -= step
-                remaining -= step
+                skip -= UInt32(step)
+                remaining -= UInt32(step)
                 if skip == 0 { state = .tag }
             case .name:
-                let step = min(skip, count - index)
+                let step = min(Int(skip), count - index)
                 for offset in 0..<step { unsafe name[nameCount + offset] = bytes[index + offset] }
                 index += step
-                nameCount += step
-                skip -= step
-                remaining -= step
+                nameLength += UInt32(step)
+                skip -= UInt32(step)
+                remaining -= UInt32(step)
                 if skip == 0 { finishName() }
             }
         }
@@ -184,10 +191,10 @@ package struct RoutingScanner: BitwiseCopyable, Sendable {
         guard state == .prefix, prefixCount == 0, messages == 0, bytes.count > 5,
             let base = bytes.baseAddress, unsafe base.load(as: UInt8.self) == 0
         else { return false }
-        let length = unsafe Int(
-            UInt32(bigEndian: base.loadUnaligned(fromByteOffset: 1, as: UInt32.self))
+        let length = unsafe UInt32(
+            bigEndian: base.loadUnaligned(fromByteOffset: 1, as: UInt32.self)
         )
-        guard length == bytes.count - 5, length <= messageMaximum else { return false }
+        guard Int(length) == bytes.count - 5, length <= messageMaximum else { return false }
         var (next, end) = unsafe (base + 5, base + bytes.count)
         var found = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
         var hasFound = false
@@ -229,11 +236,11 @@ package struct RoutingScanner: BitwiseCopyable, Sendable {
         if let from = found.baseAddress {
             unsafe ShortBytes.copy(from, to: name, count: found.count)
         }
-        nameCount = found.count
+        nameLength = UInt32(truncatingIfNeeded: found.count)
         hasName = hasFound
         isRouted = true
         messages = 1
-        messageLength = length
+        self.length = length
         state = isStreaming ? .passing : .prefix
         return true
     }

@@ -96,4 +96,24 @@ struct BytesTests {
         #expect(unsafe slab.take() == records[3])
         #expect(slab.liveCount == 10)
     }
+
+    @Test(
+        "A slab's records begin at multiples of its alignment, and share none of that",
+        arguments: [(48, 16), (1, 64), (64, 64), (65, 64), (1152, 64), (100, 128)]
+    )
+    func slabAlignment(stride: Int, alignment: Int) {
+        let slab = Slab(stride: stride, alignment: alignment, chunkCount: 3)
+        defer { slab.deallocate() }
+        let places = (0..<8).map { _ in unsafe UInt(bitPattern: slab.take()) }.sorted()
+        #expect(places.allSatisfy { $0 % UInt(alignment) == 0 })
+        for (place, next) in zip(places, places.dropFirst()) {
+            #expect(next - place >= UInt(stride))
+        }
+    }
+
+    @Test("An alignment that is none stops the process")
+    func slabAlignmentRules() async {
+        await #expect(processExitsWith: .failure) { _ = Slab(stride: 64, alignment: 48) }
+        await #expect(processExitsWith: .failure) { _ = Slab(stride: 64, alignment: 8) }
+    }
 }

@@ -385,7 +385,8 @@ def a_shadow_sees_the_rows_that_the_model_sees():
 
 def redis_is_asked_once_for_all_rows():
     redis, backend = Redis(), model()
-    extra = f"cache: {{redis: {{url: 'unix://{redis.socket}', timeout: 100ms}}}}"
+    # One worker: it is up when its connection is.
+    extra = f"workers: 1\ncache: {{redis: {{url: 'unix://{redis.socket}', timeout: 2s}}}}"
     is_up = lambda proxy: b"\nsluice_redis_up 1\n" in get(proxy.admin, "/metrics")[2]
     proxy, plain = cached(backend, extra), Client(backend.address)
     until(lambda: is_up(proxy))

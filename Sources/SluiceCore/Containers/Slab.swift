@@ -11,6 +11,7 @@ public struct Slab: BitwiseCopyable {
     @usableFromInline
     struct State {
         @usableFromInline let stride: Int
+        @usableFromInline let alignment: Int
         @usableFromInline let chunkCount: Int
         @usableFromInline var liveCount = 0
         @usableFromInline var chunks: [UnsafeMutableRawPointer] = unsafe []
@@ -21,10 +22,22 @@ public struct Slab: BitwiseCopyable {
     @usableFromInline let state: UnsafeMutablePointer<State>
 
     /// An empty slab for records of `stride` bytes that grows by `chunkCount` of them at a time.
-    public init(stride: Int, chunkCount: Int = 64) {
+    ///
+    /// Each record's address is a multiple of `alignment`, a power of two from 16 on: with that of a cache line, records
+    /// share none, and what lies in one line of a record stays in one.
+    public init(stride: Int, alignment: Int = 16, chunkCount: Int = 64) {
+        precondition(
+            alignment >= 16 && alignment & (alignment - 1) == 0,
+            "a slab's alignment is a power of two from 16 on"
+        )
         unsafe state = .allocate(capacity: 1)
         unsafe state.initialize(
-            to: State(stride: (max(stride, 16) + 15) & ~15, chunkCount: chunkCount, idle: nil)
+            to: State(
+                stride: (max(stride, 16) + alignment - 1) & ~(alignment - 1),
+                alignment: alignment,
+                chunkCount: chunkCount,
+                idle: nil
+            )
         )
     }
 
@@ -65,7 +78,10 @@ public struct Slab: BitwiseCopyable {
     @usableFromInline
     func grow() {
         let (stride, count) = unsafe (state.pointee.stride, state.pointee.chunkCount)
-        let chunk = UnsafeMutableRawPointer.allocate(byteCount: count * stride, alignment: 16)
+        let chunk = unsafe UnsafeMutableRawPointer.allocate(
+            byteCount: count * stride,
+            alignment: state.pointee.alignment
+        )
         unsafe state.pointee.chunks.append(chunk)
         for index in (0..<count).reversed() {
             let record = unsafe chunk + index * stride

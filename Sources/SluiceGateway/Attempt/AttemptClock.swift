@@ -1,13 +1,13 @@
 import SluiceCore
 
-/// What of an attempt's time its caller took, to send the request or to take the answer; part of its ``RequestRecord``.
+/// What of an attempt's time its caller took, to send the request or to take the answer.
+///
+/// Begun in its ``RequestSlot`` by the first bytes that must wait.
 ///
 /// Backends are judged by the rest. Both directions are told by what waits: bytes of the request that
 /// the backend hasn't taken are its own delay, bytes of the answer that the caller hasn't taken are not.
 @safe
 struct AttemptClock: BitwiseCopyable {
-    /// When the request's last byte went on; zero where it was there from the start, or isn't yet.
-    var requestEnd = Instant.zero
     private var untaken = 0
     private var untakenSince = Instant.zero
     private var unread = 0
@@ -24,7 +24,6 @@ struct AttemptClock: BitwiseCopyable {
 
     /// So many bytes of the request wait for the backend.
     mutating func wait(forBackend count: Int, at now: Instant) {
-        guard count > 0 else { return }
         if untaken == 0 { untakenSince = now }
         untaken += count
     }
@@ -34,7 +33,6 @@ struct AttemptClock: BitwiseCopyable {
 
     /// So many bytes of the answer wait for the caller.
     mutating func wait(forCaller count: Int, at now: Instant) {
-        guard count > 0 else { return }
         if unread == 0 { unreadSince = now }
         unread += count
     }

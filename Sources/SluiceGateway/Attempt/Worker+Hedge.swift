@@ -25,19 +25,19 @@ import SluiceTelemetry
 extension Worker {
     /// The request has gone out, and is kept.
     func armHedge(_ request: Request, _ policy: HedgePolicy) {
-        guard unsafe !request.pointee.isInternal, unsafe request.pointee.hedge == nil,
+        guard unsafe !request.pointee.isInternal, unsafe !request.pointee.isHedged,
             unsafe Int(request.pointee.retry.count) + 1 < policy.maxAttempts
         else { return }
         let hedge = unsafe HedgedCall(self, request, policy)
         unsafe hedge.attempts += Int(request.pointee.retry.count)
-        unsafe request.pointee.hedge = .passRetained(hedge)
+        unsafe request.hedge = .passRetained(hedge)
         hedge.wait()
     }
 
     /// No answer has begun in time.
     func hedgeIsDue(_ hedge: HedgedCall) {
         let request = unsafe hedge.original
-        guard unsafe request.pointee.stage == .relaying, unsafe request.pointee.call != nil,
+        guard unsafe request.pointee.stage == .relaying, unsafe request.pointee.attempt.call != nil,
             unsafe request.pointee.retry.isKept
         else { return }
         guard unsafe request.pointee.hasRequestEnded else {
@@ -60,7 +60,7 @@ extension Worker {
         let copy = unsafe makeCopy(of: request, hedge, revision)
         hedge.attempts += 1
         unsafe hedge.copies.append(copy)
-        unsafe request.pointee.attempts &+= 1
+        unsafe request.pointee.attempt.count &+= 1
         unsafe noteTried(request, picked)
         if hedge.hasMore { hedge.wait() }
         unsafe go(copy, revision, picked)
@@ -109,24 +109,20 @@ extension Worker {
         _ revision: WorkerRevision
     ) -> Request {
         let copy = unsafe repeated(request, to: revision, started: request.pointee.started)
-        unsafe copy.pointee.hedge = .passUnretained(hedge)
+        unsafe copy.hedge = .passUnretained(hedge)
         unsafe copy.pointee.isTranslated = request.pointee.isTranslated
-        unsafe copy.pointee.translatedProtocol = request.pointee.translatedProtocol
+        unsafe copy.pointee.attempt.translatedProtocol = request.pointee.attempt.translatedProtocol
         unsafe copy.pointee.retry.isPrepared = true
         unsafe copy.pointee.retry.isCounted = true
         unsafe copy.pointee.retry.seenCount =
             request.pointee.retry.seenCount + UInt8(clamping: hedge.attempts)
             - request.pointee.retry.count
-        unsafe copy.pointee.buffered.append(request.pointee.retry.replay.bytes, pool: buffers)
-        let small = unsafe Int(request.pointee.retry.smallCount)
-        if small > 0, let base = unsafe request.pointee.scratch.baseAddress {
-            unsafe copy.pointee.buffered.append(
-                UnsafeRawBufferPointer(start: base + RequestScratch.replay, count: small),
-                pool: buffers
-            )
+        if let replay = unsafe request.existing(Replay.self) {
+            unsafe copy.pointee.body.buffered.append(replay.pointee.body.bytes, pool: buffers)
         }
+        unsafe copy.pointee.body.buffered.append(request.smallBody, pool: buffers)
         // No exchange waits to hear that the body has moved on.
-        unsafe copy.pointee.acknowledged = copy.pointee.buffered.count
+        unsafe copy.pointee.body.acknowledged = copy.pointee.body.buffered.count
         return unsafe copy
     }
 
@@ -151,11 +147,11 @@ extension Worker {
                 outcome == .overloaded || head.text(named: "x-sluice-overloaded") != nil
                 || head.text(named: "grpc-retry-pushback-ms")?.hasPrefix("-") == true
             blocks.give(head)
-            unsafe copy.pointee.backendCode = code
+            unsafe copy.pointee.attempt.code = code
             unsafe copyFailed(copy, outcome, isLast: isOverload)
             return nil
         }
-        guard let hedge = unsafe copy.pointee.hedge?._withUnsafeGuaranteedRef({ $0 }) else {
+        guard let hedge = unsafe copy.hedge?._withUnsafeGuaranteedRef({ $0 }) else {
             return nil
         }
         let request = unsafe hedge.original
@@ -169,8 +165,8 @@ extension Worker {
 
     /// Counts the original's own attempt, which another was faster than.
     private func countBeaten(_ request: Request) {
-        unsafe request.pointee.outcome = .unknown
-        guard let backend = unsafe request.pointee.backend else { return }
+        unsafe request.pointee.attempt.outcome = .unknown
+        guard let backend = unsafe request.pointee.attempt.backend else { return }
         let callerProtocol = unsafe request.pointee.callerProtocol
         unsafe backend._withUnsafeGuaranteedRef { backend in
             shard.add(
@@ -192,14 +188,14 @@ extension Worker {
 
     /// The copy came to nothing; another may set out at once.
     func copyFailed(_ copy: Request, _ outcome: BackendOutcome, isLast: Bool = false) {
-        guard let hedge = unsafe copy.pointee.hedge?._withUnsafeGuaranteedRef({ $0 }) else {
+        guard let hedge = unsafe copy.hedge?._withUnsafeGuaranteedRef({ $0 }) else {
             return
         }
         // What the original keeps is what the copy sent; a refusal untouched says nothing of it.
         let isFaulty =
             unsafe outcome != .unknown && outcome != .connectFailed
             && fault(of: hedge.original).map { $0.isCertain || outcome == .failed } == true
-        unsafe copy.pointee.outcome = isFaulty ? .unknown : outcome
+        unsafe copy.pointee.attempt.outcome = isFaulty ? .unknown : outcome
         unsafe copy.pointee.status = 502
         unsafe copy.pointee.grpcStatus = GRPCStatus.unavailable.rawValue
         unsafe release(copy, from: hedge, .failed)
@@ -209,8 +205,10 @@ extension Worker {
 
     /// The original failed: a copy that is on its way takes its place; false where there is none.
     func takeCopy(_ request: Request, _ cause: RetryPolicy.Cause) -> Bool {
-        guard let hedge = unsafe request.pointee.hedge?._withUnsafeGuaranteedRef({ $0 }),
-            let place = unsafe hedge.copies.firstIndex(where: { unsafe $0.pointee.call != nil })
+        guard let hedge = unsafe request.hedge?._withUnsafeGuaranteedRef({ $0 }),
+            let place = unsafe hedge.copies.firstIndex(where: {
+                unsafe $0.pointee.attempt.call != nil
+            })
         else { return false }
         unsafe countFailedAttempt(request, cause)
         unsafe cancelCall(request, "hedge")
@@ -225,19 +223,21 @@ extension Worker {
     private func take(_ copy: Request, from hedge: HedgedCall) {
         let request = unsafe hedge.original
         unsafe release(copy, from: hedge, .won)
-        let kept = unsafe request.pointee.retry.replay.count + Int(request.pointee.retry.smallCount)
-        let untold = unsafe kept - request.pointee.retry.acknowledged - request.pointee.acknowledged
-        unsafe copy.pointee.call?.hand(to: UnsafeMutableRawPointer(request))
-        unsafe request.pointee.call = copy.pointee.call
-        unsafe request.pointee.backend = copy.pointee.backend
-        unsafe request.pointee.sent = copy.pointee.sent
-        unsafe request.pointee.clock = AttemptClock()
-        unsafe request.pointee.backendCode = 0
-        unsafe copy.pointee.call = nil
-        unsafe copy.pointee.backend = nil
+        let kept = unsafe request.keptCount
+        let untold =
+            unsafe kept - request.pointee.body.replayAcknowledged
+            - request.pointee.body.acknowledged
+        unsafe copy.pointee.attempt.call?.hand(to: UnsafeMutableRawPointer(request))
+        unsafe request.pointee.attempt.call = copy.pointee.attempt.call
+        unsafe request.pointee.attempt.backend = copy.pointee.attempt.backend
+        unsafe request.pointee.attempt.sent = copy.pointee.attempt.sent
+        unsafe request.resetClock()
+        unsafe request.pointee.attempt.code = 0
+        unsafe copy.pointee.attempt.call = nil
+        unsafe copy.pointee.attempt.backend = nil
         // The request is whole and kept; whatever the copy's backend takes of it is old news.
-        unsafe request.pointee.acknowledged = kept
-        unsafe request.pointee.retry.acknowledged = 0
+        unsafe request.pointee.body.acknowledged = kept
+        unsafe request.pointee.body.replayAcknowledged = 0
         unsafe end(copy)
         if untold > 0 { unsafe request.pointee.exchange.consumed(untold) }
     }
@@ -246,13 +246,13 @@ extension Worker {
 
     /// A request that has to do with hedging ends, or the original is hedged no longer.
     func leaveHedge(_ request: Request, _ result: HedgeResult) {
-        guard let buffered = unsafe request.pointee.hedge else { return }
+        guard let reference = unsafe request.hedge else { return }
         if unsafe request.pointee.isInternal {
-            unsafe buffered._withUnsafeGuaranteedRef { unsafe release(request, from: $0, .failed) }
+            unsafe reference._withUnsafeGuaranteedRef { unsafe release(request, from: $0, .failed) }
             return
         }
-        unsafe request.pointee.hedge = nil
-        let hedge = unsafe buffered.takeRetainedValue()
+        unsafe request.hedge = nil
+        let hedge = unsafe reference.takeRetainedValue()
         hedge.stop()
         let copies = unsafe hedge.copies
         for index in unsafe copies.indices {
@@ -267,7 +267,7 @@ extension Worker {
 
     /// The copy has no more to do with its original; counts what became of it.
     private func release(_ copy: Request, from hedge: HedgedCall, _ result: HedgeResult) {
-        unsafe copy.pointee.hedge = nil
+        unsafe copy.hedge = nil
         unsafe hedge.copies.removeAll { unsafe $0 == copy }
         unsafe copy.pointee.revision?._withUnsafeGuaranteedRef {
             shard.add($0.metrics.hedges(result))

@@ -10,10 +10,10 @@ import SluiceTelemetry
 extension Worker {
     /// Counts the backend out and notes how it did.
     func leaveBackend(_ request: Request) {
-        guard let backend = unsafe request.pointee.backend else { return }
-        unsafe request.pointee.backend = nil
+        guard let backend = unsafe request.pointee.attempt.backend else { return }
+        unsafe request.pointee.attempt.backend = nil
         unsafe backend._withUnsafeGuaranteedRef { backend in
-            let outcome = unsafe request.pointee.outcome
+            let outcome = unsafe request.pointee.attempt.outcome
             unsafe request.pointee.revision?._withUnsafeGuaranteedRef { revision in
                 if outcome.rawValue > BackendOutcome.served.rawValue || backend.load.hasFailures {
                     note(outcome, of: backend, in: revision)
@@ -29,7 +29,7 @@ extension Worker {
                 }
             }
         }
-        unsafe request.pointee.outcome = .unknown
+        unsafe request.pointee.attempt.outcome = .unknown
     }
 
     @inline(never)
@@ -55,8 +55,9 @@ extension Worker {
     }
 
     private func noteLatency(_ request: Request, _ backend: WorkerBackend) {
-        let outcome = unsafe request.pointee.outcome
-        guard outcome == .served || outcome == .timedOut, unsafe request.pointee.sent != .zero
+        let outcome = unsafe request.pointee.attempt.outcome
+        guard outcome == .served || outcome == .timedOut,
+            unsafe request.pointee.attempt.sent != .zero
         else {
             return
         }
@@ -69,13 +70,18 @@ extension Worker {
     /// How long the backend has been at it, in nanoseconds: without the time in which its caller still
     /// sent the request, or didn't take the answer.
     func backendTime(_ request: Request) -> Int64 {
-        let (clock, now) = unsafe (request.pointee.clock, loop.now)
-        var since = unsafe max(request.pointee.sent, clock.requestEnd)
-        if unsafe !request.pointee.hasRequestEnded, unsafe request.pointee.firstByte == .zero {
-            guard let stalled = clock.stalledSince else { return 0 }
+        let (clock, now) = unsafe (request.existing(AttemptClock.self), loop.now)
+        var since = unsafe max(request.pointee.attempt.sent, request.pointee.body.ended)
+        if unsafe !request.pointee.hasRequestEnded,
+            unsafe request.pointee.attempt.firstByte == .zero
+        {
+            guard let stalled = unsafe clock?.pointee.stalledSince else { return 0 }
             since = max(since, stalled)
         }
-        return max(0, now.nanoseconds(since: since) - clock.unreadTime(at: now))
+        return unsafe max(
+            0,
+            now.nanoseconds(since: since) - (clock?.pointee.unreadTime(at: now) ?? 0)
+        )
     }
 
     /// Whether a backend had the time that its model has, so that silence is its own fault.
@@ -83,16 +89,18 @@ extension Worker {
     /// A caller in a hurry, a slow one, or one that waited in the queue says nothing about the backend. A
     /// tenth is what may pass before a request that nothing holds up is sent.
     func hadItsTime(_ request: Request) -> Bool {
-        guard let model = unsafe request.pointee.model, unsafe request.pointee.backend != nil else {
+        guard let model = unsafe request.pointee.model,
+            unsafe request.pointee.attempt.backend != nil
+        else {
             return false
         }
         let timeout = unsafe model._withUnsafeGuaranteedRef { $0.timeout }
         // How long a stream lasts that has begun is up to its caller.
-        if unsafe timeout == 0 || request.pointee.firstByte != .zero && isStream(request) {
+        if unsafe timeout == 0 || request.pointee.attempt.firstByte != .zero && isStream(request) {
             return false
         }
         let time =
-            unsafe request.pointee.sent == .zero
+            unsafe request.pointee.attempt.sent == .zero
             ? loop.now.nanoseconds(since: request.pointee.started) : backendTime(request)
         return time >= timeout - timeout / 10
     }
@@ -108,7 +116,7 @@ extension Worker {
             case 404, 405, 501: unsafe request.pointee.namesVersion || !isServed(request)
             // It waited for a request that didn't come.
             case 408:
-                unsafe !request.pointee.hasRequestEnded || request.pointee.clock.requestEnd != .zero
+                unsafe !request.pointee.hasRequestEnded || request.pointee.body.ended != .zero
             default: false
             }
         if isAsked { unsafe blameCaller(request) }
@@ -117,7 +125,7 @@ extension Worker {
     /// Notes that a gRPC status is down to what the caller asked for, if it is.
     @inline(never)
     func noteErrorAnswer(_ request: Request, grpc fields: FieldBlock) {
-        let code = unsafe request.backendProtocol == .grpc ? request.pointee.backendCode : 0
+        let code = unsafe request.backendProtocol == .grpc ? request.pointee.attempt.code : 0
         let isAsked =
             switch GRPCStatus(rawValue: code) {
             // Its own clock may be the first to show the caller's deadline.
@@ -134,7 +142,7 @@ extension Worker {
 
     private func blameCaller(_ request: Request) {
         unsafe request.pointee.isCallersDoing = true
-        unsafe request.pointee.outcome = .served
+        unsafe request.pointee.attempt.outcome = .served
     }
 
     /// Whether a RESOURCE_EXHAUSTED says that the request is too large, as gRPC's libraries put it, and

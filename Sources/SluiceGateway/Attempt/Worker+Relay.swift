@@ -12,34 +12,40 @@ import SluiceTelemetry
 // came before: `consumed` follows `send` by exactly what moved on, and `drained` by the rest.
 extension Worker {
     func relayRequest(_ request: Request, _ bytes: UnsafeRawBufferPointer, endStream: Bool) {
-        guard let call = unsafe request.pointee.call else { return }
+        guard let call = unsafe request.pointee.attempt.call else { return }
         if unsafe request.pointee.retry.keepsBody { unsafe keep(request, bytes) }
         let sent = unsafe call.send(bytes, endStream: endStream)
-        if endStream { unsafe request.pointee.clock.requestEnd = loop.now }
-        unsafe request.pointee.clock.wait(forBackend: bytes.count - sent, at: loop.now)
+        if endStream { unsafe request.pointee.body.ended = loop.now }
+        unsafe noteWaiting(request, bytes.count - sent)
         unsafe credit(request, sent)
+    }
+
+    /// So many bytes of the request wait for the backend, if any.
+    @inline(__always)
+    func noteWaiting(_ request: Request, _ count: Int) {
+        if count > 0 { unsafe request.clock.pointee.wait(forBackend: count, at: loop.now) }
     }
 
     /// Tells the client that `count` bytes have moved on, but for those it has heard of already.
     func credit(_ request: Request, _ count: Int) {
-        unsafe request.pointee.retry.acknowledged += count
-        let known = unsafe min(count, request.pointee.acknowledged)
-        unsafe request.pointee.acknowledged -= known
+        unsafe request.pointee.body.replayAcknowledged += count
+        let known = unsafe min(count, request.pointee.body.acknowledged)
+        unsafe request.pointee.body.acknowledged -= known
         if count > known { unsafe request.pointee.exchange.consumed(count - known) }
     }
 
     package func requestDrained(_ call: Call, _ count: Int) {
         guard let raw = unsafe call.context else { return }
         let request = unsafe raw.assumingMemoryBound(to: RequestRecord.self)
-        unsafe request.pointee.clock.taken(count)
+        unsafe request.existing(AttemptClock.self)?.pointee.taken(count)
         unsafe credit(request, count)
     }
 
     package func responseDrained(_ exchange: Exchange, _ count: Int) {
         guard let raw = unsafe exchange.context else { return }
         let request = unsafe raw.assumingMemoryBound(to: RequestRecord.self)
-        unsafe request.pointee.clock.read(count, at: loop.now)
-        unsafe request.pointee.call?.consumed(count)
+        unsafe request.existing(AttemptClock.self)?.pointee.read(count, at: loop.now)
+        unsafe request.pointee.attempt.call?.consumed(count)
     }
 
     // MARK: - The answer
@@ -50,7 +56,7 @@ extension Worker {
             return
         }
         var request = unsafe raw.assumingMemoryBound(to: RequestRecord.self)
-        if unsafe request.pointee.hedge != nil, unsafe request.pointee.isInternal {
+        if unsafe request.pointee.isHedged, unsafe request.pointee.isInternal {
             guard let original = unsafe copyAnswered(request, head, endStream: endStream) else {
                 return
             }
@@ -72,10 +78,10 @@ extension Worker {
             unsafe forget(request)
         }
         if unsafe request.pointee.timerPurpose == .tryEnd { unsafe armDeadline(request) }
-        unsafe request.pointee.outcome = BackendOutcome(http: status)
+        unsafe request.pointee.attempt.outcome = BackendOutcome(http: status)
         if status >= 400 { unsafe noteErrorAnswer(request, http: status) }
-        unsafe request.pointee.backendCode = status
-        unsafe request.pointee.firstByte = loop.now
+        unsafe request.pointee.attempt.code = status
+        unsafe request.pointee.attempt.firstByte = loop.now
         if unsafe request.pointee.isTranslated {
             unsafe translatedHead(request, head, endStream: endStream)
             return
@@ -96,8 +102,8 @@ extension Worker {
             return
         }
         unsafe request.pointee.hasResponseBegun = true
-        if unsafe request.pointee.cache.role != .none { unsafe beginCapture(request, head) }
-        if unsafe request.pointee.mirror != nil { unsafe mirrorAnswer(request, head) }
+        if unsafe request.pointee.cacheRole != .none { unsafe beginCapture(request, head) }
+        if unsafe request.pointee.isMirrored { unsafe mirrorAnswer(request, head) }
         let exchange = unsafe request.pointee.exchange
         if endStream { unsafe exchange.context = nil }
         unsafe sendAnswer(request, head, endStream: endStream)
@@ -129,12 +135,16 @@ extension Worker {
     private func nameOfAnswer(_ request: Request, _ head: FieldBlock) -> HeadName {
         let name = head.repeatName
         guard !name.isNone, unsafe request.pointee.origin.isNone,
-            let backend = unsafe request.pointee.backend
+            let backend = unsafe request.pointee.attempt.backend
         else { return .none }
-        let use = unsafe HeadUse.answer(
-            isGRPC: request.pointee.callerProtocol == .grpc,
-            request.pointee.cache.role
-        )
+        let status: UInt64 =
+            switch unsafe request.pointee.cacheRole {
+            case .none: 0
+            case .bypass: 1
+            case .follows, .leads, .uncoalesced: 2
+            }
+        let use =
+            unsafe HeadUse.answers + status + (request.pointee.callerProtocol == .grpc ? 3 : 0)
         return unsafe backend._withUnsafeGuaranteedRef { name.used(as: $0.use + use) }
     }
 
@@ -162,8 +172,8 @@ extension Worker {
         }
         unsafe request.pointee.responseBytes += bytes.count
         let exchange = unsafe request.pointee.exchange
-        if unsafe request.pointee.cache.isCapturing { unsafe capture(request, bytes) }
-        if unsafe request.pointee.mirror != nil { unsafe mirrorAnswer(request, bytes) }
+        if unsafe request.pointee.isCapturing { unsafe capture(request, bytes) }
+        if unsafe request.pointee.isMirrored { unsafe mirrorAnswer(request, bytes) }
         if endStream {
             // A gRPC answer without trailers is broken off, whatever the frame says.
             if unsafe request.pointee.callerProtocol == .grpc {
@@ -172,12 +182,14 @@ extension Worker {
             }
             unsafe exchange.context = nil
             _ = unsafe exchange.send(bytes, endStream: true)
-            if unsafe request.pointee.cache.role != .none { unsafe finishCapture(request) }
+            if unsafe request.pointee.cacheRole != .none { unsafe finishCapture(request) }
             unsafe answered(request)
             return
         }
         let sent = unsafe exchange.send(bytes, endStream: false)
-        unsafe request.pointee.clock.wait(forCaller: bytes.count - sent, at: loop.now)
+        if sent < bytes.count {
+            unsafe request.clock.pointee.wait(forCaller: bytes.count - sent, at: loop.now)
+        }
         if sent > 0 { call.consumed(sent) }
     }
 
@@ -201,7 +213,7 @@ extension Worker {
         } else {
             exchange.sendTrailers(trailers)
         }
-        if unsafe request.pointee.cache.role != .none, unsafe request.pointee.grpcStatus == 0 {
+        if unsafe request.pointee.cacheRole != .none, unsafe request.pointee.grpcStatus == 0 {
             unsafe finishCapture(request)
         }
         unsafe answered(request)
@@ -211,15 +223,15 @@ extension Worker {
     private func answered(_ request: Request) {
         // The backend needn't read the rest of a request it has answered.
         if unsafe !request.pointee.hasRequestEnded { unsafe cancelCall(request, "answered_early") }
-        unsafe request.pointee.call = nil
+        unsafe request.pointee.attempt.call = nil
         unsafe end(request)
     }
 
     private func noteStatus(_ request: Request, _ fields: FieldBlock) {
         let code = unsafe fields.first(.grpcStatus).flatMap { unsafe ASCII.decimal($0) }
         unsafe request.pointee.grpcStatus = code.flatMap { $0 <= 16 ? $0 : nil } ?? 2
-        unsafe request.pointee.backendCode = request.pointee.grpcStatus
-        unsafe request.pointee.outcome = BackendOutcome(grpc: request.pointee.grpcStatus)
+        unsafe request.pointee.attempt.code = request.pointee.grpcStatus
+        unsafe request.pointee.attempt.outcome = BackendOutcome(grpc: request.pointee.grpcStatus)
         if unsafe request.pointee.grpcStatus != 0 { unsafe noteErrorAnswer(request, grpc: fields) }
     }
 
@@ -233,7 +245,7 @@ extension Worker {
             }
         }
         unsafe appendOrigin(of: request, to: head)
-        switch unsafe request.pointee.cache.role {
+        switch unsafe request.pointee.cacheRole {
         case .none: break
         case .bypass: head.append(.cacheStatus, "sluice; fwd=bypass")
         default: head.append(.cacheStatus, "sluice; fwd=miss")
@@ -251,14 +263,14 @@ extension Worker {
     package func callFailed(_ call: Call, _ failure: CallFailure) {
         guard let raw = unsafe call.context else { return }
         let request = unsafe raw.assumingMemoryBound(to: RequestRecord.self)
-        unsafe request.pointee.call = nil
+        unsafe request.pointee.attempt.call = nil
         unsafe countFailure(request, failure)
-        if unsafe request.pointee.hedge != nil, unsafe request.pointee.isInternal {
+        if unsafe request.pointee.isHedged, unsafe request.pointee.isInternal {
             unsafe copyFailed(request, failure.isUnprocessed ? .unknown : .reset)
             return
         }
         if unsafe request.pointee.hasResponseBegun {
-            unsafe request.pointee.outcome = .reset
+            unsafe request.pointee.attempt.outcome = .reset
             let errorReply = ErrorReply.backendFailed(failure)
             unsafe broken(
                 request,
@@ -281,7 +293,7 @@ extension Worker {
         } else if !isStale, unsafe isFaulty(request) {
             return
         } else {
-            unsafe request.pointee.outcome = .reset
+            unsafe request.pointee.attempt.outcome = .reset
             if unsafe retry(request, .reset) { return }
         }
         unsafe replyWithError(request, .backendFailed(failure))

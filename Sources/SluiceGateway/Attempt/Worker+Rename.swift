@@ -8,14 +8,11 @@ import SluiceIngress
 // A backend may know the model by another name, and nothing of our path prefixes.
 extension Worker {
     /// Drops `/serving/{namespace}/{name}` from the path.
-    func rewritePath(_ head: FieldBlock, _ request: Request) {
+    func rewritePath(_ head: FieldBlock, _ parts: inout PathParts) {
         guard let path = unsafe head.first(.path) else { return }
-        let rest = unsafe [UInt8](path.dropFirst(request.pointee.prefixLength))
+        let rest = unsafe [UInt8](path.dropFirst(Int(parts.prefixLength)))
         unsafe rest.withUnsafeBytes { unsafe head.set(.path, $0) }
-        let shift = unsafe request.pointee.prefixLength
-        unsafe request.pointee.modelStart -= shift
-        unsafe request.pointee.modelEnd -= shift
-        unsafe request.pointee.prefixLength = 0
+        parts.removePrefix()
     }
 
     /// Puts the name the backend knows the model by into a REST path.
@@ -28,14 +25,21 @@ extension Worker {
             }),
             let path = unsafe head.first(.path)
         else { return }
-        var renamed = unsafe [UInt8](path[..<request.pointee.modelStart])
+        let parts = unsafe request.pathParts.pointee
+        var renamed = unsafe [UInt8](path[..<Int(parts.modelStart)])
         renamed.append(contentsOf: PathSegment.escaped(name).utf8)
-        unsafe renamed.append(contentsOf: path[request.pointee.modelEnd...])
+        unsafe renamed.append(contentsOf: path[Int(parts.modelEnd)...])
         unsafe renamed.withUnsafeBytes { unsafe head.set(.path, $0) }
     }
 
     /// Puts that name into a gRPC message; false when it can't be done and the request is refused.
-    func renameMessage(_ request: Request, _ head: FieldBlock) -> Bool {
+    ///
+    /// What is renamed is held, with `chunk`, which is empty then.
+    func renameMessage(
+        _ request: Request,
+        _ head: FieldBlock,
+        _ chunk: inout UnsafeRawBufferPointer
+    ) -> Bool {
         guard unsafe request.pointee.callerProtocol == .grpc, unsafe !request.pointee.isTranslated,
             let name = unsafe request.pointee.revision?._withUnsafeGuaranteedRef({
                 $0.plan.backendModelName
@@ -51,8 +55,8 @@ extension Worker {
             )
             return false
         }
-        var beginning = unsafe [UInt8](request.pointee.buffered.bytes)
-        unsafe beginning += request.pointee.pendingChunk
+        var beginning = unsafe [UInt8](request.pointee.body.buffered.bytes)
+        unsafe beginning += chunk
         let renamed = unsafe beginning.withUnsafeBytes {
             unsafe ModelRename.replace(
                 in: $0,
@@ -71,12 +75,14 @@ extension Worker {
         }
         // What came counts as taken from here on, and what goes out instead is ours.
         unsafe request.pointee.exchange.consumed(
-            max(0, beginning.count - request.pointee.acknowledged)
+            max(0, beginning.count - request.pointee.body.acknowledged)
         )
-        unsafe request.pointee.acknowledged = renamed.count
-        unsafe request.pointee.buffered.release(to: buffers)
-        unsafe request.pointee.pendingChunk = UnsafeRawBufferPointer(start: nil, count: 0)
-        unsafe renamed.withUnsafeBytes { unsafe request.pointee.buffered.append($0, pool: buffers) }
+        unsafe request.pointee.body.acknowledged = renamed.count
+        unsafe request.pointee.body.buffered.release(to: buffers)
+        unsafe chunk = .empty
+        unsafe renamed.withUnsafeBytes {
+            unsafe request.pointee.body.buffered.append($0, pool: buffers)
+        }
         if let length = head.index(of: .contentLength) { head.remove(at: length) }
         return true
     }

@@ -6,10 +6,10 @@ import SluiceTelemetry
 extension Worker {
     /// Gives the call to the backend up, and counts why.
     func cancelCall(_ request: Request, _ reason: String) {
-        guard let call = unsafe request.pointee.call else { return }
+        guard let call = unsafe request.pointee.attempt.call else { return }
         unsafe countReset(request, by: "gateway", reason)
         call.cancel()
-        unsafe request.pointee.call = nil
+        unsafe request.pointee.attempt.call = nil
     }
 
     /// Counts a call that came to nothing by whose doing that was.

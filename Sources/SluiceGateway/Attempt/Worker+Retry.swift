@@ -18,7 +18,8 @@ extension Worker {
     func isWorthKeeping(
         _ request: Request,
         _ revision: WorkerRevision,
-        _ connection: ClientConnection
+        _ connection: ClientConnection,
+        _ heldCount: Int
     ) -> Bool {
         let policy = revision.balance.retry
         let mayRepeat = unsafe request.pointee.retry.count < policy.attempts
@@ -26,11 +27,10 @@ extension Worker {
             unsafe mayRepeat && (connection.isHTTP2 || policy.isIdempotent)
                 || (revision.balance.hedge != nil && !request.pointee.isInternal)
                 || (connection.isKept && isIdempotent(request, policy)),
-            unsafe request.pointee.bufferedTrailers == nil,
+            unsafe request.pointee.body.trailers == nil,
             unsafe request.pointee.callerProtocol != .grpc || !request.pointee.method.isStreaming
         else { return false }
-        return unsafe request.pointee.buffered.count + request.pointee.pendingChunk.count
-            <= policy.bufferBytes
+        return heldCount <= policy.bufferBytes
     }
 
     /// Keeps another piece of the body, or nothing any more when it grows too large.
@@ -39,8 +39,7 @@ extension Worker {
             unsafe request.pointee.revision?._withUnsafeGuaranteedRef {
                 $0.balance.retry.bufferBytes
             } ?? 0
-        let kept = unsafe request.pointee.retry.replay.count + Int(request.pointee.retry.smallCount)
-        if kept + bytes.count > limit {
+        if unsafe request.keptCount + bytes.count > limit {
             unsafe forget(request)
         } else {
             unsafe storeForRetry(request, bytes)
@@ -51,32 +50,31 @@ extension Worker {
     func storeForRetry(_ request: Request, _ bytes: UnsafeRawBufferPointer) {
         guard let from = bytes.baseAddress else { return }
         let small = unsafe Int(request.pointee.retry.smallCount)
-        let place =
-            unsafe request.pointee.scratch.baseAddress.unsafelyUnwrapped + RequestScratch.replay
-        if unsafe small + bytes.count <= RequestScratch.replayMaximum
-            && request.pointee.retry.replay.isEmpty
+        if unsafe small + bytes.count <= RequestSlot.smallBodyMaximum
+            && request.existing(Replay.self)?.pointee.body.isEmpty != false
         {
-            unsafe ShortBytes.copy(from, to: place + small, count: bytes.count)
+            unsafe ShortBytes.copy(
+                from,
+                to: UnsafeMutableRawPointer(request.smallBodyPlace) + small,
+                count: bytes.count
+            )
             unsafe request.pointee.retry.smallCount = UInt8(small + bytes.count)
             return
         }
         if small > 0 {
-            unsafe request.pointee.retry.replay.append(
-                UnsafeRawBufferPointer(start: place, count: small),
-                pool: buffers
-            )
+            unsafe request.replay.pointee.body.append(request.smallBody, pool: buffers)
             unsafe request.pointee.retry.smallCount = 0
         }
-        unsafe request.pointee.retry.replay.append(bytes, pool: buffers)
+        unsafe request.replay.pointee.body.append(bytes, pool: buffers)
     }
 
     /// The request won't be sent again, nor looked at.
     func forget(_ request: Request) {
         guard unsafe request.pointee.retry.keepsBody else { return }
-        if unsafe request.pointee.hedge != nil { unsafe leaveHedge(request, .lost) }
+        if unsafe request.pointee.isHedged { unsafe leaveHedge(request, .lost) }
         unsafe request.pointee.retry.keepsBody = false
         unsafe request.pointee.retry.smallCount = 0
-        unsafe request.pointee.retry.replay.release(to: buffers)
+        unsafe request.existing(Replay.self)?.pointee.body.release(to: buffers)
         guard unsafe request.pointee.retry.isKept else { return }
         unsafe request.pointee.retry.isKept = false
         if let head = unsafe request.pointee.head { blocks.give(head) }
@@ -88,7 +86,7 @@ extension Worker {
         guard unsafe request.pointee.retry.isKept, unsafe !request.pointee.hasResponseBegun,
             let revision = unsafe request.pointee.revision
         else { return false }
-        if unsafe request.pointee.hedge != nil, unsafe takeCopy(request, cause) { return true }
+        if unsafe request.pointee.isHedged, unsafe takeCopy(request, cause) { return true }
         return unsafe revision._withUnsafeGuaranteedRef { unsafe retry(request, cause, $0) }
     }
 
@@ -110,15 +108,15 @@ extension Worker {
         guard unsafe request.pointee.retry.isKept, unsafe !request.pointee.retry.wasStale,
             unsafe !request.pointee.hasResponseBegun, unsafe !isPastDeadline(request),
             let revision = unsafe request.pointee.revision,
-            let backend = unsafe request.pointee.backend
+            let backend = unsafe request.pointee.attempt.backend
         else { return false }
         return unsafe revision._withUnsafeGuaranteedRef { revision in
             guard unsafe isUntouched || isIdempotent(request, revision.balance.retry) else {
                 return false
             }
             // A copy that is under way elsewhere answers sooner.
-            if unsafe request.pointee.hedge != nil, unsafe takeCopy(request, .reset) { return true }
-            if unsafe request.pointee.hedge != nil { unsafe leaveHedge(request, .cancelled) }
+            if unsafe request.pointee.isHedged, unsafe takeCopy(request, .reset) { return true }
+            if unsafe request.pointee.isHedged { unsafe leaveHedge(request, .cancelled) }
             let reason = isUntouched ? "refused" : "stale_connection"
             shard.add(revision.metrics.retries(reason: reason))
             unsafe rewind(request)
@@ -156,7 +154,7 @@ extension Worker {
             }
             unsafe request.pointee.retry.isCounted = true
         }
-        if unsafe request.pointee.hedge != nil { unsafe leaveHedge(request, .cancelled) }
+        if unsafe request.pointee.isHedged { unsafe leaveHedge(request, .cancelled) }
         shard.add(revision.metrics.retries(reason: cause.rawValue))
         unsafe countFailedAttempt(request, cause)
         unsafe cancelCall(request, "retry_\(cause.rawValue)")
@@ -180,26 +178,22 @@ extension Worker {
         unsafe request.pointee.retry.isKept = false
         unsafe request.pointee.retry.keepsBody = false
         unsafe request.pointee.retry.isPrepared = !request.pointee.retry.isAsItCame
-        unsafe request.pointee.buffered = request.pointee.retry.replay
-        unsafe request.pointee.retry.replay = PooledBytes()
-        let small = unsafe Int(request.pointee.retry.smallCount)
-        if small > 0, let base = unsafe request.pointee.scratch.baseAddress {
-            unsafe request.pointee.buffered.append(
-                UnsafeRawBufferPointer(start: base + RequestScratch.replay, count: small),
-                pool: buffers
-            )
-            unsafe request.pointee.retry.smallCount = 0
-        }
+        unsafe request.pointee.body.buffered = request.replay.pointee.body
+        unsafe request.replay.pointee.body = PooledBytes()
+        unsafe request.pointee.body.buffered.append(request.smallBody, pool: buffers)
+        unsafe request.pointee.retry.smallCount = 0
         // What the client was told has moved on isn't told again.
-        unsafe request.pointee.acknowledged += request.pointee.retry.acknowledged
-        unsafe request.pointee.retry.acknowledged = 0
+        unsafe request.pointee.body.acknowledged += request.pointee.body.replayAcknowledged
+        unsafe request.pointee.body.replayAcknowledged = 0
         unsafe request.pointee.stage = .connecting
-        unsafe request.pointee.firstByte = .zero
-        unsafe request.pointee.sent = .zero
-        unsafe request.pointee.clock = AttemptClock()
-        unsafe request.pointee.backendCode = 0
-        unsafe request.pointee.cache.captured.release(to: buffers)
-        unsafe request.pointee.cache.headerLength = -1
+        unsafe request.pointee.attempt.firstByte = .zero
+        unsafe request.pointee.attempt.sent = .zero
+        unsafe request.resetClock()
+        unsafe request.pointee.attempt.code = 0
+        if let lookup = unsafe request.existing(LookupState.self) {
+            unsafe lookup.pointee.captured.release(to: buffers)
+            unsafe lookup.pointee.headerLength = -1
+        }
     }
 
     private func pause(_ request: Request, _ delay: Int64) {
@@ -235,7 +229,7 @@ extension Worker {
         }
         // Asking elsewhere would only spread an overload.
         guard isUnavailable, head.text(named: "x-sluice-overloaded") == nil else { return false }
-        unsafe request.pointee.outcome = .unavailable
+        unsafe request.pointee.attempt.outcome = .unavailable
         return unsafe retry(request, .unavailable)
     }
 
@@ -261,8 +255,8 @@ extension Worker {
 
     /// Ends what the retries of a request still hold.
     func endRetries(_ request: Request) {
-        if unsafe request.pointee.hedge != nil { unsafe leaveHedge(request, .cancelled) }
-        unsafe request.pointee.retry.replay.release(to: buffers)
+        if unsafe request.pointee.isHedged { unsafe leaveHedge(request, .cancelled) }
+        unsafe request.existing(Replay.self)?.pointee.body.release(to: buffers)
         if unsafe request.pointee.retry.isCounted {
             unsafe request.pointee.revision?._withUnsafeGuaranteedRef {
                 $0.balance.board.retries.end()

@@ -23,10 +23,10 @@ struct ArrivalQueue {
 
     /// Puts a request at the end.
     mutating func append(_ request: Request) {
-        unsafe request.pointee.nextArrival = nil
-        unsafe request.pointee.previousArrival = last
+        unsafe request.neighbours.pointee.next = nil
+        unsafe request.neighbours.pointee.previous = last
         if let last = unsafe last {
-            unsafe last.pointee.nextArrival = request
+            unsafe last.neighbours.pointee.next = request
         } else {
             unsafe first = request
         }
@@ -35,18 +35,27 @@ struct ArrivalQueue {
 
     /// Takes a request out, wherever it stands.
     mutating func remove(_ request: Request) {
-        let (next, previous) = unsafe (request.pointee.nextArrival, request.pointee.previousArrival)
+        let (next, previous) = unsafe (
+            request.neighbours.pointee.next, request.neighbours.pointee.previous
+        )
         if let previous = unsafe previous {
-            unsafe previous.pointee.nextArrival = next
+            unsafe previous.neighbours.pointee.next = next
         } else {
             unsafe first = next
         }
         if let next = unsafe next {
-            unsafe next.pointee.previousArrival = previous
+            unsafe next.neighbours.pointee.previous = previous
         } else {
             unsafe last = previous
         }
     }
+}
+
+/// A request's neighbours in the ``ArrivalQueue``; in its ``RequestSlot``, and written when it joins.
+@safe
+struct ArrivalNeighbours: BitwiseCopyable {
+    var next: Request?
+    var previous: Request?
 }
 
 extension Worker {
@@ -73,12 +82,7 @@ extension Worker {
     }
 
     /// The request doesn't wait for its message any more, or for something else.
-    @inline(__always)
     func leaveArrivals(_ request: Request) {
-        if unsafe request.pointee.timerPurpose == .arrival { unsafe removeArrival(request) }
-    }
-
-    private func removeArrival(_ request: Request) {
         unsafe request.pointee.timerPurpose = .deadline
         unsafe arrivals.remove(request)
         if unsafe arrivals.first == nil { loop.cancelTimer(&arrivals.timer) }
@@ -90,12 +94,12 @@ extension Worker {
         var earliest: Instant?
         var next = unsafe arrivals.first
         while let request = unsafe next {
-            unsafe next = request.pointee.nextArrival
+            unsafe next = request.neighbours.pointee.next
             let due = unsafe request.pointee.started.advanced(
                 byNanoseconds: request.pointee.exchange.bodyTimeout
             )
             if due <= loop.now {
-                unsafe removeArrival(request)
+                unsafe leaveArrivals(request)
                 unsafe replyWithError(request, .lateMessage)
             } else {
                 earliest = min(earliest ?? due, due)

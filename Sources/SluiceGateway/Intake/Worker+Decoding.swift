@@ -2,8 +2,6 @@ import SluiceCompression
 import SluiceCore
 import SluiceGRPC
 import SluiceHTTP
-import SluiceIO
-import SluiceIngress
 import SluiceTelemetry
 
 // Compressed requests and answers are decoded where they must be read, and pass untouched where they
@@ -17,12 +15,6 @@ import SluiceTelemetry
 //
 // What decodes to at most a turn (1 MiB) is decoded in place, and longer bodies by helper threads.
 extension Worker {
-    /// Whether the request that was gathered must be decoded before it can be read.
-    @inline(__always)
-    func isCoded(_ request: Request) -> Bool {
-        unsafe request.pointee.isCoded || request.pointee.scanner.isCompressed
-    }
-
     /// Whether a request must be decoded though nothing here reads it: for a runtime that can't decode it, or to give
     /// the model in it another name.
     func mustDecode(_ request: Request, _ model: WorkerModel) -> Bool {
@@ -74,7 +66,7 @@ extension Worker {
             return
         }
         unsafe hold(request, bytes)
-        guard unsafe request.pointee.scanner.isComplete else {
+        guard unsafe request.scanner.pointee.isComplete else {
             if endStream { unsafe truncated(request) }
             return
         }
@@ -101,7 +93,7 @@ extension Worker {
             body.release(to: buffers)
             return
         }
-        unsafe request.pointee.scanner = scanner
+        unsafe request.begin(with: scanner)
         decoded = body
         unsafe routeGRPC(request, name)
         decoded.release(to: buffers)
@@ -109,7 +101,7 @@ extension Worker {
 
     /// Routes a stream by what its first message's first MiB decodes to; messages pass as they came.
     private func routeStream(_ request: Request, _ coding: ContentCoding) {
-        let buffered = unsafe request.pointee.buffered.bytes
+        let buffered = unsafe request.pointee.body.buffered.bytes
         let length = unsafe MessageDecoding.length(of: buffered) ?? 0
         let message = unsafe UnsafeRawBufferPointer(rebasing: buffered[5..<(5 + length)])
         var body = PooledBytes()
@@ -149,9 +141,7 @@ extension Worker {
         _ scanner: inout RoutingScanner,
         _ request: Request
     ) -> UnsafeRawBufferPointer? {
-        let place =
-            unsafe (request.pointee.scratch.baseAddress.unsafelyUnwrapped
-            + RequestScratch.modelName).assumingMemoryBound(to: UInt8.self)
+        let place = unsafe request.modelNamePlace
         switch unsafe scanner.scan(body, name: place) {
         case .routed: return unsafe UnsafeRawBufferPointer(start: place, count: scanner.nameCount)
         case .needMore:
@@ -203,10 +193,10 @@ extension Worker {
             @escaping @Sendable (Worker, Request, Result<PooledBytes, InflateFailure>) -> Void
     ) {
         let limit = workerSnapshot.snapshot.maxRequestBytes
-        let turn = shared.offload == nil ? limit : min(limit, Worker.turnMaximum)
+        let turn = min(limit, turnLimit)
         let result = unsafe MessageDecoding.decode(
             place == .buffered
-                ? request.pointee.buffered.bytes : request.pointee.cache.captured.bytes,
+                ? request.pointee.body.buffered.bytes : request.lookup.pointee.captured.bytes,
             coding,
             isMessage: isMessage,
             limit: turn,
@@ -253,12 +243,12 @@ extension Worker {
 
     /// Puts the decoded body into the place of the caller's, and says so in the head.
     private func replaceBody(_ request: Request, _ body: PooledBytes) {
-        unsafe request.pointee.buffered.release(to: buffers)
-        unsafe request.pointee.buffered = body
+        unsafe request.pointee.body.buffered.release(to: buffers)
+        unsafe request.pointee.body.buffered = body
         // The caller has heard of all it sent.
-        unsafe request.pointee.acknowledged = body.count
+        unsafe request.pointee.body.acknowledged = body.count
         unsafe request.pointee.isCoded = false
-        unsafe request.pointee.scanner.passesDecoded()
+        unsafe request.existing(RoutingScanner.self)?.pointee.passesDecoded()
         guard let head = unsafe request.pointee.head else { return }
         head.remove(.contentLength)
         if unsafe request.pointee.callerProtocol == .grpc {
@@ -273,14 +263,14 @@ extension Worker {
 
     /// Whether the answer that was gathered must be decoded before it can be read.
     func isAnswerCoded(_ request: Request, isMessage: Bool) -> Bool {
-        guard unsafe request.pointee.cache.answerCoding != nil else { return false }
-        let body = unsafe request.pointee.cache.captured.bytes
+        guard unsafe request.lookup.pointee.answerCoding != nil else { return false }
+        let body = unsafe request.lookup.pointee.captured.bytes
         return unsafe isMessage ? MessageDecoding.isCompressed(body) : !body.isEmpty
     }
 
     /// Decodes the answer of a translated call, and goes on with it.
     func decodeAnswer(_ request: Request, _ coding: ContentCoding) {
-        let isMessage = unsafe request.pointee.translatedProtocol == .grpc
+        let isMessage = unsafe request.pointee.attempt.translatedProtocol == .grpc
         unsafe decode(request, coding, isMessage: isMessage, .answer, on: .captured) {
             worker,
             request,
@@ -306,16 +296,16 @@ extension Worker {
     }
 
     private func putAnswer(_ request: Request, _ body: PooledBytes) {
-        unsafe request.pointee.cache.captured.release(to: buffers)
-        unsafe request.pointee.cache.captured = body
-        unsafe request.pointee.cache.answerCoding = nil
+        unsafe request.lookup.pointee.captured.release(to: buffers)
+        unsafe request.lookup.pointee.captured = body
+        unsafe request.lookup.pointee.answerCoding = nil
     }
 
     /// Decodes a short answer that was captured, so that it can be kept; false when it can't be, or is too long for
     /// the loop.
     func decodeCaptured(_ request: Request, _ coding: ContentCoding, limit: Int) -> Bool {
         let result = unsafe MessageDecoding.decode(
-            request.pointee.cache.captured.bytes,
+            request.lookup.pointee.captured.bytes,
             coding,
             isMessage: request.backendProtocol == .grpc,
             limit: min(limit, Worker.turnMaximum),

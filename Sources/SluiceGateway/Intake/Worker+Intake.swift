@@ -52,7 +52,7 @@ extension Worker {
         logUnreadable(connection, status: status)
     }
 
-    private func begin(_ exchange: Exchange, _ head: FieldBlock) -> Request {
+    func begin(_ exchange: Exchange, _ head: FieldBlock) -> Request {
         unsafe begin(exchange, head, on: .passUnretained(workerSnapshot), started: loop.now)
     }
 
@@ -69,15 +69,11 @@ extension Worker {
             to: RequestRecord(
                 exchange: exchange,
                 workerSnapshot: workerSnapshot,
-                started: started,
-                scratch: UnsafeMutableRawBufferPointer(
-                    start: record + MemoryLayout<RequestRecord>.stride,
-                    count: RequestScratch.size
-                )
+                head: head,
+                started: started
             )
         )
         unsafe workerSnapshot._withUnsafeGuaranteedRef { $0.requestCount += 1 }
-        unsafe request.pointee.head = head
         unsafe exchange.context = UnsafeMutableRawPointer(request)
         unsafe identify(request, head)
         return unsafe request
@@ -85,17 +81,16 @@ extension Worker {
 
     /// Keeps the caller's request identifier, or makes one; notes the trace.
     private func identify(_ request: Request, _ head: FieldBlock) {
-        let place = unsafe request.pointee.scratch.baseAddress.unsafelyUnwrapped
         if let given = unsafe head.first(.requestID), unsafe !given.isEmpty,
-            given.count <= RequestScratch.requestIDMaximum,
+            given.count <= RequestSlot.requestIDMaximum,
             let from = given.baseAddress
         {
-            unsafe (place + RequestScratch.requestID).copyMemory(from: from, byteCount: given.count)
-            unsafe request.pointee.requestIDCount = UInt16(given.count)
+            unsafe UnsafeMutableRawPointer(request.requestIDPlace)
+                .copyMemory(from: from, byteCount: given.count)
+            unsafe request.pointee.requestIDCount = UInt8(given.count)
         } else {
-            let text = unsafe (place + RequestScratch.requestID).assumingMemoryBound(to: UInt8.self)
-            unsafe RequestID(random: &random).write(to: text)
-            unsafe request.pointee.requestIDCount = UInt16(RequestID.textBytes)
+            unsafe RequestID(random: &random).write(to: request.requestIDPlace)
+            unsafe request.pointee.requestIDCount = UInt8(RequestID.textBytes)
             unsafe request.pointee.hasOwnRequestID = true
         }
         if let parent = unsafe head.first(.traceparent), let context = unsafe TraceContext(parent) {
@@ -131,9 +126,7 @@ extension Worker {
             if !hasEscapes, parsed.operation != .unknown { unsafe paths.keep(path, parsed) }
         }
         unsafe request.pointee.operation = parsed.operation
-        unsafe request.pointee.modelStart = parsed.model.lowerBound
-        unsafe request.pointee.modelEnd = parsed.model.upperBound
-        unsafe request.pointee.prefixLength = parsed.prefixLength
+        unsafe request.begin(with: PathParts(parsed))
         unsafe request.pointee.namesVersion = !parsed.version.isEmpty
         unsafe request.pointee.callerProtocol =
             parsed.operation == .unknown ? .other : parsed.operation.isV1 ? .v1 : .v2
@@ -279,10 +272,12 @@ extension Worker {
             unsafe shedLoad(request)
             return
         }
-        unsafe request.pointee.scanner = RoutingScanner(
-            nameField: method.modelField ?? 1,
-            messageMaximum: workerSnapshot.snapshot.maxRequestBytes,
-            isStreaming: method.isStreaming
+        unsafe request.begin(
+            with: RoutingScanner(
+                nameField: method.modelField ?? 1,
+                messageMaximum: workerSnapshot.snapshot.maxRequestBytes,
+                isStreaming: method.isStreaming
+            )
         )
         // A model mesh names the model in the head, and then the body needs no reading first.
         if let name = unsafe head.first(.meshModelID) ?? head.first(.meshVirtualModelID) {
@@ -293,40 +288,8 @@ extension Worker {
             unsafe truncated(request)
         } else {
             unsafe armArrival(request)
-            unsafe sendContinue(request)
+            if unsafe request.pointee.expectsContinue { unsafe sendContinue(request) }
         }
-    }
-
-    func truncated(_ request: Request) {
-        unsafe replyWithError(
-            request,
-            .badRequest("the gRPC request ended before its message was complete")
-        )
-    }
-
-    func routeGRPC(_ request: Request, _ name: UnsafeRawBufferPointer) {
-        guard
-            let model = unsafe request.pointee.workerSnapshot._withUnsafeGuaranteedRef({
-                unsafe $0.model(named: name)
-            })
-        else {
-            unsafe replyWithError(
-                request,
-                name.isEmpty
-                    ? .badRequest("the message names no model (model_name is empty)")
-                    : .unknownModel(String(decoding: name, as: UTF8.self))
-            )
-            return
-        }
-        unsafe request.pointee.model = model
-        // A stream may live as long as both sides like; a single call may not.
-        if unsafe !request.pointee.method.isStreaming {
-            let own = unsafe request.pointee.timeout
-            let limit = unsafe model._withUnsafeGuaranteedRef { $0.timeout }
-            unsafe request.pointee.timeout = own == 0 ? limit : min(own, limit)
-            if limit < own { unsafe armDeadline(request) }
-        }
-        unsafe routed(request)
     }
 
     /// Tells a client to go on that waits for that before it sends its body.
@@ -335,23 +298,81 @@ extension Worker {
         if unsafe request.pointee.expectsContinue { unsafe request.pointee.exchange.sendContinue() }
     }
 
+    // MARK: - The model is known
+
     /// The model is known: may it be asked? Then its cache is asked first, if it has one.
-    private func routed(_ request: Request) {
+    func routed(_ request: Request, _ chunk: UnsafeRawBufferPointer = unsafe .empty) {
         guard unsafe isAdmitted(request) else { return }
-        let mustBeWhole = unsafe beginsLookup(request) || mayTranslate(request)
+        let mustBeWhole =
+            unsafe isPrediction(request) && beginsLookup(request) || mayTranslate(request)
         if !decoded.isEmpty, unsafe mustBeWhole || renames(request) { unsafe takeDecoded(request) }
         guard mustBeWhole else {
-            unsafe dispatch(request)
+            unsafe dispatch(request, chunk)
             return
         }
         unsafe request.pointee.stage = .gathering
-        guard unsafe request.pointee.pendingChunk.isEmpty else { return }
-        if unsafe request.pointee.hasRequestEnded {
+        if unsafe !chunk.isEmpty {
+            unsafe gather(request, chunk, endStream: request.pointee.hasRequestEnded)
+        } else if unsafe request.pointee.hasRequestEnded {
             unsafe gathered(request)
         } else if unsafe !request.pointee.exchange.hasWholeBody {
             unsafe beginWaiting(request)
             unsafe sendContinue(request)
         }
+    }
+
+    /// Whether memory and the caller's rate let the request go on; else it has been refused.
+    @inline(__always)
+    func isAdmitted(_ request: Request) -> Bool {
+        if isShedding {
+            unsafe shedLoad(request)
+            return false
+        }
+        guard let limits = unsafe request.pointee.model?._withUnsafeGuaranteedRef({ $0.rateLimits })
+        else { return true }
+        return unsafe isWithin(limits, request)
+    }
+
+    /// Whether it asks a model for a single answer, in whichever form.
+    func isPrediction(_ request: Request) -> Bool {
+        switch unsafe request.pointee.callerProtocol {
+        case .v1: unsafe request.pointee.operation == .v1Predict
+        case .v2: unsafe request.pointee.operation == .v2Infer
+        case .grpc: unsafe request.pointee.method == .modelInfer
+        case .other: false
+        }
+    }
+
+    /// Whether a prediction is to be gathered and looked up; says so in the request.
+    func beginsLookup(_ request: Request) -> Bool {
+        guard shared.cache != nil,
+            unsafe request.pointee.model?._withUnsafeGuaranteedRef({ $0.plan.cache != nil })
+                == true,
+            let head = unsafe request.pointee.head
+        else { return false }
+        // In a coding that isn't read here it has no key. A gRPC message says by its flag.
+        let coding =
+            unsafe request.pointee.callerProtocol == .grpc
+            ? NamedCoding.none : NamedCoding(head, .contentEncoding)
+        var isForbidden = coding == .unknown
+        unsafe request.pointee.isCoded = coding.coding != nil
+        if let control = unsafe head.first(.cacheControl) {
+            let (noStore, noCache) = unsafe CacheControl.read(control)
+            isForbidden = isForbidden || noStore
+            unsafe request.pointee.mustAsk = noCache
+        }
+        guard !isForbidden else {
+            unsafe bypass(request)
+            return false
+        }
+        unsafe request.pointee.cacheRole = .uncoalesced
+        return true
+    }
+
+    /// Goes on without the cache.
+    func bypass(_ request: Request) {
+        unsafe request.pointee.cacheRole = .bypass
+        unsafe count(request, .bypass)
     }
 }
 

@@ -1,6 +1,5 @@
 import SluiceCore
 import SluiceIO
-import SluiceInference
 import SluiceTelemetry
 private import Synchronization
 
@@ -35,12 +34,6 @@ extension Worker {
         case capture
     }
 
-    /// Whether work on so many bytes is for a helper thread.
-    @inline(__always)
-    func isLong(_ byteCount: Int) -> Bool {
-        byteCount > Worker.turnMaximum && shared.offload != nil
-    }
-
     /// Has `work` done on a helper thread, and then `then` here, unless the request is over by then.
     ///
     /// Until then the request waits, with nothing but its deadline and its caller to wake it. `then` gets no request when
@@ -56,7 +49,8 @@ extension Worker {
     ) {
         guard let pool = shared.offload else { preconditionFailure("there are no helper threads") }
         let body = Handed(
-            unsafe place == .buffered ? request.pointee.buffered : request.pointee.cache.captured
+            unsafe place == .buffered
+                ? request.pointee.body.buffered : request.lookup.pointee.captured
         )
         let (home, worker) = (loop.handle, Handed(self))
         nextToken += 1
@@ -98,8 +92,8 @@ extension Worker {
 
     private func offloadBody(_ request: Request, _ place: OffloadedBody, _ token: UInt64) {
         switch place {
-        case .buffered: unsafe request.pointee.buffered = PooledBytes()
-        case .captured: unsafe request.pointee.cache.captured = PooledBytes()
+        case .buffered: unsafe request.pointee.body.buffered = PooledBytes()
+        case .captured: unsafe request.lookup.pointee.captured = PooledBytes()
         }
         if unsafe request.pointee.stage == .gathering { unsafe request.pointee.stage = .waiting }
         unsafe request.pointee.offloadToken = token
@@ -127,19 +121,14 @@ extension Worker {
         shard.add(shared.store.gauge(OffloadMetrics.active, []), -1)
         unsafe request.pointee.offloadToken = 0
         switch place {
-        case .buffered: unsafe request.pointee.buffered = body
-        case .captured: unsafe request.pointee.cache.captured = body
+        case .buffered: unsafe request.pointee.body.buffered = body
+        case .captured: unsafe request.lookup.pointee.captured = body
         }
         unsafe then(self, request, made)
     }
 
     /// Forgets work whose request is over: it isn't begun any more, and its body is given back.
-    @inline(__always)
     func forgetOffload(_ request: Request) {
-        if unsafe request.pointee.offloadToken != 0 { unsafe forgetOffloaded(request) }
-    }
-
-    private func forgetOffloaded(_ request: Request) {
         let token = unsafe request.pointee.offloadToken
         _ = unsafe offloaded.remove(token)
         gone.removeValue(forKey: token)?.set()

@@ -9,20 +9,8 @@ import SluiceTelemetry
 // requests, not about misses. A stream counts once. Tokens of several limits are taken together or
 // not at all.
 extension Worker {
-    /// Whether memory and the caller's rate let the request go on; else it has been refused.
-    @inline(__always)
-    func isAdmitted(_ request: Request) -> Bool {
-        if isShedding {
-            unsafe shedLoad(request)
-            return false
-        }
-        guard let limits = unsafe request.pointee.model?._withUnsafeGuaranteedRef({ $0.rateLimits })
-        else { return true }
-        return unsafe isWithin(limits, request)
-    }
-
     @inline(never)
-    private func isWithin(_ limits: WorkerRateLimits, _ request: Request) -> Bool {
+    func isWithin(_ limits: WorkerRateLimits, _ request: Request) -> Bool {
         for (place, entry) in limits.entries.enumerated() {
             let wait = unsafe entry.limiter.take(key(entry, request), at: loop.now)
             guard wait > 0 else { continue }

@@ -1,4 +1,3 @@
-import SluiceCache
 import SluiceTelemetry
 
 /// What came of asking the cache, as metrics say it.
@@ -21,7 +20,7 @@ enum CacheResult: Int, CaseIterable {
 
 /// One model's counters of ``GatewayMetrics/cacheRequests``.
 struct CacheMetrics: BitwiseCopyable {
-    private let counters: InlineArray<8, CounterID>
+    let counters: InlineArray<8, CounterID>
 
     init(store: MetricStore, plan: ModelPlan) {
         let model = plan.name
@@ -31,6 +30,4 @@ struct CacheMetrics: BitwiseCopyable {
             return store.counter(GatewayMetrics.cacheRequests, [model, labels.tier, labels.result])
         }
     }
-
-    func counter(_ result: CacheResult) -> CounterID { counters[result.rawValue] }
 }

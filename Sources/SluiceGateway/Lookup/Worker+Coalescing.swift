@@ -1,10 +1,7 @@
 import SluiceCache
 import SluiceCore
 import SluiceGRPC
-import SluiceHTTP
 import SluiceIO
-import SluiceInference
-import SluiceTelemetry
 
 // Equal calls under way: one request leads and calls the backend, the others wait for what it gets.
 extension Worker {
@@ -16,7 +13,7 @@ extension Worker {
     /// A coalesced call this worker's request waited for has completed.
     func completed(_ token: UInt64, _ outcome: CoalescingOutcome) {
         guard let request = unsafe takeWaiting(token) else { return }
-        unsafe request.pointee.cache.ticket = nil
+        unsafe request.lookup.pointee.ticket = nil
         unsafe armDeadline(request)
         switch outcome {
         case .answered(let entry):
@@ -32,7 +29,7 @@ extension Worker {
                 )
             )
         case .unshared:
-            unsafe request.pointee.cache.role = .uncoalesced
+            unsafe request.pointee.cacheRole = .uncoalesced
             unsafe ask(request)
         }
     }
@@ -64,13 +61,13 @@ extension Worker {
     /// that calls which are merely slow stay the only ones.
     func looksAgain(_ request: Request) -> Bool {
         guard unsafe loop.now < deadline(of: request), let calls = shared.cache?.calls,
-            let ticket = unsafe request.pointee.cache.ticket
+            let ticket = unsafe request.lookup.pointee.ticket
         else { return false }
         let refetch = unsafe request.pointee.timeout / 2
         switch calls.refetch(ticket, at: loop.now, refetch: refetch) {
         case .wait(let time): unsafe lookAgain(request, at: time)
         case .lead:
-            _ = unsafe takeWaiting(request.pointee.cache.token)
+            _ = unsafe takeWaiting(request.lookup.pointee.token)
             unsafe count(request, .refetched)
             unsafe armDeadline(request)
             unsafe lead(request, ticket)
@@ -102,8 +99,10 @@ extension Worker {
     }
 
     func complete(_ request: Request, _ outcome: CoalescingOutcome) {
-        guard let ticket = unsafe request.pointee.cache.ticket else { return }
-        unsafe request.pointee.cache.ticket = nil
+        guard let lookup = unsafe request.existing(LookupState.self),
+            let ticket = unsafe lookup.pointee.ticket
+        else { return }
+        unsafe lookup.pointee.ticket = nil
         complete(ticket, outcome)
     }
 
@@ -114,50 +113,6 @@ extension Worker {
         }
         for waiter in waiters ?? [] {
             post(waiter) { $0.completed(waiter.token, outcome) }
-        }
-    }
-
-    /// Settles what a request that ends still owes the cache and those who wait for it.
-    func leaveCache(_ request: Request) {
-        if let ticket = unsafe request.pointee.cache.ticket {
-            switch unsafe request.pointee.cache.role {
-            case .follows:
-                _ = shared.cache?.calls.leave(ticket)
-            case .leads where unsafe request.pointee.reason.concernsCallerAlone: passOn(ticket)
-            default:
-                unsafe complete(
-                    request,
-                    .failed(
-                        http: request.pointee.grpcStatus >= 0
-                            ? StatusTable.http(grpc: request.pointee.grpcStatus)
-                            : request.pointee.status,
-                        grpc: request.pointee.grpcStatus >= 0
-                            ? request.pointee.grpcStatus
-                            : StatusTable.grpc(http: request.pointee.status),
-                        reason: request.pointee.reason == .ok
-                            ? .backendError : request.pointee.reason,
-                        sentence: "the equal call this one waited for failed"
-                    )
-                )
-            }
-        }
-        // It may wait for another's call, or for Redis.
-        if unsafe request.pointee.cache.token > 0 {
-            _ = unsafe waiting.remove(request.pointee.cache.token)
-        }
-        if let batch = unsafe rows(of: request) { release(batch) }
-        unsafe request.pointee.cache.staleEntry?.release()
-        unsafe request.pointee.cache.cacheable?.release()
-        unsafe request.pointee.cache.captured.release(to: buffers)
-    }
-}
-
-extension Reason {
-    /// Whether a call ended for a reason that doesn't concern others who wait for the same.
-    fileprivate var concernsCallerAlone: Bool {
-        switch self {
-        case .clientGone, .timeout, .idleTimeout, .protocolError: true
-        default: false
         }
     }
 }

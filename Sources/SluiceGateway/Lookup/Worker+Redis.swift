@@ -24,9 +24,9 @@ extension Worker: RedisReceiver {
 
     /// Asks tier 2; false when it can't be asked.
     func askRedis(_ request: Request) -> Bool {
-        guard let redis, let key = unsafe request.pointee.cache.key else { return false }
+        guard let redis, let key = unsafe request.lookup.pointee.key else { return false }
         if let batch = unsafe rows(of: request) { return unsafe askRedis(request, batch, redis) }
-        let token = unsafe request.pointee.cache.token
+        let token = unsafe request.lookup.pointee.token
         let isSent = unsafe redis.get(
             redisName(key, request),
             deadline: redisDeadline,
@@ -51,7 +51,7 @@ extension Worker: RedisReceiver {
             unsafe redisAnswered(request, batch, place, entry)
             return
         }
-        let key = unsafe request.pointee.cache.key
+        let key = unsafe request.lookup.pointee.key
         // Where it will be kept, while it is made.
         if let key { unsafe cache?._withUnsafeGuaranteedRef { $0.memory.fetch(key) } }
         guard let key, let entry = unsafe entry(value, key, request) else {
@@ -129,7 +129,7 @@ extension Worker: RedisReceiver {
         else { return }
         unsafe model._withUnsafeGuaranteedRef { model in
             unsafe revision._withUnsafeGuaranteedRef { revision in
-                unsafe keepInRedis(entry, key, request.pointee.cache.control, model, revision)
+                unsafe keepInRedis(entry, key, request.lookup.pointee.control, model, revision)
             }
         }
     }

@@ -34,7 +34,7 @@ extension Worker {
     }
 
     private func capturing(_ request: Request, _ change: (inout MirroredAnswer) -> Void) {
-        guard let call = unsafe request.pointee.mirror?._withUnsafeGuaranteedRef({ $0 }),
+        guard let call = unsafe request.mirror?._withUnsafeGuaranteedRef({ $0 }),
             call.mirror.comparison != nil
         else { return }
         if unsafe request.pointee.isInternal {

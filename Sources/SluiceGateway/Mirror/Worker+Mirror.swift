@@ -22,7 +22,11 @@ import SluiceTelemetry
 // model, so they aren't copied either.
 extension Worker {
     /// Draws whether a request that is about to go to a backend is copied.
-    func drawMirror(_ request: Request, _ model: WorkerModel) {
+    func drawMirror(
+        _ request: Request,
+        _ model: WorkerModel,
+        _ chunk: UnsafeRawBufferPointer
+    ) {
         guard let mirror = model.mirror, unsafe !request.pointee.isInternal,
             unsafe request.pointee.revision?._withUnsafeGuaranteedRef({ $0 !== mirror.revision })
                 == true
@@ -41,7 +45,7 @@ extension Worker {
             shard.add(mirror.metrics.requests(.dropped))
             return
         }
-        unsafe beginCopy(request, mirror)
+        unsafe beginCopy(request, mirror, chunk)
     }
 
     /// Whether a model computes something for it, as a stream or in a form we don't read.
@@ -57,7 +61,11 @@ extension Worker {
         return length > mirror.plan.maxBytes
     }
 
-    private func beginCopy(_ request: Request, _ mirror: WorkerMirror) {
+    private func beginCopy(
+        _ request: Request,
+        _ mirror: WorkerMirror,
+        _ chunk: UnsafeRawBufferPointer
+    ) {
         let copy = unsafe repeated(request, to: mirror.revision, started: request.pointee.started)
         unsafe copy.pointee.head?.append(.sluiceMirror, "1")
         copyCount += 1
@@ -68,33 +76,33 @@ extension Worker {
             copy: copy,
             pool: buffers
         )
-        unsafe copy.pointee.mirror = .passRetained(call)
-        unsafe request.pointee.mirror = .passRetained(call)
+        unsafe copy.mirror = .passRetained(call)
+        unsafe request.mirror = .passRetained(call)
         copies[call.number] = call
         unsafe armDeadline(copy)
         // What has come so far; the rest comes by on its way to the backend.
-        let pendingChunk = unsafe request.pointee.pendingChunk
         let isWhole = unsafe request.pointee.hasRequestEnded
         unsafe mirrorBody(
             request,
-            request.pointee.buffered.bytes,
-            endStream: isWhole && pendingChunk.isEmpty
+            request.pointee.body.buffered.bytes,
+            endStream: isWhole && chunk.isEmpty
         )
-        if unsafe !pendingChunk.isEmpty {
-            unsafe mirrorBody(request, pendingChunk, endStream: isWhole)
+        if unsafe !chunk.isEmpty {
+            unsafe mirrorBody(request, chunk, endStream: isWhole)
         }
     }
 
     /// Copies a piece of a request's body on its way to the backend.
     func mirrorBody(_ request: Request, _ bytes: UnsafeRawBufferPointer, endStream: Bool) {
-        guard let call = unsafe request.pointee.mirror?._withUnsafeGuaranteedRef({ $0 }),
+        guard let call = unsafe request.mirror?._withUnsafeGuaranteedRef({ $0 }),
             call.stage == .gathering, let copy = unsafe call.copy
         else { return }
-        guard unsafe copy.pointee.buffered.count + bytes.count <= call.mirror.plan.maxBytes else {
+        guard unsafe copy.pointee.body.buffered.count + bytes.count <= call.mirror.plan.maxBytes
+        else {
             discard(call)
             return
         }
-        unsafe copy.pointee.buffered.append(bytes, pool: buffers)
+        unsafe copy.pointee.body.buffered.append(bytes, pool: buffers)
         guard endStream else { return }
         call.stage = .queued
         workLater(on: call)
@@ -145,7 +153,7 @@ extension Worker {
         call.stage = .sent
         shard.add(call.mirror.metrics.requests(.sent))
         // No exchange waits to hear that the body has moved on.
-        unsafe copy.pointee.acknowledged = copy.pointee.buffered.count
+        unsafe copy.pointee.body.acknowledged = copy.pointee.body.buffered.count
         unsafe attempt(copy)
     }
 
@@ -153,16 +161,16 @@ extension Worker {
 
     /// A request that has to do with mirroring ends, the original or the copy.
     func leaveMirror(_ request: Request) {
-        guard let buffered = unsafe request.pointee.mirror else { return }
-        unsafe request.pointee.mirror = nil
-        let call = unsafe buffered.takeRetainedValue()
+        guard let reference = unsafe request.mirror else { return }
+        unsafe request.mirror = nil
+        let call = unsafe reference.takeRetainedValue()
         let isGood =
             unsafe request.pointee.reason == .ok && (200..<300).contains(request.pointee.status)
             && (request.pointee.callerProtocol != .grpc || request.pointee.grpcStatus == 0)
         if unsafe request.pointee.isInternal {
             unsafe copyEnded(call, isGood: isGood, isRefused: isRefused(request))
         } else {
-            unsafe originalEnded(call, isGood: isGood, wasSent: request.pointee.attempts > 0)
+            unsafe originalEnded(call, isGood: isGood, wasSent: request.pointee.attempt.count > 0)
         }
     }
 

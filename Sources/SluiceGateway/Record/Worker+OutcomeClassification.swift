@@ -16,7 +16,7 @@ extension Worker {
     func classify(_ request: Request, _ answers: AnswerTally) {
         // A mirror's copies and refreshes of the cache are no caller's answers.
         guard unsafe !request.pointee.isInternal else { return }
-        guard unsafe request.pointee.backend != nil else {
+        guard unsafe request.pointee.attempt.backend != nil else {
             // A revision too small for its share: full, or its queue was, or too slow.
             if unsafe [.overflow, .overload].contains(request.pointee.reason) { answers.failure() }
             return
@@ -34,13 +34,13 @@ extension Worker {
             return
         default: return
         }
-        guard unsafe request.pointee.sent != .zero else { return }
-        let code = unsafe request.pointee.backendCode
+        guard unsafe request.pointee.attempt.sent != .zero else { return }
+        let code = unsafe request.pointee.attempt.code
         let kind =
             unsafe request.backendProtocol == .grpc
             ? AnswerKind(grpc: code) : AnswerKind(http: code)
         // Where an old answer stood in for a failure, the request ended well and the backend didn't.
-        guard kind == .good, unsafe request.pointee.firstByte != .zero else {
+        guard kind == .good, unsafe request.pointee.attempt.firstByte != .zero else {
             let isCallers = unsafe kind == .callersFault || request.pointee.isCallersDoing
             if isCallers { answers.clientFault() } else { answers.failure() }
             return

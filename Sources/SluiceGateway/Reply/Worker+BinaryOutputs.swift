@@ -15,7 +15,7 @@ extension Worker {
     func gatherForBinaryOutputs(_ request: Request, _ head: FieldBlock) {
         guard (200..<300).contains(head.status), unsafe !request.pointee.isTranslated,
             unsafe request.pointee.hasRequestEnded, unsafe !request.pointee.isCoded,
-            unsafe request.pointee.retry.headerLength == -1,
+            unsafe request.existing(Replay.self)?.pointee.headerLength ?? -1 == -1,
             unsafe request.pointee.revision?._withUnsafeGuaranteedRef({ $0.readsOnlyJSON }) == true,
             head.index(of: .inferenceHeaderContentLength) == nil,
             NamedCoding(head, .contentEncoding) != .unknown
@@ -28,10 +28,10 @@ extension Worker {
         guard format.prefersBinary || format.outputs.contains(where: { $0.isBinary == true }) else {
             return
         }
-        if unsafe request.pointee.cache.cacheable == nil {
-            unsafe request.pointee.cache.cacheable = .passRetained(CacheableRequest(format))
+        if unsafe request.lookup.pointee.cacheable == nil {
+            unsafe request.lookup.pointee.cacheable = .passRetained(CacheableRequest(format))
         }
-        unsafe request.pointee.translatedProtocol = .v2
+        unsafe request.pointee.attempt.translatedProtocol = .v2
         unsafe request.pointee.isTranslated = true
     }
 
@@ -39,16 +39,16 @@ extension Worker {
     /// where either speaks something else.
     func replyAsItCame(_ request: Request) -> Bool {
         guard unsafe request.pointee.callerProtocol == .v2,
-            unsafe request.pointee.translatedProtocol == .v2,
-            unsafe request.pointee.cache.headerLength == -1
+            unsafe request.pointee.attempt.translatedProtocol == .v2,
+            unsafe request.lookup.pointee.headerLength == -1
         else { return false }
         let answer = unsafe RenderedAnswer(
             contentType: "application/json",
-            body: Array(request.pointee.cache.captured.bytes)
+            body: Array(request.lookup.pointee.captured.bytes)
         )
-        unsafe request.pointee.cache.isCapturing = false
-        if unsafe request.pointee.cache.role == .leads
-            || request.pointee.cache.role == .uncoalesced
+        unsafe request.pointee.isCapturing = false
+        if unsafe request.pointee.cacheRole == .leads
+            || request.pointee.cacheRole == .uncoalesced
         {
             unsafe finishCapture(request)
         }

@@ -45,7 +45,9 @@ extension Worker {
         } else {
             var path = "/v2/models/\(PathSegment.escaped(name))"
             do throws(InferenceFailure) {
-                let requestMessage = unsafe PredictCodec.message(request.pointee.buffered.bytes)
+                let requestMessage = unsafe PredictCodec.message(
+                    request.pointee.body.buffered.bytes
+                )
                 let version = try unsafe ModelDescription.version(in: requestMessage)
                 if !version.isEmpty { path += "/versions/\(PathSegment.escaped(version))" }
             } catch {
@@ -55,12 +57,14 @@ extension Worker {
             unsafe Array(path.utf8).withUnsafeBytes { unsafe setHead(head, "GET", $0) }
             head.remove(.grpcTimeout)
         }
-        unsafe request.pointee.buffered.release(to: buffers)
-        unsafe body.withUnsafeBytes { unsafe request.pointee.buffered.append($0, pool: buffers) }
-        unsafe request.pointee.translatedProtocol = backend == .grpc ? .grpc : .v2
-        unsafe request.pointee.acknowledged = body.count
+        unsafe request.pointee.body.buffered.release(to: buffers)
+        unsafe body.withUnsafeBytes {
+            unsafe request.pointee.body.buffered.append($0, pool: buffers)
+        }
+        unsafe request.pointee.attempt.translatedProtocol = backend == .grpc ? .grpc : .v2
+        unsafe request.pointee.body.acknowledged = body.count
         unsafe request.pointee.isTranslated = true
-        unsafe request.pointee.prefixLength = 0
+        unsafe request.existing(PathParts.self)?.pointee.prefixLength = 0
         return true
     }
 
@@ -97,10 +101,10 @@ extension Worker {
 
     /// Answers with what the backend said of the model.
     func replyDescription(_ request: Request) {
-        let told = unsafe request.pointee.cache.captured.bytes
+        let told = unsafe request.lookup.pointee.captured.bytes
         do throws(InferenceFailure) {
             let answer: RenderedAnswer
-            if unsafe request.pointee.translatedProtocol == .grpc {
+            if unsafe request.pointee.attempt.translatedProtocol == .grpc {
                 let description = try unsafe ModelDescription(
                     protobuf: PredictCodec.message(told)
                 )

@@ -5,7 +5,6 @@ import SluiceGRPC
 import SluiceHTTP
 import SluiceIO
 import SluiceInference
-import SluiceTelemetry
 
 // A failure may be the caller's doing: runtimes answer 500 to JSON that is none, or to data that doesn't
 // fit its shape. So the body of a prediction is kept as it passes, up to `retryBufferBytes`, and a
@@ -26,13 +25,16 @@ extension Worker {
     ///
     /// What we made ourselves, in translating, is well-formed.
     @inline(__always)
-    func isWorthALook(_ request: Request, _ revision: WorkerRevision) -> Bool {
+    func isWorthALook(
+        _ request: Request,
+        _ revision: WorkerRevision,
+        _ heldCount: Int
+    ) -> Bool {
         guard unsafe request.pointee.callerProtocol != .other, unsafe !request.pointee.isTranslated,
             unsafe request.pointee.callerProtocol == .grpc
                 ? request.pointee.method == .modelInfer : request.pointee.operation.isPrediction
         else { return false }
-        return unsafe request.pointee.buffered.count + request.pointee.pendingChunk.count
-            <= revision.balance.retry.bufferBytes
+        return heldCount <= revision.balance.retry.bufferBytes
     }
 
     /// Whether a content type, as REST callers send it, leaves it open that the body is JSON.
@@ -47,7 +49,7 @@ extension Worker {
         guard unsafe request.pointee.retry.keepsBody, unsafe request.pointee.hasRequestEnded,
             unsafe !request.pointee.isCoded, let form = unsafe faultForm(of: request)
         else { return nil }
-        let length = unsafe request.pointee.retry.headerLength
+        let length = unsafe request.existing(Replay.self)?.pointee.headerLength ?? -1
         return unsafe RequestFault.find(
             in: keptBody(request),
             form,
@@ -58,10 +60,8 @@ extension Worker {
 
     /// The body as it was kept: it lies still until the request ends or forgets it.
     func keptBody(_ request: Request) -> UnsafeRawBufferPointer {
-        let small = unsafe Int(request.pointee.retry.smallCount)
-        guard small > 0 else { return unsafe request.pointee.retry.replay.bytes }
-        let place = RequestScratch.replay..<RequestScratch.replay + small
-        return unsafe UnsafeRawBufferPointer(rebasing: request.pointee.scratch[place])
+        let small = unsafe request.smallBody
+        return unsafe small.isEmpty ? request.replay.pointee.body.bytes : small
     }
 
     /// What the body should be; nil where that isn't for us to say.
@@ -98,16 +98,16 @@ extension Worker {
             unsafe fault.isCertain
                 || request.pointee.callerProtocol != .grpc && AnswerKind(http: code) == .failed
         else { return false }
-        if unsafe request.pointee.hedge != nil { unsafe leaveHedge(request, .lost) }
+        if unsafe request.pointee.isHedged { unsafe leaveHedge(request, .lost) }
         if unsafe request.pointee.timerPurpose == .tryEnd { unsafe armDeadline(request) }
-        unsafe request.pointee.backendCode = code
-        unsafe request.pointee.firstByte = loop.now
+        unsafe request.pointee.attempt.code = code
+        unsafe request.pointee.attempt.firstByte = loop.now
         if endStream {
-            unsafe request.pointee.call = nil
+            unsafe request.pointee.attempt.call = nil
             unsafe replyWithError(request, fault)
         } else {
             unsafe request.pointee.retry.isFaulty = true
-            unsafe request.pointee.translatedProtocol = request.pointee.callerProtocol
+            unsafe request.pointee.attempt.translatedProtocol = request.pointee.callerProtocol
             unsafe request.pointee.isTranslated = true
         }
         return true
@@ -140,18 +140,18 @@ extension Worker {
         } else if unsafe request.pointee.responseBytes > Worker.faultyAnswerMaximum {
             _ = unsafe isFaulty(request)
         } else {
-            unsafe request.pointee.call?.consumed(byteCount)
+            unsafe request.pointee.attempt.call?.consumed(byteCount)
         }
     }
 
     /// The answer to a request that was no well-formed one has ended.
     func faultyEnd(_ request: Request) {
-        unsafe request.pointee.call = nil
+        unsafe request.pointee.attempt.call = nil
         _ = unsafe isFaulty(request)
     }
 
     private func replyWithError(_ request: Request, _ fault: RequestFault) {
-        unsafe request.pointee.outcome = .unknown
+        unsafe request.pointee.attempt.outcome = .unknown
         unsafe request.pointee.responseBytes = 0
         unsafe replyWithError(request, .badRequest(fault.sentence))
     }

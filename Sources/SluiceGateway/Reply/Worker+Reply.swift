@@ -1,98 +1,12 @@
-import SluiceBalancing
+import SluiceCache
 import SluiceCore
-import SluiceEgress
-import SluiceGRPC
 import SluiceHTTP
 import SluiceIO
 import SluiceIngress
 import SluiceTelemetry
-import SluiceWire
 
-// What the gateway says itself, and the one place where a request ends.
+// Whole answers of the gateway: their heads, and how they go out.
 extension Worker {
-    /// Gives the request up with an error in the caller's dialect.
-    ///
-    /// Over HTTP/1.1 the reply waits until the client has sent its body (or a lot of it, or for
-    /// ``errorReplyLinger``): an answer in the middle of a request costs the connection. A client that asked whether to send it at
-    /// all (`Expect: 100-continue`) needn't.
-    func replyWithError(_ request: Request, _ errorReply: ErrorReply) {
-        if unsafe request.pointee.reason == .ok {
-            unsafe request.pointee.reason = errorReply.reason
-        }
-        unsafe abandonCall(request)
-        if errorReply.http >= 500, unsafe !request.pointee.hasResponseBegun,
-            unsafe serveStaleIfError(request)
-        {
-            return
-        }
-        if unsafe request.pointee.hasResponseBegun {
-            unsafe broken(
-                request,
-                errorReply.sentence,
-                reason: errorReply.reason,
-                status: errorReply.grpc
-            )
-            return
-        }
-        var sentence = errorReply.sentence
-        if errorReply.reason == .noRoute, errorReply.sentence.hasPrefix("unknown model"),
-            let known = workerSnapshot.knownNames
-        {
-            sentence += known.isEmpty ? "; none is configured" : "; known: \(known)"
-        }
-        unsafe errorReplies[UnsafeMutableRawPointer(request)] = ErrorReply(
-            http: errorReply.http,
-            grpc: errorReply.grpc,
-            reason: errorReply.reason,
-            sentence: sentence,
-            allow: errorReply.allow,
-            retryAfterSeconds: errorReply.retryAfterSeconds,
-            wantsKnownCoding: errorReply.wantsKnownCoding
-        )
-        unsafe request.pointee.isListed = true
-        unsafe request.pointee.stage = .failing
-        if unsafe request.pointee.exchange.isHTTP2 || request.pointee.hasRequestEnded
-            || errorReply.reason == .tooLarge || errorReply.reason == .timeout
-            || request.pointee.exchange.expectsContinue
-        {
-            unsafe sendErrorReply(request)
-        } else {
-            // What has come counts as taken, whether it is held here or lies before a connection that
-            // is gone, so that the rest can come.
-            unsafe request.pointee.buffered.release(to: buffers)
-            unsafe request.pointee.pendingChunk = UnsafeRawBufferPointer(start: nil, count: 0)
-            unsafe request.pointee.acknowledged = 0
-            unsafe request.pointee.exchange.releaseBody()
-            unsafe setTimer(request, .linger, at: loop.now + Worker.errorReplyLinger)
-        }
-    }
-
-    func sendErrorReply(_ request: Request) {
-        guard
-            let errorReply = unsafe errorReplies.removeValue(
-                forKey: UnsafeMutableRawPointer(request)
-            )
-        else {
-            return
-        }
-        if unsafe request.pointee.callerProtocol == .grpc {
-            unsafe replyStatus(
-                request,
-                errorReply.grpc,
-                errorReply.sentence,
-                wantsKnownCoding: errorReply.wantsKnownCoding
-            )
-            return
-        }
-        let body = "{\"error\":\(JSONStringText.quoted(errorReply.sentence))}"
-        unsafe reply(
-            request,
-            status: errorReply.http,
-            body: Array(body.utf8),
-            errorReply: errorReply
-        )
-    }
-
     /// Answers a REST caller with a whole body.
     func reply(
         _ request: Request,
@@ -167,12 +81,67 @@ extension Worker {
                 unsafe head.append(.sluiceRevision, $0.name.bytes)
             }
         }
-        if let backend = unsafe request.pointee.backend {
+        if let backend = unsafe request.pointee.attempt.backend {
             unsafe backend._withUnsafeGuaranteedRef {
                 unsafe head.append(.sluiceBackend, $0.label.bytes)
             }
         }
     }
+
+    /// The request's identifier, as given or made.
+    func requestID(of request: Request) -> UnsafeRawBufferPointer {
+        unsafe UnsafeRawBufferPointer(
+            start: request.requestIDPlace,
+            count: Int(request.pointee.requestIDCount)
+        )
+    }
+
+    // MARK: - `cache-status`
+
+    /// Says in `cache-status` what came of the look-up (RFC 9211).
+    func appendStatus(
+        _ entry: CacheEntry,
+        _ status: StaticString,
+        detail: StaticString,
+        to head: FieldBlock
+    ) {
+        unsafe withStatusText(entry, status, detail: detail) {
+            unsafe head.append(.cacheStatus, $0, isVolatile: true)
+        }
+    }
+
+    /// Calls `body` with the value of `cache-status`.
+    @inline(__always)
+    func withStatusText(
+        _ entry: CacheEntry,
+        _ status: StaticString,
+        detail: StaticString,
+        _ body: (UnsafeRawBufferPointer) -> Void
+    ) {
+        // Literals of ours, the longest of 50 bytes together, and a number of at most twenty.
+        unsafe withUnsafeTemporaryAllocation(byteCount: 128, alignment: 1) { room in
+            guard let base = room.baseAddress else { return }
+            var count = 0
+            func append(_ text: StaticString) {
+                let length = text.utf8CodeUnitCount
+                precondition(count + length <= 100, "there is room for our literals")
+                unsafe ShortBytes.copy(text.utf8Start, to: base + count, count: length)
+                count += length
+            }
+            append(status)
+            append("; ttl=")
+            unsafe count += ASCII.write(decimal: secondsLeft(entry), to: base + count)
+            append("; detail=")
+            append(detail)
+            unsafe body(UnsafeRawBufferPointer(start: base, count: count))
+        }
+    }
+
+    func secondsLeft(_ entry: CacheEntry) -> Int {
+        Int(entry.lifetime.freshUntil.nanoseconds(since: loop.now) / 1_000_000_000)
+    }
+
+    // MARK: - The end
 
     /// What trailers that say `grpc-status: 0` and nothing else are called.
     static let endName = HeadName(RevisionNames.firstAnswer - 1)
@@ -201,97 +170,5 @@ extension Worker {
             exchange.sendTrailers(trailers)
         }
         unsafe end(request)
-    }
-
-    /// Ends a gRPC call with a status and no message (gRPC over HTTP/2, "Trailers-Only").
-    ///
-    /// `wantsKnownCoding` says that the caller's message came in a coding that isn't read here.
-    func replyStatus(
-        _ request: Request,
-        _ status: GRPCStatus,
-        _ sentence: String,
-        wantsKnownCoding: Bool = false
-    ) {
-        let exchange = unsafe request.pointee.exchange
-        let head = blocks.take()
-        let began = unsafe request.pointee.hasResponseBegun
-        if !began {
-            head.append(status: 200)
-            head.append(.contentType, "application/grpc")
-            unsafe head.append(.requestID, requestID(of: request), isVolatile: true)
-        }
-        if wantsKnownCoding { head.append(.grpcAcceptEncoding, "identity, deflate, gzip") }
-        head.append(.grpcStatus, decimal: status.rawValue)
-        if !sentence.isEmpty {
-            head.append(.grpcMessage, text: StatusMessage.encode(sentence), isVolatile: true)
-        }
-        unsafe request.pointee.status = 200
-        unsafe request.pointee.grpcStatus = status.rawValue
-        unsafe exchange.context = nil
-        if began { exchange.sendTrailers(head) } else { exchange.sendHead(head, endStream: true) }
-        unsafe end(request)
-    }
-
-    /// The request's identifier, as given or made.
-    func requestID(of request: Request) -> UnsafeRawBufferPointer {
-        unsafe UnsafeRawBufferPointer(
-            rebasing: request.pointee.scratch[
-                RequestScratch
-                    .requestID..<(RequestScratch.requestID
-                    + Int(request.pointee.requestIDCount))
-            ]
-        )
-    }
-
-    // MARK: - The end
-
-    /// Lets the backend go: cancels what runs there, or what waits for a connection.
-    private func abandonCall(_ request: Request) {
-        unsafe forgetOffload(request)
-        if unsafe request.pointee.call != nil {
-            let reason = unsafe request.pointee.reason
-            // Without a reason it is a copy that another has outrun.
-            unsafe cancelCall(request, reason == .ok ? "hedge" : "\(reason.name)")
-        } else if unsafe request.pointee.stage == .connecting,
-            let backend = unsafe request.pointee.backend?._withUnsafeGuaranteedRef({ $0 })
-        {
-            unsafe backend.route(request.backendProtocol)?._withUnsafeGuaranteedRef {
-                unsafe $0.pool.cancelWaiting(UnsafeMutableRawPointer(request))
-            }
-        }
-        if unsafe request.pointee.queueTicket.ticket != nil { unsafe leaveQueue(request) }
-    }
-
-    /// Ends a request: everything it counted up comes down, everything it owned goes back.
-    func end(_ request: Request) {
-        unsafe abandonCall(request)
-        unsafe leaveArrivals(request)
-        if unsafe request.pointee.timer != .none { unsafe loop.cancelTimer(&request.pointee.timer) }
-        // A client that goes on sending must not fill windows that its other requests share.
-        if unsafe !request.pointee.hasRequestEnded { unsafe request.pointee.exchange.releaseBody() }
-        if unsafe request.pointee.isListed {
-            unsafe errorReplies[UnsafeMutableRawPointer(request)] = nil
-            unsafe watchers[UnsafeMutableRawPointer(request)] = nil
-        }
-        if unsafe request.pointee.cache.role != .none || request.pointee.isTranslated {
-            unsafe leaveCache(request)
-        }
-        if unsafe request.pointee.mirror != nil { unsafe leaveMirror(request) }
-        unsafe account(request)
-        unsafe leaveBackend(request)
-        if unsafe request.pointee.retry.keepsBody || request.pointee.retry.isCounted {
-            unsafe endRetries(request)
-        }
-        if unsafe request.pointee.triedFurther > 0 { unsafe forgetTried(request) }
-        if let head = unsafe request.pointee.head { blocks.give(head) }
-        if let trailers = unsafe request.pointee.bufferedTrailers { blocks.give(trailers) }
-        unsafe request.pointee.buffered.release(to: buffers)
-        let workerSnapshot = unsafe request.pointee.workerSnapshot
-        if unsafe request.pointee.isInternal {
-            unsafe cacheWarmer?.ended(request)
-            unsafe request.pointee.exchange.releaseHost()
-        }
-        unsafe requests.give(request)
-        unsafe workerSnapshot._withUnsafeGuaranteedRef { requestEnded(on: $0) }
     }
 }

@@ -1,9 +1,6 @@
 import SluiceBalancing
 import SluiceCore
-import SluiceGRPC
-import SluiceHTTP
 import SluiceIO
-import SluiceIngress
 
 // What ends a request that nothing else ends.
 //
@@ -28,8 +25,7 @@ extension Worker {
     /// Sets the request's timer for `purpose`, to its deadline at the latest.
     func setTimer(_ request: Request, _ purpose: RequestTimer, at instant: Instant) {
         let timeout = unsafe request.pointee.timeout
-        unsafe leaveArrivals(request)
-        unsafe loop.cancelTimer(&request.pointee.timer)
+        unsafe cancelTimer(request)
         unsafe request.pointee.timerPurpose = purpose
         unsafe request.pointee.timer = loop.setTimer(
             at: timeout > 0
@@ -42,8 +38,7 @@ extension Worker {
     /// Sets the request's timer to its deadline, counted from the request's begin; without one it is
     /// set to nothing.
     func armDeadline(_ request: Request) {
-        unsafe leaveArrivals(request)
-        if unsafe request.pointee.timer != .none { unsafe loop.cancelTimer(&request.pointee.timer) }
+        unsafe cancelTimer(request)
         unsafe request.pointee.timerPurpose = .deadline
         let timeout = unsafe request.pointee.timeout
         guard timeout > 0 else { return }
@@ -52,6 +47,13 @@ extension Worker {
             target: self,
             tag: UInt(bitPattern: request)
         )
+    }
+
+    /// Stops the request's timer, whatever it was set for.
+    @inline(__always)
+    func cancelTimer(_ request: Request) {
+        if unsafe request.pointee.timerPurpose == .arrival { unsafe leaveArrivals(request) }
+        if unsafe request.pointee.timer != .none { unsafe loop.cancelTimer(&request.pointee.timer) }
     }
 
     /// Sets the deadline of a request that isn't answered on the spot, unless it runs already.
@@ -66,8 +68,9 @@ extension Worker {
         return unsafe timeout > 0 && loop.now.nanoseconds(since: request.pointee.started) >= timeout
     }
 
-    /// The request's timer has fired.
-    func timedOut(_ request: Request) {
+    /// The request's timer has fired: the one place where its purposes part.
+    func requestTimerFired(_ request: Request) {
+        unsafe request.pointee.timer = .none
         switch unsafe request.pointee.timerPurpose {
         case .deadline: unsafe deadlineCame(request)
         // One timer for all that wait for it; see ``ArrivalQueue``.
@@ -88,7 +91,7 @@ extension Worker {
                 return
             }
             if unsafe isFaulty(request) { return }
-            unsafe request.pointee.outcome = .timedOut
+            unsafe request.pointee.attempt.outcome = .timedOut
             if unsafe retry(request, .timeout) { return }
             // Where it may not go elsewhere it stays, for as long as the request has.
             unsafe armDeadline(request)
@@ -102,25 +105,7 @@ extension Worker {
     /// The request's time is over.
     func deadlineCame(_ request: Request) {
         if unsafe request.pointee.stage == .relaying, unsafe isFaulty(request) { return }
-        if unsafe hadItsTime(request) { unsafe request.pointee.outcome = .timedOut }
+        if unsafe hadItsTime(request) { unsafe request.pointee.attempt.outcome = .timedOut }
         unsafe replyWithError(request, .deadline(.nanoseconds(request.pointee.timeout)))
     }
-}
-
-/// What a request's timer is set for.
-enum RequestTimer: UInt8 {
-    /// The end of the request's time.
-    case deadline
-    /// The end of the time in which a single gRPC call must have sent its message.
-    case arrival
-    /// The end of one attempt's time.
-    case tryEnd
-    /// The end of the pause before the next attempt.
-    case pause
-    /// The end of the wait for a place at a backend.
-    case place
-    /// When a request that waits for an equal one looks again.
-    case refetch
-    /// The end of a refusal's wait for the rest of its request.
-    case linger
 }

@@ -37,16 +37,15 @@ extension Worker {
         unsafe made.pointee.method = request.pointee.method
         unsafe made.pointee.model = request.pointee.model
         unsafe made.pointee.revision = .passUnretained(revision)
-        unsafe made.pointee.modelStart = request.pointee.modelStart
-        unsafe made.pointee.modelEnd = request.pointee.modelEnd
-        unsafe made.pointee.prefixLength = request.pointee.prefixLength
+        if let parts = unsafe request.existing(PathParts.self) {
+            unsafe made.begin(with: parts.pointee)
+        }
         unsafe made.pointee.timeout = request.pointee.timeout
         unsafe made.pointee.hasRequestEnded = true
         // Its backend's log names the same request.
-        unsafe made.pointee.scratch.copyMemory(
-            from: UnsafeRawBufferPointer(request.pointee.scratch)
-        )
-        unsafe made.pointee.requestIDCount = request.pointee.requestIDCount
+        let idCount = unsafe request.pointee.requestIDCount
+        unsafe made.requestIDPlace.update(from: request.requestIDPlace, count: Int(idCount))
+        unsafe made.pointee.requestIDCount = idCount
         shard.add(revision.metrics.inFlight, 1)
         return unsafe made
     }

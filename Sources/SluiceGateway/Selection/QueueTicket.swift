@@ -2,7 +2,7 @@ import SluiceBalancing
 import SluiceCore
 import SluiceIO
 
-/// Where a request waits for a backend with a limit; part of its ``RequestRecord``.
+/// Where a request waits for a backend with a limit; begun in its ``RequestSlot``.
 struct QueueTicket: BitwiseCopyable {
     /// Nil while it doesn't wait.
     var ticket: RevisionQueue.Ticket?

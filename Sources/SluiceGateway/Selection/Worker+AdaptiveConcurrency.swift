@@ -21,8 +21,9 @@ extension Worker {
     ///
     /// Attempts that failed say nothing of that, and a stream lasts as long as its caller likes.
     func noteConcurrency(_ request: Request, _ limit: ConcurrencyLimit) {
-        let outcome = unsafe request.pointee.outcome
-        guard outcome == .served || outcome == .timedOut, unsafe request.pointee.sent != .zero,
+        let outcome = unsafe request.pointee.attempt.outcome
+        guard outcome == .served || outcome == .timedOut,
+            unsafe request.pointee.attempt.sent != .zero,
             unsafe !isStream(request)
         else { return }
         unsafe limit.note(

@@ -21,7 +21,7 @@ extension Worker {
     func answeringContinued(_ request: Request) {
         let method = unsafe request.pointee.method
         while true {
-            let buffered = unsafe request.pointee.buffered.bytes
+            let buffered = unsafe request.pointee.body.buffered.bytes
             guard buffered.count >= 5 else { break }
             let coding = unsafe request.pointee.head.flatMap {
                 NamedCoding($0, .grpcEncoding).coding
@@ -50,7 +50,7 @@ extension Worker {
             guard buffered.count >= 5 + length else { break }
             let frame = unsafe UnsafeRawBufferPointer(rebasing: buffered[..<(5 + length)])
             guard let message = unsafe message(request, frame, coding) else { return }
-            unsafe request.pointee.buffered.consume(5 + length, pool: buffers)
+            unsafe request.pointee.body.buffered.consume(5 + length, pool: buffers)
             guard unsafe answerMessage(request, method, message) else { return }
         }
         guard unsafe request.pointee.hasRequestEnded else { return }
@@ -165,7 +165,7 @@ extension Worker {
     private func beginMessages(_ request: Request) {
         guard unsafe !request.pointee.hasResponseBegun else { return }
         unsafe request.pointee.hasResponseBegun = true
-        unsafe request.pointee.firstByte = loop.now
+        unsafe request.pointee.attempt.firstByte = loop.now
         let head = blocks.take()
         head.append(status: 200)
         head.append(.contentType, "application/grpc")

@@ -62,7 +62,7 @@ final class CacheWarmer: TimerTarget {
         let http = unsafe request.pointee.status
         let isGood = unsafe request.pointee.reason == .ok && (200..<300).contains(http) && grpc <= 0
         let result: WarmResult =
-            unsafe !isGood ? .failed : request.pointee.sent == .zero ? .skipped : .answered
+            unsafe !isGood ? .failed : request.pointee.attempt.sent == .zero ? .skipped : .answered
         worker.shard.add(
             worker.shared.store.counter(
                 GatewayMetrics.warmRequests,
@@ -121,16 +121,14 @@ extension Worker {
             unsafe input.path.withUnsafeBytes { path in
                 let parsed = unsafe InferencePath(path)
                 unsafe made.pointee.operation = parsed.operation
-                unsafe made.pointee.modelStart = parsed.model.lowerBound
-                unsafe made.pointee.modelEnd = parsed.model.upperBound
-                unsafe made.pointee.prefixLength = parsed.prefixLength
+                unsafe made.begin(with: PathParts(parsed))
             }
         }
-        unsafe made.pointee.cache.role = .uncoalesced
+        unsafe made.pointee.cacheRole = .uncoalesced
         unsafe input.body.withUnsafeBytes {
-            unsafe made.pointee.buffered.append($0, pool: buffers)
+            unsafe made.pointee.body.buffered.append($0, pool: buffers)
         }
-        unsafe made.pointee.acknowledged = input.body.count
+        unsafe made.pointee.body.acknowledged = input.body.count
         shard.add(revision.metrics.inFlight, 1)
         unsafe armDeadline(made)
         return unsafe made
@@ -155,17 +153,8 @@ extension Worker {
 
     // MARK: - What is hot
 
-    /// Notes every so many-th request of a model whose revisions are warmed.
-    func sampleHot(_ request: Request, _ body: UnsafeRawBufferPointer) {
-        guard
-            let sampler = unsafe request.pointee.model?._withUnsafeGuaranteedRef({ $0.hot }),
-            unsafe !request.pointee.isInternal, sampler.isDue()
-        else { return }
-        unsafe noteHot(request, body, sampler)
-    }
-
     @inline(never)
-    private func noteHot(
+    func noteHot(
         _ request: Request,
         _ body: UnsafeRawBufferPointer,
         _ sampler: TopRequestSampler

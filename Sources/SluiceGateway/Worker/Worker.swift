@@ -1,18 +1,3 @@
-// One core's everything, and the path of a request through it.
-//
-//   client ──► Ingress ──► intake ─► routing ─► dispatch ─► relay ◄──► Egress ──► backend
-//                            │          │           │         │
-//                            └──────────┴───────────┴─────────┴──► refuse ──► end
-//
-//   Worker+Intake     the head is read, the request classified; a gRPC body says its model
-//   Worker+Body       the rest of the request: held, gathered or passed on, as its stage says
-//   Worker+Dispatch   revision, backend, connection; the head goes out
-//   Worker+Relay      bodies both ways, verbatim, as fast as the slower side takes them
-//   Worker+Surface    what the gateway answers by itself
-//   Worker+Mirror     copies for a shadow, off the path
-//   Worker+Reply      errors in the caller's dialect, and the one place where a request ends
-//
-// Everything here runs on the worker's own thread. The outside sends it messages.
 import SluiceBalancing
 import SluiceCache
 package import SluiceCore
@@ -21,6 +6,15 @@ import SluiceHTTP
 package import SluiceIO
 package import SluiceIngress
 package import SluiceTelemetry
+
+// One core's everything: what the steps of a request share. The steps are extensions, in folders in the
+// order of the path; `LifeOfARequest.md` walks through them.
+//
+//   client ──► Intake ──► Selection ──► Lookup ──► Attempt ◄──► backend
+//                │            │           │           │
+//                └────────────┴───────────┴───────────┴──► Reply ──► Record
+//
+// Everything here runs on the worker's own thread. The outside sends it messages.
 
 /// One event loop's share of the gateway.
 @safe
@@ -73,6 +67,8 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     let buffers: BufferPool
     let blocks: FieldBlockPool
     let shared: Shared
+    /// Work on more bytes than this is for a helper thread, where there are any.
+    let turnLimit: Int
     // Workers would fight over its reference count.
     let cache: Unmanaged<ResultCache>?
     let shard: MetricShard
@@ -80,10 +76,10 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     let unmatched: RevisionMetrics
     let log: AccessBuffer?
     var random: RandomSource
-    let requests = Slab(stride: MemoryLayout<RequestRecord>.stride + RequestScratch.size)
+    let requests = Slab(stride: RequestSlot.size, alignment: RequestSlot.lineSize)
     /// The replica new requests use.
     var workerSnapshot: WorkerSnapshot
-    private var retired: [WorkerSnapshot] = []
+    var retired: [WorkerSnapshot] = []
     private var routes: [String: BackendRoute] = [:]
     private var revisionNames = RevisionNames()
     var listeners: [IngressListener] = []
@@ -135,6 +131,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     package init(loop: EventLoop, number: Int, shared: Shared) {
         self.loop = loop
         self.shared = shared
+        turnLimit = shared.offload == nil ? .max : Worker.turnMaximum
         unsafe cache = unsafe shared.cache.map { unsafe .passUnretained($0) }
         self.number = number
         buffers = loop.buffers
@@ -352,8 +349,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
         case Tag.arrivals: refuseLateArrivals()
         default:
             guard let request = unsafe Request(bitPattern: tag) else { return }
-            unsafe request.pointee.timer = .none
-            unsafe timedOut(request)
+            unsafe requestTimerFired(request)
         }
     }
 
@@ -380,14 +376,6 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
             // Last: a copy that came to nothing gives a place back as well.
             settleQueues()
             if mirrorWork.isEmpty { loop.endOfTick = nil } else { loop.waker.wake() }
-        }
-    }
-
-    /// Lets a replica go once its last request is over.
-    func requestEnded(on workerSnapshot: WorkerSnapshot) {
-        workerSnapshot.requestCount -= 1
-        if workerSnapshot.requestCount == 0, workerSnapshot !== self.workerSnapshot {
-            retired.removeAll { $0 === workerSnapshot }
         }
     }
 }

@@ -1,6 +1,5 @@
 import SluiceCache
 import SluiceCore
-import SluiceEgress
 import SluiceHTTP
 import SluiceIO
 import SluiceInference
@@ -11,7 +10,7 @@ import SluiceTelemetry
 extension Worker {
     /// The answer to a request for some rows is whole and a success.
     func rowsAnswered(_ request: Request, _ batch: RowBatch, _ responseFormat: ResponseFormat) {
-        if unsafe request.pointee.mirror != nil {
+        if unsafe request.pointee.isMirrored {
             unsafe mirrorRows(request, batch, responseFormat)
         }
         // V1 that was understood is kept as what it means, for all to use.
@@ -24,7 +23,7 @@ extension Worker {
             isTranslated: isTranslated,
             rows: batch.asked.count
         )
-        if unsafe isLong(request.pointee.cache.captured.count) {
+        if unsafe request.lookup.pointee.captured.count > turnLimit {
             unsafe offload(request, .answer, on: .captured) { codec, body in
                 unsafe Handed(codec.cutRows(body, order))
             } then: { worker, request, cut in
@@ -39,7 +38,7 @@ extension Worker {
             request,
             batch,
             responseFormat,
-            codec.cutRows(request.pointee.cache.captured.bytes, order)
+            codec.cutRows(request.lookup.pointee.captured.bytes, order)
         )
     }
 
@@ -70,7 +69,7 @@ extension Worker {
         let known = batch.count - batch.asked.count
         let forward = known > 0 ? "partial" : "miss"
         let detail = "rows:\(known)/\(batch.count)"
-        let stored = unsafe request.pointee.cache.control.isStorable ? " stored;" : ""
+        let stored = unsafe request.lookup.pointee.control.isStorable ? " stored;" : ""
         unsafe reply(
             request,
             answer,
@@ -82,8 +81,8 @@ extension Worker {
     private func mirrorRows(_ request: Request, _ batch: RowBatch, _ responseFormat: ResponseFormat)
     {
         // What is too long to be compared needn't be copied or translated for that.
-        guard unsafe request.pointee.cache.captured.count <= MirroredAnswer.maximum else {
-            unsafe mirrorAnswer(request, request.pointee.cache.captured.bytes)
+        guard unsafe request.lookup.pointee.captured.count <= MirroredAnswer.maximum else {
+            unsafe mirrorAnswer(request, request.lookup.pointee.captured.bytes)
             return
         }
         guard unsafe request.backendProtocol != request.pointee.callerProtocol else {
@@ -91,8 +90,8 @@ extension Worker {
                 request,
                 RenderedAnswer(
                     contentType: "",
-                    body: [UInt8](request.pointee.cache.captured.bytes),
-                    headerLength: request.pointee.cache.headerLength
+                    body: [UInt8](request.lookup.pointee.captured.bytes),
+                    headerLength: request.lookup.pointee.headerLength
                 )
             )
             return
@@ -108,12 +107,12 @@ extension Worker {
 
     /// A whole answer that was relayed: cuts and keeps it; false when it is to be kept as it is.
     func keepWhole(_ request: Request, _ batch: RowBatch) -> Bool {
-        guard batch.mode == .whole, unsafe request.pointee.cache.isCapturing,
+        guard batch.mode == .whole, unsafe request.pointee.isCapturing,
             let responseFormat = unsafe responseFormat(of: request)
         else { return false }
-        let length = unsafe request.pointee.cache.headerLength
+        let length = unsafe request.lookup.pointee.headerLength
         let records = unsafe codec.cutRows(
-            request.pointee.cache.captured.bytes,
+            request.lookup.pointee.captured.bytes,
             headerLength: headerLength(length),
             rows: batch.count,
             for: responseFormat,
@@ -126,7 +125,7 @@ extension Worker {
         unsafe keep(request, batch, batch.firsts.map { records[$0] }, at: batch.asked)
         unsafe shareWhole(
             request,
-            request.pointee.cache.captured.bytes,
+            request.lookup.pointee.captured.bytes,
             responseFormat.form,
             length
         )
@@ -140,7 +139,7 @@ extension Worker {
         _ records: [[UInt8]],
         at places: [Int]
     ) {
-        guard let cache = shared.cache, let stamp = unsafe request.pointee.cache.stamp,
+        guard let cache = shared.cache, let stamp = unsafe request.lookup.pointee.stamp,
             let policy = unsafe request.pointee.model?._withUnsafeGuaranteedRef({ $0.plan.cache })
         else { return }
         if records.count > 1 {
@@ -151,7 +150,7 @@ extension Worker {
             }
         }
         let tag = unsafe tag(of: request)
-        let isStorable = unsafe request.pointee.cache.control.isStorable
+        let isStorable = unsafe request.lookup.pointee.control.isStorable
         for (index, place) in places.enumerated() {
             let entry = unsafe records[index].withUnsafeBytes {
                 unsafe CacheEntry(
@@ -185,11 +184,11 @@ extension Worker {
         _ form: ResponseFormat.APIForm,
         _ length: Int
     ) {
-        guard unsafe request.pointee.cache.role == .leads, let cache = shared.cache,
-            unsafe request.pointee.cache.ticket != nil
+        guard unsafe request.pointee.cacheRole == .leads, let cache = shared.cache,
+            unsafe request.lookup.pointee.ticket != nil
         else { return }
         guard body.count <= cache.memory.maximumEntryBytes,
-            unsafe request.pointee.cache.control.isStorable,
+            unsafe request.lookup.pointee.control.isStorable,
             let kept = unsafe codec.keep(
                 body,
                 form,
@@ -219,7 +218,7 @@ extension Worker {
         _ answer: RenderedAnswer,
         _ responseFormat: ResponseFormat
     ) {
-        guard unsafe request.pointee.cache.role == .leads else { return }
+        guard unsafe request.pointee.cacheRole == .leads else { return }
         var (answer, form) = (answer, responseFormat.form)
         if form == .v1, unsafe !speaksCallersForm(request, .v1) {
             // V2 callers may wait for it as well.
@@ -251,21 +250,21 @@ extension Worker {
         unsafe leaveBackend(request)
         unsafe forget(request)
         unsafe request.pointee.head = head
-        unsafe request.pointee.buffered.release(to: buffers)
-        unsafe request.pointee.buffered = batch.body
+        unsafe request.pointee.body.buffered.release(to: buffers)
+        unsafe request.pointee.body.buffered = batch.body
         batch.body = PooledBytes()
-        unsafe request.pointee.acknowledged = request.pointee.buffered.count
-        unsafe request.pointee.cache.captured.release(to: buffers)
-        unsafe request.pointee.cache.headerLength = -1
+        unsafe request.pointee.body.acknowledged = request.pointee.body.buffered.count
+        unsafe request.lookup.pointee.captured.release(to: buffers)
+        unsafe request.lookup.pointee.headerLength = -1
         unsafe request.pointee.isTranslated = false
         unsafe forgetTried(request)
         // The caller's head isn't ours yet, whatever became of the other.
         unsafe request.pointee.retry.isPrepared = false
-        unsafe request.pointee.firstByte = .zero
-        unsafe request.pointee.sent = .zero
-        unsafe request.pointee.clock = AttemptClock()
+        unsafe request.pointee.attempt.firstByte = .zero
+        unsafe request.pointee.attempt.sent = .zero
+        unsafe request.resetClock()
         // A copy of some rows says nothing about the whole.
-        if unsafe request.pointee.mirror != nil { unsafe leaveMirror(request) }
+        if unsafe request.pointee.isMirrored { unsafe leaveMirror(request) }
         unsafe attempt(request)
         return true
     }

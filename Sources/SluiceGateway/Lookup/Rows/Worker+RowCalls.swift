@@ -47,7 +47,7 @@ extension Worker {
         } else {
             batch.mode = .partial
             unsafe request.pointee.isTranslated = isVerbatim
-            unsafe request.pointee.translatedProtocol = request.pointee.callerProtocol
+            unsafe request.pointee.attempt.translatedProtocol = request.pointee.callerProtocol
             unsafe countRows(
                 request,
                 hits: batch.count - batch.asked.count,
@@ -89,20 +89,20 @@ extension Worker {
         guard let head = unsafe request.pointee.head,
             let made = unsafe codec.writeRows(
                 batch.asked.map { batch.firsts[$0] },
-                of: request.pointee.buffered.bytes,
+                of: request.pointee.body.buffered.bytes,
                 form,
                 headerLength: requestHeaderLength(head),
                 count: batch.count
             )
         else { return false }
         batch.head = copy(head)
-        batch.body = unsafe request.pointee.buffered
-        unsafe request.pointee.buffered = PooledBytes()
+        batch.body = unsafe request.pointee.body.buffered
+        unsafe request.pointee.body.buffered = PooledBytes()
         unsafe made.body.withUnsafeBytes {
-            unsafe request.pointee.buffered.append($0, pool: buffers)
+            unsafe request.pointee.body.buffered.append($0, pool: buffers)
         }
         // The caller has heard of all it sent.
-        unsafe request.pointee.acknowledged = made.body.count
+        unsafe request.pointee.body.acknowledged = made.body.count
         for field in [
             FieldName.contentLength, .inferenceHeaderContentLength, .acceptEncoding,
             .grpcAcceptEncoding,

@@ -1,11 +1,9 @@
 import SluiceCache
 import SluiceCore
 import SluiceEgress
-import SluiceHTTP
 import SluiceIO
 import SluiceInference
 import SluiceRedis
-import SluiceTelemetry
 
 // A batch is looked up row by row, and the model is asked only for rows that are in no cache:
 //
@@ -21,16 +19,6 @@ import SluiceTelemetry
 //    ▼                                        │ can't be cut, or put together
 //   can't be cut: looked up whole  ◄──────────┘ the caller's request, rows left alone for a while
 extension Worker {
-    /// Whether the model is cached row by row.
-    func keepsRows(_ request: Request) -> Bool {
-        unsafe request.pointee.model?._withUnsafeGuaranteedRef { $0.plan.cache?.rows } ?? false
-    }
-
-    /// What the request has to do with rows, if anything.
-    func rows(of request: Request) -> RowBatch? {
-        unsafe request.pointee.cache.cacheable?._withUnsafeGuaranteedRef { $0.rows }
-    }
-
     // MARK: - Looking up
 
     /// Looks a request up row by row; false when it is to be looked up whole.
@@ -38,7 +26,10 @@ extension Worker {
         guard unsafe mayLookUpRows(request), let order = unsafe keyOrder(of: request) else {
             return false
         }
-        return unsafe looksUpRows(request, codec.readRows(request.pointee.buffered.bytes, order))
+        return unsafe looksUpRows(
+            request,
+            codec.readRows(request.pointee.body.buffered.bytes, order)
+        )
     }
 
     /// Whether the revision's answers have let themselves be cut of late.
@@ -62,7 +53,7 @@ extension Worker {
         if form == .grpc, batch.count == 1 {
             unsafe remember(request, cacheable.rows[0], isRaw: cacheable.responseFormat.isRaw)
         }
-        if unsafe !request.pointee.cache.mustAsk {
+        if unsafe !request.pointee.mustAsk {
             let staleCount = lookUp(batch, cache)
             guard
                 batch.entries.reduce(0, { unsafe $0 + ($1?.answer.count ?? 0) })
@@ -74,8 +65,8 @@ extension Worker {
             if unsafe servesRows(request, batch, cacheable, staleCount) { return true }
             unsafe count(request, .memoryMiss)
         }
-        unsafe request.pointee.cache.key = cacheable.key
-        unsafe request.pointee.cache.cacheable = .passRetained(
+        unsafe request.lookup.pointee.key = cacheable.key
+        unsafe request.lookup.pointee.cacheable = .passRetained(
             CacheableRequest(cacheable.responseFormat, rows: batch)
         )
         unsafe joinCall(request, cacheable.key)
@@ -178,7 +169,7 @@ extension Worker {
         for place in batch.sought {
             unsafe all.append(contentsOf: redisName(batch.keys[place], request))
         }
-        let token = unsafe request.pointee.cache.token
+        let token = unsafe request.lookup.pointee.token
         let isSent = unsafe all.withUnsafeBytes {
             unsafe redis.getMany(
                 $0,
@@ -203,7 +194,7 @@ extension Worker {
         _ place: Int,
         _ entry: CacheEntry?
     ) {
-        if let entry, let stamp = unsafe request.pointee.cache.stamp {
+        if let entry, let stamp = unsafe request.lookup.pointee.stamp {
             let sought = batch.sought[place]
             batch.entries[sought] = entry
             _ = shared.cache?.memory.store(
@@ -214,7 +205,7 @@ extension Worker {
             )
         }
         guard place >= batch.sought.count - 1 else {
-            unsafe waiting.insert(request.pointee.cache.token, request)
+            unsafe waiting.insert(request.lookup.pointee.token, request)
             return
         }
         unsafe count(request, batch.missing.isEmpty ? .redisHit : .redisMiss)

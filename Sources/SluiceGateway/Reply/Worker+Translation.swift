@@ -5,7 +5,6 @@ import SluiceEgress
 import SluiceGRPC
 import SluiceHTTP
 import SluiceInference
-import SluiceTelemetry
 
 // The caller speaks one protocol and the backend another: the whole request is turned into the
 // backend's form before a connection is asked for, and the whole answer into the caller's.
@@ -38,16 +37,6 @@ extension Worker {
         return unsafe request.pointee.head?.index(of: .inferenceHeaderContentLength) != nil
     }
 
-    /// Whether it asks a model for a single answer, in whichever form.
-    func isPrediction(_ request: Request) -> Bool {
-        switch unsafe request.pointee.callerProtocol {
-        case .v1: unsafe request.pointee.operation == .v1Predict
-        case .v2: unsafe request.pointee.operation == .v2Infer
-        case .grpc: unsafe request.pointee.method == .modelInfer
-        case .other: false
-        }
-    }
-
     /// Turns the request into the form of the revision's backends, if that is another; false when
     /// it was refused.
     func translate(_ request: Request, _ revision: WorkerRevision, _ model: WorkerModel) -> Bool {
@@ -64,7 +53,9 @@ extension Worker {
         var other: ResponseFormat.APIForm?
         if backend == caller {
             guard unsafe revision.readsOnlyJSON && hasBinaryTensors(request) else { return true }
-            (backend, other) = unsafe revision.formsOfBinary(count: request.pointee.buffered.count)
+            (backend, other) = unsafe revision.formsOfBinary(
+                count: request.pointee.body.buffered.count
+            )
         }
         guard
             unsafe request.pointee.callerProtocol == .grpc
@@ -84,7 +75,7 @@ extension Worker {
             version: pathVersion(head),
             backendName: revision.plan.backendModelName ?? model.plan.name
         )
-        if unsafe isLong(request.pointee.buffered.count) {
+        if unsafe request.pointee.body.buffered.count > turnLimit {
             unsafe offload(request, .request, on: .buffered) { codec, body in
                 unsafe Handed(codec.translate(body, order))
             } then: { worker, request, result in
@@ -100,7 +91,7 @@ extension Worker {
         return unsafe translated(
             request,
             order,
-            codec.translate(request.pointee.buffered.bytes, order)
+            codec.translate(request.pointee.body.buffered.bytes, order)
         )
     }
 
@@ -125,9 +116,9 @@ extension Worker {
             unsafe replyWithError(request, .untranslatable(failure))
             return false
         case .success(let made):
-            unsafe request.pointee.buffered.release(to: buffers)
-            unsafe request.pointee.buffered = made.body
-            if let cacheable = unsafe request.pointee.cache.cacheable {
+            unsafe request.pointee.body.buffered.release(to: buffers)
+            unsafe request.pointee.body.buffered = made.body
+            if let cacheable = unsafe request.cacheable {
                 // A V2 response format is the caller's, whatever part of its request goes out.
                 if order.caller == .v1 {
                     unsafe cacheable._withUnsafeGuaranteedRef {
@@ -135,14 +126,14 @@ extension Worker {
                     }
                 }
             } else {
-                unsafe request.pointee.cache.cacheable = .passRetained(
+                unsafe request.lookup.pointee.cacheable = .passRetained(
                     CacheableRequest(made.responseFormat)
                 )
             }
-            unsafe request.pointee.translatedProtocol =
+            unsafe request.pointee.attempt.translatedProtocol =
                 made.form == .grpc ? .grpc : made.form == .v1 ? .v1 : .v2
             // The caller has heard of all it sent.
-            unsafe request.pointee.acknowledged = made.body.count
+            unsafe request.pointee.body.acknowledged = made.body.count
             unsafe request.pointee.isTranslated = true
             unsafe rewrite(head, request, made)
             return true
@@ -163,9 +154,9 @@ extension Worker {
         unsafe head.set(.method, ("POST" as StaticString).utf8Bytes)
         // In the caller's own protocol its path stays, and names what it always does.
         let isOtherPath =
-            unsafe request.pointee.translatedProtocol != request.pointee.callerProtocol
-        if isOtherPath { unsafe request.pointee.prefixLength = 0 }
-        if unsafe request.pointee.translatedProtocol == .grpc {
+            unsafe request.pointee.attempt.translatedProtocol != request.pointee.callerProtocol
+        if isOtherPath { unsafe request.existing(PathParts.self)?.pointee.prefixLength = 0 }
+        if unsafe request.pointee.attempt.translatedProtocol == .grpc {
             unsafe head.set(.path, GRPCMethod.modelInfer.path.utf8Bytes)
             head.append(.contentType, "application/grpc")
             return
@@ -189,16 +180,16 @@ extension Worker {
     /// A translated call's head: its status is noted, its body will be gathered.
     func translatedHead(_ request: Request, _ head: FieldBlock, endStream: Bool) {
         defer { blocks.give(head) }
-        unsafe request.pointee.cache.control =
+        unsafe request.lookup.pointee.control =
             head.status == 200 ? AnswerControl(head) : .unstorable
-        if unsafe request.pointee.translatedProtocol == .grpc {
+        if unsafe request.pointee.attempt.translatedProtocol == .grpc {
             guard head.status == 200, let type = unsafe head.first(.contentType),
                 unsafe MediaType.isGRPC(type)
             else {
                 unsafe replyWithError(request, .notGRPC(status: head.status))
                 return
             }
-            unsafe request.pointee.cache.answerCoding = NamedCoding(head, .grpcEncoding).coding
+            unsafe request.lookup.pointee.answerCoding = NamedCoding(head, .grpcEncoding).coding
             if endStream { unsafe translatedEnd(request, head) }
             return
         }
@@ -207,9 +198,9 @@ extension Worker {
             unsafe replyWithError(request, .answerCoded(head.text(.contentEncoding) ?? ""))
             return
         }
-        unsafe request.pointee.cache.answerCoding = coding.coding
+        unsafe request.lookup.pointee.answerCoding = coding.coding
         if let text = unsafe head.first(.inferenceHeaderContentLength) {
-            unsafe request.pointee.cache.headerLength = ASCII.decimal(text) ?? -1
+            unsafe request.lookup.pointee.headerLength = ASCII.decimal(text) ?? -1
         }
         if endStream { unsafe translatedEnd(request, nil) }
     }
@@ -221,13 +212,13 @@ extension Worker {
             return
         }
         let limit = workerSnapshot.snapshot.maxRequestBytes
-        guard unsafe request.pointee.cache.captured.count + bytes.count <= limit else {
+        guard unsafe request.lookup.pointee.captured.count + bytes.count <= limit else {
             if unsafe asksWhole(request) { return }
             unsafe replyWithError(request, .answerTooLarge(limit: limit))
             return
         }
-        unsafe request.pointee.cache.captured.append(bytes, pool: buffers)
-        unsafe request.pointee.call?.consumed(bytes.count)
+        unsafe request.lookup.pointee.captured.append(bytes, pool: buffers)
+        unsafe request.pointee.attempt.call?.consumed(bytes.count)
         if endStream { unsafe translatedEnd(request, nil) }
     }
 
@@ -237,8 +228,8 @@ extension Worker {
             unsafe faultyEnd(request)
             return
         }
-        unsafe request.pointee.call = nil
-        if unsafe request.pointee.translatedProtocol == .grpc {
+        unsafe request.pointee.attempt.call = nil
+        if unsafe request.pointee.attempt.translatedProtocol == .grpc {
             guard let fields else {
                 unsafe replyWithError(
                     request,
@@ -247,8 +238,8 @@ extension Worker {
                 return
             }
             let code = unsafe fields.first(.grpcStatus).flatMap { unsafe ASCII.decimal($0) } ?? 2
-            unsafe request.pointee.backendCode = code
-            unsafe request.pointee.outcome = BackendOutcome(grpc: code)
+            unsafe request.pointee.attempt.code = code
+            unsafe request.pointee.attempt.outcome = BackendOutcome(grpc: code)
             guard code == 0 else {
                 unsafe noteErrorAnswer(request, grpc: fields)
                 let text = fields.text(.grpcMessage).map(StatusMessage.decode) ?? ""
@@ -256,8 +247,8 @@ extension Worker {
                 return
             }
         }
-        let isMessage = unsafe request.pointee.translatedProtocol == .grpc
-        if let coding = unsafe request.pointee.cache.answerCoding,
+        let isMessage = unsafe request.pointee.attempt.translatedProtocol == .grpc
+        if let coding = unsafe request.lookup.pointee.answerCoding,
             unsafe isAnswerCoded(request, isMessage: isMessage)
         {
             unsafe decodeAnswer(request, coding)
@@ -268,12 +259,12 @@ extension Worker {
 
     /// The answer is whole and can be read.
     func translatedGathered(_ request: Request) {
-        if unsafe request.pointee.translatedProtocol != .grpc,
-            unsafe !(200..<300).contains(request.pointee.backendCode)
+        if unsafe request.pointee.attempt.translatedProtocol != .grpc,
+            unsafe !(200..<300).contains(request.pointee.attempt.code)
         {
-            let status = unsafe request.pointee.backendCode
+            let status = unsafe request.pointee.attempt.code
             let text = unsafe ErrorBody.sentence(
-                in: request.pointee.cache.captured.bytes,
+                in: request.lookup.pointee.captured.bytes,
                 status: status
             )
             unsafe replyWithError(request, .backendStatus(http: status, text))
@@ -288,7 +279,7 @@ extension Worker {
             unsafe rowsAnswered(request, batch, responseFormat)
             return
         }
-        if unsafe isLong(request.pointee.cache.captured.count) {
+        if unsafe request.lookup.pointee.captured.count > turnLimit {
             let order = unsafe answerOrder(request, responseFormat)
             unsafe offload(request, .answer, on: .captured) { codec, body in
                 unsafe Handed(codec.answer(body, order))
@@ -312,13 +303,13 @@ extension Worker {
                 return
             }
         case .success(let rendered):
-            if unsafe request.pointee.mirror != nil { unsafe mirrorAnswer(request, rendered) }
-            unsafe request.pointee.cache.isCapturing =
-                request.pointee.cache.control.isStorable
-                && request.pointee.cache.captured.count
+            if unsafe request.pointee.isMirrored { unsafe mirrorAnswer(request, rendered) }
+            unsafe request.pointee.isCapturing =
+                request.lookup.pointee.control.isStorable
+                && request.lookup.pointee.captured.count
                     <= shared.cache?.memory.maximumEntryBytes ?? 0
-            if unsafe request.pointee.cache.role == .leads
-                || request.pointee.cache.role == .uncoalesced
+            if unsafe request.pointee.cacheRole == .leads
+                || request.pointee.cacheRole == .uncoalesced
             {
                 unsafe finishCapture(request)
             }
@@ -332,7 +323,7 @@ extension Worker {
         _ responseFormat: ResponseFormat
     ) -> Result<RenderedAnswer, InferenceFailure> {
         unsafe codec.answer(
-            request.pointee.cache.captured.bytes,
+            request.lookup.pointee.captured.bytes,
             answerOrder(request, responseFormat)
         )
     }
@@ -344,14 +335,16 @@ extension Worker {
     ) -> PredictCodec.AnswerOrder {
         var responseFormat = responseFormat
         // V1's answers don't name it, and a request's key doesn't either.
-        if responseFormat.modelName.isEmpty, unsafe request.pointee.translatedProtocol == .v1 {
+        if responseFormat.modelName.isEmpty,
+            unsafe request.pointee.attempt.translatedProtocol == .v1
+        {
             responseFormat.modelName =
                 unsafe request.pointee.model?._withUnsafeGuaranteedRef { $0.plan.name } ?? ""
         }
         return unsafe PredictCodec.AnswerOrder(
-            headerLength: headerLength(request.pointee.cache.headerLength),
-            backend: request.pointee.translatedProtocol == .grpc
-                ? .grpc : request.pointee.translatedProtocol == .v1 ? .v1 : .v2,
+            headerLength: headerLength(request.lookup.pointee.headerLength),
+            backend: request.pointee.attempt.translatedProtocol == .grpc
+                ? .grpc : request.pointee.attempt.translatedProtocol == .v1 ? .v1 : .v2,
             runtimeKind: runtimeKind(of: request),
             signature: request.pointee.revision?._withUnsafeGuaranteedRef {
                 $0.plan.signature.signature
@@ -360,13 +353,8 @@ extension Worker {
         )
     }
 
-    func runtimeKind(of request: Request) -> RuntimeKind {
-        unsafe request.pointee.revision?._withUnsafeGuaranteedRef { $0.plan.runtimeKind }
-            ?? .generic
-    }
-
     func cacheStatus(of request: Request) -> String? {
-        switch unsafe request.pointee.cache.role {
+        switch unsafe request.pointee.cacheRole {
         case .none: nil
         case .bypass: "sluice; fwd=bypass"
         default: "sluice; fwd=miss"

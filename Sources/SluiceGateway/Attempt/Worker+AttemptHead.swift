@@ -6,11 +6,10 @@ import SluiceIO
 import SluiceInference
 import SluiceIngress
 
-// A request's head as it goes to the backend: ours (RFC 9110 §7.6), with what is left of the caller's.
+// The head of an attempt: the client's, turned into the one that goes to the backend.
 extension Worker {
-    /// Sends the head: by its name if one like it went over the connection before, else the long way; nil when the
-    /// request was refused.
-    func begin(
+    /// Sends the head: by its name if one like it went over the connection before, else the long way.
+    func beginCall(
         _ request: Request,
         _ head: FieldBlock,
         on connection: ClientConnection,
@@ -34,7 +33,7 @@ extension Worker {
         }
         unsafe request.pointee.retry.isAsItCame = false
         var (outgoing, isCopy) = (head, false)
-        unsafe request.pointee.backend?._withUnsafeGuaranteedRef { backend in
+        unsafe request.pointee.attempt.backend?._withUnsafeGuaranteedRef { backend in
             unsafe backend.route(request.backendProtocol)?._withUnsafeGuaranteedRef {
                 if unsafe request.pointee.retry.isPrepared {
                     unsafe readdress(head, request, $0)
@@ -74,7 +73,7 @@ extension Worker {
     /// head as it came and the backend.
     private func nameOfRequest(_ request: Request, _ head: FieldBlock) -> HeadName {
         let name = head.repeatName
-        guard !name.isNone, let backend = unsafe request.pointee.backend,
+        guard !name.isNone, let backend = unsafe request.pointee.attempt.backend,
             unsafe !request.pointee.isTranslated, unsafe !request.pointee.isInternal,
             unsafe !request.pointee.retry.isPrepared, unsafe request.pointee.retry.seenCount == 0,
             // Of a REST request `prepare` notes what its body is said to be.
@@ -94,7 +93,7 @@ extension Worker {
 
     /// Turns the client's head into ours (RFC 9110 §7.6): what belongs to one hop goes, what
     /// intermediaries owe comes, the rest stays as it is.
-    private func prepare(_ head: FieldBlock, _ request: Request, _ route: BackendRoute) {
+    func prepare(_ head: FieldBlock, _ request: Request, _ route: BackendRoute) {
         let exchange = unsafe request.pointee.exchange
         let isGRPC = unsafe request.backendProtocol == .grpc
         var forwardedFor: Int?
@@ -118,10 +117,14 @@ extension Worker {
                 unsafe request.pointee.isCoded = NamedCoding(head, .contentEncoding) != .none
             case .inferenceHeaderContentLength:
                 if !head[index].isRemoved { isBinary = true }
-                unsafe request.pointee.retry.headerLength =
+                unsafe request.replay.pointee.headerLength =
                     ASCII.decimal(head.value(of: head[index])) ?? -2
             case .path:
-                if unsafe request.pointee.prefixLength > 0 { unsafe rewritePath(head, request) }
+                if let parts = unsafe request.existing(PathParts.self),
+                    unsafe parts.pointee.prefixLength > 0
+                {
+                    unsafe rewritePath(head, &parts.pointee)
+                }
             default: break
             }
         }

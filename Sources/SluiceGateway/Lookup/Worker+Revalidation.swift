@@ -1,9 +1,6 @@
 import SluiceCache
 import SluiceCore
-import SluiceHTTP
 import SluiceIO
-import SluiceIngress
-import SluiceTelemetry
 
 // A stale answer was served; an internal request fetches a new one.
 extension Worker {
@@ -23,14 +20,17 @@ extension Worker {
             else { return }
             unsafe made.pointee.timeout =
                 request.pointee.model?._withUnsafeGuaranteedRef { $0.timeout } ?? 0
-            unsafe made.pointee.buffered.append(request.pointee.buffered.bytes, pool: buffers)
-            unsafe made.pointee.acknowledged = request.pointee.buffered.count
-            unsafe made.pointee.cache.role = .leads
-            unsafe made.pointee.cache.key = key
-            unsafe made.pointee.cache.ticket = ticket
-            unsafe made.pointee.cache.token = nextToken
-            unsafe made.pointee.cache.stamp = cache.memory.stamp
-            unsafe made.pointee.cache.cacheable = cacheable.map { unsafe .passRetained($0) }
+            unsafe made.pointee.body.buffered.append(
+                request.pointee.body.buffered.bytes,
+                pool: buffers
+            )
+            unsafe made.pointee.body.acknowledged = request.pointee.body.buffered.count
+            unsafe made.pointee.cacheRole = .leads
+            unsafe made.lookup.pointee.key = key
+            unsafe made.lookup.pointee.ticket = ticket
+            unsafe made.lookup.pointee.token = nextToken
+            unsafe made.lookup.pointee.stamp = cache.memory.stamp
+            unsafe made.lookup.pointee.cacheable = cacheable.map { unsafe .passRetained($0) }
             unsafe armDeadline(made)
             unsafe ask(made)
         }

@@ -2,25 +2,23 @@ import SluiceCache
 import SluiceCompression
 import SluiceCore
 
-/// What a request has to do with the cache; part of its ``RequestRecord``.
-@safe
-struct CacheState: BitwiseCopyable {
-    enum Role: UInt8 {
-        /// The model isn't cached, or this request isn't a prediction.
-        case none
-        /// It could have been looked up, but mustn't or can't be.
-        case bypass
-        /// It waits for another request's call.
-        case follows
-        /// Its call's answer will be kept, and others may wait for it.
-        case leads
-        /// Its call's answer will be kept; the table had no room.
-        case uncoalesced
-    }
+/// What a request has to do with the cache.
+enum CacheRole: UInt8 {
+    /// The model isn't cached, or this request isn't a prediction.
+    case none
+    /// It could have been looked up, but mustn't or can't be.
+    case bypass
+    /// It waits for another request's call.
+    case follows
+    /// Its call's answer will be kept, and others may wait for it.
+    case leads
+    /// Its call's answer will be kept; the table had no room.
+    case uncoalesced
+}
 
-    var role = Role.none
-    /// Whether the caller forbade us to look (`cache-control: no-cache`).
-    var mustAsk = false
+/// What came of looking a request up, and what is kept of its answer; begun in its ``RequestSlot``.
+@safe
+struct LookupState: BitwiseCopyable {
     var key: CacheKey?
     var ticket: CoalescingTicket?
     /// What this worker knows it by while it waits.
@@ -38,7 +36,6 @@ struct CacheState: BitwiseCopyable {
     var rawID: Part?
     /// The answer's body as it comes by, until it is whole or too large.
     var captured = PooledBytes()
-    var isCapturing = false
     /// What the answer itself says of being kept.
     var control = AnswerControl()
     /// `inference-header-content-length` of the answer, or -1.
@@ -65,5 +62,17 @@ struct CacheState: BitwiseCopyable {
         func bytes(in whole: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
             unsafe UnsafeRawBufferPointer(rebasing: whole[Int(start)..<Int(start) + Int(count)])
         }
+    }
+}
+
+extension UnsafeMutablePointer<RequestRecord> {
+    /// What the caller wants of an answer, if that is known.
+    var cacheable: Unmanaged<CacheableRequest>? {
+        unsafe existing(LookupState.self)?.pointee.cacheable
+    }
+
+    /// The `id` of a gRPC caller that wants its answer raw, in the request that is held.
+    var rawID: UnsafeRawBufferPointer? {
+        unsafe existing(LookupState.self)?.pointee.rawID?.bytes(in: pointee.body.buffered.bytes)
     }
 }

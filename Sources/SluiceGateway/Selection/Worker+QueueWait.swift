@@ -11,7 +11,8 @@ extension Worker {
         _ revision: WorkerRevision,
         _ model: WorkerModel,
         _ candidates: RevisionQueue.Candidates,
-        eligible: BackendSet
+        eligible: BackendSet,
+        _ chunk: UnsafeRawBufferPointer
     ) {
         let queue = revision.balance.board.queue
         // Who comes now may not overtake those who wait.
@@ -27,7 +28,7 @@ extension Worker {
                     limit?.leave()
                     continue
                 }
-                unsafe go(request, revision, picked)
+                unsafe go(request, revision, picked, chunk)
                 return
             }
         }
@@ -49,12 +50,11 @@ extension Worker {
             unsafe replyWithError(request, .queueFull(revision.balance.maxQueue))
             return
         }
-        unsafe request.pointee.queueTicket = QueueTicket(
-            ticket: ticket,
-            token: nextToken,
-            since: loop.now
+        unsafe request.begin(
+            with: QueueTicket(ticket: ticket, token: nextToken, since: loop.now)
         )
         unsafe request.pointee.stage = .connecting
+        unsafe request.pointee.body.buffered.append(chunk, pool: buffers)
         unsafe queues.queued[nextToken] = request
         unsafe armQueueDeadline(request, revision)
         serve(queue)
@@ -85,9 +85,9 @@ extension Worker {
 
     /// Takes a request out of line.
     func leaveQueue(_ request: Request) {
-        guard let ticket = unsafe request.pointee.queueTicket.ticket else { return }
-        unsafe request.pointee.queueTicket.ticket = nil
-        unsafe queues.queued[request.pointee.queueTicket.token] = nil
+        guard let ticket = unsafe request.queueTicket.pointee.ticket else { return }
+        unsafe request.queueTicket.pointee.ticket = nil
+        unsafe queues.queued[request.queueTicket.pointee.token] = nil
         unsafe request.pointee.revision?._withUnsafeGuaranteedRef {
             // A place that was granted already is given back when the grant arrives.
             $0.balance.board.queue.leave(ticket)
@@ -98,7 +98,7 @@ extension Worker {
     private func noteWait(_ request: Request, _ revision: WorkerRevision) {
         shard.observe(
             revision.metrics.queueSeconds,
-            nanoseconds: unsafe loop.now.nanoseconds(since: request.pointee.queueTicket.since)
+            nanoseconds: unsafe loop.now.nanoseconds(since: request.queueTicket.pointee.since)
         )
     }
 
@@ -149,7 +149,7 @@ extension Worker {
             giveBack(grant.backend, grant.concurrency, queue)
             return
         }
-        unsafe request.pointee.queueTicket.ticket = nil
+        unsafe request.queueTicket.pointee.ticket = nil
         unsafe noteWait(request, revision)
         unsafe armDeadline(request)
         unsafe go(request, revision, picked)

@@ -38,27 +38,3 @@ struct TriedSets {
         place = 0
     }
 }
-
-extension Worker {
-    /// The backends that the request has been sent to.
-    func tried(_ request: Request) -> BackendSet {
-        unsafe queues.tried.set(first: request.pointee.tried, at: request.pointee.triedFurther)
-    }
-
-    /// The request goes to this backend.
-    func noteTried(_ request: Request, _ number: Int) {
-        if number < 64 {
-            unsafe request.pointee.tried |= 1 << UInt64(number)
-        } else {
-            unsafe queues.tried.insert(number, at: &request.pointee.triedFurther)
-        }
-    }
-
-    /// The request may go to any backend again, or ends.
-    func forgetTried(_ request: Request) {
-        unsafe request.pointee.tried = 0
-        if unsafe request.pointee.triedFurther > 0 {
-            unsafe queues.tried.remove(at: &request.pointee.triedFurther)
-        }
-    }
-}

@@ -1,7 +1,5 @@
 import SluiceCache
-import SluiceCompression
 import SluiceCore
-import SluiceGRPC
 import SluiceHTTP
 import SluiceIO
 import SluiceInference
@@ -26,8 +24,8 @@ struct LongKeep {
 extension Worker {
     /// Begins to copy an answer that may be kept.
     func beginCapture(_ request: Request, _ head: FieldBlock) {
-        let role = unsafe request.pointee.cache.role
-        guard role == .leads || role == .uncoalesced, unsafe request.pointee.cache.key != nil,
+        let role = unsafe request.pointee.cacheRole
+        guard role == .leads || role == .uncoalesced, unsafe request.lookup.pointee.key != nil,
             unsafe request.pointee.status == 200
         else { return }
         let coding = unsafe NamedCoding(
@@ -35,56 +33,61 @@ extension Worker {
             request.backendProtocol == .grpc ? .grpcEncoding : .contentEncoding
         )
         guard unsafe coding != .unknown || request.backendProtocol == .grpc else { return }
-        unsafe request.pointee.cache.answerCoding = coding.coding
-        unsafe request.pointee.cache.control = AnswerControl(head)
-        guard unsafe request.pointee.cache.control.isStorable else { return }
-        unsafe request.pointee.cache.isCapturing = true
+        unsafe request.lookup.pointee.answerCoding = coding.coding
+        unsafe request.lookup.pointee.control = AnswerControl(head)
+        guard unsafe request.lookup.pointee.control.isStorable else { return }
+        unsafe request.pointee.isCapturing = true
         if let text = unsafe head.first(.inferenceHeaderContentLength) {
-            unsafe request.pointee.cache.headerLength = ASCII.decimal(text) ?? -1
+            unsafe request.lookup.pointee.headerLength = ASCII.decimal(text) ?? -1
         }
     }
 
     /// Copies a piece of an answer, until it is too large to be kept.
     func capture(_ request: Request, _ bytes: UnsafeRawBufferPointer) {
         let limit = shared.cache?.memory.maximumEntryBytes ?? 0
-        if unsafe request.pointee.cache.captured.count + bytes.count > limit {
-            unsafe request.pointee.cache.isCapturing = false
-            unsafe request.pointee.cache.captured.release(to: buffers)
+        if unsafe request.lookup.pointee.captured.count + bytes.count > limit {
+            unsafe request.pointee.isCapturing = false
+            unsafe request.lookup.pointee.captured.release(to: buffers)
         } else {
-            unsafe request.pointee.cache.captured.append(bytes, pool: buffers)
+            unsafe request.lookup.pointee.captured.append(bytes, pool: buffers)
         }
     }
 
     /// Keeps an answer that is whole and tells who waits, before the request ends.
     func finishCapture(_ request: Request) {
         guard let cache = shared.cache else { return }
-        if let coding = unsafe request.pointee.cache.answerCoding,
-            unsafe request.pointee.cache.isCapturing,
+        if unsafe request.pointee.isCapturing,
+            let coding = unsafe request.lookup.pointee.answerCoding,
             unsafe isAnswerCoded(request, isMessage: request.backendProtocol == .grpc)
         {
             let limit = cache.memory.maximumEntryBytes
             if unsafe !decodeCaptured(request, coding, limit: limit) {
-                if limit > Worker.turnMaximum, shared.offload != nil {
+                if limit > turnLimit {
                     unsafe keepLater(request)
                     return
                 }
-                unsafe request.pointee.cache.isCapturing = false
+                unsafe request.pointee.isCapturing = false
             }
         }
-        if let batch = unsafe rows(of: request), unsafe keepWhole(request, batch) { return }
-        if unsafe request.pointee.cache.isCapturing,
-            unsafe isLong(request.pointee.cache.captured.count)
+        if unsafe request.lookup.pointee.cacheable != nil, let batch = unsafe rows(of: request),
+            unsafe keepWhole(request, batch)
+        {
+            return
+        }
+        if unsafe request.pointee.isCapturing,
+            unsafe request.lookup.pointee.captured.count > turnLimit
         {
             unsafe keepLater(request)
             return
         }
-        guard unsafe request.pointee.cache.isCapturing, let key = unsafe request.pointee.cache.key,
-            let stamp = unsafe request.pointee.cache.stamp,
+        guard unsafe request.pointee.isCapturing, let key = unsafe request.lookup.pointee.key,
+            let stamp = unsafe request.lookup.pointee.stamp,
+            let revision = unsafe request.pointee.revision,
             let kept = unsafe codec.keep(
-                request.pointee.cache.captured.bytes,
+                request.lookup.pointee.captured.bytes,
                 request.backendProtocol == .grpc
                     ? .grpc : request.backendProtocol == .v1 ? .v1 : .v2,
-                headerLength: headerLength(request.pointee.cache.headerLength),
+                headerLength: headerLength(request.lookup.pointee.headerLength),
                 runtimeKind(of: request),
                 meaning: meaning(of: request)
             ),
@@ -97,46 +100,39 @@ extension Worker {
         }
         let entry = unsafe kept.withUnsafeBytes {
             unsafe CacheEntry(
-                tag: tag(of: request),
+                tag: revision._withUnsafeGuaranteedRef { $0.tag },
                 born: loop.now,
                 lifetime: lifetime(of: request, policy),
                 answer: $0
             )
         }
-        if cache.memory.store(entry, for: key, asked: stamp, at: loop.now) {
+        if cache.memory.store(entry, for: key, asked: stamp, at: loop.now), redis != nil {
             unsafe keepInRedis(request, entry, key)
         }
         unsafe complete(request, .answered(entry))
     }
 
-    /// How a V1 backend's answer to a caller of V2 is read, so that all of those get it; nil for any other.
-    private func meaning(of request: Request) -> PredictCodec.AnswerOrder? {
-        guard unsafe request.backendProtocol == .v1, unsafe request.pointee.callerProtocol != .v1
-        else { return nil }
-        return unsafe responseFormat(of: request).map { unsafe answerOrder(request, $0) }
-    }
-
     /// Has a long answer made into what is kept by a helper thread; the request itself needn't wait for that.
     private func keepLater(_ request: Request) {
-        guard let pool = shared.offload, let key = unsafe request.pointee.cache.key,
-            let stamp = unsafe request.pointee.cache.stamp,
+        guard let pool = shared.offload, let key = unsafe request.lookup.pointee.key,
+            let stamp = unsafe request.lookup.pointee.stamp,
             let model = unsafe request.pointee.model,
             let revision = unsafe request.pointee.revision,
             let policy = unsafe model._withUnsafeGuaranteedRef({ $0.plan.cache })
         else { return unsafe complete(request, .unshared) }
         nextToken += 1
         let token = nextToken
-        let body = unsafe Handed(request.pointee.cache.captured)
+        let body = unsafe Handed(request.lookup.pointee.captured)
         let form: ResponseFormat.APIForm =
             unsafe request.backendProtocol == .grpc
             ? .grpc : request.backendProtocol == .v1 ? .v1 : .v2
-        let length = unsafe headerLength(request.pointee.cache.headerLength)
+        let length = unsafe headerLength(request.lookup.pointee.headerLength)
         let (runtimeKind, home, worker) = (
             unsafe runtimeKind(of: request), loop.handle, Handed(self)
         )
         let meaning = unsafe meaning(of: request)
         let isCoded = unsafe isAnswerCoded(request, isMessage: form == .grpc)
-        let coding = unsafe isCoded ? request.pointee.cache.answerCoding : nil
+        let coding = unsafe isCoded ? request.lookup.pointee.answerCoding : nil
         let limit = shared.cache?.memory.maximumEntryBytes ?? 0
         // There may be more of these than requests, since no request waits for them: too many are refused.
         let isTaken = pool.submit(isRefusable: true) {
@@ -171,15 +167,15 @@ extension Worker {
         unsafe keeping[token] = LongKeep(
             key: key,
             stamp: stamp,
-            ticket: request.pointee.cache.ticket,
+            ticket: request.lookup.pointee.ticket,
             lifetime: lifetime(of: request, policy),
             born: loop.now,
-            control: request.pointee.cache.control,
+            control: request.lookup.pointee.control,
             model: model._withUnsafeGuaranteedRef { $0 },
             revision: revision._withUnsafeGuaranteedRef { $0 }
         )
-        unsafe request.pointee.cache.captured = PooledBytes()
-        unsafe request.pointee.cache.ticket = nil
+        unsafe request.lookup.pointee.captured = PooledBytes()
+        unsafe request.lookup.pointee.ticket = nil
     }
 
     /// What is to be kept of a long answer is made, if it can be.
@@ -211,7 +207,7 @@ extension Worker {
     /// How long the answer that came may be used: as the policy has it, or for less where it says so.
     func lifetime(of request: Request, _ policy: CachePolicy) -> CacheLifetime {
         let own = policy.lifetime(bornAt: loop.now, random: &random)
-        let control = unsafe request.pointee.cache.control
+        let control = unsafe request.lookup.pointee.control
         guard control.freshness < .max || control.mustRevalidate else { return own }
         var end = own.freshUntil
         if control.freshness < .max {

@@ -9,14 +9,6 @@ enum HeadUse {
 
     static let request: UInt64 = 0
 
-    /// An answer's head for a caller of gRPC, or of REST.
-    static func answer(isGRPC: Bool, _ role: CacheState.Role) -> UInt64 {
-        let status: UInt64 =
-            switch role {
-            case .none: 0
-            case .bypass: 1
-            case .follows, .leads, .uncoalesced: 2
-            }
-        return 1 + status + (isGRPC ? 3 : 0)
-    }
+    /// Three for answers to callers of REST, by what the cache had to do with them, and three for gRPC.
+    static let answers: UInt64 = 1
 }

@@ -1,6 +1,5 @@
 import SluiceCore
 import SluiceHTTP
-import SluiceIO
 import SluiceRouting
 import SluiceTelemetry
 
@@ -13,6 +12,22 @@ import SluiceTelemetry
 // for a candidate must not get another's answer. What is dealt by weight goes to others while its
 // revision has no healthy backend.
 extension Worker {
+    private func chooseRevision(_ request: Request, _ model: WorkerModel) -> Bool {
+        guard let chosen = unsafe decideRevision(request, model) else { return false }
+        let revision = unsafe Unmanaged.passUnretained(model.revisions[chosen])
+        unsafe request.pointee.revision = revision
+        unsafe revision._withUnsafeGuaranteedRef { shard.add($0.metrics.inFlight, 1) }
+        return true
+    }
+
+    /// Chooses a revision, once; false when there is none and the request is refused.
+    func chooseRevision(_ request: Request) -> Bool {
+        unsafe request.pointee.model?._withUnsafeGuaranteedRef {
+            unsafe chooseRevision(request, $0)
+        }
+            ?? false
+    }
+
     /// The number of the revision that takes the request; nil when the request has been refused.
     func decideRevision(_ request: Request, _ model: WorkerModel) -> Int? {
         if let rules = model.rules { return unsafe decideRevision(request, model, rules) }

@@ -1,7 +1,6 @@
 import SluiceBalancing
 import SluiceCore
 import SluiceGRPC
-import SluiceHTTP
 import SluiceIO
 import SluiceInference
 import SluiceIngress
@@ -41,26 +40,27 @@ extension Worker {
     /// Counts what a backend was asked, if one was.
     private func countAttempt(_ request: Request, _ metrics: RevisionMetrics) {
         if let answers = metrics.answers { unsafe classify(request, answers) }
-        guard let backend = unsafe request.pointee.backend, unsafe request.pointee.sent != .zero
+        guard let backend = unsafe request.pointee.attempt.backend,
+            unsafe request.pointee.attempt.sent != .zero
         else {
             return
         }
         let callerProtocol = unsafe request.pointee.callerProtocol
         let code = unsafe code(of: request)
         // A backend that gave no answer is counted under what we made of it.
-        let answered = unsafe request.pointee.backendCode
+        let answered = unsafe request.pointee.attempt.code
         unsafe backend._withUnsafeGuaranteedRef {
             shard.add($0.metrics.requests(callerProtocol, code: answered > 0 ? answered : code))
         }
         unsafe shard.observe(
             metrics.backendDuration,
-            nanoseconds: loop.now.nanoseconds(since: request.pointee.sent)
+            nanoseconds: loop.now.nanoseconds(since: request.pointee.attempt.sent)
         )
     }
 
     /// Counts an attempt that another one follows.
     func countFailedAttempt(_ request: Request, _ cause: RetryPolicy.Cause) {
-        guard let backend = unsafe request.pointee.backend else { return }
+        guard let backend = unsafe request.pointee.attempt.backend else { return }
         // A refused stream is how a connection ends well.
         if cause != .refused { unsafe classifyFailed(request) }
         let callerProtocol = unsafe request.pointee.callerProtocol
@@ -84,11 +84,11 @@ extension Worker {
             start: WallTime(nanoseconds: started.nanoseconds &+ wallOffset)
         )
         record.duration = loop.now.nanoseconds(since: started)
-        if unsafe request.pointee.firstByte != .zero {
-            record.firstByte = unsafe request.pointee.firstByte.nanoseconds(since: started)
+        if unsafe request.pointee.attempt.firstByte != .zero {
+            record.firstByte = unsafe request.pointee.attempt.firstByte.nanoseconds(since: started)
         }
-        if unsafe request.pointee.sent != .zero {
-            record.backendTime = unsafe loop.now.nanoseconds(since: request.pointee.sent)
+        if unsafe request.pointee.attempt.sent != .zero {
+            record.backendTime = unsafe loop.now.nanoseconds(since: request.pointee.attempt.sent)
         }
         if unsafe request.pointee.callerProtocol == .grpc {
             unsafe record.method = ("POST" as StaticString).utf8Bytes
@@ -112,14 +112,14 @@ extension Worker {
         record.status = unsafe UInt16(clamping: request.pointee.status)
         record.requestBytes = unsafe UInt64(request.pointee.requestBytes)
         record.responseBytes = unsafe UInt64(request.pointee.responseBytes)
-        record.attempts = unsafe UInt32(request.pointee.attempts)
+        record.attempts = unsafe UInt32(request.pointee.attempt.count)
         unsafe record.requestID = requestID(of: request)
         record.isRequestIDPlain = unsafe request.pointee.hasOwnRequestID
         record.trace = unsafe request.pointee.trace
         record.reason = unsafe request.pointee.reason
         if exchange.isSecure { record.tls = exchange.isTLS13 ? .tls13 : .tls12 }
         // The texts are borrowed for the call; the replica and the connection outlive it.
-        if let backend = unsafe request.pointee.backend {
+        if let backend = unsafe request.pointee.attempt.backend {
             unsafe record.target = backend._withUnsafeGuaranteedRef { unsafe $0.accessTarget.bytes }
             // The gateway gave no reason, so the failure is the backend's own.
             if record.reason == .ok, record.status >= 400 || record.grpcStatus ?? 0 > 0 {

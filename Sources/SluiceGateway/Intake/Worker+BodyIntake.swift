@@ -10,6 +10,7 @@ import SluiceTelemetry
 extension Worker {
     // Body bytes held back while a gRPC message hasn't named its model yet.
     private static let routingHoldMaximum = 64 << 10
+
     // Body bytes a refused HTTP/1.1 request may still send before the refusal goes out.
     private static let errorReplyBodyMaximum = 1 << 20
 
@@ -26,38 +27,25 @@ extension Worker {
         case .routing:
             if unsafe prefetched?.request == request { prefetchAnswer() }
             guard unsafe scan(request, bytes) else { return }
-            let scanner = unsafe request.pointee.scanner
+            let scanner = unsafe request.scanner.pointee
             if scanner.isCompressed {
                 unsafe gatherCompressed(request, bytes, endStream: endStream)
                 return
             }
             if scanner.isRouted {
                 let name = unsafe UnsafeRawBufferPointer(
-                    start: request.pointee.scratch.baseAddress,
+                    start: request.modelNamePlace,
                     count: scanner.nameCount
                 )
                 if endStream && !scanner.isComplete {
                     unsafe truncated(request)
                     return
                 }
-                unsafe request.pointee.pendingChunk = bytes
-                unsafe routeGRPC(request, name)
-                // The request may be over by now.
-                guard unsafe exchange.context == raw, unsafe !request.pointee.pendingChunk.isEmpty
-                else {
-                    return
-                }
-                unsafe request.pointee.pendingChunk = UnsafeRawBufferPointer(start: nil, count: 0)
-                if unsafe request.pointee.stage == .connecting {
-                    unsafe request.pointee.buffered.append(bytes, pool: buffers)
-                } else if unsafe request.pointee.stage == .gathering {
-                    unsafe gather(request, bytes, endStream: endStream)
-                } else {
-                    exchange.consumed(bytes.count)
-                }
+                // It may be over when that returns.
+                unsafe routeGRPC(request, name, bytes)
             } else if endStream {
                 unsafe truncated(request)
-            } else if unsafe request.pointee.buffered.count + bytes.count
+            } else if unsafe request.pointee.body.buffered.count + bytes.count
                 > Worker.routingHoldMaximum
             {
                 unsafe replyWithError(
@@ -65,7 +53,7 @@ extension Worker {
                     .badRequest("model_name must come within the message's first 64 KiB")
                 )
             } else {
-                unsafe request.pointee.buffered.append(bytes, pool: buffers)
+                unsafe request.pointee.body.buffered.append(bytes, pool: buffers)
             }
         case .gathering:
             guard unsafe allows(request, bytes, endStream: endStream) else { return }
@@ -75,18 +63,18 @@ extension Worker {
             if unsafe request.pointee.callerProtocol == .grpc, unsafe !scan(request, bytes) {
                 return
             }
-            if unsafe request.pointee.mirror != nil {
+            if unsafe request.pointee.isMirrored {
                 unsafe mirrorBody(request, bytes, endStream: endStream)
             }
-            unsafe request.pointee.buffered.append(bytes, pool: buffers)
+            unsafe request.pointee.body.buffered.append(bytes, pool: buffers)
         case .relaying:
             guard unsafe allows(request, bytes, endStream: endStream) else { return }
-            if unsafe request.pointee.mirror != nil {
+            if unsafe request.pointee.isMirrored {
                 unsafe mirrorBody(request, bytes, endStream: endStream)
             }
             unsafe relayRequest(request, bytes, endStream: endStream)
         case .answering:
-            unsafe request.pointee.buffered.append(bytes, pool: buffers)
+            unsafe request.pointee.body.buffered.append(bytes, pool: buffers)
             exchange.consumed(bytes.count)
             unsafe answeringContinued(request)
         case .failing:
@@ -111,26 +99,60 @@ extension Worker {
             return false
         }
         guard unsafe scan(request, bytes) else { return false }
-        guard endStream, unsafe !request.pointee.scanner.isComplete else { return true }
+        guard endStream, unsafe !request.scanner.pointee.isComplete else { return true }
         unsafe truncated(request)
         return false
     }
 
     /// Follows the body with the scanner; true when the bytes may go on.
-    private func scan(_ request: Request, _ bytes: UnsafeRawBufferPointer) -> Bool {
-        let name =
-            unsafe (request.pointee.scratch.baseAddress.unsafelyUnwrapped
-            + RequestScratch.modelName).assumingMemoryBound(to: UInt8.self)
-        switch unsafe request.pointee.scanner.scan(bytes, name: name) {
+    func scan(_ request: Request, _ bytes: UnsafeRawBufferPointer) -> Bool {
+        switch unsafe request.scanner.pointee.scan(bytes, name: request.modelNamePlace) {
         case .needMore, .routed: return true
         case .failed(let failure):
-            let (scanner, head) = unsafe (request.pointee.scanner, request.pointee.head)
+            let (scanner, head) = unsafe (request.scanner.pointee, request.pointee.head)
             unsafe replyWithError(
                 request,
                 .unroutable(failure, scanner, workerSnapshot.snapshot, head)
             )
             return false
         }
+    }
+
+    /// Routes a gRPC request by its model's name; `chunk` is the part of its body that has come just now.
+    func routeGRPC(
+        _ request: Request,
+        _ name: UnsafeRawBufferPointer,
+        _ chunk: UnsafeRawBufferPointer = unsafe .empty
+    ) {
+        guard
+            let model = unsafe request.pointee.workerSnapshot._withUnsafeGuaranteedRef({
+                unsafe $0.model(named: name)
+            })
+        else {
+            unsafe replyWithError(
+                request,
+                name.isEmpty
+                    ? .badRequest("the message names no model (model_name is empty)")
+                    : .unknownModel(String(decoding: name, as: UTF8.self))
+            )
+            return
+        }
+        unsafe request.pointee.model = model
+        // A stream may live as long as both sides like; a single call may not.
+        if unsafe !request.pointee.method.isStreaming {
+            let own = unsafe request.pointee.timeout
+            let limit = unsafe model._withUnsafeGuaranteedRef { $0.timeout }
+            unsafe request.pointee.timeout = own == 0 ? limit : min(own, limit)
+            if limit < own { unsafe armDeadline(request) }
+        }
+        unsafe routed(request, chunk)
+    }
+
+    func truncated(_ request: Request) {
+        unsafe replyWithError(
+            request,
+            .badRequest("the gRPC request ended before its message was complete")
+        )
     }
 
     package func requestTrailers(_ exchange: Exchange, _ trailers: FieldBlock) {
@@ -143,22 +165,22 @@ extension Worker {
         switch unsafe request.pointee.stage {
         case .relaying:
             guard
-                unsafe request.pointee.callerProtocol != .grpc || request.pointee.scanner.isComplete
+                unsafe request.pointee.callerProtocol != .grpc || request.scanner.pointee.isComplete
             else {
                 blocks.give(trailers)
                 unsafe truncated(request)
                 return
             }
             unsafe mirrorEnded(request)
-            unsafe request.pointee.clock.requestEnd = loop.now
-            unsafe request.pointee.call?.end(with: trailers, blocks)
+            unsafe request.pointee.body.ended = loop.now
+            unsafe request.pointee.attempt.call?.end(with: trailers, blocks)
         case .connecting:
             unsafe mirrorEnded(request)
-            unsafe request.pointee.bufferedTrailers = trailers
+            unsafe request.pointee.body.trailers = trailers
         case .gathering:
             blocks.give(trailers)
             guard
-                unsafe request.pointee.callerProtocol != .grpc || request.pointee.scanner.isComplete
+                unsafe request.pointee.callerProtocol != .grpc || request.scanner.pointee.isComplete
             else {
                 unsafe truncated(request)
                 return
