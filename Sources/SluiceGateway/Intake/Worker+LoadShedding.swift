@@ -1,6 +1,4 @@
 package import SluiceBalancing
-import SluiceGRPC
-import SluiceIO
 import SluiceIngress
 import SluiceTelemetry
 
@@ -21,14 +19,4 @@ extension Worker {
         shard.add(shared.store.counter(GatewayMetrics.rejected, [model, "-", "overload"]))
         unsafe replyWithError(request, .shortOfMemory)
     }
-}
-
-extension ErrorReply {
-    static let shortOfMemory = ErrorReply(
-        http: 503,
-        grpc: .unavailable,
-        reason: .overload,
-        sentence: "the gateway is short of memory (limits.maxMemory)",
-        retryAfterSeconds: 1
-    )
 }

@@ -1,5 +1,4 @@
 import SluiceBalancing
-import SluiceGRPC
 import SluiceHTTP
 import SluiceIO
 import SluiceIngress
@@ -40,25 +39,5 @@ extension Worker {
             unsafe request.pointee.head.flatMap { unsafe entry.header?.value(in: $0) }
                 ?? UnsafeRawBufferPointer(start: nil, count: 0)
         }
-    }
-}
-
-extension ErrorReply {
-    static func rateLimited(_ model: String, _ limit: RateLimit, nanoseconds: Int64) -> ErrorReply {
-        let seconds = Int((nanoseconds + 999_999_999) / 1_000_000_000)
-        let whose =
-            switch limit.scope {
-            case .model: ""
-            case .client: " from one address"
-            case .header(let name): " with the same \(name)"
-            }
-        return ErrorReply(
-            http: 429,
-            grpc: .resourceExhausted,
-            reason: .rateLimited,
-            sentence:
-                "model '\(model)' takes \(limit.rateText) requests\(whose) (rateLimit); try again in \(seconds) s",
-            retryAfterSeconds: seconds
-        )
     }
 }

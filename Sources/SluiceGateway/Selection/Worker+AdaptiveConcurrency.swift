@@ -1,6 +1,5 @@
 import SluiceBalancing
 import SluiceCore
-import SluiceGRPC
 import SluiceIO
 import SluiceTelemetry
 
@@ -29,19 +28,6 @@ extension Worker {
         unsafe limit.note(
             nanoseconds: backendTime(request),
             at: loop.now
-        )
-    }
-}
-
-extension ErrorReply {
-    static func crowded(_ limit: Int) -> ErrorReply {
-        ErrorReply(
-            http: 503,
-            grpc: .unavailable,
-            reason: .overload,
-            sentence:
-                "\(limit) requests are at this revision's backends, as many as they answer in good time (adaptiveConcurrency)",
-            retryAfterSeconds: 1
         )
     }
 }
