@@ -40,10 +40,14 @@ func module(
 }
 
 /// The tests of one module, or of all together.
-func tests(for name: String, imports: [String]) -> Target {
+func tests(
+    for name: String,
+    imports: [String],
+    packages: [Target.Dependency] = []
+) -> Target {
     .testTarget(
         name: "\(name)Tests",
-        dependencies: imports.map { .byName(name: $0) },
+        dependencies: imports.map { .byName(name: $0) } + packages,
         swiftSettings: settings
     )
 }
@@ -216,6 +220,10 @@ let package = Package(
         tests(for: "SluiceRouting", imports: ["SluiceRouting", "SluiceCore"]),
         tests(for: "SluiceCache", imports: ["SluiceCache", "SluiceCore"]),
         tests(for: "SluiceRedis", imports: ["SluiceRedis", "SluiceCore", "SluiceTestKit"]),
+        tests(
+            for: "SluiceIO",
+            imports: ["SluiceIO", "SluiceTLS", "SluiceCore", "SluiceSimulation"]
+        ),
         tests(
             for: "SluiceEgress",
             imports: ["SluiceEgress", "SluiceCore", "SluiceRedis", "SluiceIO", "SluiceSimulation"]

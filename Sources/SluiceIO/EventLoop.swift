@@ -174,9 +174,13 @@ package final class EventLoop {
     }
 
     /// Stops watching; the handler lives until the tick's end.
+    ///
+    /// Once for each token: its slot may be another descriptor's by then.
     package func unregister(_ token: UInt64, descriptor: Int32) {
         let slot = Int(token & 0xFFFF_FFFF)
-        guard let handler = handlers[slot] else { return }
+        guard slot < handlers.count, generations[slot] == UInt32(token >> 32),
+            let handler = handlers[slot]
+        else { preconditionFailure("a descriptor is unregistered once") }
         kernel.unwatch(descriptor)
         departed.append(handler)
         handlers[slot] = nil

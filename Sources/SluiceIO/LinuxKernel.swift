@@ -203,7 +203,8 @@ package final class LinuxKernel: Kernel {
         if !socketFiles.isEmpty, socketFiles.remove(descriptor) != nil {
             ListeningFiles.ofThisProcess.close(descriptor)
         } else {
-            _ = Glibc.close(descriptor)
+            let result = Glibc.close(descriptor)
+            precondition(result == 0 || errno != EBADF, "a descriptor is closed once")
         }
     }
 

@@ -96,6 +96,7 @@ package final class OffloadPool: Offloading {
     /// What hasn't begun is dropped: whoever waits for it is about to end.
     package func stop() {
         shared.state.withLock { state in
+            precondition(!state.isStopped, "a pool is stopped once: its threads are gone")
             state.isStopped = true
             state.tasks = []
             state.taken = 0

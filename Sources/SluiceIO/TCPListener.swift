@@ -6,6 +6,7 @@ package final class TCPListener: ReadinessHandler, TimerTarget {
     private let descriptor: Int32
     private var token: UInt64 = 0
     private var isWatching = false
+    private var isClosed = false
     /// Whether it accepts, but for a rest that ``retry`` ends.
     private var isStarted = false
     private var retry = TimerID.none
@@ -41,6 +42,7 @@ package final class TCPListener: ReadinessHandler, TimerTarget {
 
     /// Begins or resumes accepting.
     package func start() {
+        precondition(!isClosed, "a listener that is closed stays closed")
         isStarted = true
         guard !isWatching, retry == .none else { return }
         isWatching = true
@@ -90,8 +92,10 @@ package final class TCPListener: ReadinessHandler, TimerTarget {
         }
     }
 
-    /// Closes the socket for good.
+    /// Closes the socket for good; once, as its descriptor may be another's by then.
     package func close() {
+        precondition(!isClosed, "a listener is closed once")
+        isClosed = true
         pause()
         loop.kernel.close(descriptor)
     }

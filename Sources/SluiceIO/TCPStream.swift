@@ -44,6 +44,12 @@ package protocol StreamHandler: AnyObject {
     var streamOutput: UnsafeRawBufferPointer { get }
     /// That many of ``streamOutput`` have been written.
     func streamWrote(_ count: Int)
+    /// From now on output waits for the peer to read (``TCPStream/blockedSince``); nothing else may ever happen.
+    func streamBlocked()
+}
+
+extension StreamHandler {
+    package func streamBlocked() {}
 }
 
 /// A non-blocking connection on one loop.
@@ -67,7 +73,8 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
     private let descriptor: Int32
     /// Whether the connection was made from here, not accepted.
     private let isOurs: Bool
-    private var token: UInt64 = 0
+    /// What the loop knows it by, from ``start()`` on.
+    private var token: UInt64?
     private var state: State
     private var cipher: ByteBuffer
     private var isDirty = false
@@ -81,8 +88,8 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
     private var lingerTimer = TimerID.none
 
     private static let cipherHighWater = 256 << 10
+    // How long a finished stream waits for its peer's end.
     private static let lingerTime = Duration.seconds(1)
-    // How long a finished stream waits for a peer that takes nothing of what is still to be said.
 
     /// A connection that was accepted; call ``start()`` once the handler is set.
     package init(loop: EventLoop, accepted descriptor: Int32, peer: SocketAddress, tls: TLSSession?)
@@ -117,6 +124,7 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
 
     /// Begins to watch the descriptor; the loop keeps the stream alive until it is closed.
     package func start() {
+        precondition(token == nil && state != .closed, "a stream starts once")
         interest = state == .connecting ? .write : .read
         token = loop.register(self, descriptor: descriptor, for: interest)
         if state == .open { handler?.streamOpened(self) }
@@ -173,7 +181,7 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
         guard state != .closed else { return }
         state = .closed
         loop.cancelTimer(&lingerTimer)
-        loop.unregister(token, descriptor: descriptor)
+        if let token { loop.unregister(token, descriptor: descriptor) }
         if resetting { loop.kernel.reset(descriptor) } else { loop.kernel.close(descriptor) }
         cipher.removeAll()
         blockedSince = nil
@@ -332,6 +340,7 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
             if finishesWhenFlushed { linger() }
         } else if blockedSince == nil {
             blockedSince = loop.now
+            handler?.streamBlocked()
         }
         guard state != .closed else { return }
         updateInterest()
@@ -420,7 +429,7 @@ package final class TCPStream: ReadinessHandler, TimerTarget {
         var wanted: Interest = []
         if wantsRead && !hasEnded { wanted.insert(.read) }
         if wantsWrite { wanted.insert(.write) }
-        guard wanted != interest else { return }
+        guard wanted != interest, let token else { return }
         interest = wanted
         loop.kernel.rewatch(descriptor, for: wanted, token: token)
     }

@@ -72,6 +72,7 @@ package class ServerConnection: ExchangeHost, StreamHandler, TimerTarget {
         unsafe UnsafeRawBufferPointer(start: nil, count: 0)
     }
     package func streamWrote(_ count: Int) {}
+    package func streamBlocked() { rearm() }
 
     package func streamFailed(_ failure: StreamFailure) { closed(.clientGone) }
 

@@ -61,14 +61,20 @@ public struct Slab: BitwiseCopyable {
         guard let record = unsafe state.pointee.idle else {
             preconditionFailure("growing makes idle records")
         }
+        assert(unsafe isMarked(record), "a record was written to after it was given back")
+        assert(unsafe mark(record, 0))
         unsafe state.pointee.idle = record.load(as: UnsafeMutableRawPointer?.self)
         unsafe state.pointee.liveCount += 1
         return unsafe record
     }
 
     /// Takes back a record; every pointer to it is dead from here on.
+    ///
+    /// Debug builds notice a record that comes back twice.
     @inlinable
     public func give(_ record: UnsafeMutableRawPointer) {
+        assert(unsafe !isMarked(record), "a record is given back once")
+        assert(unsafe mark(record, Slab.idleMark))
         unsafe record.storeBytes(of: state.pointee.idle, as: UnsafeMutableRawPointer?.self)
         unsafe state.pointee.idle = record
         unsafe state.pointee.liveCount -= 1
@@ -85,8 +91,27 @@ public struct Slab: BitwiseCopyable {
         unsafe state.pointee.chunks.append(chunk)
         for index in (0..<count).reversed() {
             let record = unsafe chunk + index * stride
+            assert(unsafe mark(record, Slab.idleMark))
             unsafe record.storeBytes(of: state.pointee.idle, as: UnsafeMutableRawPointer?.self)
             unsafe state.pointee.idle = record
         }
+    }
+
+    // MARK: - Debug builds only
+
+    // No pointer, count or time that a record would hold: the first digits of the golden ratio's
+    // fractional part, with the top bits set.
+    @usableFromInline static let idleMark: UInt64 = 0xFE37_79B9_7F4A_7C15
+
+    /// Writes the second word of a record, which is its own again as soon as it is handed out; always true.
+    @usableFromInline
+    func mark(_ record: UnsafeMutableRawPointer, _ word: UInt64) -> Bool {
+        unsafe record.storeBytes(of: word, toByteOffset: 8, as: UInt64.self)
+        return true
+    }
+
+    @usableFromInline
+    func isMarked(_ record: UnsafeMutableRawPointer) -> Bool {
+        unsafe record.load(fromByteOffset: 8, as: UInt64.self) == Slab.idleMark
     }
 }

@@ -19,6 +19,8 @@ public struct FieldBlock: BitwiseCopyable {
         var fieldCapacity: Int
         /// Whether the request's path, authority and scheme were looked at and found good.
         var hasSoundTarget = false
+        /// Whether it lies in a pool; kept in debug builds only.
+        var isIdle = false
         /// The `:status` once somebody has asked for it; 0 before.
         var status: UInt16 = 0
         /// See ``FieldBlock/repeatName``.

@@ -45,12 +45,17 @@ public struct FieldBlockPool: BitwiseCopyable {
         unsafe state.pointee.idle = storage.pointee.next
         unsafe state.pointee.idleCount -= 1
         let block = unsafe FieldBlock(storage)
+        assert(FieldBlockPool.mark(block, isIdle: false))
         block.removeAll()
         return block
     }
 
     /// Takes a block back; every copy of the handle is dead from here on.
+    ///
+    /// Debug builds notice a block that comes back twice.
     package func give(_ block: FieldBlock) {
+        assert(unsafe !block.storage.pointee.isIdle, "a block is given back once")
+        assert(FieldBlockPool.mark(block, isIdle: true))
         unsafe state.pointee.liveCount -= 1
         guard unsafe state.pointee.idleCount < FieldBlockPool.idleMaximum,
             block.capacityBytes <= FieldBlockPool.retainedBlockBytes
@@ -61,5 +66,11 @@ public struct FieldBlockPool: BitwiseCopyable {
         unsafe block.storage.pointee.next = state.pointee.idle
         unsafe state.pointee.idle = block.storage
         unsafe state.pointee.idleCount += 1
+    }
+
+    /// Notes for debug builds whether a block lies here; always true.
+    private static func mark(_ block: FieldBlock, isIdle: Bool) -> Bool {
+        unsafe block.storage.pointee.isIdle = isIdle
+        return true
     }
 }
