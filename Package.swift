@@ -225,6 +225,13 @@ let package = Package(
             imports: ["SluiceIO", "SluiceTLS", "SluiceCore", "SluiceSimulation"]
         ),
         tests(
+            for: "SluiceIngress",
+            imports: [
+                "SluiceIngress", "SluiceIO", "SluiceHTTP", "SluiceCore", "SluiceSimulation",
+                "SluiceTestKit",
+            ]
+        ),
+        tests(
             for: "SluiceEgress",
             imports: ["SluiceEgress", "SluiceCore", "SluiceRedis", "SluiceIO", "SluiceSimulation"]
         ),

@@ -54,7 +54,10 @@ package final class ConnectionCount: Sendable {
     }
 
     /// Gives a place back.
-    package func leave() { open.wrappingSubtract(1, ordering: .relaxed) }
+    package func leave() {
+        let before = open.wrappingSubtract(1, ordering: .relaxed).oldValue
+        precondition(before > 0, "a place is given back once")
+    }
 
     /// Places taken now.
     package var current: Int { open.load(ordering: .relaxed) }

@@ -12,7 +12,8 @@ package struct Exchange: BitwiseCopyable {
         self.stream = stream
     }
 
-    private init(owned host: ExchangeHost) {
+    /// An exchange with `host` at its other end, until ``releaseHost()``.
+    init(owned host: ExchangeHost) {
         unsafe holder = .passRetained(host)
         stream = nil
     }

@@ -74,7 +74,11 @@ final class HTTP1ServerConnection: ServerConnection {
     override var expectsContinue: Bool { session.expectsContinue }
 
     override func sendContinue(on stream: HTTP2Stream?) {
-        if session.expectsContinue { awaitBody() }
+        if session.expectsContinue {
+            awaitBody()
+            // It may be said long after the head came.
+            rearm()
+        }
         session.sendContinue()
         self.stream.scheduleFlush()
     }
