@@ -275,6 +275,11 @@ let package = Package(
             for: "SluiceAdmin",
             imports: ["SluiceAdmin", "SluiceControl", "SluiceCore", "SluiceWire"]
         ),
+        tests(
+            for: "SluiceCommandLine",
+            imports: ["SluiceCommandLine", "SluiceConfiguration", "SluiceWire", "SluiceCore"],
+            packages: [argumentParser]
+        ),
         tests(for: "Architecture", imports: []),
     ],
     swiftLanguageModes: [.v6]

@@ -58,11 +58,12 @@ struct TopCommand: ParsableCommand {
 }
 
 /// What is on the screen: the last table that was had, the last events, and what went wrong since.
-private struct TopFrame {
+struct TopFrame {
     private var table: [String] = []
     private var heading = ""
     private var events: [String] = []
-    private var lastEvent = 0
+    /// The number of the newest event that was shown.
+    private(set) var lastEvent = 0
     private var trouble: String?
 
     /// How many events stand below the table.
@@ -82,29 +83,38 @@ private struct TopFrame {
         do throws(HTTPClient.Failure) {
             let client = AdminClient(options: command.options)
             let document = try client.models(command.model)
-            let models = document["models"]?.elements ?? [document]
-            table = StatusTable.text(models, width: width).split(separator: "\n").map(String.init)
-            table += models.flatMap(LimitText.lines)
-            for model in models {
-                guard let rollout = model["rollout"], rollout != .null else { continue }
-                table.append(RolloutText.line(rollout, model: StatusTable.visible(model["name"])))
-            }
-            let generation = document["generation"]?.integer ?? 0
-            heading =
-                "sluice \(command.options.admin)  generation \(generation)  \(TopFrame.time())"
             let news = try client.call("GET", "/api/v1/events?since=\(lastEvent)")
-            for event in news["events"]?.elements ?? [] {
-                lastEvent = max(lastEvent, event["id"]?.integer ?? 0)
-                let time = TopFrame.time(of: event["time"]?.text ?? "")
-                let who = StatusTable.visible(event["who"])
-                events.append("\(time)  \(StatusTable.visible(event["message"])) (\(who))")
-            }
-            events = events.suffix(TopFrame.eventCount)
-            trouble = nil
+            take(document, news, from: command.options.admin, width: width)
         } catch {
-            if heading.isEmpty { heading = "sluice \(command.options.admin)" }
-            trouble = "\(error.sentence); what stands here is older"
+            failed(error.sentence, at: command.options.admin)
         }
+    }
+
+    /// Shows what the admin API at `admin` said of models, and of events since the last look.
+    mutating func take(_ document: JSONValue, _ news: JSONValue, from admin: String, width: Int) {
+        let models = document["models"]?.elements ?? [document]
+        table = StatusTable.text(models, width: width).split(separator: "\n").map(String.init)
+        table += models.flatMap(LimitText.lines)
+        for model in models {
+            guard let rollout = model["rollout"], rollout != .null else { continue }
+            table.append(RolloutText.line(rollout, model: StatusTable.visible(model["name"])))
+        }
+        let generation = document["generation"]?.integer ?? 0
+        heading = "sluice \(admin)  generation \(generation)  \(TopFrame.time())"
+        for event in news["events"]?.elements ?? [] {
+            lastEvent = max(lastEvent, event["id"]?.integer ?? 0)
+            let time = TopFrame.time(of: event["time"]?.text ?? "")
+            let who = StatusTable.visible(event["who"])
+            events.append("\(time)  \(StatusTable.visible(event["message"])) (\(who))")
+        }
+        events = events.suffix(TopFrame.eventCount)
+        trouble = nil
+    }
+
+    /// Keeps what was shown, and says above it why it is old.
+    mutating func failed(_ sentence: String, at admin: String) {
+        if heading.isEmpty { heading = "sluice \(admin)" }
+        trouble = "\(sentence); what stands here is older"
     }
 
     /// The time of day, here.

@@ -69,7 +69,7 @@ struct TrafficCommand: ParsableCommand {
             } else {
                 // What was seen is what is moved: somebody else's shift in between is refused.
                 let seen = before["generation"]?.integer ?? 0
-                let body = try body()
+                let body = try TrafficCommand.body(weights)
                 after = try WarmingScreen(client, path, before).during {
                     () throws(HTTPClient.Failure) in
                     try client.call(
@@ -88,7 +88,8 @@ struct TrafficCommand: ParsableCommand {
         }
     }
 
-    private func body() throws(HTTPClient.Failure) -> JSONValue {
+    /// What the admin API is told of weights as they were typed.
+    static func body(_ weights: [String]) throws(HTTPClient.Failure) -> JSONValue {
         var members: [JSONValue.Member] = []
         for text in weights {
             let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
@@ -107,21 +108,26 @@ struct TrafficCommand: ParsableCommand {
             print(String(decoding: after.serialized, as: UTF8.self))
             return
         }
+        print(TrafficCommand.table(before, after, isShift: !weights.isEmpty || reset))
+        for note in after["notes"]?.elements ?? [] {
+            if let text = note.text { Terminal.complain("note: \(text)") }
+        }
+    }
+
+    /// A row for each revision, with its weight before a shift and after; alike, where nothing is shifted.
+    static func table(_ before: JSONValue, _ after: JSONValue, isShift: Bool) -> String {
         let old = before["revisions"]?.elements ?? []
         var rows = [
-            weights.isEmpty && !reset ? ["REVISION", "TRAFFIC"] : ["REVISION", "BEFORE", "AFTER"]
+            isShift ? ["REVISION", "BEFORE", "AFTER"] : ["REVISION", "TRAFFIC"]
         ]
         for revision in after["revisions"]?.elements ?? [] {
             let name = revision["name"]?.text ?? "-"
             let was = old.first { $0["name"]?.text == name }
             var cells = [name, TrafficCommand.percent(was)]
-            if rows[0].count == 3 { cells.append(TrafficCommand.percent(revision)) }
+            if isShift { cells.append(TrafficCommand.percent(revision)) }
             rows.append(cells)
         }
-        print(Terminal.table(rows))
-        for note in after["notes"]?.elements ?? [] {
-            if let text = note.text { Terminal.complain("note: \(text)") }
-        }
+        return Terminal.table(rows)
     }
 
     private static func percent(_ revision: JSONValue?) -> String {
