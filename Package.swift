@@ -260,7 +260,10 @@ let package = Package(
         tests(
             for: "SluiceGateway",
             imports: [
-                "SluiceGateway", "SluiceIngress", "SluiceGRPC", "SluiceHTTP", "SluiceCore",
+                "SluiceGateway", "SluiceCore", "SluiceWire", "SluiceHTTP", "SluiceGRPC",
+                "SluiceInference", "SluiceRouting", "SluiceBalancing", "SluiceCache",
+                "SluiceRedis", "SluiceTelemetry", "SluiceCompression", "SluiceIO",
+                "SluiceIngress", "SluiceEgress", "SluiceSimulation",
             ]
         ),
         tests(

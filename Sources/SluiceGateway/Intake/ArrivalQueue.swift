@@ -38,6 +38,11 @@ struct ArrivalQueue {
         let (next, previous) = unsafe (
             request.neighbours.pointee.next, request.neighbours.pointee.previous
         )
+        assert(
+            unsafe previous == nil
+                ? first == request : previous?.neighbours.pointee.next == request,
+            "a request leaves the queue once"
+        )
         if let previous = unsafe previous {
             unsafe previous.neighbours.pointee.next = next
         } else {

@@ -58,5 +58,8 @@ package final class MirrorGate: Sendable {
         return false
     }
 
-    func leave() { inside.wrappingSubtract(1, ordering: .relaxed) }
+    func leave() {
+        let before = inside.wrappingSubtract(1, ordering: .relaxed).oldValue
+        precondition(before > 0, "a copy leaves once")
+    }
 }
