@@ -1,6 +1,7 @@
 import SluiceCore
 
-/// Where in a head's text stand what differs from one like it: volatile values, and the body's length.
+/// Where in a head's text stands what differs from one like it: volatile values, the path where callers
+/// vary it, and the body's length.
 ///
 /// Heads go out on HTTP/1.1 much as they went before, and putting one together field by field takes some
 /// 2,000 instructions. So the last few are kept by all sessions of a loop beside the blocks they were
@@ -12,6 +13,7 @@ struct HTTP1Layout {
     /// A request's method was HEAD.
     var isHead = false
     private var cuts = EncodedHeads.Cuts()
+    private var path = 0..<0
     private var length = 0..<0
     private var isKeepable = true
 
@@ -37,6 +39,10 @@ struct HTTP1Layout {
         cuts.add(.init(field: index, before: before, after: after))
     }
 
+    /// Notes where a request's path stands, before any field is noted.
+    @inline(__always)
+    mutating func notePath(_ place: Range<Int>) { path = place }
+
     /// Notes where the body's length stands.
     mutating func noteLength(_ place: Range<Int>) { length = place }
 
@@ -46,7 +52,31 @@ struct HTTP1Layout {
         var note = UInt64(length.lowerBound) << 8 | UInt64(length.upperBound) << 32
         if isHead { note |= 1 }
         if !length.isEmpty { note |= 2 }
-        unsafe texts.store(block, version: form, cuts: cuts, encoded: text, note: note)
+        unsafe texts.store(
+            block,
+            version: form,
+            cuts: cutsToKeep(block, form, texts),
+            encoded: text,
+            note: note
+        )
+    }
+
+    /// The volatile values; and the path, where a head is kept already that differs in nothing else.
+    ///
+    /// A query or an identifier in the path makes each head another. A path that stays is no cut, as
+    /// comparing it costs less than copying it by itself.
+    private func cutsToKeep(
+        _ block: FieldBlock,
+        _ form: UInt64,
+        _ texts: EncodedHeads
+    ) -> EncodedHeads.Cuts {
+        guard !path.isEmpty, !cuts.isOverfull, let field = block.index(of: .path) else {
+            return cuts
+        }
+        var all = EncodedHeads.Cuts()
+        all.add(.init(field: field, before: path.lowerBound, after: path.upperBound))
+        for index in 0..<cuts.count { all.add(cuts[index]) }
+        return !all.isOverfull && texts.holdsLike(block, version: form, cuts: all) ? all : cuts
     }
 
     /// Whether every volatile value was written.
@@ -59,7 +89,9 @@ struct HTTP1Layout {
 
     @inline(__always)
     private static func isSound(_ field: Field, _ block: FieldBlock) -> Bool {
-        unsafe field.isSound || FieldValidation.isText(block.value(of: field))
+        // A path is part of the request line, where a space would end it.
+        if field.name == .path { return unsafe FieldValidation.isPath(block.value(of: field)) }
+        return unsafe field.isSound || FieldValidation.isText(block.value(of: field))
     }
 
     // MARK: - Once more
@@ -70,7 +102,7 @@ struct HTTP1Layout {
         let isHead: Bool
     }
 
-    /// Writes a head that came before under the same `form`, with its volatile values as they are now and
+    /// Writes a head that came before under the same `form`, with what was cut out as it is now and
     /// `length` as the body's; nil where it has to be put together.
     static func repeatHead(
         _ block: FieldBlock,

@@ -59,7 +59,7 @@ extension HTTP1Session {
     }
 
     @inline(__always)
-    private mutating func advance(_ count: Int) {
+    mutating func advance(_ count: Int) {
         unsafe precondition(count <= input.count, "more was read than came")
         unsafe input = UnsafeRawBufferPointer(
             start: input.baseAddress.map { unsafe $0 + count },
@@ -148,7 +148,10 @@ extension HTTP1Session {
     private mutating func readHead() throws(HTTP1Failure) -> HTTP1Event? {
         // Only what begins here and ends in the same piece may have come before.
         let wire = unsafe isReceivingHead || hasSkippedLine ? HTTP1Session.nothing : input
-        if unsafe !wire.isEmpty, let event = unsafe try recallHead(wire) { return event }
+        if unsafe !wire.isEmpty {
+            if let event = unsafe try recallHead(wire) { return event }
+            if let event = unsafe recallVaried(wire) { return event }
+        }
         while let line = unsafe try takeHeadLine() {
             guard head.hasStartLine, let block else {
                 unsafe try readFirstLine(line)
@@ -179,46 +182,6 @@ extension HTTP1Session {
 
     private static var nothing: UnsafeRawBufferPointer {
         unsafe UnsafeRawBufferPointer(start: nil, count: 0)
-    }
-
-    /// What a head's meaning depends on besides its bytes.
-    private var headState: UInt64 {
-        UInt64(maxHeadBytes) << 2 | (role == .server ? 2 : 0) | (isSecure ? 1 : 0)
-    }
-
-    /// Reads a head that is the same as one that came before on this loop; nil when none is.
-    private mutating func recallHead(
-        _ wire: UnsafeRawBufferPointer
-    ) throws(HTTP1Failure) -> HTTP1Event? {
-        guard let index = unsafe arena.heads.find(wire, key: wire.count, state: headState) else {
-            return nil
-        }
-        let block = arena.blocks.take()
-        arena.heads.fill(block, from: index)
-        head = arena.heads[index]
-        advance(arena.heads.wireCount(of: index))
-        guard role == .client else { return beginRequest(block) }
-        self.block = block
-        let event = try beginResponse(block)
-        self.block = nil
-        return event
-    }
-
-    /// Keeps a head that `wire` begins with, in case it comes again.
-    private func keepHead(_ block: FieldBlock, _ wire: UnsafeRawBufferPointer) {
-        // Whose request it is isn't kept beyond it: other clients' bytes are compared with these,
-        // and the time that takes must tell nobody anything. Interim heads are rare.
-        guard !hasSkippedLine, role == .server || head.status >= 200,
-            block.index(of: .authorization) == nil,
-            block.index(of: .proxyAuthorization) == nil, block.index(of: .cookie) == nil
-        else { return }
-        _ = unsafe arena.heads.keep(
-            UnsafeRawBufferPointer(rebasing: wire[..<(wire.count - input.count)]),
-            key: wire.count,
-            state: headState,
-            block: block,
-            note: head
-        )
     }
 
     private mutating func takeHeadLine() throws(HTTP1Failure) -> UnsafeRawBufferPointer? {
@@ -252,7 +215,7 @@ extension HTTP1Session {
         head.byteCount = line.count + 2
     }
 
-    private mutating func beginRequest(_ block: FieldBlock) -> HTTP1Event {
+    mutating func beginRequest(_ block: FieldBlock) -> HTTP1Event {
         peerMinorVersion = head.minorVersion
         isHeadExchange = head.isHeadMethod
         isPersistent = head.isPersistent
@@ -265,7 +228,7 @@ extension HTTP1Session {
         return .head(block, endStream: endStream)
     }
 
-    private mutating func beginResponse(_ block: FieldBlock) throws(HTTP1Failure) -> HTTP1Event {
+    mutating func beginResponse(_ block: FieldBlock) throws(HTTP1Failure) -> HTTP1Event {
         let status = head.status
         if status < 200 {
             guard status != 101 else {

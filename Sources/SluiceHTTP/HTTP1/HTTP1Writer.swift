@@ -123,7 +123,9 @@ enum HTTP1Writer {
         layout.isHead = target.isHead
         unsafe pen.write(target.method)
         pen.write(byte: ASCII.space)
+        let pathStart = pen.written
         unsafe pen.write(target.path)
+        layout.notePath(pathStart..<pen.written)
         pen.write(" HTTP/1.1\r\nhost: ")
         unsafe pen.write(target.authority)
         pen.endLine()

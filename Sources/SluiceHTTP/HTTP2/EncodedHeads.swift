@@ -6,7 +6,8 @@
 // compared and copied instead of looked up field by field: some 200 instructions instead of 1,000.
 //
 // What differs in every message (an identifier, a length) is marked volatile: a block is kept in the
-// pieces between these fields, which are encoded afresh each time.
+// pieces between these fields, which are encoded afresh each time. HTTP/1.1 keeps a path apart as well,
+// once it has seen that it varies.
 private import Glibc
 import SluiceCore
 
@@ -105,7 +106,7 @@ struct EncodedHeads: BitwiseCopyable {
             guard unsafe slot.pointee.version == version,
                 unsafe slot.pointee.fieldCount == block.count,
                 unsafe slot.pointee.byteCount == block.byteCount,
-                unsafe isSame(slot, block)
+                unsafe isSame(slot, block, but: slot.pointee.cuts)
             else { continue }
             unsafe state.pointee.clock.noteFound(index)
             // It may have been kept under another name, or none.
@@ -113,6 +114,22 @@ struct EncodedHeads: BitwiseCopyable {
             return index
         }
         return nil
+    }
+
+    /// Whether a block is kept that differs in the values that `cuts` name, and in nothing else.
+    @inline(never)
+    func holdsLike(_ block: FieldBlock, version: UInt64, cuts: Cuts) -> Bool {
+        guard EncodedHeads.areInOrder(cuts, block) else { return false }
+        for index in unsafe 0..<state.pointee.clock.count {
+            let slot = unsafe state.pointee.slots + index
+            guard unsafe slot.pointee.version == version,
+                unsafe slot.pointee.fieldCount == block.count,
+                unsafe slot.pointee.byteCount == block.byteCount,
+                unsafe isSame(slot, block, but: cuts)
+            else { continue }
+            return true
+        }
+        return false
     }
 
     /// The kept block that is called `name`; see ``find(_:version:)``.
@@ -139,7 +156,13 @@ struct EncodedHeads: BitwiseCopyable {
         )
     }
 
-    private func isSame(_ slot: UnsafeMutablePointer<Slot>, _ block: FieldBlock) -> Bool {
+    /// Whether a slot has the same fields as `block`, the values that `cuts` name aside.
+    @inline(__always)
+    private func isSame(
+        _ slot: UnsafeMutablePointer<Slot>,
+        _ block: FieldBlock,
+        but cuts: @autoclosure () -> Cuts
+    ) -> Bool {
         let memory = unsafe slot.pointee.memory
         let fields = unsafe slot.pointee.fieldBytes
         guard unsafe memcmp(memory, block.storage.pointee.fields, fields) == 0 else {
@@ -149,8 +172,8 @@ struct EncodedHeads: BitwiseCopyable {
         let given = unsafe UnsafeRawPointer(block.storage.pointee.bytes)
         // The fields are those of a kept block, so these values lie in the order of their fields.
         var start = 0
-        for index in 0..<(unsafe slot.pointee.cuts.count) {
-            let field = unsafe block[slot.pointee.cuts[index].field]
+        for index in 0..<cuts().count {
+            let field = block[cuts()[index].field]
             let end = Int(field.valueStart)
             guard unsafe memcmp(kept + start, given + start, end &- start) == 0 else {
                 return false

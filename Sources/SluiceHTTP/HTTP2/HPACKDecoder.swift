@@ -28,6 +28,8 @@ package struct HPACKDecoder: ~Copyable {
         var promised: Int?
         /// Whether it is a trailer section as it should be.
         var isTrailers = false
+        /// Which field is the path, where that is spelt out; nil where it isn't.
+        var path: Int?
     }
 
     private var table = HPACKTable()
@@ -35,6 +37,11 @@ package struct HPACKDecoder: ~Copyable {
     private let heads = HeadMemory<Note>(slotMaximum: 4)
     /// Which of these the last one was, if it was one.
     private var latest: Int?
+    /// Which of these the last one was but for its path, if it was that.
+    private var varied: Int?
+    /// The path that the last block spelt out: which field it is, and how many bytes of the block were
+    /// left before its value and after it.
+    private var path: (field: Int, before: Int, after: Int)?
     private let known = HPACKStatic.shared
     private let huffman = HPACKHuffman.shared
     /// What our SETTINGS allow, once the peer has acknowledged them.
@@ -48,7 +55,7 @@ package struct HPACKDecoder: ~Copyable {
     deinit { heads.deallocate() }
 
     /// What ``HTTP2HeadCheck`` found the last block to promise, when it was a good head before.
-    var promised: Int? { latest.flatMap { heads[$0].promised } }
+    var promised: Int? { (latest ?? varied).flatMap { heads[$0].promised } }
 
     /// Whether ``HTTP2HeadCheck`` found the last block to be good trailers before.
     var isTrailers: Bool { latest.map { heads[$0].isTrailers } ?? false }
@@ -85,22 +92,69 @@ package struct HPACKDecoder: ~Copyable {
     ) throws(Failure) -> Int {
         let version = table.version
         latest = unsafe heads.find(bytes, key: bytes.count, state: version)
-        if let latest, heads[latest].size <= maximum {
-            heads.fill(block, from: latest)
-            return heads[latest].size
+        varied = nil
+        if let latest {
+            if heads[latest].size <= maximum {
+                heads.fill(block, from: latest)
+                return heads[latest].size
+            }
+        } else if let size = unsafe try readVaried(bytes, into: block, maximum: maximum) {
+            return size
         }
+        path = nil
         let size = unsafe try read(bytes, into: block, maximum: maximum)
         // What a block means depends on the table alone. The demand that a block begin with an
         // update (``mustShrink``) comes with a change of the table.
         if latest == nil, table.version == version, size <= maximum {
+            let cut = path.map { bytes.count - $0.before..<bytes.count - $0.after }
             latest = unsafe heads.keep(
                 bytes,
                 key: bytes.count,
                 state: version,
                 block: block,
-                note: Note(size: size, promised: nil)
+                note: Note(size: size, promised: nil, path: path?.field),
+                cut: cut ?? 0..<0
             )
         }
+        return size
+    }
+
+    /// Decodes a request that differs from one before in its path alone, as with a query; nil, with
+    /// `block` empty, for any other.
+    ///
+    /// Only what hangs on the path is checked once more: that it can be routed by, which says as well
+    /// that it is well-formed (``RequestTarget/isSound(_:isHTTP2:)``).
+    private mutating func readVaried(
+        _ bytes: UnsafeRawBufferPointer,
+        into block: FieldBlock,
+        maximum: Int
+    ) throws(Failure) -> Int? {
+        guard let (index, piece) = unsafe heads.findVaried(bytes, state: table.version) else {
+            return nil
+        }
+        let note = heads[index]
+        guard note.promised != nil, let field = note.path, heads.hasSoundTarget(index) else {
+            return nil
+        }
+        var reader = unsafe HPACKReader(piece)
+        // A string that is longer goes on in what is like the other head, and means something else.
+        guard let (text, isCoded) = unsafe try? reader.string(), reader.remaining == 0 else {
+            return nil
+        }
+        heads.fill(block, from: index)
+        // Behind room for the value to grow by all its length.
+        let room = isCoded ? HPACKHuffman.bound(text.count) : text.count
+        let length = unsafe try stage(text, isCoded, block, after: room)
+        let value = unsafe UnsafeRawBufferPointer(start: block.stage(0) + room, count: length)
+        let size = note.size - Int(block[field].valueLength) + length
+        guard size <= maximum, unsafe FieldValidation.isPath(value) else {
+            block.removeAll()
+            return nil
+        }
+        unsafe block.spell(field, value)
+        block.repeatName = .none
+        heads.noteFound(index)
+        varied = index
         return size
     }
 
@@ -206,7 +260,9 @@ package struct HPACKDecoder: ~Copyable {
         }
         let hasSoundName = isSound
         let kept = name == .other ? nameLength : 0
+        let before = reader.remaining
         let (text, isCoded) = unsafe try reader.string()
+        if name == .path, !isRemembered { path = (block.count, before, reader.remaining) }
         let valueLength = unsafe try stage(text, isCoded, block, after: kept)
         let place = unsafe block.stage(0)
         isSound =

@@ -3,16 +3,17 @@ import SluiceCore
 /// Huffman-coded strings (RFC 7541 §5.2, Appendix B), read only: our encoder sends plain octets.
 ///
 /// The code is canonical: among codes of one length the symbols count up in order. So the lengths
-/// say everything, and decoding needs the first code and the symbols of each length. Nine bits are
-/// looked up at once, which covers all that common text uses; longer codes walk over the lengths.
+/// say everything, and decoding needs the first code and the symbols of each length. Ten bits are
+/// looked up at once, which covers all that common text and queries use; longer codes walk over the
+/// lengths.
 /// The tables are written once, before anybody can see them.
 @safe
 struct HPACKHuffman: BitwiseCopyable, @unchecked Sendable {
-    private static let quickBits: UInt64 = 9
+    private static let quickBits = 10
     private static let longest = 30
     private static let endOfString: UInt16 = 256
 
-    /// For each nine bits: the symbol in the low byte and the code's length above it, or 0.
+    /// For each ten bits: the symbol in the low byte and the code's length above it, or 0.
     private let quick: UnsafePointer<UInt16>
     /// All symbols, by length and then by number.
     private let symbols: UnsafePointer<UInt16>
@@ -25,22 +26,23 @@ struct HPACKHuffman: BitwiseCopyable, @unchecked Sendable {
     static let shared = HPACKHuffman()
 
     private init() {
-        let quick = UnsafeMutablePointer<UInt16>.allocate(capacity: 512)
+        let quickBits = HPACKHuffman.quickBits
+        let quick = UnsafeMutablePointer<UInt16>.allocate(capacity: 1 << quickBits)
         let symbols = UnsafeMutablePointer<UInt16>.allocate(capacity: 257)
         let limits = UnsafeMutablePointer<UInt64>.allocate(capacity: HPACKHuffman.longest + 1)
         let firsts = UnsafeMutablePointer<(code: UInt32, index: Int)>
             .allocate(capacity: HPACKHuffman.longest + 1)
-        unsafe quick.initialize(repeating: 0, count: 512)
+        unsafe quick.initialize(repeating: 0, count: 1 << quickBits)
         var (code, index) = (UInt32(0), 0)
         for length in 0...HPACKHuffman.longest {
             code <<= 1
             unsafe firsts[length] = (code, index)
             for symbol in 0...256 where Int(HPACKHuffman.lengths[symbol]) == length && length > 0 {
                 unsafe symbols[index] = UInt16(symbol)
-                if length <= 9 {
+                if length <= quickBits {
                     let entry = UInt16(symbol) | UInt16(length) << 8
-                    let spread = 1 << (9 - length)
-                    for low in 0..<spread { unsafe quick[Int(code) << (9 - length) + low] = entry }
+                    let rest = quickBits - length
+                    for low in 0..<1 << rest { unsafe quick[Int(code) << rest + low] = entry }
                 }
                 code += 1
                 index += 1
@@ -83,13 +85,15 @@ struct HPACKHuffman: BitwiseCopyable, @unchecked Sendable {
                 }
             }
             guard held > 0 else { return written }
-            while held >= HPACKHuffman.quickBits {
-                let entry = unsafe quick[Int(bits >> (64 &- HPACKHuffman.quickBits))]
-                guard entry != 0 else { break }
+            while true {
+                let entry = unsafe quick[Int(bits &>> UInt64(64 &- HPACKHuffman.quickBits))]
+                let length = UInt64(entry &>> 8)
+                // A code's own bits tell it, whatever stands behind them.
+                guard entry != 0, length <= held else { break }
                 unsafe place[written] = UInt8(truncatingIfNeeded: entry)
                 written &+= 1
-                bits &<<= UInt64(entry >> 8)
-                held &-= UInt64(entry >> 8)
+                bits &<<= length
+                held &-= length
             }
             // One symbol the long way: few bits are left, or its code is long.
             if held < UInt64(HPACKHuffman.longest), next < text.count { continue }

@@ -17,6 +17,13 @@ struct HPACKReader {
     @inline(__always)
     var peek: UInt8? { unsafe next == end ? nil : next.unsafelyUnwrapped.pointee }
 
+    /// How many bytes there are still to read.
+    @inline(__always)
+    var remaining: Int {
+        guard let next = unsafe next, let end = unsafe end else { return 0 }
+        return unsafe end - next
+    }
+
     /// An integer with an N-bit prefix (§5.1).
     @inline(__always)
     mutating func integer(prefix: Int) throws(HPACKDecoder.Failure) -> Int {

@@ -3,7 +3,7 @@ public struct Field: BitwiseCopyable {
     public let name: FieldName
     @usableFromInline var marks: UInt8 = 0
     @usableFromInline let nameLength: UInt16
-    @usableFromInline let nameStart: UInt32
+    @usableFromInline var nameStart: UInt32
     @usableFromInline var valueStart: UInt32
     @usableFromInline var valueLength: UInt32
 

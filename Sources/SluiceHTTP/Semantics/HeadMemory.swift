@@ -5,6 +5,9 @@
 // were understood, and one that comes again byte for byte is copied instead of parsed: some 150
 // instructions instead of 2,000.
 //
+// A head may differ in one piece that was cut out, its path, and still be found: then the rest is copied
+// and only the piece is read.
+//
 // Heads that differ each time (by a trace, or an identifier of the client's) must not pay for that:
 // comparing stops at the first difference, and while nothing is found ever less is kept.
 import SluiceCore
@@ -22,6 +25,9 @@ struct HeadMemory<Note: BitwiseCopyable>: BitwiseCopyable {
         let wire: UnsafeMutablePointer<UInt8>
         let block: FieldBlock
         var wireCount = 0
+        /// The piece of it that callers may vary; empty where there is none.
+        var cutStart = 0
+        var cutEnd = 0
         var key = 0
         var state: UInt64 = 0
         var note: Note
@@ -81,6 +87,78 @@ struct HeadMemory<Note: BitwiseCopyable>: BitwiseCopyable {
         return nil
     }
 
+    /// A head that `bytes` are but for the piece it was kept with, and what `bytes` have in its place.
+    ///
+    /// Whether that piece is a whole one is for the caller to see, who says so by ``noteFound(_:)``.
+    func findVaried(
+        _ bytes: UnsafeRawBufferPointer,
+        state: UInt64
+    ) -> (index: Int, piece: UnsafeRawBufferPointer)? {
+        guard let base = bytes.baseAddress else { return nil }
+        for index in unsafe 0..<self.state.pointee.clock.count {
+            let slot = unsafe self.state.pointee.slots + index
+            let (start, end) = unsafe (slot.pointee.cutStart, slot.pointee.cutEnd)
+            guard end > 0, unsafe slot.pointee.state == state else { continue }
+            let rest = unsafe slot.pointee.wireCount - end
+            let count = bytes.count - start - rest
+            guard count > 0, unsafe ShortBytes.equal(slot.pointee.wire, base, count: start),
+                unsafe ShortBytes.equal(
+                    slot.pointee.wire + end,
+                    base + (start + count),
+                    count: rest
+                )
+            else { continue }
+            return unsafe (index, UnsafeRawBufferPointer(start: base + start, count: count))
+        }
+        return nil
+    }
+
+    /// A head that `bytes` begin with but for the piece it was kept with, which is another in `bytes` and
+    /// reaches up to the first `delimiter` there; and that piece.
+    func findVaried(
+        _ bytes: UnsafeRawBufferPointer,
+        state: UInt64,
+        upTo delimiter: UInt8
+    ) -> (index: Int, piece: UnsafeRawBufferPointer)? {
+        guard let base = bytes.baseAddress, unsafe self.state.pointee.clock.isWorthLooking else {
+            return nil
+        }
+        // Most pieces begin at the same place, so the end is looked for once.
+        var (lookedFrom, count) = (0, 0)
+        for index in unsafe 0..<self.state.pointee.clock.count {
+            let slot = unsafe self.state.pointee.slots + index
+            let (start, end) = unsafe (slot.pointee.cutStart, slot.pointee.cutEnd)
+            guard end > 0, start < bytes.count, unsafe slot.pointee.state == state,
+                unsafe ShortBytes.equal(slot.pointee.wire, base, count: start)
+            else { continue }
+            if start != lookedFrom {
+                lookedFrom = start
+                let tail = unsafe UnsafeRawBufferPointer(rebasing: bytes[start...])
+                count = unsafe HTTP1Session.first(delimiter, in: tail, before: tail.count) ?? 0
+            }
+            let rest = unsafe slot.pointee.wireCount - end
+            guard count > 0, start + count + rest <= bytes.count,
+                unsafe ShortBytes.equal(
+                    slot.pointee.wire + end,
+                    base + (start + count),
+                    count: rest
+                )
+            else { continue }
+            return unsafe (index, UnsafeRawBufferPointer(start: base + start, count: count))
+        }
+        return nil
+    }
+
+    /// Notes that a head came again, but for the piece it was kept with.
+    @inline(__always)
+    func noteFound(_ index: Int) { unsafe state.pointee.clock.noteFound(index) }
+
+    /// Whether a kept request was found to say whom it is for; see ``FieldBlock/hasSoundTarget``.
+    @inline(__always)
+    func hasSoundTarget(_ index: Int) -> Bool {
+        unsafe state.pointee.slots[index].block.hasSoundTarget
+    }
+
     /// Fills an empty block with the fields of a head that was found.
     @inline(__always)
     func fill(_ block: FieldBlock, from index: Int) {
@@ -104,16 +182,19 @@ struct HeadMemory<Note: BitwiseCopyable>: BitwiseCopyable {
     func wireCount(of index: Int) -> Int { unsafe state.pointee.slots[index].wireCount }
 
     /// Keeps a head that wasn't found, or doesn't: then it returns nil.
+    ///
+    /// `cut` is the piece of it that ``findVaried(_:state:)`` lets differ.
     @inline(__always)
     func keep(
         _ wire: UnsafeRawBufferPointer,
         key: Int,
         state: UInt64,
         block: FieldBlock,
-        note: Note
+        note: Note,
+        cut: Range<Int> = 0..<0
     ) -> Int? {
         guard unsafe self.state.pointee.clock.keepsMissed() else { return nil }
-        return unsafe store(wire, key: key, state: state, block: block, note: note)
+        return unsafe store(wire, key: key, state: state, block: block, note: note, cut: cut)
     }
 
     @inline(never)
@@ -122,7 +203,8 @@ struct HeadMemory<Note: BitwiseCopyable>: BitwiseCopyable {
         key: Int,
         state: UInt64,
         block: FieldBlock,
-        note: Note
+        note: Note,
+        cut: Range<Int>
     ) -> Int? {
         guard let from = wire.baseAddress, wire.count > 0,
             wire.count <= HeadMemory.wireMaximum, block.fitsNewBlock
@@ -131,6 +213,8 @@ struct HeadMemory<Note: BitwiseCopyable>: BitwiseCopyable {
         let slot = unsafe self.state.pointee.slots + index
         unsafe ShortBytes.copy(from, to: slot.pointee.wire, count: wire.count)
         unsafe slot.pointee.wireCount = wire.count
+        unsafe slot.pointee.cutStart = cut.lowerBound
+        unsafe slot.pointee.cutEnd = cut.upperBound
         unsafe slot.pointee.key = key
         unsafe slot.pointee.state = state
         unsafe slot.pointee.note = note
