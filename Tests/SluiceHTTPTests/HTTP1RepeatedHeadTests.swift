@@ -13,7 +13,14 @@ struct HTTP1RepeatedHeadTests {
             block.append(.method, ["POST", "GET", "HEAD"][random.next(below: 3)])
             block.append(.scheme, "http")
             block.append(.authority, "model:9000")
-            block.append(.path, text: "/v1/models/m\(random.next(below: 2)):predict")
+            // Callers vary their paths, and some can't be written at all.
+            let query =
+                random.next(below: 8) == 0 ? ["?a b", "?\u{7F}", "#"][random.next(below: 3)] : ""
+            block.append(
+                .path,
+                text: random.next(below: 16) == 0
+                    ? "*" : "/v1/models/m\(random.next(below: 30)):predict\(query)"
+            )
         } else {
             block.append(status: [200, 204, 304, 503][random.next(below: 4)])
         }

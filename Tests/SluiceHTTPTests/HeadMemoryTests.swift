@@ -79,6 +79,34 @@ struct HeadMemoryTests {
         }
     }
 
+    @Test("A request that differs from others in its path means what it says", arguments: 0..<10)
+    func variedPathsOfLines(seed: UInt64) {
+        var random = RandomSource(seed: seed)
+        let arena = HTTPArena()
+        let targets = [
+            "/", "/a", "/b?n=1", "/b?n=27&m=", "*", "a", "/a#b", "/\u{7F}", "", "http://b/a",
+            "/a b", "/\t",
+        ]
+        let methods = ["POST", "POST", "POST", "PUT", "OPTIONS"]
+        for _ in 0..<300 {
+            let target = targets[random.next(below: targets.count)]
+            let text =
+                random.next(below: 8) == 0 ? "GET" : methods[random.next(below: methods.count)]
+            let version = random.next(below: 8) == 0 ? "HTTP/1.0" : "HTTP/1.1"
+            // Bodies of other lengths follow, and two requests come at once.
+            let body = String(repeating: "x", count: random.next(below: 3))
+            let one =
+                "\(text) \(target) \(version)\r\nHost: a\r\nX: 1\r\nContent-Length: \(body.count)\r\n"
+                + "Y:\r\n\r\n\(body)"
+            let wire = Array((random.next(below: 4) == 0 ? one + one : one).utf8)
+            for limit in [64 << 10, 70, 60 + target.utf8.count] {
+                let heard = Self.hears([wire], on: arena, maxHeadBytes: limit)
+                #expect(heard == Self.hears([wire], on: HTTPArena(), maxHeadBytes: limit))
+            }
+        }
+        #expect(arena.blocks.liveCount == 0)
+    }
+
     @Test("A listener's own limit and scheme hold for what others have heard")
     func settings() {
         let arena = HTTPArena()
@@ -225,5 +253,81 @@ struct HeadMemoryTests {
             server.receive(RawFrame.headers(stream, Self.get).bytes)
             #expect(server.events.last == .reset(stream, .protocolError))
         }
+    }
+
+    /// A request whose path is spelt out as `path`, with some fields that mostly stay.
+    private static func varied(_ path: [UInt8], _ random: inout RandomSource) -> [UInt8] {
+        // :method POST or GET, :scheme http, and :path as a literal: 0x04 is not indexed, 0x14 never.
+        var bytes: [UInt8] = [random.next(below: 8) == 0 ? 0x82 : 0x83, 0x86]
+        bytes += [random.next(below: 8) == 0 ? 0x14 : 0x04, UInt8(path.count)] + path
+        // :authority a, and content-length: 3 or 4.
+        bytes += [0x01, 1, UInt8(ascii: "a")]
+        bytes += [0x0F, 0x0D, 1, UInt8(ascii: random.next(below: 8) == 0 ? "4" : "3")]
+        // A field with a name of its own, and one without a value.
+        bytes += [0x00, 1, UInt8(ascii: "x"), 2, UInt8(ascii: "1"), UInt8(ascii: "2")]
+        return bytes + [0x00, 1, UInt8(ascii: "y"), 0]
+    }
+
+    @Test("A request that differs from others in its path means what it says", arguments: 0..<20)
+    func variedPaths(seed: UInt64) {
+        var random = RandomSource(seed: seed)
+        let arena = HTTPArena()
+        let server = TestSession(.server, arena: arena)
+        server.receive(Self.opening)
+        let paths = [
+            "/", "/a", "/b", "/abc?n=1", "/abc?n=27", "*", "a", "/a b", "/a#b", "/\u{7F}", "",
+        ]
+        for number in 0..<60 {
+            let path = Array(paths[random.next(below: paths.count)].utf8)
+            let block = Self.varied(path, &random)
+            let alone = TestSession(.server)
+            alone.receive(Self.opening)
+            let before = alone.events.count
+            alone.receive(RawFrame.headers(1, block, flags: RawFrame.endHeaders).bytes)
+            let stream = UInt32(2 * number + 1)
+            let count = server.events.count
+            server.receive(RawFrame.headers(stream, block, flags: RawFrame.endHeaders).bytes)
+            // All fields in their order, and no more or fewer events.
+            #expect(server.messages[stream]?.head == alone.messages[1]?.head)
+            #expect(server.events.count - count == alone.events.count - before)
+            // The promised length holds for each (RFC 9113 §8.1.1).
+            guard server.messages[stream]?.head != nil else { continue }
+            for (session, id) in [(server, stream), (alone, UInt32(1))] {
+                let body = RawFrame.data(id, [1, 2, 3], flags: RawFrame.endStream)
+                session.receive(body.bytes)
+            }
+            switch (server.events.last, alone.events.last) {
+            case (.data(_, let body, let end), .data(_, let other, let otherEnd)):
+                #expect(body == other)
+                #expect(end == otherEnd)
+            case (.reset(_, let code), .reset(_, let other)): #expect(code == other)
+            case (let event, let other): Issue.record("\(event as Any) is not \(other as Any)")
+            }
+        }
+        #expect(server.failure == nil)
+    }
+
+    @Test("A path as long as to take in what follows it is read as that (RFC 7541 §5.2)")
+    func pathBeyondItsPiece() {
+        let server = TestSession(.server)
+        server.receive(Self.opening)
+        // After the path comes x: 1.
+        let rest: [UInt8] = [0x00, 1, UInt8(ascii: "x"), 1, UInt8(ascii: "1")]
+        let start: [UInt8] = [0x82, 0x86, 0x04]
+        func path(_ stream: UInt32, _ bytes: [UInt8]) -> String? {
+            server.receive(RawFrame.headers(stream, start + bytes + rest).bytes)
+            return server.messages[stream]?.head.first { $0.name == ":path" }?.value
+        }
+        #expect(path(1, [2] + Array("/a".utf8)) == "/a")
+        #expect(path(3, [3] + Array("/ab".utf8)) == "/ab")
+        // A path and then another field: x: 1 comes twice.
+        #expect(path(5, [2] + Array("/a".utf8) + rest) == "/a")
+        #expect(server.messages[5]?.head.count == 5)
+        // The length says that the next field is part of the path, which is then none.
+        #expect(path(7, [7] + Array("/a".utf8)) == nil)
+        #expect(server.failure == nil)
+        // It reaches beyond the block's end.
+        _ = path(9, [20] + Array("/a".utf8))
+        #expect(server.failure?.code == .compressionError)
     }
 }
