@@ -21,6 +21,11 @@ package struct CacheKey: Hashable, BitwiseCopyable, Sendable {
         unsafe d = digest.loadUnaligned(fromByteOffset: 24, as: UInt64.self)
     }
 
+    /// The key of no request, for places that are empty.
+    package static var none: CacheKey { CacheKey() }
+
+    private init() { (a, b, c, d) = (0, 0, 0, 0) }
+
     /// Feeds one word, which is as good as all four.
     package func hash(into hasher: inout Hasher) { hasher.combine(b) }
 

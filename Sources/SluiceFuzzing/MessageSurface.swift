@@ -122,8 +122,7 @@ enum MessageSurface {
         do throws(InferenceFailure) {
             unsafe try CanonicalRequest.write(
                 request,
-                model: "m",
-                revision: [],
+                .empty,
                 .generic,
                 scratch: &scratch
             ) { unsafe digest.append(contentsOf: $0) }

@@ -30,13 +30,14 @@ struct CanonicalRequestScannerTests {
                 : try unsafe InferenceRequest(protobuf: body)
             if isREST { request.modelVersion = version }
             guard Cacheability(request) == .cacheable else { return nil }
-            unsafe try CanonicalRequest.write(
-                request,
-                model: model,
-                revision: revision,
-                .generic,
-                scratch: &scratch
-            ) { unsafe found.append(contentsOf: $0) }
+            try OwnedKeyContext(model, revision, version).withContext { context in
+                unsafe try CanonicalRequest.write(
+                    request,
+                    context,
+                    .generic,
+                    scratch: &scratch
+                ) { unsafe found.append(contentsOf: $0) }
+            }
             return (found, ResponseFormat(isREST ? .v2 : .grpc, request))
         } catch {
             return nil
@@ -52,20 +53,18 @@ struct CanonicalRequestScannerTests {
     ) -> (text: [UInt8], responseFormat: ResponseFormat)? {
         var scratch = ByteBuffer(pool: BufferPool(retainedMaximum: 0))
         var found: [UInt8] = []
-        let (model, version) = (Kept(model), Kept(version))
+        let version = Kept(version)
         let isRead =
             isREST
             ? unsafe scan.read(body: body, headerLength: length, version: version.bytes)
             : unsafe scan.read(message: body)
         guard isRead else { return nil }
-        let isWritten = unsafe scan.write(
-            model: model.bytes,
-            revision: revision,
-            scratch: &scratch
-        ) {
-            unsafe found.append(contentsOf: $0)
+        let isWritten = OwnedKeyContext(model, revision, Self.version).withContext { context in
+            unsafe scan.write(context, scratch: &scratch) {
+                unsafe found.append(contentsOf: $0)
+            }
         }
-        return withExtendedLifetime((model, version)) {
+        return withExtendedLifetime(version) {
             isWritten ? (found, scan.responseFormat) : nil
         }
     }

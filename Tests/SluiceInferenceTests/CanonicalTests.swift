@@ -12,14 +12,15 @@ struct CanonicalTests {
     ) throws -> [UInt8] {
         var scratch = ByteBuffer(pool: BufferPool(retainedMaximum: 0))
         var found: [UInt8] = []
-        unsafe try CanonicalRequest.write(
-            request,
-            model: model,
-            revision: revision,
-            runtimeKind,
-            scratch: &scratch
-        ) {
-            unsafe found.append(contentsOf: $0)
+        try OwnedKeyContext(model, revision).withContext { context in
+            unsafe try CanonicalRequest.write(
+                request,
+                context,
+                runtimeKind,
+                scratch: &scratch
+            ) {
+                unsafe found.append(contentsOf: $0)
+            }
         }
         return found
     }
@@ -144,13 +145,13 @@ struct CanonicalTests {
             let kept = Kept(body)
             var scratch = ByteBuffer(pool: BufferPool(retainedMaximum: 0))
             var found: [UInt8] = []
-            unsafe CanonicalRequest.write(
-                try V1Request(kept.bytes),
-                model: "m",
-                version: "",
-                revision: [1],
-                scratch: &scratch
-            ) { unsafe found.append(contentsOf: $0) }
+            try OwnedKeyContext().withContext { context in
+                unsafe CanonicalRequest.write(
+                    try V1Request(kept.bytes),
+                    context,
+                    scratch: &scratch
+                ) { unsafe found.append(contentsOf: $0) }
+            }
             return found
         }
         let plain = try key(#"{"instances":[[1,2],{"a b":"c \" d"}],"signature_name":"s"}"#)
@@ -170,16 +171,16 @@ struct CanonicalTests {
             let kept = Kept(body)
             var scratch = ByteBuffer(pool: BufferPool(retainedMaximum: 0))
             var (found, row) = ([[UInt8]](), [UInt8]())
-            unsafe try TensorRows(try V1Request(kept.bytes)).writeKeys(
-                model: "m",
-                version: "",
-                revision: [1],
-                scratch: &scratch
-            ) {
-                unsafe row.append(contentsOf: $0)
-            } finish: {
-                found.append(row)
-                row = []
+            try OwnedKeyContext().withContext { context in
+                unsafe try TensorRows(try V1Request(kept.bytes)).writeKeys(
+                    context,
+                    scratch: &scratch
+                ) {
+                    unsafe row.append(contentsOf: $0)
+                } finish: {
+                    found.append(row)
+                    row = []
+                }
             }
             return found
         }

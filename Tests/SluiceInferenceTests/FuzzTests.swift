@@ -134,14 +134,15 @@ struct FuzzTests {
             var one = one
             one.modelVersion = ""
             if !one.inputs.contains(where: \.isInSharedMemory) {
-                unsafe try CanonicalRequest.write(
-                    one,
-                    model: "m",
-                    revision: [],
-                    .generic,
-                    scratch: &scratch
-                ) {
-                    unsafe digest.append(contentsOf: $0)
+                try OwnedKeyContext().withContext { context in
+                    unsafe try CanonicalRequest.write(
+                        one,
+                        context,
+                        .generic,
+                        scratch: &scratch
+                    ) {
+                        unsafe digest.append(contentsOf: $0)
+                    }
                 }
             }
             digests.append(digest)

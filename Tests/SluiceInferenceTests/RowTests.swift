@@ -245,24 +245,23 @@ struct RowTests {
     ) throws -> (rows: [[UInt8]], whole: [UInt8]) {
         var scratch = ByteBuffer(pool: BufferPool(retainedMaximum: 0))
         var (rows, row, whole) = ([[UInt8]](), [UInt8](), [UInt8]())
-        unsafe try TensorRows(request, .generic, scratch: &scratch).writeKeys(
-            model: "m",
-            version: request.modelVersion,
-            revision: [1, 2],
-            scratch: &scratch
-        ) {
-            unsafe row.append(contentsOf: $0)
-        } finish: {
-            rows.append(row)
-            row = []
+        try OwnedKeyContext("m", [1, 2], request.modelVersion).withContext { context in
+            unsafe try TensorRows(request, .generic, scratch: &scratch).writeKeys(
+                context,
+                scratch: &scratch
+            ) {
+                unsafe row.append(contentsOf: $0)
+            } finish: {
+                rows.append(row)
+                row = []
+            }
+            unsafe try CanonicalRequest.write(
+                request,
+                context,
+                .generic,
+                scratch: &scratch
+            ) { unsafe whole.append(contentsOf: $0) }
         }
-        unsafe try CanonicalRequest.write(
-            request,
-            model: "m",
-            revision: [1, 2],
-            .generic,
-            scratch: &scratch
-        ) { unsafe whole.append(contentsOf: $0) }
         return (rows, whole)
     }
 

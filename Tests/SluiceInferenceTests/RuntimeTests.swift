@@ -260,14 +260,14 @@ struct RuntimeTests {
             var scratch = ByteBuffer(pool: BufferPool(retainedMaximum: 0))
             do {
                 let cut = unsafe try TensorRows(try V1Request(body.bytes))
-                try unsafe cut.writeKeys(
-                    model: "m",
-                    version: "",
-                    revision: [],
-                    scratch: &scratch,
-                    into: { _ in },
-                    finish: {}
-                )
+                try OwnedKeyContext().withContext { context in
+                    try unsafe cut.writeKeys(
+                        context,
+                        scratch: &scratch,
+                        into: { _ in },
+                        finish: {}
+                    )
+                }
                 return true
             } catch {
                 return false

@@ -1,12 +1,15 @@
 import SluiceCache
 import SluiceCore
+import SluiceInference
 
 /// The keys of gRPC requests seen lately, by their very bytes: reading a request and digesting it
 /// costs three times a proxied call, and repeats mostly come byte for byte the same.
 ///
 /// The message's `id` is left out, as it is from the key. Bytes are compared, not only hashed, so a
 /// hit means the same request. A table of pairs: a newcomer takes the place of the pair's older.
-/// One worker's; revisions go by numbers that stay theirs over changes of the snapshot.
+/// What a key has beside the bytes is compared as well: model and revision by a number that stays theirs
+/// over changes of the snapshot, and what the caller says beside its message by its bytes, which lie
+/// before the message's (``KeyContext``). One worker's.
 @safe
 struct ExactRequestKeyCache: ~Copyable {
     @safe
@@ -15,7 +18,7 @@ struct ExactRequestKeyCache: ~Copyable {
         /// A message longer than ``nearMaximum``.
         var far: UnsafeMutablePointer<UInt8>?
         var revision: UInt32 = 0
-        /// At most ``byteMaximum``; 0: the slot is free.
+        /// Of the caller's parts of the key and the message; 0: the slot is free.
         var count: UInt16 = 0
         var isRaw = false
         /// Where the answer lay.
@@ -118,16 +121,18 @@ struct ExactRequestKeyCache: ~Copyable {
         let place: UnsafeMutablePointer<CachePlace>
     }
 
-    /// What is known of a message that was seen for this revision; valid until the next ``insert``.
-    func find(_ message: Message, revision: UInt32) -> Known? {
+    /// What is known of a message that was seen in this context; valid until the next ``insert``.
+    func find(_ message: Message, _ context: KeyContext) -> Known? {
         guard let slots = unsafe slots else { return nil }
+        let besides = KeyContext.hasCallerParts ? context.callerByteCount : 0
         let pair = unsafe slots + ExactRequestKeyCache.place(message)
         for index in 0..<2 {
             let slot = unsafe pair + index
             guard unsafe slot.pointee.hash == message.hash,
-                unsafe slot.pointee.revision == revision,
-                unsafe Int(slot.pointee.count) == message.count,
-                unsafe ExactRequestKeyCache.same(bytes(of: slot), message)
+                unsafe slot.pointee.revision == context.revisionNumber,
+                unsafe Int(slot.pointee.count) == message.count &+ besides,
+                unsafe besides == 0 || context.equalsCallerParts(at: bytes(of: slot)),
+                unsafe ExactRequestKeyCache.same(bytes(of: slot) + besides, message)
             else { continue }
             let place =
                 unsafe UnsafeMutableRawPointer(slot)
@@ -141,7 +146,7 @@ struct ExactRequestKeyCache: ~Copyable {
         return nil
     }
 
-    /// Has the processor fetch what ``find(_:revision:)`` will read.
+    /// Has the processor fetch what ``find(_:_:)`` will read.
     func fetch(_ message: Message) {
         guard let slots = unsafe slots else { return }
         let slot = unsafe UnsafeRawPointer(slots + ExactRequestKeyCache.place(message))
@@ -185,41 +190,47 @@ struct ExactRequestKeyCache: ~Copyable {
         return unsafe ShortBytes.equal(place, after, count: message.after.count)
     }
 
-    /// Remembers a message's key.
-    mutating func insert(_ message: Message, revision: UInt32, key: CacheKey, isRaw: Bool) {
+    /// Remembers a message's key in its context.
+    mutating func insert(
+        _ message: Message,
+        _ context: KeyContext,
+        key: CacheKey,
+        isRaw: Bool
+    ) {
+        let besides = context.callerByteCount
+        let count = message.count + besides
+        guard count <= UInt16.max else { return }
         let slot = unsafe table() + ExactRequestKeyCache.place(message)
         if let old = unsafe slot[1].far {
             unsafe old.deallocate()
             unsafe total -= Int(slot[1].count)
         }
         unsafe slot[1] = slot[0]
-        unsafe slot[0] = Slot(far: nil, key: ExactRequestKeyCache.noKey)
-        let isFar = message.count > ExactRequestKeyCache.nearMaximum
+        unsafe slot[0] = Slot(far: nil, key: .none)
+        let isFar = count > ExactRequestKeyCache.nearMaximum
         if isFar {
-            guard total + message.count <= ExactRequestKeyCache.totalMaximum else { return }
-            total += message.count
+            guard total + count <= ExactRequestKeyCache.totalMaximum else { return }
+            total += count
         }
         unsafe slot.pointee = Slot(
             hash: message.hash,
-            far: isFar ? .allocate(capacity: message.count) : nil,
-            revision: revision,
-            count: UInt16(message.count),
+            far: isFar ? .allocate(capacity: count) : nil,
+            revision: context.revisionNumber,
+            count: UInt16(count),
             isRaw: isRaw,
             key: key
         )
-        let place = unsafe bytes(of: slot)
+        var place = unsafe bytes(of: slot)
+        if besides > 0 {
+            unsafe context.copyCallerParts(to: place)
+            unsafe place += besides
+        }
         if let from = unsafe message.before.baseAddress {
             unsafe place.copyMemory(from: from, byteCount: message.before.count)
         }
         if let from = unsafe message.after.baseAddress {
             unsafe (place + message.before.count)
                 .copyMemory(from: from, byteCount: message.after.count)
-        }
-    }
-
-    private static var noKey: CacheKey {
-        unsafe withUnsafeBytes(of: (0, 0, 0, 0) as (UInt64, UInt64, UInt64, UInt64)) {
-            unsafe CacheKey(digest: $0)
         }
     }
 
@@ -231,7 +242,7 @@ struct ExactRequestKeyCache: ~Copyable {
             alignment: 128
         ).bindMemory(to: Slot.self, capacity: ExactRequestKeyCache.slotCount)
         unsafe made.initialize(
-            repeating: Slot(far: nil, key: ExactRequestKeyCache.noKey),
+            repeating: Slot(far: nil, key: .none),
             count: ExactRequestKeyCache.slotCount
         )
         unsafe slots = made

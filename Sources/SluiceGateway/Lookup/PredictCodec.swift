@@ -2,7 +2,6 @@ import SluiceCache
 import SluiceCore
 import SluiceHTTP
 import SluiceInference
-import SluiceTLS
 
 /// An answer in a caller's form.
 struct RenderedAnswer {
@@ -33,7 +32,7 @@ final class CacheableRequest {
     }
 }
 
-/// Requests to keys and answers to what is kept, and back: the cache's side of the tensor codec.
+/// Answers to what is kept, and back: the cache's side of the tensor codec, with its ``KeyBuilder``.
 ///
 /// A V2 answer is kept as a ModelInferResponse with raw contents and without its `id`, from which
 /// each form is made; a V1 answer as its text, since only the model knows what it means. The first
@@ -51,9 +50,8 @@ struct PredictCodec: ~Copyable {
     /// What ``reply`` may keep between replies.
     static let keptBytes = 64 << 10
 
-    var digest = CacheDigest()
-    /// What of the last request that was scanned is of use for its answer; until the next.
-    private(set) var scan = CanonicalRequestScanner()
+    /// Requests to keys.
+    var keys: KeyBuilder
     var scratch: ByteBuffer
     /// Where replies are put together; its memory stays for the next.
     var reply: ByteBuffer
@@ -61,178 +59,10 @@ struct PredictCodec: ~Copyable {
 
     init(pool: BufferPool) {
         self.pool = pool
+        keys = KeyBuilder(pool: pool)
         scratch = ByteBuffer(pool: pool)
         reply = ByteBuffer(pool: pool)
     }
-
-    // MARK: - Cacheable requests
-
-    /// What the keys of a request are made of beside its body.
-    struct KeyOrder: Sendable {
-        var form: ResponseFormat.APIForm
-        var headerLength: Int?
-        var model: String
-        var version: String
-        var revision: [UInt8]
-        var meaning: V1Meaning?
-    }
-
-    /// The keys of a request.
-    struct Reading {
-        /// The whole request's and what its caller wants, if it can be cached and has no rows.
-        var whole: (key: CacheKey, responseFormat: ResponseFormat)?
-        /// Its rows', or why there are none; nil where they weren't asked for.
-        var rows: Result<RowRequest, RowFailure>?
-    }
-
-    /// The keys of a whole request: by rows if that is asked for and possible, else its own.
-    mutating func read(
-        _ body: UnsafeRawBufferPointer,
-        _ order: KeyOrder,
-        byRows: Bool
-    ) -> Reading {
-        let rows = unsafe byRows ? readRows(body, order) : nil
-        if case .success? = rows { return Reading(whole: nil, rows: rows) }
-        let whole = unsafe read(
-            body,
-            order.form,
-            headerLength: order.headerLength,
-            model: order.model,
-            version: order.version,
-            revision: order.revision,
-            meaning: order.meaning
-        )
-        return Reading(whole: whole, rows: rows)
-    }
-
-    /// The key of a whole request and what its caller wants; nil when it can't be cached.
-    ///
-    /// A request that isn't the protocol's goes on to the backend, which says what is wrong with it.
-    mutating func read(
-        _ body: UnsafeRawBufferPointer,
-        _ form: ResponseFormat.APIForm,
-        headerLength: Int?,
-        model: String,
-        version: String,
-        revision: [UInt8],
-        meaning: V1Meaning?
-    ) -> (key: CacheKey, responseFormat: ResponseFormat)? {
-        do throws(InferenceFailure) {
-            let responseFormat: ResponseFormat
-            switch form {
-            case .v1:
-                let text = unsafe try V1Request(body)
-                if let meant = meaning?.read(text, version: version, scratch: &scratch) {
-                    unsafe try CanonicalRequest.write(
-                        meant.request,
-                        model: model,
-                        revision: revision,
-                        .generic,
-                        scratch: &scratch
-                    ) { unsafe digest.append($0) }
-                    responseFormat = meant.responseFormat
-                    break
-                }
-                unsafe CanonicalRequest.write(
-                    text,
-                    model: model,
-                    version: version,
-                    revision: revision,
-                    scratch: &scratch
-                ) { unsafe digest.append($0) }
-                responseFormat = ResponseFormat(.v1, InferenceRequest())
-            case .v2, .grpc:
-                var name = model
-                var version = version
-                let key = name.withUTF8 { name in
-                    version.withUTF8 { version in
-                        unsafe scannedKey(
-                            body,
-                            form,
-                            headerLength: headerLength,
-                            model: UnsafeRawBufferPointer(name),
-                            version: UnsafeRawBufferPointer(version),
-                            revision: revision
-                        )
-                    }
-                }
-                if let key { return (key, scan.responseFormat) }
-                var request =
-                    form == .v2
-                    ? unsafe try InferenceRequest(json: body, headerLength: headerLength)
-                    : unsafe try InferenceRequest(protobuf: PredictCodec.message(body))
-                if form == .v2 { request.modelVersion = version }
-                guard Cacheability(request) == .cacheable else { return nil }
-                unsafe try CanonicalRequest.write(
-                    request,
-                    model: model,
-                    revision: revision,
-                    .generic,
-                    scratch: &scratch
-                ) { unsafe digest.append($0) }
-                responseFormat = ResponseFormat(form, request)
-            }
-            return (finishKey(), responseFormat)
-        } catch {
-            forgetKey()
-            return nil
-        }
-    }
-
-    /// The key of a whole V2 request as clients write them, from where it lies.
-    ///
-    /// Nil leaves it to the general reader, in ``read(_:_:headerLength:model:version:revision:meaning:)``.
-    mutating func scannedKey(
-        _ body: UnsafeRawBufferPointer,
-        _ form: ResponseFormat.APIForm,
-        headerLength: Int?,
-        model: UnsafeRawBufferPointer,
-        version: UnsafeRawBufferPointer,
-        revision: [UInt8]
-    ) -> CacheKey? {
-        guard unsafe scan(body, form, headerLength: headerLength, version: version) else {
-            return nil
-        }
-        let isWritten = unsafe scan.write(model: model, revision: revision, scratch: &scratch) {
-            unsafe digest.append($0)
-        }
-        guard isWritten else {
-            forgetKey()
-            return nil
-        }
-        return finishKey()
-    }
-
-    /// Reads a whole V2 request as clients write them into ``scan``; false leaves it to the general
-    /// reader.
-    mutating func scan(
-        _ body: UnsafeRawBufferPointer,
-        _ form: ResponseFormat.APIForm,
-        headerLength: Int?,
-        version: UnsafeRawBufferPointer
-    ) -> Bool {
-        switch form {
-        case .v1: false
-        case .v2: unsafe scan.read(body: body, headerLength: headerLength, version: version)
-        case .grpc:
-            unsafe body.count >= PredictCodec.prefixLength && body[0] == 0
-                && scan.read(message: PredictCodec.message(body))
-        }
-    }
-
-    /// The key of what the digest was fed.
-    mutating func finishKey() -> CacheKey { PredictCodec.finishKey(&digest) }
-
-    static func finishKey(_ digest: inout CacheDigest) -> CacheKey {
-        unsafe withUnsafeTemporaryAllocation(byteCount: CacheDigest.byteCount, alignment: 8) {
-            place in
-            unsafe digest.finish(into: place)
-            return unsafe CacheKey(digest: UnsafeRawBufferPointer(place))
-        }
-    }
-
-    /// Begins a key anew.
-    mutating func forgetKey() { digest.restart() }
 
     static func message(_ body: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
         unsafe UnsafeRawBufferPointer(rebasing: body.dropFirst(prefixLength))

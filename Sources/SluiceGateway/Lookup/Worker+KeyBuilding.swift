@@ -5,61 +5,79 @@ import SluiceInference
 
 // What a request is known by in the cache, and what its caller wants of an answer.
 extension Worker {
-    /// The key of a request that lies there whole, if it is one of the usual ones.
-    func scannedKey(
-        _ request: Request,
-        _ bytes: UnsafeRawBufferPointer,
-        _ form: ResponseFormat.APIForm
-    ) -> CacheKey? {
+    /// Calls `body` with all of the request's key that doesn't come from its body; nil when it has none.
+    ///
+    /// The only place where a request's context is made: what two requests may not share an answer over
+    /// is said here.
+    @inline(__always)
+    func withKeyContext<Value>(
+        of request: Request,
+        _ body: (KeyContext) -> Value?
+    ) -> Value? {
         guard let model = unsafe request.pointee.model,
-            let revision = unsafe request.pointee.revision,
-            let head = unsafe request.pointee.head
+            let revision = unsafe request.pointee.revision
         else { return nil }
-        var version = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
-        var length: Int?
-        if form == .v2 {
-            length = requestHeaderLength(head)
-            // 0 is a raw request, which only the model's signature explains.
-            guard length != 0, let path = unsafe head.first(.path) else { return nil }
-            unsafe version = UnsafeRawBufferPointer(rebasing: path[InferencePath(path).version])
-            guard unsafe !version.contains(ASCII.percent) else { return nil }
-        }
         return unsafe model._withUnsafeGuaranteedRef { model in
             unsafe revision._withUnsafeGuaranteedRef { revision in
-                unsafe codec.scannedKey(
-                    bytes,
-                    form,
-                    headerLength: length,
-                    model: model.name.bytes,
-                    version: version,
-                    revision: revision.identity
-                )
+                unsafe withPathVersion(request) { version in
+                    unsafe body(
+                        KeyContext(
+                            model: model.name.bytes,
+                            revision: revision.identity.bytes,
+                            version: version,
+                            revisionNumber: revision.number
+                        )
+                    )
+                }
             }
+        }
+    }
+
+    /// Calls `body` with the model's version in a REST path, or with nothing.
+    @inline(__always)
+    private func withPathVersion<Value>(
+        _ request: Request,
+        _ body: (UnsafeRawBufferPointer) -> Value?
+    ) -> Value? {
+        // A gRPC message has its version in itself.
+        guard unsafe request.pointee.callerProtocol != .grpc,
+            let head = unsafe request.pointee.head, let path = unsafe head.first(.path)
+        else { return unsafe body(UnsafeRawBufferPointer(start: nil, count: 0)) }
+        let version = unsafe UnsafeRawBufferPointer(rebasing: path[InferencePath(path).version])
+        guard unsafe version.contains(ASCII.percent) else { return unsafe body(version) }
+        return unsafe InferencePath.name(version).withUnsafeBytes { unsafe body($0) }
+    }
+
+    /// How the request's body is to be read for its key; nil when it can't have one.
+    func keyReader(of request: Request) -> KeyBuilder.Reader? {
+        guard let form = unsafe form(of: request), let head = unsafe request.pointee.head else {
+            return nil
+        }
+        // gRPC's length is in its frame.
+        let length = form == .grpc ? nil : requestHeaderLength(head)
+        // 0 is a raw request, which only the model's signature explains.
+        if length == 0 { return nil }
+        return unsafe KeyBuilder.Reader(
+            form: form,
+            headerLength: length,
+            meaning: meaning(of: request, form)
+        )
+    }
+
+    /// The key of a request that lies there whole, if it is one of the usual ones.
+    func scannedKey(_ request: Request, _ bytes: UnsafeRawBufferPointer) -> CacheKey? {
+        guard let reader = unsafe keyReader(of: request) else { return nil }
+        return unsafe withKeyContext(of: request) {
+            unsafe codec.keys.scannedKey(bytes, reader, $0)
         }
     }
 
     /// The request's key, and what its answer must look like; nil when it can't be cached.
     func cacheable(of request: Request) -> (key: CacheKey, responseFormat: ResponseFormat)? {
-        guard let order = unsafe keyOrder(of: request) else { return nil }
-        return unsafe codec.read(request.pointee.body.buffered.bytes, order, byRows: false).whole
-    }
-
-    /// What keys of the request are made of beside its body; nil when it can't have one.
-    func keyOrder(of request: Request) -> PredictCodec.KeyOrder? {
-        guard let form = unsafe form(of: request), let model = unsafe request.pointee.model,
-            let revision = unsafe request.pointee.revision, let head = unsafe request.pointee.head
-        else { return nil }
-        let length = requestHeaderLength(head)
-        // 0 is a raw request, which only the model's signature explains.
-        if length == 0 { return nil }
-        return unsafe PredictCodec.KeyOrder(
-            form: form,
-            headerLength: length,
-            model: model._withUnsafeGuaranteedRef { $0.plan.name },
-            version: pathVersion(head),
-            revision: revision._withUnsafeGuaranteedRef { $0.identity },
-            meaning: meaning(of: request, form)
-        )
+        guard let reader = unsafe keyReader(of: request) else { return nil }
+        return unsafe withKeyContext(of: request) {
+            unsafe codec.keys.read(request.pointee.body.buffered.bytes, reader, $0)
+        }
     }
 
     /// What V1 means to the revision's backends, where they speak V2 and their signature is known.
@@ -110,21 +128,15 @@ extension Worker {
     ///
     /// Only while the request is held: when it has been sent on, it is gone.
     func makeCacheable(_ request: Request) {
-        guard unsafe request.lookup.pointee.cacheable == nil, let form = unsafe form(of: request),
-            let head = unsafe request.pointee.head
+        guard unsafe request.lookup.pointee.cacheable == nil,
+            let reader = unsafe keyReader(of: request)
         else { return }
-        var version = pathVersion(head)
-        let isScanned = version.withUTF8 {
-            unsafe codec.scan(
-                request.pointee.body.buffered.bytes,
-                form,
-                headerLength: requestHeaderLength(head),
-                version: UnsafeRawBufferPointer($0)
-            )
+        let isScanned = unsafe withPathVersion(request) { version -> Bool? in
+            unsafe codec.keys.scan(request.pointee.body.buffered.bytes, reader, version: version)
         }
         guard
-            let responseFormat = isScanned
-                ? codec.scan.responseFormat : unsafe cacheable(of: request)?.responseFormat
+            let responseFormat = isScanned == true
+                ? codec.keys.scan.responseFormat : unsafe cacheable(of: request)?.responseFormat
         else {
             return
         }

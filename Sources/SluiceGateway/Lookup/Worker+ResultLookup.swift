@@ -91,17 +91,13 @@ extension Worker {
         default: return false
         }
         guard unsafe chooseRevision(request) else { return true }
-        guard let cache = unsafe cache, let revision = unsafe request.pointee.revision else {
-            return false
-        }
+        guard let cache = unsafe cache else { return false }
         let mustAsk = unsafe request.pointee.mustAsk
         let byRows = unsafe keepsRows(request)
         let message = form == .grpc && !mustAsk ? unsafe message(request, bytes) : nil
         if let message,
-            let known = unsafe memo.find(
-                message,
-                revision: revision._withUnsafeGuaranteedRef { $0.number }
-            ), known.isRaw,
+            let known = unsafe withKeyContext(of: request, { memo.find(message, $0) }),
+            known.isRaw,
             case .fresh(let entry) = unsafe cache._withUnsafeGuaranteedRef({
                 unsafe $0.memory.lookup(known.key, at: loop.now, &known.place.pointee)
             }),
@@ -112,7 +108,7 @@ extension Worker {
             unsafe serveInPlace(request, bytes, entry, id: message.id)
             return true
         }
-        guard !byRows, let key = unsafe scannedKey(request, bytes, form) else {
+        guard !byRows, let key = unsafe scannedKey(request, bytes) else {
             return false
         }
         // What it hasn't got by heart, the worker mostly hasn't got at all: a miss's timer is set while the
@@ -120,7 +116,7 @@ extension Worker {
         unsafe cache._withUnsafeGuaranteedRef { $0.memory.fetch(key) }
         unsafe beginWaiting(request)
         unsafe sampleHot(request, bytes)
-        let isRaw = form == .grpc && codec.scan.isRaw
+        let isRaw = form == .grpc && codec.keys.scan.isRaw
         let found =
             mustAsk
             ? nil : unsafe cache._withUnsafeGuaranteedRef { $0.memory.lookup(key, at: loop.now) }
@@ -130,11 +126,11 @@ extension Worker {
             // Asked for twice now: the third time it needn't be read. What comes once only isn't
             // worth the memory.
             if let message { unsafe remember(request, message, key, isRaw: true) }
-            unsafe serveInPlace(request, bytes, entry, id: codec.scan.id)
+            unsafe serveInPlace(request, bytes, entry, id: codec.keys.scan.id)
             return true
         }
         if isRaw {
-            unsafe request.lookup.pointee.rawID = LookupState.Part(codec.scan.id, in: bytes)
+            unsafe request.lookup.pointee.rawID = LookupState.Part(codec.keys.scan.id, in: bytes)
         }
         unsafe hold(request, bytes)
         unsafe proceed(request, key, nil, found)
@@ -160,13 +156,9 @@ extension Worker {
         _ key: CacheKey,
         isRaw: Bool
     ) {
-        guard let revision = unsafe request.pointee.revision else { return }
-        memo.insert(
-            message,
-            revision: unsafe revision._withUnsafeGuaranteedRef { $0.number },
-            key: key,
-            isRaw: isRaw
-        )
+        _ = unsafe withKeyContext(of: request) {
+            memo.insert(message, $0, key: key, isRaw: isRaw)
+        }
     }
 
     /// Remembers a gRPC request's key by its bytes.
@@ -205,12 +197,15 @@ extension Worker {
         if unsafe request.pointee.revision == nil, unsafe !chooseRevision(request) { return }
         unsafe sampleHot(request, request.pointee.body.buffered.bytes)
         if unsafe request.pointee.body.buffered.count > turnLimit,
-            let order = unsafe keyOrder(of: request)
+            let reader = unsafe keyReader(of: request),
+            let kept = unsafe withKeyContext(of: request, { $0.owned })
         {
             unsafe beginWaiting(request)
             let byRows = unsafe keepsRows(request) && mayLookUpRows(request)
             unsafe offload(request, .key, on: .buffered) { codec, body in
-                unsafe Handed(codec.read(body, order, byRows: byRows))
+                kept.withContext { context in
+                    unsafe Handed(codec.keys.read(body, reader, context, byRows: byRows))
+                }
             } then: { worker, request, read in
                 if let request = unsafe request { unsafe worker.lookUp(request, read) }
             }
@@ -224,7 +219,7 @@ extension Worker {
     }
 
     /// Goes on with the keys that a helper thread has made.
-    func lookUp(_ request: Request, _ read: PredictCodec.Reading) {
+    func lookUp(_ request: Request, _ read: KeyBuilder.Reading) {
         guard let cache = shared.cache else { return }
         var whole = read.whole
         if let rows = read.rows {

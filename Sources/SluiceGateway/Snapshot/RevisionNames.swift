@@ -34,7 +34,7 @@ struct RevisionNames {
 
     /// ``WorkerRevision/number``.
     mutating func number(of revision: RevisionPlan, in model: String) -> UInt32 {
-        let key = "\(model)\u{0}\(revision.name)\u{0}\(revision.backendModelName ?? "")"
+        let key = "\(model)\u{0}\(revision.identity)"
         let number = known.numbers[key] ?? before.numbers[key] ?? nextNumber
         if number == nextNumber { nextNumber &+= 1 }
         known.numbers[key] = number

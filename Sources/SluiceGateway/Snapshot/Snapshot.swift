@@ -82,6 +82,8 @@ package struct RevisionPlan: Sendable {
     package var signature: SignatureSlot
     /// What workers share of it; the same across reloads while the revision stays configured.
     package var board: RevisionSharedState
+    /// What makes its answers its own: another revision's requests have other cache keys.
+    var identity: String { "\(name)\u{0}\(backendModelName ?? "")" }
 
     /// A revision as configured.
     package init(

@@ -141,7 +141,7 @@ final class WorkerRevision {
     /// What its answers are kept under.
     let tag: CacheTag
     /// What makes its answers its own: another revision's requests have other keys.
-    let identity: [UInt8]
+    let identity: KeptBytes
     /// What its worker calls it by, over all snapshots in which it is the same.
     let number: UInt32
     /// What its worker calls the heads of its answers from the cache (``FieldBlock/repeatName``): the same
@@ -164,7 +164,7 @@ final class WorkerRevision {
         self.tag = tag
         self.answerName = answerName
         self.number = number
-        identity = Array("\(plan.name)\u{0}\(plan.backendModelName ?? "")".utf8)
+        identity = KeptBytes(plan.identity)
         self.plan = plan
         name = KeptBytes(plan.name)
         accessTarget = KeptBytes(AccessTarget.text(model: model, revision: plan.name))

@@ -160,22 +160,13 @@ extension Worker {
         _ sampler: TopRequestSampler
     ) {
         let weight = sampler.take(at: loop.now, random: &random)
-        guard let form = unsafe form(of: request), let head = unsafe request.pointee.head,
-            let name = unsafe request.pointee.model?._withUnsafeGuaranteedRef({ $0.plan.name }),
+        guard let reader = unsafe keyReader(of: request), let head = unsafe request.pointee.head,
             let path = unsafe head.first(.path)
         else { return }
-        let headerLength = requestHeaderLength(head)
-        if headerLength == 0 { return }
         // Under no revision: the same input is the same, whichever was asked.
-        let cacheable = unsafe codec.read(
-            body,
-            form,
-            headerLength: headerLength,
-            model: name,
-            version: pathVersion(head),
-            revision: [],
-            meaning: meaning(of: request, form)
-        )
+        let cacheable = unsafe withKeyContext(of: request) {
+            unsafe codec.keys.read(body, reader, $0.acrossRevisions)
+        }
         guard let cacheable else { return }
         sampler.inputs.note(
             cacheable.key,
@@ -184,10 +175,10 @@ extension Worker {
             at: loop.now
         ) {
             unsafe TopRequest(
-                form: form,
+                form: reader.form,
                 path: Array(path),
                 contentType: head.first(.contentType).map { unsafe Array($0) } ?? [],
-                headerLength: headerLength,
+                headerLength: reader.headerLength,
                 body: Array(body)
             )
         }

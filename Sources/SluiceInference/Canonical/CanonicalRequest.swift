@@ -4,7 +4,7 @@ package import SluiceCore
 ///
 /// Each field is framed by its length and each list by its count, so that no two requests share a
 /// text (Triton's cache hashes neither shape nor datatype nor outputs; MLServer's forgets the model).
-/// In it are model, version, the revision's identity, parameters, requested outputs and their
+/// It begins with each ``KeyPart``. Behind them are parameters, requested outputs and their
 /// parameters in the caller's order, and the inputs sorted by name: datatype, shape, parameters and
 /// little-endian bytes. Not in it are `id`, headers, how numbers were packed, and the parameters
 /// that can't change an answer.
@@ -22,13 +22,12 @@ package enum CanonicalRequest {
     /// shape and datatype promise; such a request has no key, and its backend says what is wrong.
     package static func write(
         _ request: InferenceRequest,
-        model: String,
-        revision: [UInt8],
+        _ context: KeyContext,
         _ runtimeKind: RuntimeKind,
         scratch: inout ByteBuffer,
         into digest: (UnsafeRawBufferPointer) -> Void
     ) throws(InferenceFailure) {
-        var head = CanonicalBytes(request, model: model, revision: revision)
+        var head = CanonicalBytes(request, context)
         let isSingle = request.inputs.count == 1
         let inputs = isSingle ? request.inputs : request.inputs.sorted { $0.name < $1.name }
         for input in inputs {
@@ -46,20 +45,18 @@ package enum CanonicalRequest {
 struct CanonicalBytes {
     private var bytes: [UInt8] = []
 
-    /// Begins with a format number, the domain, and what every request has.
-    init(domain: String, model: String, revision: [UInt8]) {
+    /// Begins with the parts that every key has; `version` is the one that the request asks for.
+    init(_ domain: KeyDomain, _ context: KeyContext, version: UnsafeRawBufferPointer) {
         bytes.reserveCapacity(256)
-        append("sluice 1")
-        append(domain)
-        append(model)
-        append(count: revision.count)
-        bytes += revision
+        unsafe context.forEachPart(domain, version: version) { unsafe append(bytes: $0) }
     }
 
     /// Begins a V2 request, up to its inputs.
-    init(_ request: InferenceRequest, model: String, revision: [UInt8]) {
-        self.init(domain: "v2", model: model, revision: revision)
-        append(request.modelVersion)
+    init(_ request: InferenceRequest, _ context: KeyContext) {
+        var version = request.modelVersion
+        self = version.withUTF8 {
+            unsafe CanonicalBytes(.v2, context, version: UnsafeRawBufferPointer($0))
+        }
         append(request.parameters, where: Cacheability.affectsResult)
         append(count: request.outputs.count)
         for output in request.outputs {

@@ -8,17 +8,12 @@ extension CanonicalRequestScanner {
     /// After false the digest has been fed something, and is to be begun anew. `scratch` takes elements
     /// that didn't come as bytes.
     package mutating func write(
-        model: UnsafeRawBufferPointer,
-        revision: [UInt8],
+        _ context: KeyContext,
         scratch: inout ByteBuffer,
         into digest: (UnsafeRawBufferPointer) -> Void
     ) -> Bool {
         text.begin()
-        unsafe text.append("sluice 1", digest)
-        unsafe text.append("v2", digest)
-        unsafe text.append(model, digest)
-        unsafe revision.withUnsafeBytes { unsafe text.append($0, digest) }
-        unsafe text.append(version, digest)
+        unsafe context.forEachPart(.v2, version: version) { unsafe text.append($0, digest) }
         unsafe append(requestParameters, areRequests: true, digest)
         unsafe text.append(number: outputCount, digest)
         for index in 0..<outputCount {

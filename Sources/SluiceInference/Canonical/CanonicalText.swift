@@ -58,13 +58,6 @@ struct CanonicalText: ~Copyable {
         count &+= bytes.count
     }
 
-    mutating func append(_ text: StaticString, _ digest: (UnsafeRawBufferPointer) -> Void) {
-        unsafe append(
-            UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount),
-            digest
-        )
-    }
-
     /// Hands over what has been gathered.
     mutating func flush(_ digest: (UnsafeRawBufferPointer) -> Void) {
         guard count > 0 else { return }

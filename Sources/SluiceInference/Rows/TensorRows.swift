@@ -108,16 +108,14 @@ package struct TensorRows {
     /// V1 row has a domain of its own. Throws where what all rows share is so much that to digest it for
     /// each would cost more than the request.
     package func writeKeys(
-        model: String,
-        version: String,
-        revision: [UInt8],
+        _ context: KeyContext,
         scratch: inout ByteBuffer,
         into digest: (UnsafeRawBufferPointer) -> Void,
         finish: () -> Void
     ) throws(InferenceFailure) {
         switch source {
         case .v1(let request, let instances):
-            let around = TensorRows.around(request, model, version, revision, &scratch)
+            let around = TensorRows.around(request, context, &scratch)
             try unsafe checkShared(around.before.count + around.after.count, request.body.count)
             for index in unsafe instances.indices {
                 scratch.removeAll()
@@ -130,7 +128,7 @@ package struct TensorRows {
         case .v2(let request, let columns):
             var single = request
             for index in single.inputs.indices { single.inputs[index].shape[0] = 1 }
-            var head = CanonicalBytes(single, model: model, revision: revision)
+            var head = CanonicalBytes(single, context)
             let order = single.inputs.indices.sorted {
                 single.inputs[$0].name < single.inputs[$1].name
             }
@@ -165,14 +163,11 @@ package struct TensorRows {
     /// What a V1 row's canonical text has before the instance and behind it.
     private static func around(
         _ request: V1Request,
-        _ model: String,
-        _ version: String,
-        _ revision: [UInt8],
+        _ context: KeyContext,
         _ scratch: inout ByteBuffer
     ) -> (before: [UInt8], after: [UInt8]) {
-        var head = CanonicalBytes(domain: "v1 row", model: model, revision: revision)
+        var head = unsafe CanonicalBytes(.v1Row, context, version: context.version)
         var before: [UInt8] = []
-        head.append(version)
         head.append(count: request.members.count)
         for member in request.members.sorted(by: { $0.name < $1.name }) {
             head.append(member.name)

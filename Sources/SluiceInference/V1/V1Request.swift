@@ -111,14 +111,11 @@ extension CanonicalRequest {
     /// See ``CanonicalRequest`` for why V1 has a domain of its own, and ``TensorRows`` for its rows.
     package static func write(
         _ request: V1Request,
-        model: String,
-        version: String,
-        revision: [UInt8],
+        _ context: KeyContext,
         scratch: inout ByteBuffer,
         into digest: (UnsafeRawBufferPointer) -> Void
     ) {
-        var head = CanonicalBytes(domain: "v1", model: model, revision: revision)
-        head.append(version)
+        var head = unsafe CanonicalBytes(.v1, context, version: context.version)
         head.append(count: request.members.count)
         for member in request.members.sorted(by: { $0.name < $1.name }) {
             head.append(member.name)

@@ -1,7 +1,6 @@
 import SluiceCache
 import SluiceCore
 import SluiceInference
-import SluiceTLS
 
 /// A request as its rows' keys.
 struct RowRequest {
@@ -15,97 +14,6 @@ struct RowRequest {
 // The cache's side of requests and answers that are cut into rows. Everything here is in the caller's
 // form; where the backend speaks another, translation stands between.
 extension PredictCodec {
-    /// Rows above which a request is looked up whole: each costs a digest and a look-up.
-    private static var rowsMaximum: Int { 4096 }
-
-    /// The keys of a whole request and its rows; fails when it can't be cut or has too many.
-    mutating func readRows(
-        _ body: UnsafeRawBufferPointer,
-        _ order: KeyOrder
-    ) -> Result<RowRequest, RowFailure> {
-        let (form, model, version) = (order.form, order.model, order.version)
-        let (revision, maximum) = (order.revision, PredictCodec.rowsMaximum)
-        do throws(InferenceFailure) {
-            let rows: TensorRows
-            let responseFormat: ResponseFormat
-            let key: CacheKey
-            let meant =
-                form == .v1
-                ? order.meaning?.read(
-                    unsafe try V1Request(body),
-                    version: version,
-                    scratch: &scratch
-                )
-                : nil
-            switch form {
-            case .v1 where meant == nil:
-                let request = unsafe try V1Request(body)
-                rows = try TensorRows(request)
-                guard rows.count <= maximum else { return .failure(.limit) }
-                unsafe CanonicalRequest.write(
-                    request,
-                    model: model,
-                    version: version,
-                    revision: revision,
-                    scratch: &scratch
-                ) { unsafe digest.append($0) }
-                key = finishKey()
-                responseFormat = ResponseFormat(.v1, InferenceRequest())
-            case .v1, .v2, .grpc:
-                let request: InferenceRequest
-                if let meant {
-                    request = meant.request
-                } else {
-                    request = unsafe try self.request(body, form, order.headerLength, version)
-                }
-                guard Cacheability(request) == .cacheable else { return .failure(.request) }
-                guard request.inputs.first?.shape.first ?? 0 <= maximum else {
-                    return .failure(.limit)
-                }
-                rows = try TensorRows(request, .generic, scratch: &scratch)
-                unsafe try CanonicalRequest.write(
-                    request,
-                    model: model,
-                    revision: revision,
-                    .generic,
-                    scratch: &scratch
-                ) { unsafe digest.append($0) }
-                key = finishKey()
-                responseFormat = meant?.responseFormat ?? ResponseFormat(form, request)
-            }
-            var keys: [CacheKey] = []
-            keys.reserveCapacity(rows.count)
-            try unsafe rows.writeKeys(
-                model: model,
-                version: version,
-                revision: revision,
-                scratch: &scratch
-            ) {
-                unsafe digest.append($0)
-            } finish: {
-                keys.append(PredictCodec.finishKey(&digest))
-            }
-            return .success(RowRequest(key: key, responseFormat: responseFormat, rows: keys))
-        } catch {
-            forgetKey()
-            return .failure(.request)
-        }
-    }
-
-    private func request(
-        _ body: UnsafeRawBufferPointer,
-        _ form: ResponseFormat.APIForm,
-        _ headerLength: Int?,
-        _ version: String
-    ) throws(InferenceFailure) -> InferenceRequest {
-        if form == .grpc {
-            return unsafe try InferenceRequest(protobuf: PredictCodec.plainMessage(body))
-        }
-        var request = unsafe try InferenceRequest(json: body, headerLength: headerLength)
-        request.modelVersion = version
-        return request
-    }
-
     /// The request for some rows of a request of `count`: the caller's own, but for the others.
     ///
     /// `rows` ascend. Nil when that can't be written.
@@ -131,7 +39,9 @@ extension PredictCodec {
                 )
                 if headerLength != nil { length = written }
             case .grpc:
-                let request = unsafe try request(body, form, nil, "")
+                let request = unsafe try InferenceRequest(
+                    protobuf: PredictCodec.plainMessage(body)
+                )
                 PredictCodec.beginFrame(&output)
                 try TensorRows(request, .generic, scratch: &scratch).request(rows)
                     .writeProtobuf(to: &output, scratch: &scratch, .generic)
@@ -254,7 +164,7 @@ extension PredictCodec {
     }
 
     /// The message in a gRPC body that is exactly one, not compressed.
-    private static func plainMessage(
+    static func plainMessage(
         _ body: UnsafeRawBufferPointer
     ) throws(InferenceFailure) -> UnsafeRawBufferPointer {
         guard body.count >= prefixLength, unsafe body[0] == 0,

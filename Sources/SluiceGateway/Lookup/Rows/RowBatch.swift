@@ -121,7 +121,7 @@ extension WorkerSnapshot {
                 continue
             }
             for revision in model.revisions {
-                let same = before.revisions.first { $0.identity == revision.identity }
+                let same = before.revisions.first { $0.number == revision.number }
                 if let same { revision.rows = same.rows }
             }
         }

@@ -23,13 +23,13 @@ extension Worker {
 
     /// Looks a request up row by row; false when it is to be looked up whole.
     func looksUpRows(_ request: Request) -> Bool {
-        guard unsafe mayLookUpRows(request), let order = unsafe keyOrder(of: request) else {
-            return false
-        }
-        return unsafe looksUpRows(
-            request,
-            codec.readRows(request.pointee.body.buffered.bytes, order)
-        )
+        guard unsafe mayLookUpRows(request), let reader = unsafe keyReader(of: request),
+            let read = unsafe withKeyContext(
+                of: request,
+                { unsafe codec.keys.readRows(request.pointee.body.buffered.bytes, reader, $0) }
+            )
+        else { return false }
+        return unsafe looksUpRows(request, read)
     }
 
     /// Whether the revision's answers have let themselves be cut of late.
