@@ -27,7 +27,7 @@ struct KeyBuilderTests {
         }
 
         /// The gRPC request in its frame.
-        func message(id: String = "") throws -> ByteBuffer {
+        func message(id: String = "7") throws -> ByteBuffer {
             let pool = BufferPool(retainedMaximum: 0)
             var output = ByteBuffer(pool: pool)
             var scratch = ByteBuffer(pool: pool)
@@ -67,7 +67,7 @@ struct KeyBuilderTests {
 
     private static func find(
         _ parts: Parts,
-        id: String = "",
+        id: String = "7",
         in cache: borrowing ExactRequestKeyCache
     ) throws -> CacheKey? {
         let buffer = try parts.message(id: id)
