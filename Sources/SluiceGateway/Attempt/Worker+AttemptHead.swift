@@ -21,7 +21,7 @@ extension Worker {
         // What is added to a head has room behind it; one that comes near the limit is measured.
         if !name.isNone, maximum == .max || head.listSizeBound + 4_096 <= maximum {
             let call = unsafe connection.begin(
-                repeating: RepeatedHead(name: name, block: head, added: requestID(of: request)),
+                repeating: RepeatedHead(name: name, block: head, added: request.requestID),
                 endStream: endStream,
                 context: UnsafeMutableRawPointer(request)
             )
@@ -100,9 +100,14 @@ extension Worker {
         var hasRequestID = false
         var acceptsTrailers = false
         var isBinary = false
-        head.remove(GatewayFields.ofRequests)
+        let taken = GatewayFields.ofRequests
         for index in 0..<head.count {
-            switch head[index].name {
+            let name = head[index].name
+            if taken.contains(name) {
+                head.remove(at: index)
+                continue
+            }
+            switch name {
             case .transferCodings:
                 if isGRPC { acceptsTrailers = true } else { head.remove(at: index) }
             case .forwardedFor: forwardedFor = index
@@ -147,7 +152,7 @@ extension Worker {
         head.append(.forwardedProto, exchange.isSecure ? "https" : "http")
         head.append(.via, exchange.isHTTP2 ? "2 sluice" : "1.1 sluice")
         if !hasRequestID {
-            unsafe head.append(.requestID, requestID(of: request), isVolatile: true)
+            unsafe head.append(.requestID, request.requestID, isVolatile: true)
         }
         if isGRPC {
             // gRPC servers refuse calls without it.

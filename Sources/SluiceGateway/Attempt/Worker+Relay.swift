@@ -118,7 +118,7 @@ extension Worker {
             let repeated = unsafe RepeatedHead(
                 name: name,
                 block: head,
-                added: requestID(of: request)
+                added: request.requestID
             )
             if exchange.sendRepeated(repeated, endStream: endStream) {
                 blocks.give(head)
@@ -237,9 +237,14 @@ extension Worker {
 
     /// Turns the backend's head into ours.
     private func decorate(_ head: FieldBlock, _ request: Request) {
-        head.remove(GatewayFields.ofAnswers)
+        let taken = GatewayFields.ofAnswers
         for index in 0..<head.count {
-            switch head[index].name {
+            let name = head[index].name
+            if taken.contains(name) {
+                head.remove(at: index)
+                continue
+            }
+            switch name {
             case .contentLength, .date: head.markVolatile(at: index)
             default: break
             }
@@ -254,7 +259,7 @@ extension Worker {
             .via,
             unsafe request.pointee.callerProtocol == .grpc ? "2 sluice" : "1.1 sluice"
         )
-        unsafe head.append(.requestID, requestID(of: request), isVolatile: true)
+        unsafe head.append(.requestID, request.requestID, isVolatile: true)
         if unsafe !request.pointee.origin.isNone { unsafe decorateOrigin(head, request) }
     }
 

@@ -134,7 +134,9 @@ struct KeyBuilder: ~Copyable {
             unsafe scan.read(body: body, headerLength: reader.headerLength, version: version)
         case .grpc:
             unsafe body.count >= PredictCodec.prefixLength && body[0] == 0
-                && scan.read(message: PredictCodec.message(body))
+                && scan.read(
+                    message: UnsafeRawBufferPointer(rebasing: body[PredictCodec.prefixLength...])
+                )
         }
     }
 

@@ -113,7 +113,7 @@ extension Worker {
         record.requestBytes = unsafe UInt64(request.pointee.requestBytes)
         record.responseBytes = unsafe UInt64(request.pointee.responseBytes)
         record.attempts = unsafe UInt32(request.pointee.attempt.count)
-        unsafe record.requestID = requestID(of: request)
+        unsafe record.requestID = request.requestID
         record.isRequestIDPlain = unsafe request.pointee.hasOwnRequestID
         record.trace = unsafe request.pointee.trace
         record.reason = unsafe request.pointee.reason

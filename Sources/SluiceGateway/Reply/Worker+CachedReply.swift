@@ -128,7 +128,7 @@ extension Worker {
         guard !name.isNone else { return false }
         let answer = unsafe RepeatedAnswer(
             head: name,
-            values: .init(requestID(of: request), cacheStatus),
+            values: .init(request.requestID, cacheStatus),
             body: (opening, content),
             trailers: Worker.endName
         )

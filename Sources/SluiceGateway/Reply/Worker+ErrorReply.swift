@@ -105,7 +105,7 @@ extension Worker {
         if !began {
             head.append(status: 200)
             head.append(.contentType, "application/grpc")
-            unsafe head.append(.requestID, requestID(of: request), isVolatile: true)
+            unsafe head.append(.requestID, request.requestID, isVolatile: true)
         }
         if wantsKnownCoding { head.append(.grpcAcceptEncoding, "identity, deflate, gzip") }
         head.append(.grpcStatus, decimal: status.rawValue)

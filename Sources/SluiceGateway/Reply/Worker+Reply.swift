@@ -28,7 +28,7 @@ extension Worker {
                 head.append(.acceptEncoding, "gzip, deflate, identity")
             }
         }
-        unsafe head.append(.requestID, requestID(of: request), isVolatile: true)
+        unsafe head.append(.requestID, request.requestID, isVolatile: true)
         if unsafe !request.pointee.origin.isNone { unsafe decorateOrigin(head, request) }
         let exchange = unsafe request.pointee.exchange
         unsafe request.pointee.status = status
@@ -68,7 +68,7 @@ extension Worker {
         head.append(status: 200)
         head.append(.contentType, contentType)
         unsafe appendOrigin(of: request, to: head)
-        unsafe head.append(.requestID, requestID(of: request), isVolatile: true)
+        unsafe head.append(.requestID, request.requestID, isVolatile: true)
         if unsafe !request.pointee.origin.isNone { unsafe decorateOrigin(head, request) }
         return head
     }
@@ -86,14 +86,6 @@ extension Worker {
                 unsafe head.append(.sluiceBackend, $0.label.bytes)
             }
         }
-    }
-
-    /// The request's identifier, as given or made.
-    func requestID(of request: Request) -> UnsafeRawBufferPointer {
-        unsafe UnsafeRawBufferPointer(
-            start: request.requestIDPlace,
-            count: Int(request.pointee.requestIDCount)
-        )
     }
 
     // MARK: - `cache-status`

@@ -89,6 +89,13 @@ extension UnsafeMutablePointer<RequestRecord> {
 
     /// Where the request's identifier is, ``RequestRecord/requestIDCount`` bytes.
     var requestIDPlace: UnsafeMutablePointer<UInt8> { unsafe place(RequestSlot.requestID) }
+    /// The request's identifier, as given or made.
+    var requestID: UnsafeRawBufferPointer {
+        unsafe UnsafeRawBufferPointer(
+            start: requestIDPlace,
+            count: Int(pointee.requestIDCount)
+        )
+    }
     /// Where the scanner writes the model's name.
     var modelNamePlace: UnsafeMutablePointer<UInt8> { unsafe place(RequestSlot.modelName) }
     /// Where a small body is kept to be sent once more, ``RetryState/smallCount`` bytes.

@@ -15,7 +15,7 @@ extension Worker {
         let head = blocks.take()
         head.append(status: 204)
         policy.appendPreflight(to: head, for: verdict)
-        unsafe head.append(.requestID, requestID(of: request), isVolatile: true)
+        unsafe head.append(.requestID, request.requestID, isVolatile: true)
         unsafe request.pointee.status = 204
         unsafe exchange.context = nil
         exchange.sendHead(head, endStream: true)

@@ -169,7 +169,7 @@ extension Worker {
         let head = blocks.take()
         head.append(status: 200)
         head.append(.contentType, "application/grpc")
-        unsafe head.append(.requestID, requestID(of: request), isVolatile: true)
+        unsafe head.append(.requestID, request.requestID, isVolatile: true)
         unsafe request.pointee.exchange.sendHead(head, endStream: false)
     }
 
