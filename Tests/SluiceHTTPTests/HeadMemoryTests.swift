@@ -268,6 +268,58 @@ struct HeadMemoryTests {
         return bytes + [0x00, 1, UInt8(ascii: "y"), 0]
     }
 
+    /// A string of HPACK (RFC 7541 §5.2); coded, it may have `/` and letters of five bits only.
+    private static func string(_ text: [UInt8], isCoded: Bool) -> [UInt8] {
+        var bytes = text
+        if isCoded {
+            var bits: [Bool] = []
+            for byte in text {
+                let (code, length) =
+                    byte == UInt8(ascii: "/")
+                    ? (0b011000, 6) : (Array("012aceiost".utf8).firstIndex(of: byte) ?? 0, 5)
+                for place in (0..<length).reversed() { bits.append(code >> place & 1 == 1) }
+            }
+            while bits.count % 8 != 0 { bits.append(true) }
+            bytes = stride(from: 0, to: bits.count, by: 8).map { start in
+                bits[start..<start + 8].reduce(0) { $0 << 1 | ($1 ? 1 : 0) }
+            }
+        }
+        let mark: UInt8 = isCoded ? 0x80 : 0
+        guard bytes.count >= 127 else { return [mark | UInt8(bytes.count)] + bytes }
+        var (length, rest) = ([mark | 127], bytes.count - 127)
+        while rest >= 128 {
+            length.append(UInt8(rest & 127 | 128))
+            rest >>= 7
+        }
+        return length + [UInt8(rest)] + bytes
+    }
+
+    @Test("A path may be as long as a head", arguments: [false, true], 0..<8)
+    func longPaths(isCoded: Bool, seed: UInt64) {
+        var random = RandomSource(seed: seed)
+        let arena = HTTPArena()
+        let server = TestSession(.server, arena: arena)
+        server.receive(Self.opening)
+        let lengths = [1, 2, 3, 126, 127, 128, 255, 700, 999, 1_000, 1_024, 1_500, 4_000, 16_000]
+        for number in 0..<40 {
+            var path = [UInt8(ascii: "/")]
+            let letters = Array("012aceiost".utf8)
+            for _ in 1..<lengths[random.next(below: lengths.count)] {
+                path.append(letters[random.next(below: letters.count)])
+            }
+            let block =
+                [0x82, 0x86, 0x04] + Self.string(path, isCoded: isCoded)
+                + [0x01, 1, UInt8(ascii: "a"), 0x00, 1, UInt8(ascii: "x"), 1, UInt8(ascii: "1")]
+            let alone = TestSession(.server)
+            alone.receive(Self.opening)
+            alone.receive(RawFrame.headers(1, block).bytes)
+            let stream = UInt32(2 * number + 1)
+            server.receive(RawFrame.headers(stream, block).bytes)
+            #expect(server.messages[stream]?.head == alone.messages[1]?.head, "\(path.count) bytes")
+            #expect(server.messages[stream]?.head != nil || path.count > 8_000)
+        }
+    }
+
     @Test("A request that differs from others in its path means what it says", arguments: 0..<20)
     func variedPaths(seed: UInt64) {
         var random = RandomSource(seed: seed)

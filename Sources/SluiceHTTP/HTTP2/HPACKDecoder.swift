@@ -141,11 +141,14 @@ package struct HPACKDecoder: ~Copyable {
         guard let (text, isCoded) = unsafe try? reader.string(), reader.remaining == 0 else {
             return nil
         }
+        // What is too long goes the long way, which says so: a code has at most 30 bits.
+        guard (isCoded ? text.count * 8 / 30 : text.count) <= maximum else { return nil }
         heads.fill(block, from: index)
         // Behind room for the value to grow by all its length.
         let room = isCoded ? HPACKHuffman.bound(text.count) : text.count
-        let length = unsafe try stage(text, isCoded, block, after: room)
-        let value = unsafe UnsafeRawBufferPointer(start: block.stage(0) + room, count: length)
+        let place = unsafe block.stage(2 * room) + room
+        let length = unsafe try write(text, isCoded, to: place)
+        let value = unsafe UnsafeRawBufferPointer(start: place, count: length)
         let size = note.size - Int(block[field].valueLength) + length
         guard size <= maximum, unsafe FieldValidation.isPath(value) else {
             block.removeAll()
@@ -297,12 +300,22 @@ package struct HPACKDecoder: ~Copyable {
         _ block: FieldBlock,
         after kept: Int
     ) throws(Failure) -> Int {
+        let room = isCoded ? HPACKHuffman.bound(text.count) : text.count
+        return unsafe try write(text, isCoded, to: block.stage(kept + room, keeping: kept) + kept)
+    }
+
+    /// Writes a string to where there is room for it, and returns its length.
+    @inline(__always)
+    private func write(
+        _ text: UnsafeRawBufferPointer,
+        _ isCoded: Bool,
+        to place: UnsafeMutablePointer<UInt8>
+    ) throws(Failure) -> Int {
         guard isCoded else {
-            unsafe copy(text, to: block.stage(kept + text.count, keeping: kept) + kept)
+            unsafe copy(text, to: place)
             return text.count
         }
-        let place = unsafe block.stage(kept + HPACKHuffman.bound(text.count), keeping: kept)
-        guard let length = unsafe huffman.decode(text, to: place + kept) else { throw .malformed }
+        guard let length = unsafe huffman.decode(text, to: place) else { throw .malformed }
         return length
     }
 

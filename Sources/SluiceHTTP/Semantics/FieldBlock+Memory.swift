@@ -93,6 +93,8 @@ extension FieldBlock {
     @inline(never)
     private func growStage(_ count: Int, keeping: Int) {
         let start = unsafe storage.pointee.byteCount
+        // Growing copies what has been written, which lies within the old memory.
+        unsafe precondition(start + keeping <= storage.pointee.byteCapacity)
         unsafe storage.pointee.byteCount = start + keeping
         let old = unsafe storage.pointee.bytes
         growBytes(to: start + count)
