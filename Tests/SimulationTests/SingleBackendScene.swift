@@ -16,6 +16,7 @@ extension Snapshot {
         _ backend: BackendPlan,
         timeout: Duration = .seconds(1),
         runtime: Runtime = Runtime(.generic),
+        fields: BackendFields? = nil,
         resilience: ResiliencePlan = ResiliencePlan()
     ) -> Snapshot {
         Snapshot(
@@ -83,6 +84,7 @@ final class SingleBackendScene {
         grpc: Bool = false,
         timeout: Duration = .seconds(1),
         runtime: Runtime = Runtime(.generic),
+        fields: BackendFields? = nil,
         resilience: ResiliencePlan = ResiliencePlan(),
         _ change: (inout Endpoint) -> Void = { _ in }
     ) throws {
@@ -105,9 +107,11 @@ final class SingleBackendScene {
             serverName: "b"
         )
         change(&endpoint)
+        var plan = BackendPlan.single(endpoint, load, rest: rest, grpc: grpc)
+        plan.fields = fields
         worker.publish(
             .single(
-                .single(endpoint, load, rest: rest, grpc: grpc),
+                plan,
                 timeout: timeout,
                 runtime: runtime,
                 resilience: resilience

@@ -1,4 +1,5 @@
 import SluiceEgress
+import SluiceGateway
 import SluiceSimulation
 import SluiceTestKit
 import Testing
@@ -19,8 +20,8 @@ struct TrailerTests {
         let single: SingleBackendScene
         let backend: NghttpBackend
 
-        init() throws {
-            single = try SingleBackendScene(.http2, grpc: true)
+        init(fields: BackendFields? = nil) throws {
+            single = try SingleBackendScene(.http2, grpc: true, fields: fields)
             backend = try NghttpBackend(loop: single.backend, on: SingleBackendScene.model)
         }
 
@@ -63,6 +64,25 @@ struct TrailerTests {
             trailers: names.map { HeaderField($0, "spoofed") }
         )
         #expect(peer.text.hasSuffix("0\r\nx-late: spoofed\r\n\r\n"), "\(peer.text)")
+        try scene.single.end {
+            peer.close()
+            scene.backend.close()
+        }
+    }
+
+    @Test("What the configuration says to the backend no trailer says", arguments: [[], ["x-sum"]])
+    func configured(others: [String]) throws {
+        let scene = try Scene(fields: BackendFields([("x-tenant", "prod")]))
+        let peer = try RawPeer(
+            loop: scene.single.client,
+            to: SingleBackendScene.address,
+            saying: Array(Self.chunked(["x-tenant"] + others).utf8)
+        )
+        try scene.single.world.pass(.milliseconds(20))
+        #expect(try scene.received() == others)
+        let head = try #require(scene.backend.connections.first?.peer.messages[1]?.head)
+        #expect(head.filter { $0.name == "x-tenant" }.map(\.value) == ["prod"])
+        try scene.answer([HeaderField(":status", "200")], body: Array("{}".utf8), trailers: [])
         try scene.single.end {
             peer.close()
             scene.backend.close()

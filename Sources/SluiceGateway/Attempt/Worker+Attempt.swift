@@ -93,6 +93,6 @@ extension Worker {
         }
         unsafe noteWaiting(request, heldCount - sent)
         unsafe credit(request, sent)
-        if let trailers { call.end(with: trailers, blocks) }
+        if let trailers { unsafe endCall(request, with: trailers) }
     }
 }

@@ -55,6 +55,8 @@ extension Worker {
         if maximum < .max, outgoing.listSize > maximum {
             let errorReply = ErrorReply.headTooLarge(outgoing.listSize, maximum: maximum)
             if !keeps || isCopy { blocks.give(outgoing) }
+            // Those who wait for the same have heads of their own.
+            unsafe passOnCall(of: request)
             unsafe replyWithError(request, errorReply)
             return nil
         }

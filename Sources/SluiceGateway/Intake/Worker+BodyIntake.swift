@@ -173,7 +173,7 @@ extension Worker {
             }
             unsafe mirrorEnded(request)
             unsafe request.pointee.body.ended = loop.now
-            unsafe request.pointee.attempt.call?.end(with: trailers, blocks)
+            unsafe endCall(request, with: trailers)
         case .connecting:
             unsafe mirrorEnded(request)
             unsafe request.pointee.body.trailers = trailers

@@ -85,6 +85,15 @@ extension Worker {
 
     // MARK: - The end of a call
 
+    /// Leaves the call that a request leads to one of those who wait for it: its failure concerns its caller alone.
+    func passOnCall(of request: Request) {
+        guard unsafe request.pointee.cacheRole == .leads,
+            let ticket = unsafe request.lookup.pointee.ticket
+        else { return }
+        unsafe request.lookup.pointee.ticket = nil
+        passOn(ticket)
+    }
+
     func passOn(_ ticket: CoalescingTicket) {
         guard let next = shared.cache?.calls.handOver(ticket, at: loop.now) else { return }
         post(next.leader) { $0.promote(next.leader.token, next.ticket) }

@@ -69,17 +69,21 @@ enum GatewayFields {
     }
 }
 
-extension Call {
-    /// Ends the request with what its caller's trailers may say; where that is nothing, without any.
+extension Worker {
+    /// Ends the request to the backend with what its caller's trailers may say; where that is nothing, without any.
     ///
-    /// Takes the block.
-    func end(with trailers: FieldBlock, _ blocks: FieldBlockPool) {
+    /// Fields that the configuration has for the backend stand in its head in place of the caller's, and so they
+    /// are no trailers either. Takes the block.
+    func endCall(_ request: Request, with trailers: FieldBlock) {
         GatewayFields.strip(requestTrailers: trailers)
-        guard trailers.isBare else {
-            sendTrailers(trailers)
+        unsafe request.pointee.attempt.backend?._withUnsafeGuaranteedRef {
+            $0.additions?.strip(from: trailers)
+        }
+        guard let call = unsafe request.pointee.attempt.call, !trailers.isBare else {
+            blocks.give(trailers)
+            unsafe _ = request.pointee.attempt.call?.send(.empty, endStream: true)
             return
         }
-        blocks.give(trailers)
-        unsafe _ = send(UnsafeRawBufferPointer(start: nil, count: 0), endStream: true)
+        call.sendTrailers(trailers)
     }
 }

@@ -15,11 +15,16 @@ package final class BackendFields: Sendable, CustomStringConvertible {
 
     package var description: String { "\(fields.count) fields" }
 
+    /// Takes what a caller says under their names out of a head or trailers.
+    func strip(from block: FieldBlock) {
+        for index in 0..<block.count where !block[index].isRemoved {
+            if unsafe contains(block.name(of: block[index])) { block.remove(at: index) }
+        }
+    }
+
     /// Puts them into the head of a request.
     func put(into head: FieldBlock) {
-        for index in 0..<head.count where !head[index].isRemoved {
-            if unsafe contains(head.name(of: head[index])) { head.remove(at: index) }
-        }
+        strip(from: head)
         for field in fields {
             unsafe field.name.withUnsafeBytes { name in
                 unsafe field.value.withUnsafeBytes { value in
@@ -58,4 +63,7 @@ final class BackendAdditions {
         }
         fields?.put(into: head)
     }
+
+    /// Takes out of a caller's trailers what the head says in its place.
+    func strip(from trailers: FieldBlock) { fields?.strip(from: trailers) }
 }
