@@ -205,6 +205,7 @@ extension Worker {
 
     /// The original failed: a copy that is on its way takes its place; false where there is none.
     func takeCopy(_ request: Request, _ cause: RetryPolicy.Cause) -> Bool {
+        unsafe precondition(!request.pointee.isInternal, "a copy has none to take its place")
         guard let hedge = unsafe request.hedge?._withUnsafeGuaranteedRef({ $0 }),
             let place = unsafe hedge.copies.firstIndex(where: {
                 unsafe $0.pointee.attempt.call != nil

@@ -60,9 +60,7 @@ extension Worker {
             unsafe gather(request, bytes, endStream: endStream)
         case .waiting: exchange.consumed(bytes.count)
         case .connecting:
-            if unsafe request.pointee.callerProtocol == .grpc, unsafe !scan(request, bytes) {
-                return
-            }
+            guard unsafe allows(request, bytes, endStream: endStream) else { return }
             if unsafe request.pointee.isMirrored {
                 unsafe mirrorBody(request, bytes, endStream: endStream)
             }
@@ -173,6 +171,8 @@ extension Worker {
             }
             unsafe mirrorEnded(request)
             unsafe request.pointee.body.ended = loop.now
+            // Sent once more it would go without them.
+            unsafe forget(request)
             unsafe endCall(request, with: trailers)
         case .connecting:
             unsafe mirrorEnded(request)

@@ -48,6 +48,7 @@ extension Worker {
         then: @escaping @Sendable (Worker, Request?, Made) -> Void
     ) {
         guard let pool = shared.offload else { preconditionFailure("there are no helper threads") }
+        unsafe beginWaiting(request)
         let body = Handed(
             unsafe place == .buffered
                 ? request.pointee.body.buffered : request.lookup.pointee.captured

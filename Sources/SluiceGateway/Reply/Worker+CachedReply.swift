@@ -45,6 +45,7 @@ extension Worker {
         else {
             // It can't be told in this form; ask the model.
             unsafe request.pointee.cacheRole = .bypass
+            unsafe beginWaiting(request)
             unsafe attempt(request)
             return
         }

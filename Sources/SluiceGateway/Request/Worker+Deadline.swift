@@ -90,6 +90,10 @@ extension Worker {
                 unsafe setTimer(request, .tryEnd, at: loop.now.advanced(byNanoseconds: left))
                 return
             }
+            if unsafe request.pointee.isHedged, unsafe request.pointee.isInternal {
+                unsafe copyFailed(request, .timedOut)
+                return
+            }
             if unsafe isFaulty(request) { return }
             unsafe request.pointee.attempt.outcome = .timedOut
             if unsafe retry(request, .timeout) { return }
