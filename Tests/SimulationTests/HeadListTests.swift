@@ -1,4 +1,5 @@
 import SluiceBalancing
+import SluiceCache
 import SluiceEgress
 import SluiceSimulation
 import SluiceTestKit
@@ -13,8 +14,13 @@ struct HeadListTests {
         let backend: NghttpBackend
         let caller: NghttpCaller
 
-        init(maximum: UInt32?) throws {
-            single = try SingleBackendScene(.http2, grpc: true)
+        init(maximum: UInt32?, maxInFlight: Int = 0, cache: CachePolicy? = nil) throws {
+            single = try SingleBackendScene(
+                .http2,
+                grpc: true,
+                maxInFlight: maxInFlight,
+                cache: cache
+            )
             backend = try NghttpBackend(
                 loop: single.backend,
                 on: SingleBackendScene.model,
@@ -23,7 +29,7 @@ struct HeadListTests {
             caller = try NghttpCaller(loop: single.client, to: SingleBackendScene.address)
         }
 
-        func ask(isGRPC: Bool, note: Int) throws -> Int32 {
+        func ask(isGRPC: Bool, note: Int, row: Int = 0) throws -> Int32 {
             let id = caller.ask(
                 [
                     (":method", "POST"), (":scheme", "http"), (":authority", "a"),
@@ -34,7 +40,8 @@ struct HeadListTests {
                     ), ("content-type", isGRPC ? "application/grpc" : "application/json"),
                     ("te", "trailers"), ("x-note", String(repeating: "a", count: note)),
                 ],
-                body: isGRPC ? [0, 0, 0, 0, 3, 0x0A, 1, 0x6D] : Array("{\"instances\":[]}".utf8)
+                body: isGRPC
+                    ? [0, 0, 0, 0, 3, 0x0A, 1, 0x6D] : Array("{\"instances\":[\(row)]}".utf8)
             )
             try single.world.pass(.milliseconds(20))
             return id
@@ -102,6 +109,27 @@ struct HeadListTests {
         }
         #expect(scene.single.load.failures == .clean && scene.single.load.health == .up)
         #expect(try scene.single.reason() == "too_large")
+        try scene.end()
+    }
+
+    @Test("It concerns its caller alone: one that waits for the same makes the call")
+    func follower() throws {
+        let scene = try Scene(
+            maximum: 2_000,
+            maxInFlight: 1,
+            cache: CachePolicy(timeToLive: .seconds(60))
+        )
+        // The backend has one place, and somebody has it.
+        let first = try scene.ask(isGRPC: false, note: 0, row: 1)
+        let leader = try scene.ask(isGRPC: false, note: 5_000, row: 2)
+        let follower = try scene.ask(isGRPC: false, note: 0, row: 2)
+        #expect(scene.asked == 1)
+        try scene.answer(false)
+        #expect(scene.heard(first, ":status") == "200")
+        #expect(scene.heard(leader, ":status") == "431")
+        #expect(scene.asked == 2, "the follower's own")
+        try scene.answer(false)
+        #expect(scene.heard(follower, ":status") == "200")
         try scene.end()
     }
 

@@ -154,6 +154,33 @@ struct HedgeTests {
         #expect(try scene.close() == [])
     }
 
+    @Test("A copy whose own try is over has failed, and takes no other's place", arguments: [2, 3])
+    func tryEnds(maxAttempts: Int) throws {
+        let call = Self.call(.grpc)
+        let scene = try HedgeScene(
+            [.silent, .silent, .silent],
+            calls: [call],
+            delay: .milliseconds(60),
+            maxAttempts: maxAttempts,
+            { $0.retry.tryTimeout = .milliseconds(400) }
+        )
+        try scene.run()
+        #expect(call.outcome == .answered(4))
+        try scene.pass(.milliseconds(20))
+        #expect(scene.remains == [])
+        // Whatever was sent was called back.
+        #expect(
+            scene.silent.allSatisfy { backend in
+                backend.connections.allSatisfy { connection in
+                    connection.peer.order.allSatisfy {
+                        connection.peer.messages[$0]?.resetCode == 8
+                    }
+                }
+            }
+        )
+        #expect(try scene.close() == [])
+    }
+
     @Test(
         "A backend that has too much to do is the last to get a copy",
         arguments: [

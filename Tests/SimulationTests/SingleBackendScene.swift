@@ -1,4 +1,5 @@
 import SluiceBalancing
+import SluiceCache
 import SluiceCore
 import SluiceEgress
 import SluiceGateway
@@ -16,7 +17,7 @@ extension Snapshot {
         _ backend: BackendPlan,
         timeout: Duration = .seconds(1),
         runtime: Runtime = Runtime(.generic),
-        fields: BackendFields? = nil,
+        cache: CachePolicy? = nil,
         resilience: ResiliencePlan = ResiliencePlan()
     ) -> Snapshot {
         Snapshot(
@@ -35,6 +36,7 @@ extension Snapshot {
                             runtime: runtime
                         )
                     ],
+                    cache: cache,
                     resilience: resilience
                 )
             ],
@@ -85,6 +87,8 @@ final class SingleBackendScene {
         timeout: Duration = .seconds(1),
         runtime: Runtime = Runtime(.generic),
         fields: BackendFields? = nil,
+        maxInFlight: Int = 0,
+        cache: CachePolicy? = nil,
         resilience: ResiliencePlan = ResiliencePlan(),
         _ change: (inout Endpoint) -> Void = { _ in }
     ) throws {
@@ -92,7 +96,19 @@ final class SingleBackendScene {
         worker = Worker(
             loop: world.makeLoop(name: "gateway").loop,
             number: 0,
-            shared: .simulated(store: store, accessLog: log)
+            shared: .simulated(
+                store: store,
+                accessLog: log,
+                cache: cache.map { _ in
+                    ResultCache(
+                        maxBytes: 1 << 20,
+                        maxEntryBytes: 1 << 16,
+                        redis: nil,
+                        mailboxes: WorkerMailboxes(),
+                        seed: 1
+                    ) { _ in }
+                }
+            )
         )
         // Within an instant the backend comes first, as its loop does.
         backend = world.makeLoop(name: "backend").loop
@@ -109,11 +125,13 @@ final class SingleBackendScene {
         change(&endpoint)
         var plan = BackendPlan.single(endpoint, load, rest: rest, grpc: grpc)
         plan.fields = fields
+        plan.maxInFlight = maxInFlight
         worker.publish(
             .single(
                 plan,
                 timeout: timeout,
                 runtime: runtime,
+                cache: cache,
                 resilience: resilience
             )
         )
