@@ -22,7 +22,8 @@ package final class CrossOriginPolicy: Sendable {
 
     /// Fields of an answer that scripts may read besides those that they always may.
     private static let exposed =
-        "x-request-id, x-sluice-revision, x-sluice-backend, cache-status, retry-after, inference-header-content-length"
+        (FieldName.ofOurAnswers + [.cacheStatus, .retryAfter, .inferenceHeaderContentLength])
+        .map { "\($0.text)" }.joined(separator: ", ")
     /// Fields of a request that our own API takes; they are allowed without being listed.
     private static let known = [
         "content-type", "accept", "cache-control", "inference-header-content-length",

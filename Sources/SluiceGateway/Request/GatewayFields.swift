@@ -15,6 +15,8 @@ enum GatewayFields {
         .http2Settings
     )
 
+    private static let ofOurAnswers = FieldNameSet(FieldName.ofOurAnswers)
+
     /// What a caller's head loses.
     static let ofRequests = ofHop.union(
         FieldNameSet(
@@ -31,25 +33,20 @@ enum GatewayFields {
     )
 
     /// What the gateway adds to a caller's head, reads there or says itself, so that no trailer may.
-    private static let ofRequestTrailers = ofRequests.union(
+    private static let ofRequestTrailers = ofRequests.union(ofOurAnswers).union(
         FieldNameSet(
             .forwardedFor,
             .via,
-            .requestID,
             .traceparent,
             .tracestate,
             .sluiceMirror,
-            .sluiceRevision,
-            .sluiceBackend,
             .grpcTimeout,
             .cacheStatus
         )
     )
 
     /// What a backend's head loses, and its trailers.
-    static let ofAnswers = ofHop.union(
-        FieldNameSet(.proxyAuthenticate, .requestID, .sluiceRevision, .sluiceBackend)
-    )
+    static let ofAnswers = ofHop.union(ofOurAnswers).union(FieldNameSet(.proxyAuthenticate))
 
     /// What a backend's trailers lose.
     static let ofAnswerTrailers = ofAnswers.union(

@@ -71,6 +71,12 @@ public enum FieldName: UInt8, BitwiseCopyable, Sendable {
     @inlinable
     public var isHopByHop: Bool { isBetween(.connection, .http2Settings) }
 
+    /// Fields of answers that are the gateway's alone to say, in the order in which pages are told of them.
+    ///
+    /// A backend's are taken out of its heads and trailers, callers may not say them in trailers, and pages of
+    /// other origins may read them.
+    package static let ofOurAnswers: [FieldName] = [.requestID, .sluiceRevision, .sluiceBackend]
+
     /// The name's bit in a set of names; ``other`` has one as well.
     @inlinable
     @inline(__always)

@@ -3,7 +3,10 @@ public struct FieldNameSet: BitwiseCopyable, Sendable {
     @usableFromInline let bits: UInt64
 
     /// A set of these names.
-    package init(_ names: FieldName...) {
+    package init(_ names: FieldName...) { self.init(names) }
+
+    /// A set of these names.
+    package init(_ names: [FieldName]) {
         bits = names.reduce(0) { $0 | $1.bit }
     }
 

@@ -1,5 +1,6 @@
 import SluiceBalancing
 import SluiceCore
+import SluiceHTTP
 import SluiceTelemetry
 import Testing
 
@@ -116,6 +117,22 @@ struct AttemptStepTests {
         bench.backends[0].answer()
         try bench.pass(20)
         #expect(asked.host.status == 200)
+        #expect(try bench.end() == [])
+    }
+
+    @Test("What is the gateway's to say in an answer no backend says, in its head or its trailers")
+    func oursAlone() throws {
+        let bench = try WorkerBench()
+        let asked = bench.ask(body: Self.body)
+        try bench.pass(20)
+        let fields = FieldName.ofOurAnswers.map { "\($0.text): spoofed\r\n" }.joined()
+        bench.backends[0].answer(fields: fields + "x-model: a\r\n")
+        try bench.pass(20)
+        #expect(asked.host.status == 200 && asked.host.fields["x-model"] == "a")
+        #expect(!asked.host.fields.values.contains { $0.contains("spoofed") })
+        let trailing = Head(FieldName.ofOurAnswers.map { ("\($0.text)", "spoofed") })
+        trailing.block.remove(GatewayFields.ofAnswerTrailers)
+        #expect(trailing.block.isBare)
         #expect(try bench.end() == [])
     }
 
