@@ -134,7 +134,7 @@ extension Worker {
     /// it came, the backend and the cache.
     private func nameOfAnswer(_ request: Request, _ head: FieldBlock) -> HeadName {
         let name = head.repeatName
-        guard !name.isNone, unsafe request.pointee.origin.isNone,
+        guard !name.isNone, unsafe request.isHeadRepeatable,
             let backend = unsafe request.pointee.attempt.backend
         else { return .none }
         let status: UInt64 =
@@ -249,7 +249,7 @@ extension Worker {
             default: break
             }
         }
-        unsafe appendOrigin(of: request, to: head)
+        unsafe request.appendOrigin(to: head)
         switch unsafe request.pointee.cacheRole {
         case .none: break
         case .bypass: head.append(.cacheStatus, "sluice; fwd=bypass")

@@ -141,7 +141,7 @@ extension Worker {
 
     /// What the head of an answer that is kept is called; nothing where it says more than its revision.
     private func repeatName(of request: Request) -> HeadName {
-        guard let revision = unsafe request.pointee.revision,
+        guard unsafe request.isHeadRepeatable, let revision = unsafe request.pointee.revision,
             unsafe request.pointee.attempt.backend == nil
         else {
             return .none

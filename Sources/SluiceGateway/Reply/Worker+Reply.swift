@@ -67,25 +67,10 @@ extension Worker {
         let head = blocks.take()
         head.append(status: 200)
         head.append(.contentType, contentType)
-        unsafe appendOrigin(of: request, to: head)
+        unsafe request.appendOrigin(to: head)
         unsafe head.append(.requestID, request.requestID, isVolatile: true)
         if unsafe !request.pointee.origin.isNone { unsafe decorateOrigin(head, request) }
         return head
-    }
-
-    /// Says which revision and which backend answer.
-    @inline(__always)
-    func appendOrigin(of request: Request, to head: FieldBlock) {
-        if let revision = unsafe request.pointee.revision {
-            unsafe revision._withUnsafeGuaranteedRef {
-                unsafe head.append(.sluiceRevision, $0.name.bytes)
-            }
-        }
-        if let backend = unsafe request.pointee.attempt.backend {
-            unsafe backend._withUnsafeGuaranteedRef {
-                unsafe head.append(.sluiceBackend, $0.label.bytes)
-            }
-        }
     }
 
     // MARK: - `cache-status`

@@ -1,5 +1,7 @@
 import SluiceCore
 import SluiceGRPC
+import SluiceHTTP
+import SluiceIngress
 
 /// A request under way: the address of its ``RequestRecord``, with which its ``RequestSlot`` begins.
 typealias Request = UnsafeMutablePointer<RequestRecord>
@@ -114,4 +116,27 @@ extension UnsafeMutablePointer<RequestRecord> {
         let small = unsafe Int(pointee.retry.smallCount)
         return unsafe small + (existing(Replay.self)?.pointee.body.count ?? 0)
     }
+
+    // MARK: - What its answer says
+
+    /// Says which revision and which backend answer; each answer of a model passes here.
+    @inline(__always)
+    func appendOrigin(to head: FieldBlock) {
+        if let revision = unsafe pointee.revision {
+            unsafe revision._withUnsafeGuaranteedRef {
+                unsafe head.append(.sluiceRevision, $0.name.bytes)
+            }
+        }
+        if let backend = unsafe pointee.attempt.backend {
+            unsafe backend._withUnsafeGuaranteedRef {
+                unsafe head.append(.sluiceBackend, $0.label.bytes)
+            }
+        }
+    }
+
+    /// Whether the answer's head says no more than its name stands for, beside values that repeats give anew.
+    ///
+    /// What ``appendOrigin(to:)`` says of one request alone must be asked about here, or a later answer repeats it.
+    @inline(__always)
+    var isHeadRepeatable: Bool { unsafe pointee.origin.isNone }
 }
