@@ -5,10 +5,23 @@ import SluiceIO
 /// Where a request waits for a backend with a limit; begun in its ``RequestSlot``.
 struct QueueTicket: BitwiseCopyable {
     /// Nil while it doesn't wait.
-    var ticket: RevisionQueue.Ticket?
+    private(set) var ticket: RevisionQueue.Ticket?
     /// What this worker knows it by.
-    var token: UInt64 = 0
-    var since = Instant.zero
+    private(set) var token: UInt64 = 0
+    private var since = Instant.zero
+
+    /// It begins to wait, for the first time or once more.
+    mutating func join(_ ticket: RevisionQueue.Ticket, token: UInt64, at now: Instant) {
+        self.ticket = ticket
+        self.token = token
+        since = now
+    }
+
+    /// It waits no longer; for how many nanoseconds it has.
+    mutating func leave(at now: Instant) -> Int64 {
+        ticket = nil
+        return now.nanoseconds(since: since)
+    }
 }
 
 /// What one worker keeps of requests that look for a backend: its part of the lines that its revisions

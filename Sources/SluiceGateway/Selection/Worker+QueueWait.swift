@@ -50,9 +50,7 @@ extension Worker {
             unsafe replyWithError(request, .queueFull(revision.balance.maxQueue))
             return
         }
-        unsafe request.begin(
-            with: QueueTicket(ticket: ticket, token: nextToken, since: loop.now)
-        )
+        unsafe request.queueTicket.pointee.join(ticket, token: nextToken, at: loop.now)
         unsafe request.pointee.stage = .connecting
         unsafe request.pointee.body.buffered.append(chunk, pool: buffers)
         unsafe queues.queued[nextToken] = request
@@ -86,19 +84,18 @@ extension Worker {
     /// Takes a request out of line.
     func leaveQueue(_ request: Request) {
         guard let ticket = unsafe request.queueTicket.pointee.ticket else { return }
-        unsafe request.queueTicket.pointee.ticket = nil
         unsafe queues.queued[request.queueTicket.pointee.token] = nil
         unsafe request.pointee.revision?._withUnsafeGuaranteedRef {
             // A place that was granted already is given back when the grant arrives.
             $0.balance.board.queue.leave(ticket)
-            unsafe noteWait(request, $0)
+            unsafe endWait(request, $0)
         }
     }
 
-    private func noteWait(_ request: Request, _ revision: WorkerRevision) {
+    private func endWait(_ request: Request, _ revision: WorkerRevision) {
         shard.observe(
             revision.metrics.queueSeconds,
-            nanoseconds: unsafe loop.now.nanoseconds(since: request.queueTicket.pointee.since)
+            nanoseconds: unsafe request.queueTicket.pointee.leave(at: loop.now)
         )
     }
 
@@ -149,8 +146,7 @@ extension Worker {
             giveBack(grant.backend, grant.concurrency, queue)
             return
         }
-        unsafe request.queueTicket.pointee.ticket = nil
-        unsafe noteWait(request, revision)
+        unsafe endWait(request, revision)
         unsafe armDeadline(request)
         unsafe go(request, revision, picked)
     }
