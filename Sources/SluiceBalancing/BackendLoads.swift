@@ -15,13 +15,12 @@ public struct BackendLoad: BitwiseCopyable, Equatable, @unchecked Sendable {
         @usableFromInline let inFlight = Atomic<Int>(0)
         @usableFromInline let health = Atomic<Int>(0)
         @usableFromInline let failures = Atomic<UInt64>(0)
-        let latency = Atomic<UInt64>(0)
         let limit = Atomic<Int>(0)
         let ejectedUntil = Atomic<Int64>(0)
         let ejections = Atomic<Int>(0)
         let probesCountFrom = Atomic<Int64>(0)
         let upSince: Atomic<Int64>
-        let padding = InlineArray<7, Int>(repeating: 0)
+        let policyWords = InlineArray<8, Atomic<UInt64>> { _ in Atomic(0) }
 
         init(upSince: Int64) { self.upSince = Atomic(upSince) }
     }
@@ -136,20 +135,31 @@ public struct BackendLoad: BitwiseCopyable, Equatable, @unchecked Sendable {
 
     /// How long it takes; kept only where somebody balances by it.
     package var latency: LatencyRecord {
-        unsafe LatencyRecord(word: line.pointee.latency.load(ordering: .relaxed))
+        LatencyRecord(word: self[.latency])
     }
 
     /// Notes how long an answer took.
     package func note(nanoseconds: Int64, at now: Instant) {
-        var current = unsafe line.pointee.latency.load(ordering: .relaxed)
+        update(.latency) {
+            LatencyRecord(word: $0).noting(nanoseconds: nanoseconds, at: now).word
+        }
+    }
+
+    // MARK: - What policies keep
+
+    /// A word of a policy's; 0 until it is updated.
+    package subscript(word: PolicyWord) -> UInt64 {
+        unsafe line.pointee.policyWords[word.rawValue].load(ordering: .relaxed)
+    }
+
+    /// Changes a word of a policy's; `change` may be asked more than once.
+    package func update(_ word: PolicyWord, _ change: (UInt64) -> UInt64) {
+        var current = self[word]
         while true {
-            let next = LatencyRecord(word: current).noting(nanoseconds: nanoseconds, at: now)
-            guard next.word != current else { return }
-            let (exchanged, found) = unsafe line.pointee.latency.weakCompareExchange(
-                expected: current,
-                desired: next.word,
-                ordering: .relaxed
-            )
+            let next = change(current)
+            guard next != current else { return }
+            let (exchanged, found) = unsafe line.pointee.policyWords[word.rawValue]
+                .weakCompareExchange(expected: current, desired: next, ordering: .relaxed)
             if exchanged { return }
             current = found
         }

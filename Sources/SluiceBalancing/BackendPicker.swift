@@ -14,6 +14,12 @@ package enum LoadBalancing: String, Sendable, CaseIterable {
     case ringHash
 }
 
+/// What a policy keeps of each backend that the others have no use for, in a word of its own.
+package enum PolicyWord: Int, Sendable {
+    /// A ``LatencyRecord``, of `peakEwma`.
+    case latency
+}
+
 /// What all algorithms heed.
 package struct BalancingOptions: Sendable, Equatable {
     /// How long a backend that came up takes to get its whole share; zero is at once.

@@ -5,7 +5,8 @@ import SluiceEgress
 /// The call of a request to one backend, and which backends calls were made to; part of its ``RequestRecord``.
 @safe
 struct Attempt: BitwiseCopyable {
-    var backend: Unmanaged<WorkerBackend>?
+    /// Where the request is counted in; ``Request`` says when it comes and goes, below.
+    fileprivate(set) var backend: Unmanaged<WorkerBackend>?
     var call: Call?
     /// Backends already tried, a bit each for the first 64, and where the worker keeps the others; see
     /// ``TriedSets``.
@@ -31,4 +32,25 @@ struct Attempt: BitwiseCopyable {
         get { Int(answerCode) }
         set { answerCode = UInt16(clamping: newValue) }
     }
+}
+
+// Where a request is, and with how much: what a policy goes by beside the number of requests is counted here.
+extension UnsafeMutablePointer<RequestRecord> {
+    /// The request is at `backend` from here on, where it has been counted in.
+    @inline(__always)
+    func arrive(at backend: Unmanaged<WorkerBackend>) {
+        unsafe pointee.attempt.backend = unsafe backend
+    }
+
+    /// The request is at no backend from here on; returns the one at which it was.
+    @inline(__always)
+    func depart() -> Unmanaged<WorkerBackend>? {
+        let backend = unsafe pointee.attempt.backend
+        unsafe pointee.attempt.backend = nil
+        return unsafe backend
+    }
+
+    /// So many bytes more of its body have come.
+    @inline(__always)
+    func received(_ count: Int) { unsafe pointee.requestBytes += count }
 }

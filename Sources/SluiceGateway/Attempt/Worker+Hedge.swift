@@ -230,12 +230,11 @@ extension Worker {
             - request.pointee.body.acknowledged
         unsafe copy.pointee.attempt.call?.hand(to: UnsafeMutableRawPointer(request))
         unsafe request.pointee.attempt.call = copy.pointee.attempt.call
-        unsafe request.pointee.attempt.backend = copy.pointee.attempt.backend
+        if let backend = unsafe copy.depart() { unsafe request.arrive(at: backend) }
         unsafe request.pointee.attempt.sent = copy.pointee.attempt.sent
         unsafe request.resetClock()
         unsafe request.pointee.attempt.code = 0
         unsafe copy.pointee.attempt.call = nil
-        unsafe copy.pointee.attempt.backend = nil
         // The request is whole and kept; whatever the copy's backend takes of it is old news.
         unsafe request.pointee.body.acknowledged = kept
         unsafe request.pointee.body.replayAcknowledged = 0

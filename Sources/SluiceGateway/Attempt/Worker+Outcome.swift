@@ -10,8 +10,7 @@ import SluiceTelemetry
 extension Worker {
     /// Counts the backend out and notes how it did.
     func leaveBackend(_ request: Request) {
-        guard let backend = unsafe request.pointee.attempt.backend else { return }
-        unsafe request.pointee.attempt.backend = nil
+        guard let backend = unsafe request.depart() else { return }
         unsafe backend._withUnsafeGuaranteedRef { backend in
             let outcome = unsafe request.pointee.attempt.outcome
             unsafe request.pointee.revision?._withUnsafeGuaranteedRef { revision in

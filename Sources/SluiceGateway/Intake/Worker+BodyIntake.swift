@@ -21,7 +21,7 @@ extension Worker {
     ) {
         guard let raw = unsafe exchange.context else { return }
         let request = unsafe raw.assumingMemoryBound(to: RequestRecord.self)
-        unsafe request.pointee.requestBytes += bytes.count
+        unsafe request.received(bytes.count)
         unsafe request.pointee.hasRequestEnded = endStream
         switch unsafe request.pointee.stage {
         case .routing:

@@ -151,7 +151,7 @@ extension Worker {
         _ picked: Int,
         _ chunk: UnsafeRawBufferPointer = unsafe .empty
     ) {
-        unsafe request.pointee.attempt.backend = .passUnretained(revision.backends[picked])
+        unsafe request.arrive(at: .passUnretained(revision.backends[picked]))
         unsafe request.pointee.attempt.count &+= 1
         unsafe noteTried(request, picked)
         unsafe request.pointee.attempt.backend?._withUnsafeGuaranteedRef {

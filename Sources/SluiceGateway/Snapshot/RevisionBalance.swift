@@ -17,7 +17,7 @@ final class RevisionBalance {
     /// In nanoseconds.
     let queueTimeout: Int64
     let tryTimeout: Int64
-    let measuresLatency: Bool
+    let policy: LoadBalancing
     /// What `ringHash` goes by.
     let hashKey: FieldKey?
 
@@ -37,7 +37,7 @@ final class RevisionBalance {
         maxQueue = plan.maxQueue
         queueTimeout = plan.queueTimeout.nanoseconds
         tryTimeout = plan.retry.tryTimeout.nanoseconds
-        measuresLatency = balancing == .peakEwma
+        policy = balancing
         hashKey = balancing == .ringHash ? plan.hashOn.map { FieldKey($0) } : nil
         board.concurrency.use(plan.concurrency)
         concurrency = plan.concurrency == nil ? nil : board.concurrency
@@ -49,6 +49,10 @@ final class RevisionBalance {
                 picker: picker,
                 concurrency: concurrency
             ) : nil
+    }
+
+    var measuresLatency: Bool {
+        if case .peakEwma = policy { true } else { false }
     }
 
     private static func options(_ plan: ResiliencePlan) -> BalancingOptions {
