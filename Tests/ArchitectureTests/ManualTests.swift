@@ -114,6 +114,23 @@ struct ManualTests {
         }
     }
 
+    @Test("A step that a document names by its file is there")
+    func everyStep() throws {
+        let files = Set(
+            Self.files(below: "Sources", ending: ".swift")
+                .map { ($0 as NSString).lastPathComponent.dropLast(".swift".count) }
+        )
+        var count = 0
+        for document in try Self.documents() {
+            let text = document.lines.joined(separator: "\n")
+            for match in text.matches(of: /`(?:[A-Za-z]+\/)?([A-Z][A-Za-z]+\+[A-Za-z]+)`/) {
+                count += 1
+                #expect(files.contains(match.1), "\(document.path) names \(match.1)")
+            }
+        }
+        #expect(count > 40, "only \(count) steps found")
+    }
+
     @Test("The README is read in a few minutes")
     func readme() throws {
         #expect(try Self.document("README.md").lines.count <= 151)
