@@ -72,7 +72,7 @@ extension Worker {
             unsafe armHedge(request, policy)
         }
         guard !isBare else { return }
-        if unsafe request.pointee.expectsContinue { unsafe request.pointee.exchange.sendContinue() }
+        unsafe request.sendContinue()
         let trailers = unsafe request.pointee.body.trailers
         unsafe request.pointee.body.trailers = nil
         let endsBody = ended && trailers == nil

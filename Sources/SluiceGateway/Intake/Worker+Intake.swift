@@ -189,7 +189,7 @@ extension Worker {
         }
     }
 
-    /// Refuses a request for a path that isn't ours, in its caller's dialect.
+    /// Refuses a request for a path that isn't ours, in its caller's protocol.
     ///
     /// A gRPC caller reads no other answer than a gRPC status (gRPC over HTTP/2, "Responses"), and
     /// load balancers probe with a service of their own and wait for status 12.
@@ -263,7 +263,7 @@ extension Worker {
         if method.isAnsweredHere {
             unsafe request.pointee.stage = .answering
             unsafe armArrival(request)
-            unsafe sendContinue(request)
+            unsafe request.sendContinue()
             unsafe answeringBegan(request)
             return
         }
@@ -288,14 +288,8 @@ extension Worker {
             unsafe truncated(request)
         } else {
             unsafe armArrival(request)
-            if unsafe request.pointee.expectsContinue { unsafe sendContinue(request) }
+            unsafe request.sendContinue()
         }
-    }
-
-    /// Tells a client to go on that waits for that before it sends its body.
-    @inline(__always)
-    func sendContinue(_ request: Request) {
-        if unsafe request.pointee.expectsContinue { unsafe request.pointee.exchange.sendContinue() }
     }
 
     // MARK: - The model is known
@@ -317,7 +311,7 @@ extension Worker {
             unsafe gathered(request)
         } else if unsafe !request.pointee.exchange.hasWholeBody {
             unsafe beginWaiting(request)
-            unsafe sendContinue(request)
+            unsafe request.sendContinue()
         }
     }
 

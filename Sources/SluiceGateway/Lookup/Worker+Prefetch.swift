@@ -15,7 +15,7 @@ extension Worker {
         return message
     }
 
-    /// Has the answer fetched that a foreseen message will most likely get: what is known of it has
+    /// Has the answer fetched that a message read ahead will most likely get: what is known of it has
     /// come by now, and its name isn't read yet.
     func prefetchAnswer() {
         guard let message = prefetched?.message, let cache = unsafe cache,

@@ -69,11 +69,7 @@ extension Worker {
                 unsafe request.pointee.isCapturing = false
             }
         }
-        if unsafe request.lookup.pointee.cacheable != nil, let batch = unsafe rows(of: request),
-            unsafe keepWhole(request, batch)
-        {
-            return
-        }
+        if let batch = unsafe rows(of: request), unsafe keepWhole(request, batch) { return }
         if unsafe request.pointee.isCapturing,
             unsafe request.lookup.pointee.captured.count > turnLimit
         {

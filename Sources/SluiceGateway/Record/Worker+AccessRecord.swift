@@ -118,7 +118,7 @@ extension Worker {
         record.trace = unsafe request.pointee.trace
         record.reason = unsafe request.pointee.reason
         if exchange.isSecure { record.tls = exchange.isTLS13 ? .tls13 : .tls12 }
-        // The texts are borrowed for the call; the replica and the connection outlive it.
+        // The texts are borrowed for the call; the snapshot and the connection outlive it.
         if let backend = unsafe request.pointee.attempt.backend {
             unsafe record.target = backend._withUnsafeGuaranteedRef { unsafe $0.accessTarget.bytes }
             // The gateway gave no reason, so the failure is the backend's own.

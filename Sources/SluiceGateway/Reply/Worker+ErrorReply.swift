@@ -8,7 +8,7 @@ import SluiceWire
 
 // What a request that failed is told, in its caller's protocol.
 extension Worker {
-    /// Gives the request up with an error in the caller's dialect.
+    /// Gives the request up with an error in the caller's protocol.
     ///
     /// Over HTTP/1.1 the reply waits until the client has sent its body (or a lot of it, or for
     /// ``errorReplyLinger``): an answer in the middle of a request costs the connection. A client that asked whether to send it at

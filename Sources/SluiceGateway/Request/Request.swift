@@ -117,6 +117,14 @@ extension UnsafeMutablePointer<RequestRecord> {
         return unsafe small + (existing(Replay.self)?.pointee.body.count ?? 0)
     }
 
+    // MARK: - Its caller
+
+    /// Tells a client to go on that waits for that before it sends its body (RFC 9110 §10.1.1).
+    @inline(__always)
+    func sendContinue() {
+        if unsafe pointee.expectsContinue { unsafe pointee.exchange.sendContinue() }
+    }
+
     // MARK: - What its answer says
 
     /// Says which revision and which backend answer; each answer of a model passes here.

@@ -1,8 +1,8 @@
 // A worker's own copy of the snapshot, compiled for speed.
 //
 // Plain classes confined to one loop: a reference count that two cores touch costs 76-93 ns, a
-// private one is cheap, and the hot path goes by unmanaged references that the replica keeps
-// alive. A request pins the replica it began with; a replaced one goes when its last request has.
+// private one is cheap, and the hot path goes by unmanaged references that the snapshot keeps
+// alive. A request pins the snapshot it began with; a replaced one goes when its last request has.
 import SluiceBalancing
 import SluiceCache
 import SluiceCore
@@ -17,7 +17,7 @@ final class WorkerSnapshot {
     let snapshot: Snapshot
     let models: [WorkerModel]
     private let table: NameTable
-    /// Requests that began on this replica and are not over.
+    /// Requests that began on this snapshot and are not over.
     var requestCount = 0
 
     init(snapshot: Snapshot, models: [WorkerModel]) {
@@ -26,7 +26,7 @@ final class WorkerSnapshot {
         table = NameTable(models.map { Array($0.plan.name.utf8) })
     }
 
-    /// The model of that name; the replica keeps it alive.
+    /// The model of that name; the snapshot keeps it alive.
     func model(named name: UnsafeRawBufferPointer) -> Unmanaged<WorkerModel>? {
         guard let index = unsafe table.find(name) else { return nil }
         return unsafe .passUnretained(models[index])

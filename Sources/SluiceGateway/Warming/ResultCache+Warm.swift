@@ -37,7 +37,7 @@ extension ResultCache {
         return run
     }
 
-    /// The workers' replicas hold it; here it is only found.
+    /// The workers' snapshots hold it; here it is only found.
     struct WeakTopRequests: Sendable {
         weak let inputs: TopRequests?
     }

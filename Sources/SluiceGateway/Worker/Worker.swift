@@ -77,7 +77,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
     let log: AccessBuffer?
     var random: RandomSource
     let requests = Slab(stride: RequestSlot.size, alignment: RequestSlot.lineSize)
-    /// The replica new requests use.
+    /// The snapshot that new requests use.
     var workerSnapshot: WorkerSnapshot
     var retired: [WorkerSnapshot] = []
     private var routes: [String: BackendRoute] = [:]
@@ -172,7 +172,7 @@ package final class Worker: RequestHandler, ResponseReceiver, TimerTarget {
 
     /// Uses `snapshot` for every request that begins from now on.
     ///
-    /// Endpoints that stay keep their connections. Requests under way finish on the replica
+    /// Endpoints that stay keep their connections. Requests under way finish on the snapshot
     /// they began with.
     package func publish(_ snapshot: Snapshot) {
         var kept: [String: BackendRoute] = [:]
